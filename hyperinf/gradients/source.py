@@ -1,0 +1,136 @@
+"""The one interface between gradients and everything that uses them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GradientBlock:
+    """Per-sample gradients of a few samples.
+
+    Attributes:
+        gradients: ``{layer name: Tensor[b, r, d]}``, rank first.
+        sample_ids: the ``b`` samples' ids, in the order of the rows.
+        losses: ``Tensor[b]``, each sample's own loss, where the source knows it.
+    """
+
+    gradients: Mapping[str, Tensor]
+    sample_ids: tuple[str, ...]
+    losses: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+
+@runtime_checkable
+class GradientSource(Protocol):
+    """Per-sample gradients that can be swept again and again, a block at a time.
+
+    Curvature and scoring code takes a source and cannot tell a store on disk from live extraction, so its memory
+    does not grow with the number of samples.
+    """
+
+    @property
+    def layers(self) -> Mapping[str, tuple[int, int]]:
+        """``{layer name: (r, d)}`` in a fixed order."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        ...
+
+    def __iter__(self) -> Iterator[GradientBlock]:
+        """A new sweep over all blocks, in the same order every time."""
+        ...
+
+
+class TensorSource:
+    """Gradients that are already in memory.
+
+    Args:
+        gradients: ``{layer name: Tensor[n, r, d]}``.
+        sample_ids: ``n`` distinct ids; ``"0"``, ``"1"``, ... when not given.
+        block_size: samples in a block; no result depends on it beyond rounding.
+        losses: ``Tensor[n]``, each sample's own loss, if known.
+
+    Raises:
+        ValueError: no layer, a tensor that is not ``[n, r, d]``, different ``n``, or ids that do not fit.
+    """
+
+    def __init__(
+        self,
+        gradients: Mapping[str, Tensor],
+        sample_ids: Sequence[str] | None = None,
+        block_size: int = 256,
+        losses: Tensor | None = None,
+    ) -> None:
+        if not gradients:
+            raise ValueError("gradients: expected at least one layer, got none")
+        if block_size < 1:
+            raise ValueError(f"block_size: expected at least 1, got {block_size}")
+        for name, tensor in gradients.items():
+            if tensor.ndim != 3:
+                raise ValueError(f"gradients of {name!r}: expected shape [n, r, d], got {list(tensor.shape)}")
+            if not tensor.is_floating_point():
+                raise ValueError(f"gradients of {name!r}: expected a floating dtype, got {tensor.dtype}")
+        counts = {name: tensor.shape[0] for name, tensor in gradients.items()}
+        samples = next(iter(counts.values()))
+        if len(set(counts.values())) > 1:
+            raise ValueError(f"gradients: every layer must hold the same samples, got {counts}")
+        ids = tuple(str(index) for index in range(samples)) if sample_ids is None else tuple(map(str, sample_ids))
+        if len(ids) != samples or len(set(ids)) != samples:
+            raise ValueError(f"sample_ids: expected {samples} distinct ids, got {len(ids)} ({len(set(ids))} distinct)")
+        if losses is not None and tuple(losses.shape) != (samples,):
+            raise ValueError(f"losses: expected shape [{samples}], got {list(losses.shape)}")
+        self._gradients = dict(gradients)
+        self._ids = ids
+        self._block_size = block_size
+        self._losses = losses
+
+    @property
+    def layers(self) -> dict[str, tuple[int, int]]:
+        """``{layer name: (r, d)}``."""
+        return {name: (tensor.shape[1], tensor.shape[2]) for name, tensor in self._gradients.items()}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[GradientBlock]:
+        for start in range(0, len(self._ids), self._block_size):
+            rows = slice(start, start + self._block_size)
+            yield GradientBlock(
+                {name: tensor[rows] for name, tensor in self._gradients.items()},
+                self._ids[rows],
+                None if self._losses is None else self._losses[rows],
+            )
+
+    def layer(self, name: str) -> Tensor:
+        """All samples' gradients of one layer, ``Tensor[n, r, d]``."""
+        return self._gradients[name]
+
+    @classmethod
+    def gather(cls, source: GradientSource) -> "TensorSource":
+        """All of ``source`` in memory, from one sweep of it."""
+        blocks = list(source)
+        losses = [block.losses for block in blocks if block.losses is not None]
+        return cls(
+            {name: torch.cat([block.gradients[name] for block in blocks]) for name in source.layers},
+            [sample for block in blocks for sample in block.sample_ids],
+            losses=torch.cat(losses) if len(losses) == len(blocks) else None,
+        )
+
+
+def collect_layer(source: GradientSource, name: str) -> Tensor:
+    """All samples' gradients of one layer, ``Tensor[n, r, d]``; for methods that need a whole layer at once.
+
+    A source that can read one layer alone (a store, tensors in memory) is asked for it; any other is swept once.
+    """
+    read = getattr(source, "layer", None)
+    if callable(read):
+        layer: Tensor = read(name)
+        return layer
+    return torch.cat([block.gradients[name] for block in source])

@@ -1,0 +1,195 @@
+"""Gradients on disk: safetensors shards under one JSON header, read a shard at a time by memory map."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hyperinf.errors import InputError
+from hyperinf.files import atomic_directory, read_json, sha256_file, write_json
+from hyperinf.gradients.source import GradientBlock, GradientSource
+
+FORMAT = "hyperinf-gradients-1"
+HEADER = "store.json"
+LOSSES = "@losses"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+
+
+class GradientStore:
+    """A ``GradientSource`` on disk; one shard is one block.
+
+    Args:
+        folder: what :meth:`write` made.
+        fingerprint: when given, must equal the one written (model, data, ...).
+        device: where blocks are put.
+
+    Blocks come out as float32, or float64 where that was written.
+
+    Raises:
+        InputError: no store there, a foreign or newer format, another fingerprint, or a shard that is missing,
+            truncated or does not match the header; the message names it.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        fingerprint: Mapping[str, Any] | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self._folder = Path(folder)
+        self._device = str(device)
+        header = read_json(self._folder / HEADER)
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            raise InputError(f"{self._folder / HEADER}: expected a gradient store of format {FORMAT}")
+        try:
+            self._layers = {str(name): (int(r), int(d)) for name, r, d in header["layers"]}
+            self._shards = [
+                (str(shard["file"]), tuple(map(str, shard["sample_ids"])), int(shard["bytes"]), str(shard["sha256"]))
+                for shard in header["shards"]
+            ]
+            self._losses = bool(header["losses"])
+            self._dtype = _DTYPES[header["dtype"]]
+            self.fingerprint: dict[str, Any] = dict(header["fingerprint"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{self._folder / HEADER}: not a valid header ({type(error).__name__}: {error})") from None
+        if fingerprint is not None and dict(fingerprint) != self.fingerprint:
+            keys = fingerprint.keys() | self.fingerprint.keys()
+            different = sorted(key for key in keys if fingerprint.get(key) != self.fingerprint.get(key))
+            raise InputError(f"{self._folder}: gradients of something else: {', '.join(different)} differ")
+        for file, _, size, _ in self._shards:
+            path = self._folder / file
+            if Path(file).name != file:
+                raise InputError(f"{self._folder / HEADER}: shard {file!r} is not a plain file name")
+            if not path.is_file():
+                raise InputError(f"{path}: shard is missing")
+            if path.stat().st_size != size:
+                raise InputError(f"{path}: expected {size} bytes, found {path.stat().st_size}: truncated or replaced")
+
+    @classmethod
+    def write(
+        cls,
+        folder: Path | str,
+        source: GradientSource,
+        fingerprint: Mapping[str, Any] | None = None,
+        dtype: str = "float32",
+        shard_bytes: int = 64 * 2**20,
+    ) -> "GradientStore":
+        """Write all of ``source`` to ``folder``: whole or not at all.
+
+        Args:
+            folder: replaced if it exists.
+            source: swept once.
+            fingerprint: what the gradients belong to (JSON values); checked when the store is opened.
+            dtype: ``float32``, ``float64``, ``bfloat16`` or ``float16``.
+            shard_bytes: a shard is closed once it holds this much; a sample larger than this has its own.
+
+        Raises:
+            InputError: an unknown dtype.
+        """
+        if dtype not in _DTYPES:
+            raise InputError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
+        layers = dict(source.layers)
+        sample_bytes = sum(r * d for r, d in layers.values()) * _DTYPES[dtype].itemsize
+        per_shard = max(1, shard_bytes // max(1, sample_bytes))
+        with atomic_directory(folder) as temporary:
+            shards: list[dict[str, Any]] = []
+            has_losses = False
+            for ids, tensors in _regroup(source, per_shard, _DTYPES[dtype]):
+                has_losses = LOSSES in tensors
+                file = f"shard-{len(shards):05d}.safetensors"
+                own = {"format": FORMAT, "sample_ids": json.dumps(ids)}
+                save_file(tensors, str(temporary / file), metadata=own)
+                path = temporary / file
+                shards.append(
+                    {"file": file, "sample_ids": ids, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+                )
+            header = {
+                "format": FORMAT,
+                "layers": [[name, r, d] for name, (r, d) in layers.items()],
+                "dtype": dtype,
+                "losses": has_losses,
+                "fingerprint": dict(fingerprint or {}),
+                "shards": shards,
+            }
+            write_json(temporary / HEADER, header)
+        return cls(folder)
+
+    @property
+    def layers(self) -> dict[str, tuple[int, int]]:
+        """``{layer name: (r, d)}``."""
+        return dict(self._layers)
+
+    def __len__(self) -> int:
+        return sum(len(ids) for _, ids, _, _ in self._shards)
+
+    def __iter__(self) -> Iterator[GradientBlock]:
+        for file, ids, _, _ in self._shards:
+            names = [*self._layers, LOSSES] if self._losses else list(self._layers)
+            tensors = self._read(file, ids, names)
+            losses = tensors.pop(LOSSES, None)
+            yield GradientBlock(tensors, ids, losses)
+
+    def layer(self, name: str) -> Tensor:
+        """All samples' gradients of one layer, ``Tensor[n, r, d]``; the other layers are not read."""
+        return torch.cat([self._read(file, ids, [name])[name] for file, ids, _, _ in self._shards])
+
+    def verify(self) -> None:
+        """Read every shard and compare its SHA-256 with the header's.
+
+        Raises:
+            InputError: names the first shard whose bytes changed.
+        """
+        for file, _, _, digest in self._shards:
+            if sha256_file(self._folder / file) != digest:
+                raise InputError(f"{self._folder / file}: content does not match its SHA-256: the shard is corrupt")
+
+    def _read(self, file: str, ids: tuple[str, ...], names: list[str]) -> dict[str, Tensor]:
+        path = self._folder / file
+        tensors = {}
+        try:
+            with safe_open(str(path), framework="pt", device=self._device) as shard:
+                metadata = shard.metadata() or {}
+                if metadata.get("format") != FORMAT or json.loads(metadata["sample_ids"]) != list(ids):
+                    raise InputError(f"{path}: shard does not belong to this store")
+                for name in names:
+                    tensor = shard.get_tensor(name)
+                    expected = [len(ids)] if name == LOSSES else [len(ids), *self._layers[name]]
+                    if list(tensor.shape) != expected:
+                        raise InputError(f"{path}: {name!r} has shape {list(tensor.shape)}, expected {expected}")
+                    tensors[name] = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+        except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+            raise InputError(f"{path}: shard cannot be read: {error}") from None
+        return tensors
+
+
+def _regroup(
+    source: GradientSource, per_shard: int, dtype: torch.dtype
+) -> Iterator[tuple[list[str], dict[str, Tensor]]]:
+    """Blocks of the source, put together or cut to shards of ``per_shard`` samples."""
+    waiting: list[dict[str, Tensor]] = []
+    ids: list[str] = []
+
+    def joined(count: int) -> tuple[list[str], dict[str, Tensor]]:
+        nonlocal waiting, ids
+        whole = {name: torch.cat([piece[name] for piece in waiting]) for name in waiting[0]}
+        ready = {name: tensor[:count].contiguous() for name, tensor in whole.items()}
+        rest = {name: tensor[count:].clone() for name, tensor in whole.items()}
+        taken, ids = ids[:count], ids[count:]
+        waiting = [rest] if ids else []
+        return taken, ready
+
+    for block in source:
+        piece = {name: gradient.to("cpu", dtype) for name, gradient in block.gradients.items()}
+        if block.losses is not None:
+            piece[LOSSES] = block.losses.to("cpu", torch.promote_types(block.losses.dtype, torch.float32))
+        waiting.append(piece)
+        ids.extend(block.sample_ids)
+        while len(ids) >= per_shard:
+            yield joined(per_shard)
+    if ids:
+        yield joined(len(ids))

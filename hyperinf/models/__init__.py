@@ -1,0 +1,1 @@
+"""Build or load a model, put LoRA on it."""

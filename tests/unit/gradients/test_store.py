@@ -1,0 +1,132 @@
+import json
+
+import pytest
+import torch
+
+from hyperinf.errors import InputError
+from hyperinf.gradients import GradientBlock, GradientStore, TensorSource
+
+
+def source(samples=7, losses=True):
+    generator = torch.Generator().manual_seed(0)
+    tensors = {"b": torch.randn(samples, 2, 3, generator=generator), "a": torch.randn(samples, 1, 4, generator=generator)}
+    ids = [f"row {index}" for index in range(samples)]
+    return TensorSource(tensors, ids, block_size=3, losses=torch.arange(samples).float() if losses else None)
+
+
+def stored(tmp_path, shard_bytes=100):
+    return GradientStore.write(tmp_path / "store", source(), {"model": "tiny"}, shard_bytes=shard_bytes)
+
+
+@pytest.mark.parametrize("shard_bytes", [1, 100, 10**6])
+def test_what_is_written_is_read_back_in_order_however_many_shards_there_are(tmp_path, shard_bytes):
+    store = stored(tmp_path, shard_bytes)
+    back = TensorSource.gather(store)
+    original = source()
+    assert len(store) == len(original)
+    assert list(store.layers) == ["b", "a"]
+    assert [sample for block in store for sample in block.sample_ids] == [f"row {index}" for index in range(7)]
+    for name in original.layers:
+        assert torch.equal(back.layer(name), original.layer(name))
+        assert torch.equal(store.layer(name), original.layer(name))
+    assert torch.equal(torch.cat([block.losses for block in store]), torch.arange(7).float())
+    store.verify()
+
+
+def test_half_precision_is_stored_and_comes_back_as_float32(tmp_path):
+    store = GradientStore.write(tmp_path / "store", source(losses=False), dtype="bfloat16")
+    block = next(iter(store))
+    assert block.losses is None
+    assert block.gradients["b"].dtype == torch.float32
+    assert torch.equal(block.gradients["b"], source().layer("b").bfloat16().float())
+
+
+def test_a_truncated_a_missing_and_a_replaced_shard_are_refused_by_name(tmp_path):
+    store = stored(tmp_path)
+    first, second = sorted((tmp_path / "store").glob("shard-*"))[:2]
+    whole = first.read_bytes()
+    first.write_bytes(whole[:-5])
+    with pytest.raises(InputError, match=r"shard-00000\.safetensors: expected \d+ bytes, found \d+"):
+        GradientStore(tmp_path / "store")
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(InputError, match=r"shard-00000\.safetensors: (shard does not belong|expected \d+ bytes)"):
+        list(GradientStore(tmp_path / "store"))
+    first.unlink()
+    with pytest.raises(InputError, match=r"shard-00000\.safetensors: shard is missing"):
+        GradientStore(tmp_path / "store")
+    first.write_bytes(whole)
+    assert len(list(store)) == len(list(GradientStore(tmp_path / "store")))
+
+
+def test_one_flipped_bit_is_found_by_verify(tmp_path):
+    stored(tmp_path)
+    shard = sorted((tmp_path / "store").glob("shard-*"))[1]
+    content = bytearray(shard.read_bytes())
+    content[-3] ^= 4
+    shard.write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"shard-00001\.safetensors: content does not match"):
+        GradientStore(tmp_path / "store").verify()
+
+
+def test_a_fingerprint_that_differs_names_what_differs(tmp_path):
+    stored(tmp_path)
+    assert GradientStore(tmp_path / "store", {"model": "tiny"}).fingerprint == {"model": "tiny"}
+    with pytest.raises(InputError, match="gradients of something else: data, model differ"):
+        GradientStore(tmp_path / "store", {"model": "large", "data": "x"})
+
+
+@pytest.mark.parametrize(
+    "header", ["", "{", "[]", "{}", '{"format": "other"}', '{"format": "hyperinf-gradients-1", "layers": 3}']
+)
+def test_a_header_that_is_none_is_refused_in_one_line(tmp_path, header):
+    stored(tmp_path)
+    (tmp_path / "store" / "store.json").write_text(header)
+    with pytest.raises(InputError, match=r"store\.json: ") as caught:
+        GradientStore(tmp_path / "store")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_shard_name_cannot_lead_out_of_the_store(tmp_path):
+    stored(tmp_path)
+    path = tmp_path / "store" / "store.json"
+    header = json.loads(path.read_text())
+    header["shards"][0]["file"] = "../outside.safetensors"
+    path.write_text(json.dumps(header))
+    with pytest.raises(InputError, match="is not a plain file name"):
+        GradientStore(tmp_path / "store")
+
+
+def test_a_source_that_fails_halfway_leaves_nothing_and_keeps_the_old_store(tmp_path):
+    class Failing(TensorSource):
+        def __iter__(self):
+            yield next(super().__iter__())
+            raise RuntimeError("out of memory")
+
+    tensors = {name: source().layer(name) for name in source().layers}
+    with pytest.raises(RuntimeError, match="out of memory"):
+        GradientStore.write(tmp_path / "new", Failing(tensors, block_size=2))
+    assert list(tmp_path.iterdir()) == []
+    stored(tmp_path)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        GradientStore.write(tmp_path / "store", Failing(tensors, block_size=2))
+    GradientStore(tmp_path / "store", {"model": "tiny"}).verify()
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"gradients": {}}, "expected at least one layer"),
+        ({"gradients": {"a": torch.zeros(3, 4)}}, r"'a': expected shape \[n, r, d\], got \[3, 4\]"),
+        ({"gradients": {"a": torch.zeros(3, 1, 4), "b": torch.zeros(2, 1, 4)}}, "every layer must hold the same samples"),
+        ({"gradients": {"a": torch.zeros(2, 1, 4)}, "sample_ids": ["x", "x"]}, "expected 2 distinct ids"),
+        ({"gradients": {"a": torch.zeros(2, 1, 4, dtype=torch.long)}}, "expected a floating dtype"),
+    ],
+)
+def test_tensors_that_are_no_gradients_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TensorSource(**arguments)
+
+
+def test_a_block_knows_how_many_samples_it_has():
+    assert len(GradientBlock({}, ("a", "b"))) == 2
