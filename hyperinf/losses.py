@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 LossFunction = Callable[[nn.Module, Any], Tensor]
 IGNORED = -100
@@ -31,7 +31,7 @@ def default_loss(model: nn.Module, batch: Any) -> Tensor:
     output = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
     logits = output if isinstance(output, Tensor) else output.logits
     if labels.ndim == 1 and logits.ndim == 2:
-        return F.cross_entropy(logits.float() if logits.element_size() < 4 else logits, labels, reduction="none")
+        return cross_entropy(logits.float() if logits.element_size() < 4 else logits, labels, reduction="none")
     if labels.ndim == 2 and logits.ndim == 3:
         return _answer_token_loss(logits, labels)
     raise ValueError(
@@ -48,7 +48,7 @@ def _answer_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
         raise ValueError(f"row {row} of the batch has no answer token: all its labels are {IGNORED}")
     predictions = logits[:, :-1].transpose(1, 2)
     predictions = predictions.float() if predictions.element_size() < 4 else predictions
-    tokens = F.cross_entropy(predictions, targets, reduction="none", ignore_index=IGNORED)
+    tokens = cross_entropy(predictions, targets, reduction="none", ignore_index=IGNORED)
     return tokens.sum(dim=1) / counts
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import nn
 
-from hyperinf.losses import LossFunction, default_loss
 from hyperinf.gradients.per_sample import adapted_layers, gradients_and_losses
 from hyperinf.gradients.source import GradientBlock
+from hyperinf.losses import LossFunction, default_loss
 
 Batch = tuple[Sequence[str], Any]
 
@@ -34,7 +34,9 @@ class LiveSource:
         layers: Sequence[str] | None = None,
     ) -> None:
         if iter(batches) is batches:
-            raise ValueError("batches: expected something that can be iterated again (a list, a loader), got an iterator")
+            raise ValueError(
+                "batches: expected something that can be iterated again (a list, a loader), got an iterator"
+            )
         self._model = model
         self._batches = batches
         self._loss_fn = loss_fn or default_loss

@@ -132,7 +132,8 @@ class GradientStore:
             names = [*self._layers, LOSSES] if self._losses else list(self._layers)
             tensors = self._read(file, ids, names)
             losses = tensors.pop(LOSSES, None)
-            yield GradientBlock(tensors, ids, losses)
+            # Tensors may be views of the mapped file: a caller that keeps the losses must not keep every shard mapped.
+            yield GradientBlock(tensors, ids, None if losses is None else losses.clone())
 
     def layer(self, name: str) -> Tensor:
         """All samples' gradients of one layer, ``Tensor[n, r, d]``; the other layers are not read."""

@@ -9,7 +9,10 @@ from hyperinf.gradients import GradientBlock, GradientStore, TensorSource
 
 def source(samples=7, losses=True):
     generator = torch.Generator().manual_seed(0)
-    tensors = {"b": torch.randn(samples, 2, 3, generator=generator), "a": torch.randn(samples, 1, 4, generator=generator)}
+    tensors = {
+        "b": torch.randn(samples, 2, 3, generator=generator),
+        "a": torch.randn(samples, 1, 4, generator=generator),
+    }
     ids = [f"row {index}" for index in range(samples)]
     return TensorSource(tensors, ids, block_size=3, losses=torch.arange(samples).float() if losses else None)
 
@@ -118,7 +121,10 @@ def test_a_source_that_fails_halfway_leaves_nothing_and_keeps_the_old_store(tmp_
     [
         ({"gradients": {}}, "expected at least one layer"),
         ({"gradients": {"a": torch.zeros(3, 4)}}, r"'a': expected shape \[n, r, d\], got \[3, 4\]"),
-        ({"gradients": {"a": torch.zeros(3, 1, 4), "b": torch.zeros(2, 1, 4)}}, "every layer must hold the same samples"),
+        (
+            {"gradients": {"a": torch.zeros(3, 1, 4), "b": torch.zeros(2, 1, 4)}},
+            "every layer must hold the same samples",
+        ),
         ({"gradients": {"a": torch.zeros(2, 1, 4)}, "sample_ids": ["x", "x"]}, "expected 2 distinct ids"),
         ({"gradients": {"a": torch.zeros(2, 1, 4, dtype=torch.long)}}, "expected a floating dtype"),
     ],

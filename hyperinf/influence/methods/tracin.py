@@ -1,0 +1,19 @@
+"""TracIN: the Hessian-free baseline."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor
+
+from hyperinf.influence.methods.base import InfluenceMethod, register
+
+
+@register
+class TracIN(InfluenceMethod):
+    """``hvp = v``: the dot product of gradients at one checkpoint (Pruthi et al. 2020)."""
+
+    name: ClassVar[str] = "tracin"
+
+    def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``v`` itself; a layer whose training gradients are all zero scores zero by itself."""
+        return dict(v)

@@ -1,0 +1,181 @@
+"""Influence scores of training samples on a target, by any number of methods from shared sweeps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyperinf.gradients import GradientSource, TensorSource
+from hyperinf.influence.methods import InfluenceMethod, build_method, options_of
+from hyperinf.influence.statistics import DEFAULT_DAMPING, gradient_statistics, mean_gradient
+from hyperinf.metering import Cost, metered
+
+Gradients = GradientSource | Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of all training samples, in the order in which the source gave them.
+
+    Attributes:
+        sample_ids: n ids.
+        influence: ``{method: Tensor[n]}``, float64; positive is harmful.
+        grad_norm: ``Tensor[n]``, the norm of each sample's gradient over all layers.
+        losses: ``Tensor[n]``, each sample's own loss, where the source knows it.
+        reports: what each method says of how it got there.
+        costs: wall time and peak memory by ``(method or "shared", stage)``.
+    """
+
+    sample_ids: tuple[str, ...]
+    influence: dict[str, Tensor]
+    grad_norm: Tensor
+    losses: Tensor | None
+    reports: dict[str, dict[str, Any]]
+    costs: dict[tuple[str, str], Cost] = field(default_factory=dict)
+
+
+def influence_scores(
+    train: Gradients,
+    target: Gradients,
+    method: str = "hyperinf",
+    damping: float = DEFAULT_DAMPING,
+    gfim_scale: str = "sum",
+    solver: str = "schulz",
+    **kw: Any,
+) -> Tensor:
+    """Influence of every training sample on the mean loss of the target samples.
+
+    ``influence[i] = -sum_l <H_l^-1 v_l, g_il>``: the first-order change of the target loss per unit of extra weight
+    on sample i (Koh and Liang 2017). **Positive is harmful.** Mislabelled samples have the largest influence; data
+    selection keeps the smallest.
+
+    Args:
+        train: a ``GradientSource``, or ``{layer: Tensor[n, r, d]}``.
+        target: the same for the target (validation) samples, ``{layer: Tensor[m, r, d]}``.
+        method: a name in ``METHODS``.
+        damping: delta of ``lambda[l] = delta * mean(g**2)``.
+        gfim_scale: ``"sum"`` or ``"mean"``; used by the methods on the GFIM.
+        solver: ``"schulz"``, ``"cholesky"`` or ``"auto"``; used by ``hyperinf``.
+        **kw: the method's own options: ``tol`` and ``max_iter`` (hyperinf), ``iterations`` (lissa).
+
+    Returns:
+        ``Tensor[n]``, float64, in the order of ``train``.
+
+    Raises:
+        ValueError: an unknown method or option, ``damping <= 0``, layers of train and target that differ, gradients
+            that are not finite (names the layer), no samples.
+        ConvergenceError: Schulz's iteration could not invert a layer's matrix (names the layer).
+    """
+    shared: dict[str, Any] = {"damping": damping, "gfim_scale": gfim_scale, "solver": solver}
+    _check_common(shared)
+    return score_methods(train, target, {method: kw}, **shared).influence[method].cpu()
+
+
+def score_methods(
+    train: Gradients,
+    target: Gradients,
+    methods: Sequence[str] | Mapping[str, Mapping[str, Any]],
+    damping: float = DEFAULT_DAMPING,
+    gfim_scale: str = "sum",
+    solver: str = "schulz",
+    device: str = "cpu",
+) -> ScoreTable:
+    """Scores by several methods; one sweep gathers the statistics of all, one more takes all the dot products.
+
+    Args:
+        train: as in :func:`influence_scores`.
+        target: as in :func:`influence_scores`.
+        methods: names, or ``{name: its own options}``.
+        damping: as in :func:`influence_scores`.
+        gfim_scale: as in :func:`influence_scores`.
+        solver: as in :func:`influence_scores`.
+        device: where the gradients are, for the cost record.
+
+    Raises:
+        ValueError: as in :func:`influence_scores`.
+        ConvergenceError: as in :func:`influence_scores`.
+    """
+    own = {name: dict(methods[name]) if isinstance(methods, Mapping) else {} for name in methods}
+    if not own:
+        raise ValueError("methods: expected at least one")
+    common: dict[str, Any] = {"damping": damping, "gfim_scale": gfim_scale, "solver": solver}
+    _check_common(common)
+    built = {name: _build(name, common, options) for name, options in own.items()}
+    train, target = _as_source(train), _as_source(target)
+    _check_layers(train, target)
+
+    costs: dict[tuple[str, str], Cost] = {}
+    with metered(device) as costs["shared", "target gradient"]:
+        v = mean_gradient(target)
+    needs_gfim = any(method.needs_gfim for method in built.values())
+    with metered(device) as costs["shared", "statistics"]:
+        statistics = gradient_statistics(train, gfim=needs_gfim)
+    if needs_gfim:
+        costs["shared", "of which GFIM"] = Cost(statistics.gfim_seconds, None)
+    products = {}
+    for name, method in built.items():
+        with metered(device) as costs[name, "precondition"]:
+            products[name] = method.fit(train, statistics).precondition(v)
+    with metered(device) as costs["shared", "scores"]:
+        ids, influence, norms, losses = _sweep(train, products)
+    reports = {name: method.report() for name, method in built.items()}
+    return ScoreTable(ids, influence, norms, losses, reports, costs)
+
+
+def _sweep(
+    train: GradientSource, products: Mapping[str, Mapping[str, Tensor]]
+) -> tuple[tuple[str, ...], dict[str, Tensor], Tensor, Tensor | None]:
+    """``-sum_l <hvp_l, g_il>`` of every method, and the gradient norms, in one sweep in float64."""
+    names = list(products)
+    stacked = {layer: torch.stack([products[name][layer].flatten() for name in names], dim=1) for layer in train.layers}
+    ids: list[str] = []
+    scores, squares, losses = [], [], []
+    for block in train:
+        ids.extend(block.sample_ids)
+        total, square = None, None
+        for layer, vectors in stacked.items():
+            gradient = block.gradients[layer].flatten(1).double()
+            products_here, squares_here = gradient @ vectors, gradient.square().sum(dim=1)
+            total = products_here if total is None else total + products_here
+            square = squares_here if square is None else square + squares_here
+        assert total is not None
+        assert square is not None
+        scores.append(-total)
+        squares.append(square)
+        losses.append(block.losses)
+    table = torch.cat(scores)
+    known = [loss for loss in losses if loss is not None]
+    return (
+        tuple(ids),
+        {name: table[:, column].contiguous() for column, name in enumerate(names)},
+        torch.cat(squares).sqrt(),
+        torch.cat(known) if len(known) == len(losses) else None,
+    )
+
+
+def _build(name: str, common: Mapping[str, Any], own: Mapping[str, Any]) -> InfluenceMethod:
+    """A method takes of the common options those that it has; an own option it lacks is an error."""
+    method = build_method(name)
+    known = options_of(method.name)
+    return build_method(name, **{key: value for key, value in common.items() if key in known}, **own)
+
+
+def _check_common(options: Mapping[str, Any]) -> None:
+    """Options that a method does not use are checked all the same: a wrong value is a mistake anywhere."""
+    build_method("hyperinf", **options)
+
+
+def _as_source(gradients: Gradients) -> GradientSource:
+    return TensorSource(gradients) if isinstance(gradients, Mapping) else gradients
+
+
+def _check_layers(train: GradientSource, target: GradientSource) -> None:
+    ours, theirs = dict(train.layers), dict(target.layers)
+    for name in ours.keys() ^ theirs.keys():
+        where = "target" if name in ours else "train"
+        raise ValueError(f"layers differ: {name!r} is missing from the {where} gradients")
+    for name, shape in ours.items():
+        if theirs[name] != shape:
+            raise ValueError(f"layers differ: {name!r} is {list(shape)} in train and {list(theirs[name])} in target")

@@ -1,0 +1,86 @@
+"""Sequence classifiers of transformers: fresh with LoRA, or with a saved adapter."""
+
+from pathlib import Path
+from typing import Any
+
+from hyperinf.devices import torch_dtype
+from hyperinf.errors import InputError
+from hyperinf.models.lora import LoraSettings, add_lora
+
+
+def load_tokenizer(folder: str) -> Any:
+    """The tokenizer of a local model folder or a hub name.
+
+    Raises:
+        InputError: there is none; the message is transformers' first line.
+    """
+    from transformers import AutoTokenizer
+
+    return _loaded(folder, "tokenizer", lambda: AutoTokenizer.from_pretrained(folder))
+
+
+def load_classifier(folder: str, labels: int, seed: int, dtype: str = "float32") -> Any:
+    """A pretrained encoder with a fresh classification head.
+
+    Args:
+        folder: local model folder or hub name.
+        labels: number of classes.
+        seed: of the head's weights.
+        dtype: of all weights.
+
+    Raises:
+        InputError: no such model, or not one that classifies sequences.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # transformers warns that the head is new, which is the point
+    logging.disable_progress_bar()
+    torch.manual_seed(seed)
+    return _loaded(
+        folder,
+        "model",
+        lambda: AutoModelForSequenceClassification.from_pretrained(
+            folder, num_labels=labels, dtype=torch_dtype(dtype), use_safetensors=True
+        ),
+    )
+
+
+def adapted_classifier(folder: str, labels: int, lora: LoraSettings, seed: int, dtype: str = "float32") -> Any:
+    """A classifier with a fresh adapter; adapter and head can be trained, nothing else."""
+    import torch
+
+    model = load_classifier(folder, labels, seed, dtype)
+    torch.manual_seed(seed)
+    return add_lora(model, lora)
+
+
+def save_adapter(model: Any, source: str, folder: Path) -> None:
+    """Write adapter and head as PEFT does (safetensors), naming ``source`` as the base model."""
+    model.peft_config["default"].base_model_name_or_path = source
+    # "auto" would ask a hub whether the vocabulary had been resized.
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+def load_adapted_classifier(folder: str, labels: int, adapter: Path, dtype: str = "float32") -> Any:
+    """A classifier with the adapter and head that :func:`save_adapter` wrote; both can be trained.
+
+    Raises:
+        InputError: no adapter there.
+    """
+    from peft import PeftModel
+
+    if not (adapter / "adapter_model.safetensors").is_file():
+        raise InputError(f"{adapter}: expected a PEFT adapter (adapter_config.json and adapter_model.safetensors)")
+    model = load_classifier(folder, labels, seed=0, dtype=dtype)
+    return _loaded(str(adapter), "adapter", lambda: PeftModel.from_pretrained(model, str(adapter), is_trainable=True))
+
+
+def _loaded(name: str, what: str, load: Any) -> Any:
+    try:
+        return load()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise InputError(f"{name}: the {what} cannot be loaded: {reason}") from None

@@ -1,0 +1,88 @@
+"""Text as token ids, and batches of it that can be iterated again and again."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Encoded(Protocol):
+    """Samples that are ready to be collated into a batch."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """One id a sample."""
+        ...
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Tokens of each sample."""
+        ...
+
+    def collate(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """The samples at ``indices`` as one batch, padded to the longest of them, with ``labels``."""
+        ...
+
+
+class EncodedText:
+    """Texts or pairs of texts with one class label each.
+
+    Args:
+        tokenizer: of transformers.
+        ids: n sample ids.
+        texts: n texts.
+        pairs: n second texts, or None.
+        labels: n class indices.
+        max_length: longer samples are truncated to this many tokens; ``truncated`` counts them.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        ids: Sequence[str],
+        texts: Sequence[str],
+        pairs: Sequence[str] | None,
+        labels: Sequence[int],
+        max_length: int,
+    ) -> None:
+        self.ids: tuple[str, ...] = tuple(ids)
+        self._tokenizer = tokenizer
+        self._labels = list(labels)
+        second = {} if pairs is None else {"text_pair": list(pairs)}
+        encoded = tokenizer(text=list(texts), **second, truncation=False)
+        self.truncated = sum(len(row) > max_length for row in encoded["input_ids"])
+        encoded = tokenizer(text=list(texts), **second, truncation=True, max_length=max_length)
+        self._rows = [{key: encoded[key][i] for key in encoded} for i in range(len(self.ids))]
+        self.lengths: tuple[int, ...] = tuple(len(row) for row in encoded["input_ids"])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def collate(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """``input_ids``, ``attention_mask``, ... ``[b, t]`` and ``labels`` ``[b]``."""
+        padded = self._tokenizer.pad([self._rows[i] for i in indices], return_tensors="pt")
+        return {**padded, "labels": torch.tensor([self._labels[i] for i in indices])}
+
+
+class Batches:
+    """``(sample ids, batch)`` pairs, the same ones at every iteration.
+
+    Args:
+        encoded: the samples.
+        batch_size: samples in a batch.
+        by_length: put samples of like length together, so that little is padded; the ids tell which is which.
+    """
+
+    def __init__(self, encoded: Encoded, batch_size: int, by_length: bool = True) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+        self._encoded = encoded
+        order = list(range(len(encoded.ids)))
+        if by_length:
+            order.sort(key=lambda index: encoded.lengths[index])
+        self._groups = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+    def __iter__(self) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
+        for group in self._groups:
+            yield tuple(self._encoded.ids[index] for index in group), self._encoded.collate(group)

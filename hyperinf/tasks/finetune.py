@@ -1,0 +1,150 @@
+"""Fine-tune a LoRA classifier on (noisy) labels and keep its adapter after chosen epochs."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hyperinf.data.sources import parse_source, resolve_model_folder
+from hyperinf.data.text import TextSplit, read_info, read_split
+from hyperinf.devices import resolve_device, set_threads
+from hyperinf.errors import InputError
+from hyperinf.evaluation import classification_accuracy
+from hyperinf.files import atomic_directory, read_json, write_json, write_text
+from hyperinf.models.classifier import adapted_classifier, load_tokenizer, save_adapter
+from hyperinf.models.encoding import Batches, EncodedText
+from hyperinf.models.lora import LoraSettings
+from hyperinf.provenance import digest, fingerprint, to_json
+from hyperinf.training import TrainingSettings, finetune
+
+EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Inputs of one fine-tuning run.
+
+    Attributes:
+        data: folder that ``hyperinf mislabel data`` wrote.
+        model: ``asset:NAME``, ``hub:NAME`` or ``path:FOLDER``.
+        lora: where the adapter sits.
+        training: how to train; its ``epochs`` is the last of ``keep``.
+        keep: epochs after which the adapter is kept.
+        max_length: tokens of a sample.
+        dtype: of all weights.
+        cache: folder of fetched assets.
+        wheels: wheels brought by hand.
+    """
+
+    data: Path
+    model: str
+    lora: LoraSettings
+    training: TrainingSettings
+    keep: tuple[int, ...]
+    max_length: int = 128
+    dtype: str = "float32"
+    cache: Path = Path("results/assets")
+    wheels: tuple[Path, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not self.keep or min(self.keep) < 1 or len(set(self.keep)) != len(self.keep):
+            raise InputError(f"epochs: expected distinct epochs of at least 1, got {list(self.keep)}")
+        if max(self.keep) != self.training.epochs:
+            raise InputError(f"epochs: the last one kept must be {self.training.epochs}, got {max(self.keep)}")
+        if self.max_length < 2:
+            raise InputError(f"max_length: expected at least 2 tokens, got {self.max_length}")
+
+
+def run_finetune(
+    config: FinetuneConfig, state: Path, out: Path, device: str = "auto", threads: int | None = None
+) -> None:
+    """Train, writing ``out/epoch-E/`` (PEFT adapters), ``out/training.csv`` and ``out/info.json``; whole or not at all.
+
+    Args:
+        config: see :class:`FinetuneConfig`.
+        state: folder for what is needed to go on after a kill; removed at the end.
+        out: folder to write; replaced if it exists.
+        device: ``auto``, ``cpu``, ``cuda``.
+        threads: of torch's operations.
+
+    Raises:
+        InputError: data, model or adapter targets that cannot be used; a loss that diverges.
+    """
+    import pandas as pd
+
+    device = resolve_device(device)
+    set_threads(threads)
+    info = read_info(config.data)
+    folder = resolve_model_folder(parse_source(config.model), config.cache, config.wheels)
+    tokenizer = load_tokenizer(folder)
+    splits = {name: encode(tokenizer, read_split(config.data, name), config.max_length) for name in SPLITS}
+    model = adapted_classifier(folder, len(info["label_names"]), config.lora, config.training.seed, config.dtype)
+    model.to(device)
+
+    identity = digest([_identity(config), info["content_sha256"]])
+    kept = state / "kept"
+    _start(state, identity)
+
+    def on_epoch(epoch: int) -> None:
+        if epoch not in config.keep:
+            return
+        with atomic_directory(kept / f"epoch-{epoch}") as temporary:
+            save_adapter(model, config.model, temporary)
+            accuracies = {
+                f"{name}_accuracy": classification_accuracy(model, Batches(splits[name], EVALUATION_BATCH))
+                for name in ("validation", "test")
+            }
+            write_json(temporary / "accuracy.json", accuracies)
+
+    logs = finetune(model, splits["train"], config.training, state / "resume.safetensors", identity, on_epoch)
+
+    rows = []
+    for log in logs:
+        accuracies = _accuracies(kept / f"epoch-{log.epoch}") if log.epoch in config.keep else {}
+        rows.append({"epoch": log.epoch, "step": log.step, "loss": log.loss, **accuracies})
+    with atomic_directory(out) as temporary:
+        for epoch in config.keep:
+            shutil.copytree(kept / f"epoch-{epoch}", temporary / f"epoch-{epoch}")
+        columns = ["epoch", "step", "loss", "validation_accuracy", "test_accuracy"]
+        write_text(temporary / "training.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))
+        more = {
+            "data_sha256": info["content_sha256"],
+            "labels": len(info["label_names"]),
+            "truncated": {name: split.truncated for name, split in splits.items()},
+            "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        }
+        write_json(temporary / "info.json", fingerprint(_identity(config), device, **more))
+    shutil.rmtree(state, ignore_errors=True)
+
+
+SPLITS = ("train", "validation", "test")
+
+
+def encode(tokenizer: Any, split: TextSplit, max_length: int) -> EncodedText:
+    """A split as tokens, with its observed (noisy) labels."""
+    return EncodedText(tokenizer, split.sample_ids, split.texts, split.pairs, split.labels, max_length)
+
+
+def _identity(config: FinetuneConfig) -> dict[str, Any]:
+    """What decides the result: not where files lie, nor how often the state is saved."""
+    plain: dict[str, Any] = to_json(config)
+    for key in ("data", "cache", "wheels"):
+        del plain[key]
+    del plain["training"]["save_seconds"]
+    return plain
+
+
+def _start(state: Path, identity: str) -> None:
+    """Adapters kept by a run of other settings must not end up in this one's output."""
+    marker = state / "identity"
+    if marker.is_file() and marker.read_text(encoding="utf-8") == identity:
+        return
+    if state.exists():
+        shutil.rmtree(state)
+    (state / "kept").mkdir(parents=True)
+    write_text(marker, identity)
+
+
+def _accuracies(folder: Path) -> dict[str, float]:
+    accuracies: dict[str, float] = read_json(folder / "accuracy.json")
+    return accuracies

@@ -1,0 +1,207 @@
+"""Fine-tune whatever of a model can be trained: AdamW, linear warm-up and decay, exact resume after a kill."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from hyperinf.errors import InputError
+from hyperinf.files import atomic_file
+from hyperinf.losses import LossFunction, default_loss
+from hyperinf.models.encoding import Encoded
+
+GROUP = 50
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to fine-tune.
+
+    Attributes:
+        epochs: passes over the samples.
+        batch_size: samples a step.
+        learning_rate: at the end of the warm-up.
+        weight_decay: AdamW's, on weight matrices; biases and norms have none.
+        warmup: share of the steps over which the rate rises linearly; it then falls linearly to 0.
+        seed: of the order of samples and of dropout.
+        save_seconds: seconds between two saves of the state to resume from; results do not depend on it.
+    """
+
+    epochs: int
+    batch_size: int = 32
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.01
+    warmup: float = 0.06
+    seed: int = 0
+    save_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"learning_rate: expected a positive number, got {self.learning_rate}")
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"warmup: expected a share 0 <= w < 1, got {self.warmup}")
+        if self.weight_decay < 0:
+            raise InputError(f"weight_decay: expected 0 or more, got {self.weight_decay}")
+
+
+@dataclass(frozen=True)
+class EpochLog:
+    """Mean training loss of one epoch, and the steps taken by its end."""
+
+    epoch: int
+    step: int
+    loss: float
+
+
+def finetune(
+    model: nn.Module,
+    encoded: Encoded,
+    settings: TrainingSettings,
+    state: Path,
+    fingerprint: str,
+    on_epoch: Callable[[int], None],
+    loss_fn: LossFunction | None = None,
+) -> list[EpochLog]:
+    """Train in place; a run that was killed goes on where its last state was saved and ends in the same weights.
+
+    Args:
+        model: its parameters with ``requires_grad`` are trained, on the device they are on.
+        encoded: the training samples.
+        settings: see :class:`TrainingSettings`.
+        state: file to resume from, written now and then; the caller removes it when all is done.
+        fingerprint: a state with another one is not resumed from but written over.
+        on_epoch: called after every epoch (1, 2, ...), again for the last one if killed before the next save.
+        loss_fn: ``(model, batch) -> Tensor[b]``; the mean over the batch is minimised.
+
+    Returns:
+        One record an epoch.
+
+    Raises:
+        InputError: nothing can be trained, or the loss is no longer finite (names the step).
+    """
+    loss_fn = loss_fn or default_loss
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if not trained:
+        raise InputError("model: nothing in it can be trained")
+    device = next(iter(trained.values())).device
+    optimizer = torch.optim.AdamW(_groups(trained, settings.weight_decay), lr=settings.learning_rate)
+    per_epoch = math.ceil(len(encoded.ids) / settings.batch_size)
+    total = per_epoch * settings.epochs
+
+    done, loss_sum, logs = _resume(state, fingerprint, trained, optimizer)
+    saved_at = time.monotonic()
+    model.train()
+    for epoch in range(done // per_epoch, settings.epochs):
+        for index, rows in enumerate(epoch_batches(encoded.lengths, settings.batch_size, settings.seed, epoch)):
+            step = epoch * per_epoch + index
+            if step < done:
+                continue
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * schedule(step, total, settings.warmup)
+            torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout's draws do not depend on where we resumed
+            batch = {key: value.to(device) for key, value in encoded.collate(rows).items()}
+            loss = loss_fn(model, batch).mean()
+            if not torch.isfinite(loss):
+                raise InputError(f"training diverged: the loss is {loss.item()} at step {step}; lower learning_rate")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            loss_sum += float(loss.detach()) * len(rows)
+            done = step + 1
+            if done % per_epoch == 0:
+                logs.append(EpochLog(epoch + 1, done, loss_sum / len(encoded.ids)))
+                loss_sum = 0.0
+                on_epoch(epoch + 1)
+                model.train()
+            if done % per_epoch == 0 or time.monotonic() - saved_at > settings.save_seconds:
+                _save(state, fingerprint, trained, optimizer, done, loss_sum, logs)
+                saved_at = time.monotonic()
+    return logs
+
+
+def schedule(step: int, total: int, warmup: float) -> float:
+    """Factor on the learning rate: linear up over ``warmup * total`` steps, then linear down to 0 at ``total``."""
+    rising = math.ceil(warmup * total)
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    return (total - step) / max(1, total - rising)
+
+
+def _groups(trained: dict[str, nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    return [
+        {"params": [p for p in trained.values() if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained.values() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> Iterator[list[int]]:
+    """Indices of every sample once, in random batches of samples of like length, so that little is padded.
+
+    Samples are shuffled, sorted by length within groups of ``GROUP`` batches, and the batches are shuffled; the only
+    short batch is the last one.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    group = GROUP * batch_size
+    order = [
+        i
+        for start in range(0, len(order), group)
+        for i in sorted(order[start : start + group], key=lengths.__getitem__)
+    ]
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    full = len(order) // batch_size
+    for index in torch.randperm(full, generator=generator).tolist():
+        yield batches[index]
+    yield from batches[full:]
+
+
+def _save(
+    state: Path,
+    fingerprint: str,
+    trained: dict[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    done: int,
+    loss_sum: float,
+    logs: list[EpochLog],
+) -> None:
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in trained.items():
+        tensors[f"weight/{name}"] = parameter.detach().cpu().contiguous()
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"{key}/{name}"] = value.detach().cpu().contiguous()
+    progress = {"done": done, "loss_sum": loss_sum, "logs": [[log.epoch, log.step, log.loss] for log in logs]}
+    with atomic_file(state) as temporary:
+        save_file(tensors, str(temporary), metadata={"fingerprint": fingerprint, "progress": json.dumps(progress)})
+
+
+def _resume(
+    state: Path, fingerprint: str, trained: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+) -> tuple[int, float, list[EpochLog]]:
+    """Load the state if there is one of this very run; an unreadable or foreign one means starting again."""
+    try:
+        with safe_open(str(state), framework="pt") as stored:
+            metadata = stored.metadata() or {}
+            if metadata.get("fingerprint") != fingerprint:
+                return 0, 0.0, []
+            progress = json.loads(metadata["progress"])
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError):
+        return 0, 0.0, []
+    with torch.no_grad():
+        for name, parameter in trained.items():
+            parameter.copy_(tensors[f"weight/{name}"])
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                value = tensors[f"{key}/{name}"]
+                optimizer.state[parameter][key] = value if key == "step" else value.to(parameter.device)
+    return progress["done"], progress["loss_sum"], [EpochLog(*log) for log in progress["logs"]]

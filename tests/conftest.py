@@ -1,0 +1,69 @@
+"""Tiny stand-ins in the layout that the hub has: a folder with config, weights and tokenizer."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+WORDS = [f"w{index}" for index in range(60)]
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory):
+    """A BERT of two layers, with a word tokenizer, as a local model folder."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-bert"
+    vocabulary = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=40,
+        initializer_range=0.1,  # at the usual 0.02 a random encoder hardly tells two words apart
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def word_task(tmp_path_factory):
+    """Sentences whose class is told by which two words they are made of; 20 % of the training labels flipped."""
+    import numpy as np
+    import pandas as pd
+
+    from hyperinf.data.sources import parse_source
+    from hyperinf.data.text import TextTaskConfig, prepare_text_task
+
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 140)
+    texts = [" ".join(WORDS[i] for i in rng.integers(0, 2, rng.integers(3, 12)) + 2 * label) for label in labels]
+    names = np.array(["low", "high"])[labels]
+    pd.DataFrame({"sentence": texts, "label": names}).to_csv(folder / "words.csv", index=False)
+    config = TextTaskConfig(
+        source=parse_source(f"path:{folder / 'words.csv'}"),
+        text="sentence",
+        label="label",
+        train=60,
+        validation=20,
+        test=40,
+        noise_rate=0.2,
+        seed=1,
+    )
+    prepare_text_task(config, folder / "prepared")
+    return folder / "prepared"
