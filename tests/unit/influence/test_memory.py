@@ -1,0 +1,50 @@
+import weakref
+
+import pytest
+import torch
+
+from hyperinf.gradients import GradientBlock
+from hyperinf.influence import METHODS, influence_scores
+
+
+class Watched:
+    """Makes each block anew and knows which of the earlier ones are still held by somebody."""
+
+    layers = {"a": (2, 6), "b": (1, 4)}  # noqa: RUF012
+
+    def __init__(self, blocks, seed):
+        self.blocks = blocks
+        self.seed = seed
+        self.held = 0
+        self.sweeps = 0
+
+    def __len__(self):
+        return 5 * self.blocks
+
+    def __iter__(self):
+        self.sweeps += 1
+        alive = []
+        for index in range(self.blocks):
+            generator = torch.Generator().manual_seed(self.seed + index)
+            gradients = {name: torch.randn(5, r, d, generator=generator) for name, (r, d) in self.layers.items()}
+            alive += [weakref.ref(tensor) for tensor in gradients.values()]
+            losses = gradients["a"].sum((1, 2))
+            yield GradientBlock(gradients, tuple(f"{index}/{row}" for row in range(5)), losses)
+            del gradients
+            self.held = max(self.held, sum(reference() is not None for reference in alive))
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"fim"}))
+def test_no_method_but_the_exact_fisher_holds_more_than_a_block_of_gradients(method):
+    train, target = Watched(12, seed=0), Watched(6, seed=100)
+    assert influence_scores(train, target, method=method).shape == (60,)
+    # The consumer's loop variable holds the block that it has just been given: two layers' tensors.
+    assert train.held <= 2
+    assert target.held <= 2
+
+
+@pytest.mark.parametrize(("method", "sweeps"), [("tracin", 2), ("hyperinf", 2), ("datainf", 3), ("lissa", 17)])
+def test_a_method_sweeps_the_training_gradients_as_often_as_it_says(method, sweeps):
+    train = Watched(3, seed=0)
+    influence_scores(train, Watched(2, seed=9), method=method)
+    assert train.sweeps == sweeps
