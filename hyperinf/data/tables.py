@@ -1,0 +1,124 @@
+"""A user's own table: CSV, TSV, JSON lines or Parquet."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hyperinf.data.corpus import Columns, Corpus, RowError, check_ids, check_labels, example, label_name, order_names
+from hyperinf.errors import InputError
+
+Row = tuple[str, dict[str, Any]]
+"""Where a row stands (``file:line`` or ``file:row``) and what it holds."""
+
+
+def read_table(path: Path, columns: Columns) -> Corpus:
+    """Read every row of a file as an example; one that is not whole is refused, not skipped.
+
+    CSV (``,``) and TSV (tab) have a header line and double quotes around fields that need them; JSON lines hold
+    one object each; all are UTF-8. A sample's id is its id column, or the file's stem and the row, counted from 0.
+
+    Raises:
+        InputError: naming the file, and the line (row for Parquet, counted from 1) where there is one.
+    """
+    path = Path(path).expanduser()
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path}: unknown file type {path.suffix!r}; expected {', '.join(sorted(_READERS))}")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    examples = []
+    for number, (where, row) in enumerate(reader(path, columns)):
+        try:
+            label = label_name(row[columns.label])
+            examples.append(example(columns, row, f"{path.stem}/{number}", label))
+        except RowError as error:
+            raise InputError(f"{where}: {error}") from None
+    if not examples:
+        raise InputError(f"{path}: no rows; expected some below the columns {', '.join(columns.names)}")
+    label_names = order_names({each.label for each in examples})
+    check_labels(str(path), columns.label, label_names, len(examples))
+    check_ids(str(path), examples)
+    return Corpus(splits={path.stem: examples}, label_names=label_names, exact=True)
+
+
+def _read_csv(path: Path, columns: Columns) -> Iterator[Row]:
+    return _read_delimited(path, columns, ",")
+
+
+def _read_tsv(path: Path, columns: Columns) -> Iterator[Row]:
+    return _read_delimited(path, columns, "\t")
+
+
+def _read_delimited(path: Path, columns: Columns, delimiter: str) -> Iterator[Row]:
+    # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
+    with open(path, encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        try:
+            header = next(reader, [])
+            if len(set(header)) != len(header):
+                raise InputError(f"{path}:1: a column name occurs twice in {', '.join(header)}")
+            if not header:
+                raise InputError(f"{path}: empty file; expected a header line with {', '.join(columns.names)}")
+            columns.check(str(path), header)
+            for fields in reader:
+                if not fields:
+                    continue
+                if len(fields) != len(header):
+                    raise InputError(f"{path}:{reader.line_num}: {len(fields)} fields, expected {len(header)}")
+                yield f"{path}:{reader.line_num}", dict(zip(header, fields, strict=True))
+        except csv.Error as error:
+            raise InputError(f"{path}:{reader.line_num}: {error}") from None
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path, error) from None
+
+
+def _read_json_lines(path: Path, columns: Columns) -> Iterator[Row]:
+    with open(path, encoding="utf-8-sig") as stream:
+        try:
+            for number, line in enumerate(stream, start=1):
+                if line.strip():
+                    row = _json_object(f"{path}:{number}", line)
+                    columns.check(f"{path}:{number}", list(row))
+                    yield f"{path}:{number}", row
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path, error) from None
+
+
+def _json_object(where: str, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: not JSON ({error.msg} at column {error.colno})") from None
+    if not isinstance(row, dict):
+        raise InputError(f"{where}: expected a JSON object, not a {type(row).__name__}")
+    return row
+
+
+def _read_parquet(path: Path, columns: Columns) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            columns.check(str(path), file.schema_arrow.names)
+            number = 0
+            for batch in file.iter_batches(columns=columns.names):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}:{number}", row
+    except pa.ArrowException as error:
+        raise InputError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})") from None
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
+    return InputError(f"{path}: not UTF-8 ({error.reason}, byte 0x{error.object[error.start]:02x})")
+
+
+_READERS: dict[str, Callable[[Path, Columns], Iterator[Row]]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".jsonl": _read_json_lines,
+    ".parquet": _read_parquet,
+}

@@ -1,0 +1,213 @@
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hyperinf.data.corpus import Columns, Corpus
+from hyperinf.data.hub import read_folder, read_hub
+from hyperinf.data.roles import Roles
+from hyperinf.errors import InputError
+
+datasets = pytest.importorskip("datasets")
+
+# Columns and class names as published at nyu-mll/glue.
+GLUE = {
+    "qnli": ("question", "sentence", ["entailment", "not_entailment"]),
+    "qqp": ("question1", "question2", ["not_duplicate", "duplicate"]),
+    "sst2": ("sentence", None, ["negative", "positive"]),
+    "cola": ("sentence", None, ["unacceptable", "acceptable"]),
+    "mrpc": ("sentence1", "sentence2", ["not_equivalent", "equivalent"]),
+    "rte": ("sentence1", "sentence2", ["entailment", "not_entailment"]),
+    "wnli": ("sentence1", "sentence2", ["not_entailment", "entailment"]),
+}
+
+
+def write_split(path: Path, rows: dict, classes: list[str] | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    features = datasets.Dataset.from_dict(rows).features
+    if classes:
+        features["label"] = datasets.ClassLabel(names=classes)
+    table = datasets.Dataset.from_dict(rows, features=features).data.table
+    pq.write_table(table.replace_schema_metadata(features.arrow_schema.metadata), path)
+
+
+def rows(split: str, count: int, text: str, pair: str | None, hidden: bool = False) -> dict:
+    found = {text: [f"{split} text {index}" for index in range(count)]}
+    if pair:
+        found[pair] = [f"{split} pair {index}" for index in range(count)]
+    found["label"] = [-1 if hidden else index % 2 for index in range(count)]
+    found["idx"] = list(range(count))
+    return found
+
+
+@pytest.fixture
+def glue(tmp_path):
+    def write(subset: str) -> Path:
+        text, pair, classes = GLUE[subset]
+        folder = tmp_path / "glue"
+        for split, count in (("train", 12), ("validation", 6), ("test", 5)):
+            path = folder / subset / f"{split}-00000-of-00001.parquet"
+            write_split(path, rows(split, count, text, pair, hidden=split == "test"), classes)
+        return folder
+
+    return write
+
+
+def read(folder: Path, cache: Path, columns: Columns, subset: str | None = None, roles: Roles | None = None) -> Corpus:
+    return read_folder(folder, subset, columns, roles or Roles(), cache)
+
+
+@pytest.mark.parametrize("subset", GLUE)
+def test_every_glue_subset_of_the_paper_is_read_from_a_local_copy(glue, tmp_path, subset):
+    text, pair, classes = GLUE[subset]
+    corpus = read(glue(subset), tmp_path / "cache", Columns(text, "label", pair), subset)
+    assert corpus.label_names == tuple(classes)
+    assert {name: len(examples) for name, examples in corpus.splits.items()} == {"train": 12, "validation": 6}
+    assert corpus.hidden == ("test",)
+    assert not corpus.exact
+    third = corpus.splits["train"][3]
+    assert (third.sample_id, third.text, third.label) == ("train/3", "train text 3", classes[1])
+    assert third.pair == ("train pair 3" if pair else None)
+
+
+def test_only_the_cache_is_written_to_and_nothing_is_printed(glue, tmp_path, capfd):
+    folder = glue("rte")
+    before = sorted(folder.rglob("*"))
+    read(folder, tmp_path / "cache", Columns("sentence1", "label", "sentence2"), "rte")
+    assert sorted(folder.rglob("*")) == before
+    assert (tmp_path / "cache" / "datasets").is_dir()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_of_plain_files_is_read_by_their_names(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "train.csv").write_text("text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(8)))
+    (folder / "validation.csv").write_text("text,label\nv 1,a\nv 2,b\n")
+    corpus = read(folder, tmp_path / "cache", Columns("text", "label"))
+    assert corpus.label_names == ("a", "b")
+    assert [each.sample_id for each in corpus.splits["validation"]] == ["validation/0", "validation/1"]
+
+
+def test_a_readme_may_say_where_a_subset_lies(tmp_path):
+    folder = tmp_path / "mine"
+    write_split(folder / "files" / "one.parquet", rows("train", 8, "text", None))
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- config_name: first\n  data_files:\n  - split: train\n    path: files/one.parquet\n---\n"
+    )
+    corpus = read(folder, tmp_path / "cache", Columns("text", "label"), "first")
+    assert [len(examples) for examples in corpus.splits.values()] == [8]
+
+
+def test_a_file_that_has_changed_is_read_anew(glue, tmp_path):
+    folder = glue("cola")
+    columns = Columns("sentence", "label")
+    assert len(read(folder, tmp_path / "cache", columns, "cola").splits["train"]) == 12
+    path = folder / "cola" / "train-00000-of-00001.parquet"
+    write_split(path, rows("train", 10, "sentence", None), GLUE["cola"][2])
+    os.utime(path, ns=(path.stat().st_mtime_ns + 10**9,) * 2)
+    assert len(read(folder, tmp_path / "cache", columns, "cola").splits["train"]) == 10
+
+
+def test_rows_without_text_or_label_are_left_out_and_the_others_keep_their_ids(tmp_path):
+    table = rows("train", 8, "text", None)
+    table["text"][2] = " "
+    table["label"][5] = -1
+    write_split(tmp_path / "mine" / "train.parquet", table, ["no", "yes"])
+    corpus = read(tmp_path / "mine", tmp_path / "cache", Columns("text", "label"))
+    assert [each.sample_id for each in corpus.splits["train"]] == [f"train/{index}" for index in (0, 1, 3, 4, 6, 7)]
+    assert corpus.skipped == 2
+
+
+def test_minus_one_is_a_class_where_classes_are_plain_numbers_and_others_are_there(tmp_path):
+    table = rows("train", 9, "text", None)
+    table["label"] = [-1, 0, 1] * 3
+    write_split(tmp_path / "mine" / "train.parquet", table)
+    assert read(tmp_path / "mine", tmp_path / "cache", Columns("text", "label")).label_names == ("-1", "0", "1")
+
+
+def test_ids_from_a_column_are_told_apart_by_split(glue, tmp_path):
+    corpus = read(glue("sst2"), tmp_path / "cache", Columns("sentence", "label", id="idx"), "sst2")
+    assert corpus.splits["train"][0].sample_id == "train/0"
+    assert corpus.splits["validation"][0].sample_id == "validation/0"
+
+
+def test_splits_that_no_role_needs_are_not_read(tmp_path):
+    folder = tmp_path / "mine"
+    write_split(folder / "train.parquet", rows("train", 8, "text", None))
+    write_split(folder / "dev.parquet", rows("dev", 8, "text", None))
+    write_split(folder / "test.parquet", rows("test", 8, "text", None))
+    corpus = read(folder, tmp_path / "cache", Columns("text", "label"), roles=Roles(test="validation"))
+    assert set(corpus.splits) == {"train", "validation"}
+
+
+def refusal(*arguments, **options) -> str:
+    with pytest.raises(InputError) as error:
+        read(*arguments, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_missing_column_is_named_with_its_split_and_those_there(glue, tmp_path):
+    line = refusal(glue("rte"), tmp_path / "cache", Columns("sentence", "label"), "rte")
+    assert line.endswith("rte, split 'train': no column 'sentence'; it has sentence1, sentence2, label, idx")
+
+
+def test_an_unknown_subset_is_refused_with_those_there(glue, tmp_path):
+    assert "no subset 'mnli'; sub-folders there: rte" in refusal(
+        glue("rte"), tmp_path / "cache", Columns("sentence1", "label"), "mnli"
+    )
+
+
+def test_a_missing_and_an_empty_folder_are_refused(tmp_path):
+    assert "no such folder" in refusal(tmp_path / "absent", tmp_path / "cache", Columns("text", "label"))
+    (tmp_path / "empty").mkdir()
+    assert "empty: cannot be loaded (" in refusal(tmp_path / "empty", tmp_path / "cache", Columns("text", "label"))
+
+
+def test_a_truncated_file_is_refused(glue, tmp_path):
+    folder = glue("rte")
+    path = folder / "rte" / "train-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert "cannot be loaded (" in refusal(folder, tmp_path / "cache", Columns("sentence1", "label"), "rte")
+
+
+def test_a_loading_script_is_never_run(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    trace = tmp_path / "was run"
+    (folder / "mine.py").write_text(f"open({str(trace)!r}, 'w')\n")
+    refusal(folder, tmp_path / "cache", Columns("text", "label"))
+    assert not trace.exists()
+
+
+def test_labels_that_are_all_withheld_are_refused(tmp_path):
+    write_split(tmp_path / "mine" / "test.parquet", rows("test", 5, "text", None, hidden=True))
+    assert "no labelled row in 'test'" in refusal(tmp_path / "mine", tmp_path / "cache", Columns("text", "label"))
+
+
+def test_a_regression_target_is_refused(tmp_path):
+    table = rows("train", 6, "text", None)
+    table["label"] = [0.5, 1.0, 2.5, 3.0, 4.5, 5.0]
+    write_split(tmp_path / "mine" / "train.parquet", table)
+    assert "split 'train', row 0: label 0.5 is not a class" in refusal(
+        tmp_path / "mine", tmp_path / "cache", Columns("text", "label")
+    )
+
+
+def test_a_set_that_the_hub_cannot_give_is_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match=r"hub:nyu-mll/glue \(qnli\): cannot be loaded \(") as error:
+        read_hub("nyu-mll/glue", "qnli", Columns("question", "label"), Roles(), tmp_path / "cache")
+    assert "\n" not in str(error.value)
+
+
+def test_integer_columns_are_no_text(tmp_path):
+    (tmp_path / "mine").mkdir()
+    pq.write_table(pa.table({"text": [1, 2, 3], "label": [0, 1, 0]}), tmp_path / "mine" / "train.parquet")
+    assert "split 'train', row 0: column 'text' has 1, expected a string" in refusal(
+        tmp_path / "mine", tmp_path / "cache", Columns("text", "label")
+    )

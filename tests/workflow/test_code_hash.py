@@ -1,0 +1,134 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import code_hash as module
+import pytest
+from code_hash import code_hash, reached_modules
+from conftest import ROOT
+
+PACKAGE = {
+    "pack/__init__.py": '"""The package."""\n__version__ = "1"\n',
+    "pack/entry.py": '"""Entry."""\n\nfrom pack.middle import step\n\n\ndef run():\n    """Run."""\n    return step()\n',
+    "pack/middle.py": "from . import leaf\n\n\ndef step():\n    from pack.late import value\n\n    return leaf.number + value\n",
+    "pack/leaf.py": "number = 1\n",
+    "pack/late.py": "value = 2\n",
+    "pack/other.py": "unused = 3\n",
+    "pack/room/__init__.py": "from pack.room.inner import thing\n",
+    "pack/room/inner.py": "thing = 4\n",
+    "pack/room/deep.py": "from ..leaf import number\n\n\nclass Deep:\n    '''Doc.'''\n\n    size = number\n",
+    "pack/room/data.csv": "a,b\n1,2\n",
+}
+Edit = Callable[[str, str, str], None]
+
+
+def forget() -> None:
+    """A run of Snakemake reads every file once; these tests edit files in between."""
+    module._imported.cache_clear()
+    module._fingerprint.cache_clear()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name, text in PACKAGE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+def edit(root: Path) -> Edit:
+    def change(name: str, old: str, new: str) -> None:
+        text = (root / name).read_text()
+        assert old in text
+        (root / name).write_text(text.replace(old, new))
+        forget()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("pack/entry.py", "return step()", "return step() + 1"),
+        ("pack/middle.py", "leaf.number + value", "leaf.number - value"),
+        ("pack/leaf.py", "number = 1", "number = 10"),
+        ("pack/late.py", "value = 2", "value = 20"),
+        ("pack/__init__.py", '"1"\n', '"1"\nsetting = 1\n'),
+    ],
+    ids=["itself", "imported", "imported from a package", "imported inside a function", "its package"],
+)
+def test_an_edit_of_anything_that_is_reached_changes_the_hash(
+    root: Path, edit: Edit, name: str, old: str, new: str
+) -> None:
+    before = code_hash("pack.entry", root=root)
+    edit(name, old, new)
+    assert code_hash("pack.entry", root=root) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("pack/entry.py", '"""Run."""', '"""Run it, in other words."""'),
+        ("pack/entry.py", '"""Entry."""\n', ""),
+        ("pack/leaf.py", "number = 1", "# one\nnumber  =  1  # the only one"),
+        ("pack/__init__.py", '"1"', '"2"'),
+        ("pack/other.py", "unused = 3", "unused = 30"),
+    ],
+    ids=["docstring", "no docstring", "comments and layout", "version", "unrelated module"],
+)
+def test_an_edit_without_consequence_keeps_the_hash(root: Path, edit: Edit, name: str, old: str, new: str) -> None:
+    before = code_hash("pack.entry", root=root)
+    edit(name, old, new)
+    assert code_hash("pack.entry", root=root) == before
+
+
+def test_a_docstring_of_a_class_does_not_count_but_its_body_does(root: Path, edit: Edit) -> None:
+    before = code_hash("pack.room.deep", root=root)
+    edit("pack/room/deep.py", "'''Doc.'''", "'''Other.'''")
+    assert code_hash("pack.room.deep", root=root) == before
+    edit("pack/room/deep.py", "size = number", "size = 2 * number")
+    assert code_hash("pack.room.deep", root=root) != before
+
+
+def test_imports_are_followed_through_relative_names_and_through_the_packages_above(root: Path) -> None:
+    assert reached_modules("pack.entry", root=root) == {"pack", "pack.entry", "pack.middle", "pack.leaf", "pack.late"}
+    # Importing pack.room.deep runs pack/room/__init__.py, which imports pack.room.inner.
+    deep = {"pack", "pack.leaf", "pack.room", "pack.room.deep", "pack.room.inner"}
+    assert reached_modules("pack.room.deep", root=root) == deep
+
+
+def test_data_files_count_by_their_bytes_and_names(root: Path) -> None:
+    without = code_hash("pack.leaf", root=root)
+    before = code_hash("pack.leaf", data=["pack/room/*.csv"], root=root)
+    assert before != without
+    (root / "pack/room/data.csv").write_text("a,b\n1,3\n")
+    changed = code_hash("pack.leaf", data=["pack/room/*.csv"], root=root)
+    assert changed != before
+    (root / "pack/room/more.csv").write_text("a,b\n")
+    assert code_hash("pack.leaf", data=["pack/room/*.csv"], root=root) not in (before, changed)
+
+
+def test_a_name_that_is_not_there_is_refused(root: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"pack\.nothing"):
+        code_hash("pack.nothing", root=root)
+    with pytest.raises(FileNotFoundError, match="none.csv"):
+        code_hash("pack.leaf", data=["pack/none.csv"], root=root)
+
+
+def test_scoring_depends_on_the_methods_and_fine_tuning_does_not() -> None:
+    scoring, training = reached_modules("hyperinf.tasks.mislabel"), reached_modules("hyperinf.tasks.finetune")
+    assert "hyperinf.influence.methods.hyperinf" in scoring
+    assert not {name for name in training if name.startswith(("hyperinf.influence", "hyperinf.linalg"))}
+    assert "hyperinf.training" in training
+
+
+def test_hashing_the_whole_library_takes_less_than_a_second_and_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, time; sys.path.insert(0, 'workflow'); begin = time.monotonic(); from code_hash import code_hash;"
+        "[code_hash(name) for name in ('hyperinf.tasks.mislabel', 'hyperinf.tasks.finetune', 'hyperinf.reporting')];"
+        "assert 'torch' not in sys.modules and 'hyperinf' not in sys.modules; print(time.monotonic() - begin)"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert float(printed) < 1.0
