@@ -1,0 +1,70 @@
+"""What each figure shows and how it is to be read."""
+
+# ruff: noqa: RUF001 - typeset text: minus signs, dashes and crosses are meant
+
+_CAPTIONS = {
+    "simulation_convergence": (
+        "Absolute error against iteration",
+        "Error ‖A⁻¹v − x‖₂ against a float64 solve; A = (1/N) Σ s sᵀ + λI. Lines: mean over seeds; bands: "
+        "smallest to largest seed. Dotted: "
+        "the published curves of HyperINF and LiSSA, read off the code release's graphic; a hollow triangle "
+        "marks where they fall below "
+        "what can be read (0.1 % of the panel). The published runs had other random draws: compare shape and "
+        "order of magnitude. "
+        "Horizontal lines are direct methods. A curve that ends at a cross or leaves through the top diverges. "
+        "Iterations are not seconds: "
+        "one of Schulz's costs two d × d matrix products, one of LiSSA or conjugate gradient one matrix-vector "
+        "product.",
+    ),
+    "simulation_convergence_relative": (
+        "Relative error against iteration",
+        "As above, divided by ‖A⁻¹v‖₂, so that panels and draws can be compared. The published curves are "
+        "divided by their own first "
+        "value, which is ‖A⁻¹v‖₂ up to 0.1 %.",
+    ),
+    "simulation_datainf": (
+        "DataInf's error against dimension",
+        "DataInf averages the inverses of rank-one matrices instead of inverting their average. Mean over seeds, "
+        "band smallest to "
+        "largest. A relative error of 1 is what x = 0 would have.",
+    ),
+    "simulation_fisher": (
+        "The Fisher matrix and its approximation by the GFIM",
+        "FIM beside I ⊗ GFIM / r from the same gradients, one colour scale. In the overviews a pixel is the "
+        "entry of largest magnitude in "
+        "its tile, which makes noise look stronger than it is; the corners (black square) show every entry. "
+        "Lower row, if present: rows of the gradient correlated, "
+        "where the approximation must miss the off-diagonal blocks.",
+    ),
+    "simulation_timing": (
+        "Time to invert against dimension",
+        "Median over repeats, band smallest to largest; this run's device was synchronised. Published seconds "
+        "come from another "
+        "machine (an unnamed GPU) and stand in a panel of their own. Hollow circles: published Schulz timings, "
+        "taken without synchronising the "
+        "device (they imply about 4,250 TFLOP/s at d = 4096), so they are invalid.",
+    ),
+    "detection": (
+        "Flipped labels found against share inspected",
+        "Training samples are inspected from the most harmful on. Mean over seeds with 95 % t-interval (no band "
+        "for one seed). "
+        "The last panel is published and another data set and model: only the order of the methods can be compared.",
+    ),
+    "epochs": (
+        "Detection against epochs of fine-tuning",
+        "Checkpoints of one training run per seed. Mean over seeds with 95 % t-interval; points are shifted "
+        "sideways so that bars do not hide each other. "
+        "Below: the model's accuracy on clean test data.",
+    ),
+    "cost": (
+        "Time and memory of each method",
+        "Marker: median over seeds and checkpoints; bar: smallest to largest. Under the line are the stages that "
+        "are paid once for all methods together. "
+        "Peak memory is the whole process's, model and libraries included.",
+    ),
+}
+
+
+def caption(figure: str) -> tuple[str, str]:
+    """Title and caption of a figure by its file name without suffix."""
+    return _CAPTIONS[figure] if figure in _CAPTIONS else _CAPTIONS[figure.rsplit("_", 1)[-1]]

@@ -1,0 +1,110 @@
+"""The claims ledger: what was published, what this run measured, and the verdict that a stated rule draws."""
+
+# ruff: noqa: RUF001 - typeset text: minus signs, dashes and crosses are meant
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from hyperinf.files import write_text
+from hyperinf.reporting.table_writers import Table, markdown, write_csv
+
+SUPPORTED = "supported"
+CONTRADICTED = "contradicted"
+WITHIN_NOISE = "within noise"
+NOT_TESTED = "not tested"
+VERDICTS = (SUPPORTED, CONTRADICTED, WITHIN_NOISE, NOT_TESTED)
+
+PUBLISHED_CLAIM = "published"
+OWN_QUESTION = "asked here"
+
+MIN_SEEDS = 2
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim in one setting.
+
+    Attributes:
+        statement: what is claimed.
+        origin: ``published``, or ``asked here`` for a question the publication does not pose.
+        source: where it was published.
+        setting: the part of this run it is judged on.
+        published: the published numbers, empty where none are at hand.
+        measured: this run's numbers.
+        rule: how the verdict follows from them.
+        verdict: one of ``VERDICTS``.
+    """
+
+    statement: str
+    origin: str
+    source: str
+    setting: str
+    published: str
+    measured: str
+    rule: str
+    verdict: str
+
+
+def sign_verdict(sign: int | None) -> str:
+    """The verdict on "the difference is positive" from the sign of its interval (see ``Interval.sign``)."""
+    if sign is None:
+        return NOT_TESTED
+    return {1: SUPPORTED, 0: WITHIN_NOISE, -1: CONTRADICTED}[sign]
+
+
+def unanimous_verdict(per_seed: Sequence[bool]) -> str:
+    """Supported when true of every seed, contradicted when of none, else within noise; not tested below two seeds."""
+    if len(per_seed) < MIN_SEEDS:
+        return NOT_TESTED
+    if all(per_seed):
+        return SUPPORTED
+    return WITHIN_NOISE if any(per_seed) else CONTRADICTED
+
+
+def separation_verdict(smaller: Sequence[float], larger: Sequence[float]) -> str:
+    """On "the second set of values is larger": supported or contradicted when the two sets do not overlap."""
+    if min(len(smaller), len(larger)) < MIN_SEEDS or any(map(math.isnan, [*smaller, *larger])):
+        return NOT_TESTED
+    if min(larger) > max(smaller):
+        return SUPPORTED
+    return CONTRADICTED if max(larger) < min(smaller) else WITHIN_NOISE
+
+
+def combined_verdict(steps: Sequence[str]) -> str:
+    """A claim about every step: supported or contradicted when all steps are, not tested when one could not be."""
+    if not steps or NOT_TESTED in steps:
+        return NOT_TESTED
+    return steps[0] if len(set(steps)) == 1 else WITHIN_NOISE
+
+
+def claims_frame(claims: Iterable[Claim]) -> pd.DataFrame:
+    """The ledger, one row per claim and setting."""
+    return pd.DataFrame([asdict(claim) for claim in claims], columns=list(Claim.__dataclass_fields__))
+
+
+def summary_table(frame: pd.DataFrame) -> Table:
+    """One row per claim: in how many settings each verdict fell."""
+    rows = []
+    for (origin, statement, source), group in frame.groupby(["origin", "statement", "source"], sort=False):
+        counts = group["verdict"].value_counts()
+        rows.append((statement, *(str(int(counts.get(verdict, 0))) for verdict in VERDICTS), origin, source or "–"))
+    headers = ("claim", *VERDICTS, "origin", "source")
+    return Table("Claims and in how many settings each verdict fell", headers, tuple(rows))
+
+
+def ledger_table(frame: pd.DataFrame) -> Table:
+    """Every claim in every setting with its numbers and rule."""
+    columns = ("statement", "setting", "verdict", "published", "measured", "rule")
+    rows = tuple(tuple(str(row[column]) or "–" for column in columns) for _, row in frame.iterrows())
+    return Table("All claims, setting by setting", ("claim", *columns[1:]), rows)
+
+
+def write_claims(frame: pd.DataFrame, folder: Path, name: str) -> list[Path]:
+    """Write ``folder/name.csv`` and ``folder/name.md``."""
+    target = Path(folder) / f"{name}.md"
+    write_text(target, markdown([summary_table(frame), ledger_table(frame)]))
+    return [write_csv(frame, Path(folder) / f"{name}.csv"), target]

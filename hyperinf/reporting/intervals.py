@@ -1,0 +1,65 @@
+"""Mean and 95 % t-interval over seeds, and the same for paired differences."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+CONFIDENCE = 0.95
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over ``n`` seeds and the half-width of its interval; NaN where one value allows no interval."""
+
+    mean: float
+    half_width: float
+    n: int
+
+    @property
+    def low(self) -> float:
+        """The interval's lower end, NaN when there is no interval."""
+        return self.mean - self.half_width
+
+    @property
+    def high(self) -> float:
+        """The interval's upper end, NaN when there is no interval."""
+        return self.mean + self.half_width
+
+    @property
+    def sign(self) -> int | None:
+        """+1 or -1 when the interval lies wholly above or below 0, 0 when it holds 0, None when there is none."""
+        if not math.isfinite(self.half_width):
+            return None
+        if abs(self.mean) <= self.half_width + _ROUNDING:
+            return 0
+        return 1 if self.mean > 0 else -1
+
+
+def t_interval(values: Sequence[float]) -> Interval:
+    """Student's interval ``mean ± t(0.975, n - 1) * s / sqrt(n)`` with the sample standard deviation ``s``.
+
+    Args:
+        values: one number per seed; NaN is not skipped.
+
+    Returns:
+        The interval; half-width NaN for one value, mean NaN as well for none.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    n = len(numbers)
+    if n == 0:
+        return Interval(math.nan, math.nan, 0)
+    mean = float(numbers.mean())
+    if n == 1:
+        return Interval(mean, math.nan, 1)
+    quantile = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
+    return Interval(mean, quantile * float(numbers.std(ddof=1)) / math.sqrt(n), n)
+
+
+def paired_interval(first: Mapping[int, float], second: Mapping[int, float]) -> Interval:
+    """The interval of ``first - second`` over the seeds that both have (keys are seeds)."""
+    common = sorted(set(first) & set(second))
+    return t_interval([first[seed] - second[seed] for seed in common])

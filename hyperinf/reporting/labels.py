@@ -1,0 +1,79 @@
+"""How methods are called and in which order they stand, in every figure and table."""
+
+from collections.abc import Iterable
+
+METHOD_LABELS = {
+    "hyperinf": "HyperINF",
+    "gfim": "exact GFIM (Cholesky)",
+    "datainf": "DataInf",
+    "datainf_gfim": "DataInf on GFIM",
+    "lissa": "LiSSA",
+    "lissa_gfim": "LiSSA on GFIM",
+    "tracin": "TracIN",
+    "fim": "exact FIM",
+    "loss": "own loss",
+    "grad_norm": "gradient norm",
+    "random": "random order",
+    "schulz_paper": "HyperINF, published start",
+    "schulz_paper_20": "Schulz, published start, 20 steps",
+    "schulz_paper_30": "Schulz, published start, 30 steps",
+    "schulz": "Schulz, scaled start",
+    "chebyshev": "Schulz, Chebyshev-scaled",
+    "neumann": "Neumann series",
+    "sor": "SOR",
+    "cg": "conjugate gradient",
+    "gmres": "GMRES",
+    "cholesky": "Cholesky",
+    "cholesky_solve": "Cholesky, 16 right-hand sides only",
+    "inv": "torch.linalg.inv",
+}
+
+BASELINES = frozenset({"loss", "grad_norm", "random"})
+ORACLE_OF = {"gfim": "hyperinf"}
+"""Methods that are another one's exact counterpart, so no contender beside it."""
+
+METRIC_LABELS = {
+    "roc_auc": "ROC-AUC",
+    "detected_20": "found at 20 % inspected",
+    "detected_40": "found at 40 % inspected",
+    "curve_auc": "area under the detection curve",
+}
+
+_SIMULATION_ORDER = (
+    "schulz_paper",
+    "schulz_paper_20",
+    "schulz_paper_30",
+    "schulz",
+    "chebyshev",
+    "lissa",
+    "neumann",
+    "sor",
+    "cg",
+    "gmres",
+    "datainf",
+    "cholesky",
+    "cholesky_solve",
+    "inv",
+)
+_SIMULATION_ONLY = frozenset(_SIMULATION_ORDER) - {"datainf", "lissa"}
+_INFLUENCE_ORDER = tuple(
+    name for name in METHOD_LABELS if name not in _SIMULATION_ORDER or name in ("datainf", "lissa")
+)
+
+
+def method_label(method: str) -> str:
+    """What ``method`` is called in print; an unknown method keeps its own name."""
+    return METHOD_LABELS.get(method, method)
+
+
+def ordered_methods(methods: Iterable[str]) -> list[str]:
+    """``methods`` without repeats, in the house order; unknown ones follow by name."""
+    present = set(methods)
+    order = _SIMULATION_ORDER if present & _SIMULATION_ONLY else _INFLUENCE_ORDER
+    known = [name for name in order if name in present]
+    return known + sorted(present - set(known))
+
+
+def stage_label(stage: str) -> str:
+    """What a stage that serves all methods is called; one that is part of another starts with "of which"."""
+    return f"({stage})" if stage.startswith("of which") else f"shared: {stage}"

@@ -1,0 +1,180 @@
+"""The three report commands: read one stage's files, write its figures, tables and claims."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hyperinf.files import sha256_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def report_simulation(convergence: Sequence[Path], fisher: Path | None, timing: Path | None, out: Path) -> list[Path]:
+    """Figures, tables and claims of the synthetic studies (the files are those of ``expected_outputs("simulation")``).
+
+    Args:
+        convergence: CSV files of ``simulate convergence``; any part of the d x N grid.
+        fisher: folder of ``simulate fisher`` (``fim.npy``, ``gfim.npy``, ``summary.csv``), or None.
+        timing: CSV of ``simulate timing``, or None.
+        out: results folder; ``figures/`` and ``tables/`` are written below it.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: a file is missing, empty or of another form; the message names it.
+    """
+    from hyperinf.reporting import convergence_figures, fisher_figure, simulation_claims, timing_figure
+    from hyperinf.reporting.claims import claims_frame, write_claims
+    from hyperinf.reporting.inputs import read_convergence, read_fisher_cases, read_fisher_summary, read_timing
+    from hyperinf.reporting.published import published_convergence, published_inversion
+    from hyperinf.reporting.simulation_tables import simulation_frame, simulation_tables
+    from hyperinf.reporting.style import save_figure
+    from hyperinf.reporting.table_writers import write_csv, write_tables
+
+    figures, tables = Path(out) / "figures", Path(out) / "tables"
+    frame = read_convergence(convergence)
+    pairs = read_fisher_cases(fisher) if fisher is not None else {}
+    summary = read_fisher_summary(fisher) if fisher is not None else None
+    seconds = read_timing(timing) if timing is not None else None
+    reference, inversion = published_convergence(), published_inversion()
+
+    written: list[Path] = []
+    for name, column in (("simulation_convergence", "error_l2"), ("simulation_convergence_relative", "error_relative")):
+        data = convergence_figures.convergence_data(frame, reference, column)
+        written += save_figure(convergence_figures.figure_convergence(data, column), data, figures, name)
+    data = convergence_figures.datainf_data(frame)
+    written += save_figure(convergence_figures.figure_datainf(data), data, figures, "simulation_datainf")
+    claims = [*simulation_claims.convergence_claims(frame, reference), *simulation_claims.datainf_claims(frame)]
+    if summary is not None:
+        data = fisher_figure.fisher_data(pairs)
+        written += save_figure(fisher_figure.figure_fisher(data), data, figures, "simulation_fisher")
+        claims += simulation_claims.fisher_claims(summary)
+    if seconds is not None:
+        data = timing_figure.timing_data(seconds, inversion)
+        written += save_figure(timing_figure.figure_timing(data), data, figures, "simulation_timing")
+        claims += simulation_claims.timing_claims(seconds, inversion)
+    numbers = simulation_frame(frame)
+    written += write_tables(numbers, simulation_tables(numbers), tables, "simulation")
+    written += write_claims(claims_frame(claims), tables, "claims_simulation")
+    inputs = [Path(path) for path in convergence]
+    inputs += [Path(fisher) / "summary.csv"] if fisher is not None else []
+    written.append(write_csv(_simulation_sources(inputs, frame, timing, Path(out)), tables / "simulation_sources.csv"))
+    return written
+
+
+def report_mislabel(runs: Sequence[Path], epoch: int, out: Path) -> list[Path]:
+    """Figures, tables and claims of mislabel detection (the files of ``expected_outputs("mislabel", pairs=...)``).
+
+    Args:
+        runs: ``scores`` folders: ``metrics.csv``, ``curves.csv`` and ``cost.csv``; any tasks, models, ranks, seeds.
+        epoch: the checkpoint that the detection figure and ``tables/mislabel`` show; all else uses all checkpoints.
+        out: results folder; ``figures/`` and ``tables/`` are written below it.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: a folder or file is missing, empty or of another form, or a run lacks ``epoch``.
+    """
+    from hyperinf.reporting import mislabel_figures, mislabel_tables
+    from hyperinf.reporting.claims import claims_frame, write_claims
+    from hyperinf.reporting.inputs import read_mislabel
+    from hyperinf.reporting.mislabel_claims import cost_claims, detection_claims
+    from hyperinf.reporting.mislabel_frames import cost_frame, detection_frame
+    from hyperinf.reporting.outputs import mislabel_figure
+    from hyperinf.reporting.published import published_detection, published_influence_seconds
+    from hyperinf.reporting.style import save_figure
+    from hyperinf.reporting.table_writers import write_csv, write_tables
+
+    figures, tables = Path(out) / "figures", Path(out) / "tables"
+    read = read_mislabel(runs, epoch)
+    reference = published_detection()
+    frame, cost = detection_frame(read.metrics), cost_frame(read.cost)
+
+    written: list[Path] = []
+    for task, model in read.pairs:
+
+        def own(rows: "pd.DataFrame", task: str = task, model: str = model) -> "pd.DataFrame":
+            return rows[(rows["task"] == task) & (rows["model"] == model)].reset_index(drop=True)
+
+        curves = own(read.curves)
+        data = mislabel_figures.detection_data(curves[curves["epoch"] == epoch], own(read.flipped), reference)
+        name = mislabel_figure(task, model, "detection")
+        written += save_figure(mislabel_figures.figure_detection(data), data, figures, name)
+        data = mislabel_figures.epochs_data(own(frame))
+        written += save_figure(
+            mislabel_figures.figure_epochs(data), data, figures, mislabel_figure(task, model, "epochs")
+        )
+        data = own(cost)
+        written += save_figure(mislabel_figures.figure_cost(data), data, figures, mislabel_figure(task, model, "cost"))
+    at_epoch = frame[frame["epoch"] == epoch].reset_index(drop=True)
+    written += write_tables(at_epoch, mislabel_tables.detection_tables(at_epoch), tables, "mislabel")
+    written += write_tables(frame, mislabel_tables.epoch_tables(frame), tables, "mislabel_epochs")
+    written += write_tables(cost, mislabel_tables.cost_tables(cost), tables, "mislabel_cost")
+    claims = [*detection_claims(read.metrics, reference), *cost_claims(read.cost, published_influence_seconds())]
+    written += write_claims(claims_frame(claims), tables, "claims_mislabel")
+    written.append(write_csv(_mislabel_sources(runs, Path(out)), tables / "mislabel_sources.csv"))
+    return written
+
+
+def report_page(results: Path, out: Path) -> list[Path]:
+    """One self-contained HTML page of what ``report simulation`` and ``report mislabel`` left below ``results``.
+
+    Args:
+        results: the results folder; the page takes only what its tables and their sources name, no leftovers.
+        out: the HTML file.
+
+    Returns:
+        The HTML file and ``tables/claims.{csv,md}``, the ledgers of all stages in one.
+
+    Raises:
+        InputError: ``results`` is not a folder.
+    """
+    from hyperinf.reporting.page import write_page
+
+    return write_page(Path(results), Path(out))
+
+
+def _shown(path: Path, out: Path) -> str:
+    """``path`` relative to the results folder where it lies below it: the same on every machine."""
+    path = Path(path)
+    try:
+        return path.resolve().relative_to(out.resolve()).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def _simulation_sources(files: Sequence[Path], frame: "pd.DataFrame", timing: Path | None, out: Path) -> "pd.DataFrame":
+    """Which files went in. Timings change from run to run, so they are named without a hash."""
+    import pandas as pd
+
+    rows = sorted((_shown(path, out), sha256_file(path)) for path in files)
+    if timing is not None:
+        rows.append((_shown(timing, out), ""))
+    described = {
+        "dims": _listed(frame["dim"]),
+        "samples": _listed(frame["samples"]),
+        "seeds": _listed(frame["seed"]),
+        "damping": _listed(frame["damping"]),
+        "iterations": _listed([frame["iteration"].max()]),
+    }
+    return pd.DataFrame(rows, columns=["file", "sha256"]).assign(**described)
+
+
+def _listed(values: "Sequence[float] | pd.Series") -> str:
+    return " ".join(f"{value:g}" for value in sorted({float(value) for value in values}))
+
+
+def _mislabel_sources(runs: Sequence[Path], out: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    rows = []
+    for run in runs:
+        first = pd.read_csv(Path(run) / "metrics.csv").iloc[0]
+        key = (first["task"], first["model"], int(first["rank"]), int(first["seed"]))
+        hashes = (sha256_file(Path(run) / "metrics.csv"), sha256_file(Path(run) / "curves.csv"))
+        rows.append((*key, _shown(run, out), *hashes))
+    columns = ["task", "model", "rank", "seed", "folder", "metrics_sha256", "curves_sha256"]
+    return pd.DataFrame(sorted(rows), columns=columns)

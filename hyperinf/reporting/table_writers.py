@@ -1,0 +1,155 @@
+"""A printed table and its three forms: Markdown, LaTeX and the cells of HTML."""
+
+# ruff: noqa: RUF001 - typeset text: minus signs, dashes and crosses are meant
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from hyperinf.files import atomic_file, write_text
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its half-width; a half-width of NaN (one seed) is shown as n/a, never as 0."""
+
+    mean: float
+    half_width: float
+    digits: int = 3
+    signed: bool = False
+    bold: bool = False
+
+    def parts(self) -> tuple[str, str]:
+        """Mean and half-width as text; both ``""`` when there is no mean."""
+        if math.isnan(self.mean):
+            return "", ""
+        sign = "+" if self.signed else ""
+        mean = f"{self.mean:{sign}.{self.digits}f}"
+        return mean, "n/a" if math.isnan(self.half_width) else f"{self.half_width:.{self.digits}f}"
+
+
+Value = str | Estimate
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headers and rows under a title; ``note`` is what a reader must know to read it."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    note: str = ""
+
+
+def plain(value: Value) -> str:
+    """A cell as text without markup."""
+    if isinstance(value, str):
+        return value
+    mean, half = value.parts()
+    if not mean:
+        return "–"
+    return f"{mean} (n/a)" if half == "n/a" else f"{mean} ± {half}"
+
+
+def markdown(tables: Sequence[Table]) -> str:
+    """The tables as Markdown."""
+    return "\n".join(_markdown(table) for table in tables)
+
+
+def _markdown(table: Table) -> str:
+    def cell(value: Value) -> str:
+        text = plain(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+        return f"**{text}**" if isinstance(value, Estimate) and value.bold else text
+
+    lines = [f"**{table.title}**", ""]
+    lines.append("| " + " | ".join(cell(header) for header in table.headers) + " |")
+    lines.append("|" + " --- |" * len(table.headers))
+    lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in table.rows]
+    return "\n".join([*lines, "", *([table.note, ""] if table.note else [])])
+
+
+_LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": "--",
+    "–": "--",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "×": r"$\times$",
+    "⊗": r"$\otimes$",
+    "λ": r"$\lambda$",
+    "<": r"$<$",
+    ">": r"$>$",
+    "\n": " ",
+}
+
+
+def latex_text(text: str) -> str:
+    """``text`` with everything escaped that LaTeX would read as markup."""
+    return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
+
+
+def latex(tables: Sequence[Table]) -> str:
+    """The tables as LaTeX ``table`` environments (needs ``booktabs``)."""
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(_latex(table) for table in tables)
+
+
+def _latex(table: Table) -> str:
+    def cell(value: Value) -> str:
+        if isinstance(value, str):
+            return latex_text(value)
+        mean, half = value.parts()
+        if not mean:
+            return "--"
+        number = f"\\mathbf{{{mean}}}" if value.bold else mean
+        return f"${number}$ (n/a)" if half == "n/a" else f"${number} \\pm {half}$"
+
+    def line(values: Sequence[Value]) -> str:
+        return "  " + " & ".join(cell(value) for value in values) + r" \\"
+
+    caption = latex_text(f"{table.title}. {table.note}".strip())
+    body = [line(row) for row in table.rows]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{caption}}}",
+            r"\centering",
+            rf"\begin{{tabular}}{{l{'r' * (len(table.headers) - 1)}}}",
+            r"\toprule",
+            line(table.headers),
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> Path:
+    """Write ``frame`` as CSV, whole or not at all; the same frame gives the same bytes."""
+    with atomic_file(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+    return path
+
+
+def write_tables(frame: pd.DataFrame, tables: Sequence[Table], folder: Path, name: str) -> list[Path]:
+    """Write ``folder/name.csv`` (the numbers) and ``.md`` and ``.tex`` (the printed tables)."""
+    paths = [Path(folder) / f"{name}{suffix}" for suffix in (".csv", ".md", ".tex")]
+    write_csv(frame, paths[0])
+    write_text(paths[1], markdown(tables))
+    write_text(paths[2], latex(tables))
+    return paths

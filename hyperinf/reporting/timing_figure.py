@@ -1,0 +1,85 @@
+"""Time to invert a d x d matrix, this run's beside the published seconds."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from hyperinf.reporting.labels import method_label, ordered_methods
+from hyperinf.reporting.style import PUBLISHED_LINE, house_style, legend_below, legend_handle, line_options, new_figure
+
+PUBLISHED = "published"
+INVALID_LABEL = "not synchronised (invalid)"
+
+
+def timing_data(frame: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """What the figure draws: series, method, dim, median, low, high, repeats, valid.
+
+    Args:
+        frame: ``inputs.read_timing``; every device, dtype and thread count is a series.
+        published: ``published.published_inversion``.
+    """
+    threads = frame["threads"].map(_threads_text)
+    run = frame.assign(series=frame["device"] + ", " + frame["dtype"] + threads)
+    seconds = run.groupby(["series", "method", "dim"], sort=True)["seconds"]
+    measured = seconds.agg(median="median", low="min", high="max", repeats="count").reset_index().assign(valid=True)
+    reference = published.rename(columns={"seconds": "median"}).assign(series=PUBLISHED)
+    reference = reference.sort_values(["method", "dim"])
+    return pd.concat([measured, reference], ignore_index=True)[
+        ["series", "method", "dim", "median", "low", "high", "repeats", "valid"]
+    ]
+
+
+def _threads_text(threads: float) -> str:
+    if pd.isna(threads):
+        return ""
+    return f", {threads:.0f} thread{'' if threads == 1 else 's'}"
+
+
+@house_style
+def figure_timing(data: pd.DataFrame) -> Figure:
+    """Median seconds against d, both logarithmic: one panel per device measured, the published seconds in the last."""
+    measured = [series for series in dict.fromkeys(data["series"]) if series != PUBLISHED]
+    names = [*measured, PUBLISHED]
+    columns = min(len(names), 3)
+    rows = -(-len(names) // columns)
+    figure, axes = new_figure(rows, columns, 1.5 + 2.3 * rows, sharex=True, sharey=True)
+    flat = [axis for row in axes for axis in row]
+    for axis in flat[len(names) :]:
+        axis.remove()
+    for axis, name in zip(flat, names, strict=False):
+        part = data[data["series"] == name]
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("log")
+        axis.set_title("published: notebook, unnamed CUDA GPU" if name == PUBLISHED else f"this run: {name}")
+        for method in ordered_methods(part["method"]):
+            rows_of = part[part["method"] == method]
+            options = line_options(method)
+            if name == PUBLISHED:
+                valid = bool(rows_of["valid"].all())
+                face = options["color"] if valid else "white"
+                options |= {"linestyle": PUBLISHED_LINE, "markerfacecolor": face, "markersize": 4 if valid else 6}
+            axis.plot(rows_of["dim"], rows_of["median"], **options)
+            if name != PUBLISHED:
+                axis.fill_between(
+                    rows_of["dim"], rows_of["low"], rows_of["high"], color=options["color"], alpha=0.2, lw=0
+                )
+    dims = sorted(set(data["dim"]))
+    shown = dims if len(dims) <= 7 else dims[:: -(-len(dims) // 7)]
+    for axis in flat[: len(names)]:
+        axis.xaxis.set_major_locator(FixedLocator(shown))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+        axis.set_xlabel("dimension d")
+    flat[0].set_ylabel("seconds (lower is better)")
+    run = set(data.loc[data["series"] != PUBLISHED, "method"])
+    invalid = set(data.loc[~data["valid"], "method"])
+    handles = [legend_handle(method) for method in ordered_methods(run)]
+    for method in ordered_methods(set(data["method"]) - run - invalid):
+        options = line_options(method) | {"linestyle": PUBLISHED_LINE}
+        handles.append(Line2D([], [], label=f"published: {method_label(method)}", **options))
+    for method in sorted(invalid):
+        options = line_options(method) | {"linestyle": PUBLISHED_LINE, "markerfacecolor": "white", "markersize": 6}
+        handles.append(Line2D([], [], label=f"published: Schulz, {INVALID_LABEL}", **options))
+    legend_below(figure, handles, 2)
+    return figure

@@ -1,0 +1,159 @@
+"""Small result files in the forms that the stages write, with numbers chosen by hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hyperinf.reporting import report_mislabel, report_simulation
+
+CONVERGENCE_COLUMNS = [
+    "method",
+    "dim",
+    "samples",
+    "damping",
+    "seed",
+    "iteration",
+    "error_l2",
+    "error_relative",
+    "status",
+]
+
+
+def convergence_builder(root: Path) -> Callable[..., list[Path]]:
+    """Schulz falls tenfold a step from 20 on, LiSSA loses 1 % a step, SOR diverges, DataInf is off by d / 1000."""
+
+    def make(dims=(512, 1024), samples=(200, 6400), seeds=(11, 12, 13), methods=None, iterations=30) -> list[Path]:
+        files = []
+        for dim in dims:
+            for seed in seeds:
+                rows = []
+                for n in samples:
+                    norm = 100.0 + seed
+                    curves = {
+                        "schulz_paper": [1.0 if t < 20 else 10.0 ** -(t - 19) for t in range(1, iterations + 1)],
+                        "chebyshev": [10.0**-t if t < 6 else 1e-6 for t in range(1, iterations + 1)],
+                        "lissa": [0.99**t for t in range(1, iterations + 1)],
+                        "sor": [2.0**t if t < 10 else np.nan for t in range(1, iterations + 1)],
+                    }
+                    for method, errors in curves.items():
+                        for t, error in enumerate(errors, start=1):
+                            status = "diverged" if np.isnan(error) else "ok"
+                            rows.append((method, dim, n, 0.01, seed, t, error * norm, error, status))
+                    off = dim / 1000 + seed / 1e5
+                    rows.append(("datainf", dim, n, 0.01, seed, "", off * norm, off, "ok"))
+                frame = pd.DataFrame(rows, columns=CONVERGENCE_COLUMNS)
+                if methods is not None:
+                    frame = frame[frame["method"].isin(methods)]
+                path = root / f"simulation/convergence/dim-{dim}_seed-{seed}.csv"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                frame.to_csv(path, index=False)
+                files.append(path)
+        return files
+
+    return make
+
+
+def write_fisher(root: Path) -> Path:
+    """A 12 x 12 pair that agrees on the diagonal, and a summary whose second case is far off."""
+    folder = root / "simulation/fisher"
+    folder.mkdir(parents=True)
+    gfim = np.eye(12, dtype=np.float32)
+    np.save(folder / "gfim.npy", gfim)
+    np.save(folder / "fim.npy", gfim + 0.01)
+    rows = [("independent", 0.01, 0.0), ("correlated_rows", 0.6, 0.0)]
+    table = [
+        (case, 3, 4, 50, 11, metric, value)
+        for case, distance, sampling in rows
+        for metric, value in (("relative_frobenius", distance), ("sampling_error_fim", sampling))
+    ]
+    columns = ["case", "rows", "columns", "samples", "seed", "metric", "value"]
+    pd.DataFrame(table, columns=columns).to_csv(folder / "summary.csv", index=False)
+    return folder
+
+
+def write_timing(root: Path) -> Path:
+    """Schulz ten times slower than the library at every d, three repeats."""
+    rows = [
+        (method, dim, "cpu", "float32", 1, repeat, factor * dim**3 * 1e-10 * (1 + 0.1 * repeat), 1e-6, 2)
+        for method, factor in (("schulz_paper", 10.0), ("inv", 1.0))
+        for dim in (64, 256, 1024)
+        for repeat in range(3)
+    ]
+    columns = ["method", "dim", "device", "dtype", "threads", "repeat", "seconds", "error_relative", "matmuls"]
+    path = root / "simulation/timing.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
+    return path
+
+
+def scores_builder(root: Path) -> Callable[..., Path]:
+    """One scored run; ``values`` maps a method to its ROC-AUC, which stands for its other metrics as well."""
+
+    def make(seed=11, rank=16, values=None, epochs=(1, 3), task="sarcasm", model="minilm") -> Path:
+        values = values or {"hyperinf": 0.8, "datainf": 0.7, "loss": 0.75}
+        folder = root / f"mislabel/{task}/{model}/rank-{rank}/seed-{seed}/scores"
+        folder.mkdir(parents=True, exist_ok=True)
+        metrics, curves, cost = [], [], []
+        for epoch in epochs:
+            metrics.append((task, model, "model", rank, epoch, "", seed, "accuracy", 0.75))
+            cost.append((task, model, "shared", rank, epoch, seed, "gradients", 8.0 + seed / 100, 900.0))
+            cost.append((task, model, "shared", rank, epoch, seed, "of which GFIM", 1.0, ""))
+            for place, (method, value) in enumerate(values.items()):
+                for metric, fraction in (("roc_auc", ""), ("curve_auc", ""), ("detected", 0.2), ("detected", 0.4)):
+                    metrics.append((task, model, method, rank, epoch, fraction, seed, metric, value))
+                for x in range(0, 101, 10):
+                    curves.append((task, model, method, rank, epoch, seed, x, min(100.0, x * (0.5 + value))))
+                if method != "loss":
+                    cost.append(
+                        (task, model, method, rank, epoch, seed, "precondition", place + 1 + seed / 100, 1000.0)
+                    )
+            flipped = np.arange(50) < 10
+            pd.DataFrame({"sample_id": range(50), "flipped": flipped}).to_parquet(folder / f"epoch-{epoch}.parquet")
+        head = ["task", "model", "method", "rank", "epoch"]
+        pd.DataFrame(metrics, columns=[*head, "fraction", "seed", "metric", "value"]).to_csv(
+            folder / "metrics.csv", index=False
+        )
+        pd.DataFrame(curves, columns=[*head, "seed", "inspected_percent", "detected_percent"]).to_csv(
+            folder / "curves.csv", index=False
+        )
+        pd.DataFrame(cost, columns=[*head, "seed", "stage", "seconds", "peak_memory_mib"]).to_csv(
+            folder / "cost.csv", index=False
+        )
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def convergence_files(tmp_path: Path) -> Callable[..., list[Path]]:
+    return convergence_builder(tmp_path)
+
+
+@pytest.fixture
+def fisher_folder(tmp_path: Path) -> Path:
+    return write_fisher(tmp_path)
+
+
+@pytest.fixture
+def timing_file(tmp_path: Path) -> Path:
+    return write_timing(tmp_path)
+
+
+@pytest.fixture
+def scores_folder(tmp_path: Path) -> Callable[..., Path]:
+    return scores_builder(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """A results folder with both reports in it, made once: drawing is what takes the time."""
+    root = tmp_path_factory.mktemp("results")
+    files = convergence_builder(root)(samples=(200,))
+    simulation = report_simulation(files, write_fisher(root), write_timing(root), root)
+    runs = [scores_builder(root)(seed=seed) for seed in (11, 12)]
+    (runs[0] / "info.json").write_text('{"device": "cpu", "settings": {"note": "<script>alert(1)</script>"}}')
+    mislabel = report_mislabel(runs, 3, root)
+    return {"root": root, "runs": runs, "simulation": simulation, "mislabel": mislabel}
