@@ -1,7 +1,5 @@
 """What each figure shows and how it is to be read."""
 
-# ruff: noqa: RUF001 - typeset text: minus signs, dashes and crosses are meant
-
 _CAPTIONS = {
     "simulation_convergence": (
         "Absolute error against iteration",

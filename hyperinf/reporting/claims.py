@@ -1,7 +1,5 @@
 """The claims ledger: what was published, what this run measured, and the verdict that a stated rule draws."""
 
-# ruff: noqa: RUF001 - typeset text: minus signs, dashes and crosses are meant
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass

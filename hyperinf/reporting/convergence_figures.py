@@ -1,7 +1,5 @@
 """Error against iteration on the d x N grid, and DataInf's error against d, with the published curves in the panels."""
 
-# ruff: noqa: RUF001 - typeset text: minus signs, dashes and crosses are meant
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """FIM beside its approximation by the GFIM, as heat maps with a corner enlarged."""
 
-# ruff: noqa: RUF001 - typeset text: minus signs, dashes and crosses are meant
-
 from collections.abc import Mapping
 
 import numpy as np

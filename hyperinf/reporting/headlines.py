@@ -1,7 +1,5 @@
 """The page's first sentences, each put together from the tables' numbers."""
 
-# ruff: noqa: RUF001 - typeset text: minus signs, dashes and crosses are meant
-
 import math
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The printed tables of mislabel detection, made from the frames that the CSV files hold."""
 
-# ruff: noqa: RUF001 - typeset text: minus signs, dashes and crosses are meant
-
 from collections.abc import Iterator
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """The synthetic study in numbers: iterations to a relative error, and the error that was left."""
 
-# ruff: noqa: RUF001 - typeset text: minus signs, dashes and crosses are meant
-
 import numpy as np
 import pandas as pd
 

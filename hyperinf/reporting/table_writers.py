@@ -1,7 +1,5 @@
 """A printed table and its three forms: Markdown, LaTeX and the cells of HTML."""
 
-# ruff: noqa: RUF001 - typeset text: minus signs, dashes and crosses are meant
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -169,7 +169,6 @@ def test_what_is_left_out_is_filled_in_as_config_yaml_has_it() -> None:
     config = loaded("config.yaml")
     shown = checked_config(config, ROOT)
     filled = checked_config({"models": config["models"], "data": config["data"]}, ROOT)
-    # The timing study's sides are a choice of the default run, not of the schema.
     assert filled == shown
 
 

@@ -25,8 +25,7 @@ Edit = Callable[[str, str, str], None]
 
 def forget() -> None:
     """A run of Snakemake reads every file once; these tests edit files in between."""
-    module._imported.cache_clear()
-    module._fingerprint.cache_clear()
+    module._read.cache_clear()
 
 
 @pytest.fixture
