@@ -250,3 +250,11 @@ def test_layers_that_differ_and_gradients_that_are_not_finite_are_named():
         influence_scores(broken, target)
     with pytest.raises(ValueError, match=r"target gradients of layer 'low\.lora_B' are not finite"):
         influence_scores(train, {name: value[:10] for name, value in broken.items()})
+
+
+@pytest.mark.parametrize("samples", [9, 80])
+def test_the_exact_fisher_is_the_same_however_its_gram_matrix_is_cut(samples, monkeypatch):
+    train, target = gradients(samples), gradients(4, seed=1)
+    whole = influence_scores(train, target, method="fim")
+    monkeypatch.setattr("hyperinf.influence.methods.fim.BLOCK", 4)
+    assert relative_error(influence_scores(train, target, method="fim"), whole) < 1e-10
