@@ -190,9 +190,9 @@ def _run_convergence(parsed: argparse.Namespace) -> None:
 
 
 def _run_fisher(parsed: argparse.Namespace) -> None:
-    from hyperinf.simulation import FisherConfig, run_fisher
+    from hyperinf.simulation import FisherConfig, run_fisher_heatmap
 
-    run_fisher(FisherConfig(parsed.rows, parsed.columns, parsed.samples, parsed.seed), parsed.out)
+    run_fisher_heatmap(FisherConfig(parsed.rows, parsed.columns, parsed.samples, parsed.seed), parsed.out)
 
 
 def _run_timing(parsed: argparse.Namespace) -> None:
