@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from check_config import ConfigMistakes, checked_config, load_schema
+from check_config import ConfigError, checked_config, load_schema
 from conftest import ROOT, Workspace
 
 OVERLAYS = ("smoke", "paper")
@@ -26,7 +26,7 @@ def merged(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
 
 def mistakes(overlay: str) -> tuple[str, ...]:
     """What is said of config.yaml with an overlay."""
-    with pytest.raises(ConfigMistakes) as refusal:
+    with pytest.raises(ConfigError) as refusal:
         checked_config(merged(loaded("config.yaml"), yaml.safe_load(overlay)), ROOT)
     return refusal.value.lines
 
@@ -43,9 +43,9 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
     [
         (
             "mislabel: {dampng: 0.2}",
-            "mislabel.dampng: unknown key, did you mean damping?; known here: tasks, models, train, validation, test, noise_rate, "
-            "ranks, seeds, epochs, report_epoch, lora, training, methods, baselines, damping, gfim_scale, solver, lissa_iterations, "
-            "threads, gradients",
+            "mislabel.dampng: unknown key, did you mean damping?; known here: tasks, models, train, validation, test, "
+            "noise_rate, ranks, seeds, epochs, report_epoch, lora, training, methods, baselines, damping, gfim_scale, "
+            "solver, lissa_iterations, threads, gradients",
         ),
         ("on: 3", "True: unknown key; known here: results, cache, wheels, device, simulation, models, data, mislabel"),
         ("mislabel: {damping: -1}", "mislabel.damping: -1 stands here; expected a number above 0"),
@@ -55,7 +55,8 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
         ("mislabel: {damping: }", "mislabel.damping: nothing stands here; expected a number above 0"),
         (
             "mislabel: {ranks: []}",
-            "mislabel.ranks: the list is empty; expected a list of one or more values, each a whole number of at least 1",
+            "mislabel.ranks: the list is empty; expected a list of one or more values, "
+            "each a whole number of at least 1",
         ),
         ("mislabel: {ranks: [8, 0]}", "mislabel.ranks[1]: 0 stands here; expected a whole number of at least 1"),
         ("mislabel: {ranks: [8.5]}", "mislabel.ranks[0]: 8.5 stands here; expected a whole number of at least 1"),
@@ -63,13 +64,13 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
         ("mislabel: {seeds: [11, 12, 11]}", "mislabel.seeds: 11 stands here more than once; expected each value once"),
         (
             "mislabel: {methods: [hyperinv]}",
-            'mislabel.methods[0]: "hyperinv" stands here; expected one of hyperinf, gfim, datainf, datainf_gfim, lissa, '
-            "lissa_gfim, tracin, fim, did you mean hyperinf?",
+            'mislabel.methods[0]: "hyperinv" stands here; expected one of hyperinf, gfim, datainf, datainf_gfim, '
+            "lissa, lissa_gfim, tracin, fim, did you mean hyperinf?",
         ),
         (
             "mislabel: {tasks: [sarcams]}",
-            "mislabel.tasks[0]: 'sarcams' stands here; expected a key of data: sarcasm, cola, sst2, mrpc, qqp, qnli, rte, wnli, "
-            "did you mean sarcasm?",
+            "mislabel.tasks[0]: 'sarcams' stands here; expected a key of data: sarcasm, cola, sst2, mrpc, qqp, "
+            "qnli, rte, wnli, did you mean sarcasm?",
         ),
         (
             "mislabel: {models: [bert]}",
@@ -81,21 +82,21 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
         ),
         (
             "mislabel: {lora: {rslora: 'yes'}}",
-            'mislabel.lora.rslora: "yes" stands here; expected true or false (this is text: without quotes; nested values given '
-            "with --config are always text, use --configfile)",
+            'mislabel.lora.rslora: "yes" stands here; expected true or false (this is text: without quotes; '
+            "nested values given with --config are always text, use --configfile)",
         ),
         (
             "mislabel: {training: [1]}",
-            "mislabel.training: [1] stands here; expected a section with keys among learning_rate, batch_size, weight_decay, "
-            "warmup, max_length, dtype",
+            "mislabel.training: [1] stands here; expected a section with keys among learning_rate, batch_size, "
+            "weight_decay, warmup, max_length, dtype",
         ),
         ("device: gpu", 'device: "gpu" stands here; expected one of auto, cpu, cuda'),
         ("results: 'a/{b}'", 'results: "a/{b}" stands here; expected a folder\'s path, without braces, * and ?'),
         ("wheels: [no.whl]", "wheels[0]: 'no.whl' stands here; expected a file, and there is none"),
         (
             "data: {sarcasm: {source: {hub: a/b}}}",
-            "data.sarcasm.source: asset and hub stand here; expected only one of asset, hub, path (an overlay is merged into "
-            "config.yaml: there, write asset: null to drop it)",
+            "data.sarcasm.source: asset and hub stand here; expected only one of asset, hub, path (an overlay is "
+            "merged into config.yaml: there, write asset: null to drop it)",
         ),
         (
             "data: {mine: {text: t, label: l}}",
@@ -109,10 +110,14 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
             "data: {mine: {source: {path: no/such.csv}, text: t, label: l}}",
             "data.mine.source.path: 'no/such.csv' stands here; expected a file or folder, and there is none",
         ),
-        ("data: {mine: {source: {hub: a/b}, text: t}}", "data.mine.label: nothing stands here; expected a column's name"),
+        (
+            "data: {mine: {source: {hub: a/b}, text: t}}",
+            "data.mine.label: nothing stands here; expected a column's name",
+        ),
         (
             "data: {My Set: {source: {hub: a/b}, text: t, label: l}}",
-            "data.My Set: 'My Set' is the name; expected a name of lower-case letters, digits and _, beginning with a letter",
+            "data.My Set: 'My Set' is the name; expected a name of lower-case letters, digits and _, beginning with "
+            "a letter",
         ),
         (
             "models: {m: {source: {hub: 'a/b/c'}}}",
@@ -219,5 +224,7 @@ def test_a_configuration_is_checked_in_less_than_a_second() -> None:
         "import sys, time; begin = time.monotonic(); sys.path.insert(0, 'workflow'); import yaml, check_config;"
         "check_config.checked_config(yaml.safe_load(open('config.yaml'))); print(time.monotonic() - begin)"
     )
-    printed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert json.loads(printed) < 1.0

@@ -10,8 +10,10 @@ from conftest import ROOT
 
 PACKAGE = {
     "pack/__init__.py": '"""The package."""\n__version__ = "1"\n',
-    "pack/entry.py": '"""Entry."""\n\nfrom pack.middle import step\n\n\ndef run():\n    """Run."""\n    return step()\n',
-    "pack/middle.py": "from . import leaf\n\n\ndef step():\n    from pack.late import value\n\n    return leaf.number + value\n",
+    "pack/entry.py": '"""Entry."""\nfrom pack.middle import step\n\ndef run():\n    """Run."""\n    return step()\n',
+    "pack/middle.py": (
+        "from . import leaf\n\ndef step():\n    from pack.late import value\n    return leaf.number + value\n"
+    ),
     "pack/leaf.py": "number = 1\n",
     "pack/late.py": "value = 2\n",
     "pack/other.py": "unused = 3\n",
@@ -112,7 +114,7 @@ def test_data_files_count_by_their_bytes_and_names(root: Path) -> None:
 def test_a_name_that_is_not_there_is_refused(root: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"pack\.nothing"):
         code_hash("pack.nothing", root=root)
-    with pytest.raises(FileNotFoundError, match="none.csv"):
+    with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         code_hash("pack.leaf", data=["pack/none.csv"], root=root)
 
 
@@ -129,5 +131,7 @@ def test_hashing_the_whole_library_takes_less_than_a_second_and_imports_nothing_
         "[code_hash(name) for name in ('hyperinf.tasks.mislabel', 'hyperinf.tasks.finetune', 'hyperinf.reporting')];"
         "assert 'torch' not in sys.modules and 'hyperinf' not in sys.modules; print(time.monotonic() - begin)"
     )
-    printed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert float(printed) < 1.0

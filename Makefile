@@ -1,0 +1,57 @@
+# make run     the default experiment (config.yaml)         make test    the tests
+# make smoke   every stage once, small                      make lint    what CI checks before the tests
+# make report  Snakemake's own report of the last run       make clean   remove what was produced, not what was fetched
+#
+# The first call installs requirements.lock into .venv. Options: PYTHON=python3.12 (3.11 to 3.13), CORES=4,
+# ARGS="--configfile my.yaml" (any argument of snakemake).
+
+PYTHON ?= python3
+CORES ?= all
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SNAKEMAKE := $(BIN)/python workflow/run.py --cores $(CORES)
+SMOKE := --configfile workflow/config/smoke.yaml
+
+# Threads that wait for work must not take the processor from other jobs.
+export OMP_WAIT_POLICY := passive
+
+.PHONY: setup run smoke test lint report clean
+
+setup: $(STAMP)
+
+run: $(STAMP)
+	$(SNAKEMAKE) $(ARGS)
+
+smoke: $(STAMP)
+	$(SNAKEMAKE) $(SMOKE) $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check --line-length 120 Snakefile workflow
+	$(BIN)/snakemake --lint
+
+report: run
+	$(BIN)/snakemake --report results/snakemake-report.html $(ARGS)
+
+clean:
+	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name assets -exec rm -rf {} +
+	rm -rf .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13; name one that is: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The stamp is newer than the lock only after both installations succeeded.
+$(STAMP): requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(STAMP)

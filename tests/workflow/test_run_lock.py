@@ -1,0 +1,106 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SMOKE, Workspace, environment
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+HANG = {"STUB_HANG": "mislabel finetune"}
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+def alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def started_until_it_hangs(workspace: Workspace) -> tuple[subprocess.Popen[str], int]:
+    """A run that waits in its fine-tuning job, and that job's process id."""
+    running = workspace.start("--configfile", SMOKE, "--cores", "2", **HANG)
+    marker = workspace.root / "hanging.pid"
+    wait_until(lambda: marker.exists() and marker.read_text())
+    return running, int(marker.read_text())
+
+
+def test_a_second_run_in_the_same_results_is_refused_in_one_line(fresh: Workspace) -> None:
+    running, job = started_until_it_hangs(fresh)
+    try:
+        refused = fresh.start("--configfile", SMOKE, "--cores", "2")
+        printed, _ = refused.communicate(timeout=60)
+        assert refused.returncode == 1
+        line = f"results/smoke: another run (process {running.pid}) is at work here; nothing was started"
+        assert printed.splitlines()[-1] == line
+        assert "Traceback" not in printed
+        assert alive(job)
+        # Looking is allowed meanwhile.
+        assert fresh.would_run() != {}
+    finally:
+        running.kill()
+        running.wait()
+        os.kill(job, signal.SIGKILL)
+
+
+def test_after_a_kill_the_next_run_ends_what_was_left_and_finishes(fresh: Workspace) -> None:
+    running, job = started_until_it_hangs(fresh)
+    running.kill()
+    running.wait()
+    assert alive(job)
+    fresh.smoke()
+    assert not alive(job)
+    assert (fresh.root / "results/smoke/report.html").is_file()
+    assert fresh.would_run() == {}
+    calls = [json.loads(line)[:2] for line in (fresh.root / "calls.jsonl").read_text().splitlines()]
+    assert calls.count(["mislabel", "finetune"]) == 2
+    assert calls.count(["mislabel", "data"]) == 1
+
+
+def test_a_run_started_by_make_ends_with_it(fresh: Workspace) -> None:
+    makefile = fresh.root / "Makefile"
+    makefile.write_text(f"run:\n\t{sys.executable} workflow/run.py --configfile {SMOKE} --cores 2\n")
+    make = subprocess.Popen(["make", "run"], cwd=fresh.root, env={**environment(), **HANG}, stdout=subprocess.DEVNULL)
+    marker, lock = fresh.root / "hanging.pid", fresh.root / "results/smoke/.lock"
+    wait_until(lambda: marker.exists() and marker.read_text())
+    run = json.loads(lock.read_text())["process"]
+    make.kill()
+    make.wait()
+    wait_until(lambda: not alive(run), seconds=10)
+    fresh.smoke()
+    assert not alive(int(marker.read_text()))
+    assert fresh.would_run() == {}
+
+
+def test_only_processes_of_the_killed_run_are_ended(tmp_path: Path) -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'workflow')!r}); import run_lock; "
+        "print(*run_lock.end_marked_processes(sys.argv[1]))"
+    )
+    sleeping = [sys.executable, "-c", "import time; time.sleep(600)"]
+    ours = subprocess.Popen(sleeping, env={**environment(), "HYPERINF_RUN": "first"})
+    other = subprocess.Popen(sleeping, env={**environment(), "HYPERINF_RUN": "second"})
+    try:
+        wait_until(lambda: b"HYPERINF_RUN=first" in Path(f"/proc/{ours.pid}/environ").read_bytes())
+        command = [sys.executable, "-c", program]
+        printed = subprocess.run([*command, "first"], capture_output=True, text=True, check=True).stdout
+        assert printed.split() == [str(ours.pid)]
+        assert ours.wait(timeout=10) == -signal.SIGKILL
+        assert subprocess.run([*command, ""], capture_output=True, text=True, check=True).stdout.split() == []
+        assert other.poll() is None
+    finally:
+        for process in (ours, other):
+            process.kill()
+            process.wait()

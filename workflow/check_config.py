@@ -1,0 +1,281 @@
+"""Refuse a wrong configuration before any job starts: every mistake at once, one line each.
+
+A line says which key, what stands there and what may stand there. Defaults of the schema are filled in on the way.
+"""
+
+import copy
+import difflib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+SCHEMA = Path(__file__).resolve().parent / "schemas" / "config.schema.yaml"
+SOURCES = ("asset", "hub", "path")
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+_PLAIN = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?|(?i:true|false|yes|no)")
+_KINDS = {"string": "text", "boolean": "true or false", "object": "a section with keys of its own", "null": "null"}
+
+Mistake = tuple[tuple[Any, ...], str]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; ``lines`` holds one line per mistake."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = tuple(lines)
+        super().__init__("\n".join(lines))
+
+
+def checked_config(config: Mapping[Any, Any], base: Path = Path()) -> dict[str, Any]:
+    """The configuration with every default filled in.
+
+    Args:
+        config: what the configuration files hold, merged.
+        base: folder that relative paths start from.
+
+    Raises:
+        ConfigError: anything is wrong with it.
+    """
+    schema = load_schema()
+    filled = _prepared(config, schema)
+    mistakes = [mistake for error in _outermost(_validator().iter_errors(filled)) for mistake in _mistakes(error)]
+    refused = [place for place, _ in mistakes]
+    mistakes += [mistake for mistake in _across_keys(filled, base) if not _touches(mistake[0], refused)]
+    if mistakes:
+        sections = list(schema["properties"])
+        mistakes.sort(key=lambda mistake: _rank(mistake[0][0], sections) if mistake[0] else -1)
+        raise ConfigError([line for _, line in mistakes])
+    result: dict[str, Any] = filled
+    return result
+
+
+@cache
+def load_schema() -> dict[str, Any]:
+    """The schema, as a dictionary."""
+    schema: dict[str, Any] = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    return schema
+
+
+def _prepared(value: Any, schema: Mapping[str, Any]) -> Any:
+    """A copy with defaults filled in, and with numbers as the schema means them."""
+    schema = _resolved(schema)
+    if isinstance(value, Mapping):
+        known = schema.get("properties", {})
+        filled = {
+            key: copy.deepcopy(_resolved(part)["default"])
+            for key, part in known.items()
+            if "default" in _resolved(part) and key not in value
+        }
+        merged = {**value, **filled}
+        others = schema.get("additionalProperties")
+        return {
+            key: _prepared(part, known.get(key, others if isinstance(others, Mapping) else {}))
+            for key, part in merged.items()
+        }
+    if isinstance(value, list):
+        return [_prepared(part, schema.get("items", {})) for part in value]
+    return _number(value, schema.get("type"))
+
+
+def _number(value: Any, kind: Any) -> Any:
+    # YAML 1.1 reads 5e-4 as text, and only 5.0e-4 as a number.
+    if kind in ("number", "integer") and isinstance(value, str) and _EXPONENT.fullmatch(value):
+        value = float(value)
+    if kind == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema with what it refers to; its own keywords win."""
+    reference = schema.get("$ref")
+    if reference is None:
+        return schema
+    return {**_resolved(load_schema()["$defs"][reference.rpartition("/")[2]]), **schema}
+
+
+@cache
+def _validator() -> Any:
+    def finite(_: Any, value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine("number", finite)
+    return extend(Draft202012Validator, type_checker=checker)(load_schema())
+
+
+def _outermost(errors: Iterator[ValidationError]) -> list[ValidationError]:
+    """One error for a value: what is of the wrong kind need not be measured as well."""
+    chosen: dict[tuple[Any, ...], ValidationError] = {}
+    for error in errors:
+        about_keys = error.validator in ("additionalProperties", "required") or _is_name(error)
+        place = (*error.absolute_path, error.message) if about_keys else tuple(error.absolute_path)
+        if place not in chosen or error.validator == "type":
+            chosen[place] = error
+    return list(chosen.values())
+
+
+def _is_name(error: ValidationError) -> bool:
+    return "propertyNames" in error.absolute_schema_path
+
+
+def _mistakes(error: ValidationError) -> Iterator[Mistake]:
+    path, value = tuple(error.absolute_path), error.instance
+    schema = _resolved(error.schema)
+    if error.validator == "additionalProperties":
+        known = list(schema["properties"])
+        for key in value:
+            if key not in known:
+                where = _dotted((*path, key))
+                yield (*path, key), f"{where}: unknown key{_suggestion(key, known)}; known here: {', '.join(known)}"
+    elif error.validator == "required":
+        key = next(key for key in schema["required"] if error.message.startswith(repr(key)))
+        where = _dotted((*path, key))
+        yield (*path, key), f"{where}: nothing stands here; expected {_expected(schema['properties'][key])}"
+    elif error.validator == "uniqueItems":
+        for item in dict.fromkeys(json.dumps(item) for item in value if value.count(item) > 1):
+            yield path, f"{_dotted(path)}: {item} stands here more than once; expected each value once"
+    elif _is_name(error):
+        yield (*path, value), f"{_dotted((*path, value))}: {value!r} is the name; expected {_expected(schema)}"
+    else:
+        yield path, f"{_dotted(path)}: {_shown(value)}; expected {_expected(schema)}{_advice(value, schema)}"
+
+
+def _expected(schema: Any) -> str:
+    """What may stand at a place, in words."""
+    schema = _resolved(schema)
+    if "expected" in schema:
+        return str(schema["expected"])
+    if "enum" in schema:
+        return f"one of {', '.join('null' if each is None else str(each) for each in schema['enum'])}"
+    kinds = schema.get("type", "object")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    return " or ".join(_expected_kind(kind, schema) for kind in kinds)
+
+
+def _expected_kind(kind: str, schema: Mapping[str, Any]) -> str:
+    if kind == "array":
+        length = "a list of one or more values" if schema.get("minItems") else "a list"
+        return f"{length}, each {_expected(schema['items'])}"
+    if kind in ("integer", "number"):
+        noun = "a whole number" if kind == "integer" else "a number"
+        bounds = [
+            f"{words} {schema[keyword]}"
+            for keyword, words in (
+                ("minimum", "of at least"),
+                ("exclusiveMinimum", "above"),
+                ("maximum", "of at most"),
+                ("exclusiveMaximum", "below"),
+            )
+            if keyword in schema
+        ]
+        return " ".join([noun, " and ".join(bounds)]).strip()
+    if kind == "object" and schema.get("properties"):
+        return f"a section with keys among {', '.join(schema['properties'])}"
+    return _KINDS[kind]
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "nothing stands here"
+    if value == [] or value == {}:
+        return "the list is empty" if value == [] else "the section is empty"
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} stands here"
+
+
+def _advice(value: Any, schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return _suggestion(value, [each for each in schema["enum"] if isinstance(each, str)])
+    if not isinstance(value, str):
+        return ""
+    if schema.get("type") == "array":
+        return " (in brackets: [a, b]; nested values given with --config are always text, give them with --configfile)"
+    if schema.get("type") in ("integer", "number", "boolean") and _PLAIN.fullmatch(value):
+        return " (this is text: without quotes; nested values given with --config are always text, use --configfile)"
+    return ""
+
+
+def _suggestion(given: Any, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(str(given).lower(), known, n=1, cutoff=0.7)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _dotted(path: Sequence[Any]) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) and not isinstance(part, bool) else f".{part}"
+    return text.removeprefix(".") or "the configuration"
+
+
+def _rank(section: Any, sections: Sequence[str]) -> int:
+    return sections.index(section) if section in sections else -1
+
+
+def _touches(place: tuple[Any, ...], refused: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether something at the place, or above or below it, has been refused already."""
+    return any(place[: len(other)] == other[: len(place)] for other in refused if other)
+
+
+def _across_keys(config: Any, base: Path) -> Iterator[Mistake]:
+    """What a schema cannot say: names that must exist elsewhere, files that must be there."""
+    if not isinstance(config, Mapping):
+        return
+    mislabel = config.get("mislabel")
+    if isinstance(mislabel, Mapping):
+        for key, section in (("tasks", "data"), ("models", "models")):
+            yield from _named_elsewhere(mislabel.get(key), ("mislabel", key), config.get(section), section)
+        epochs, epoch = mislabel.get("epochs"), mislabel.get("report_epoch")
+        if isinstance(epochs, list) and epoch not in epochs:
+            place = ("mislabel", "report_epoch")
+            yield place, f"{_dotted(place)}: {epoch} stands here; expected one of mislabel.epochs, {epochs}"
+    for section in ("models", "data"):
+        entries = config.get(section)
+        for name, entry in entries.items() if isinstance(entries, Mapping) else ():
+            if isinstance(entry, Mapping) and isinstance(entry.get("source"), Mapping):
+                yield from _one_source((section, name, "source"), entry["source"], base)
+    wheels = config.get("wheels")
+    for index, wheel in enumerate(wheels) if isinstance(wheels, list) else ():
+        if isinstance(wheel, str) and not (base / Path(wheel).expanduser()).is_file():
+            yield ("wheels", index), f"wheels[{index}]: {wheel!r} stands here; expected a file, and there is none"
+
+
+def _named_elsewhere(names: Any, path: tuple[str, str], known: Any, section: str) -> Iterator[Mistake]:
+    if not isinstance(names, list) or not isinstance(known, Mapping):
+        return
+    choices = [str(each) for each in known]
+    for index, name in enumerate(names):
+        if isinstance(name, str) and name not in known:
+            place = (*path, index)
+            yield (
+                place,
+                f"{_dotted(place)}: {name!r} stands here; expected a key of {section}: "
+                f"{', '.join(choices)}{_suggestion(name, choices)}",
+            )
+
+
+def _one_source(path: tuple[Any, ...], source: Mapping[str, Any], base: Path) -> Iterator[Mistake]:
+    given = [kind for kind in SOURCES if source.get(kind) is not None]
+    if not given:
+        yield path, f"{_dotted(path)}: nothing stands here; expected one of {', '.join(SOURCES)}"
+    elif len(given) > 1:
+        yield (
+            path,
+            f"{_dotted(path)}: {' and '.join(given)} stand here; expected only one of {', '.join(SOURCES)} "
+            f"(an overlay is merged into config.yaml: there, write {given[0]}: null to drop it)",
+        )
+    elif (
+        given == ["path"]
+        and isinstance(source["path"], str)
+        and not (base / Path(source["path"]).expanduser()).exists()
+    ):
+        place = (*path, "path")
+        yield place, f"{_dotted(place)}: {source['path']!r} stands here; expected a file or folder, and there is none"

@@ -1,0 +1,25 @@
+# The record is the output; the content stays in the cache, which several checkouts may share.
+rule asset_record:
+    output:
+        f"{RESULTS}/assets/{{asset}}.json",
+    log:
+        f"{LOGS}/assets/{{asset}}.log",
+    benchmark:
+        f"{BENCHMARKS}/assets/{{asset}}.tsv"
+    conda:
+        "../../envs/hyperinf.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=30,
+        gpu=0,
+        share=1,
+        cache=CACHE,
+        wheels=WHEELS,
+    params:
+        code=code_hash("hyperinf.data.assets"),
+    message:
+        "Fetch and verify {wildcards.asset}"
+    shell:
+        "python -m hyperinf assets fetch {wildcards.asset:q} --cache {resources.cache:q} {resources.wheels} "
+        "--record {output:q} > {log:q} 2>&1"

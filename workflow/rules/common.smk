@@ -1,0 +1,159 @@
+"""What all rules share: the checked configuration, the names of files, and how settings become command-line flags."""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+sys.path[:0] = [f"{workflow.basedir}/workflow", str(workflow.basedir)]
+
+from check_config import ConfigError, checked_config
+from code_hash import code_hash
+from run_lock import RunningError, hold
+
+from hyperinf.reporting.outputs import expected_outputs
+
+try:
+    config = checked_config(config)
+except ConfigError as error:
+    print("The configuration cannot be used; nothing was started.", *error.lines, sep="\n", file=sys.stderr)
+    sys.exit(2)
+
+SIMULATION = config["simulation"]
+MISLABEL = config["mislabel"]
+RESULTS = config["results"].rstrip("/")
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+
+# `python` is the interpreter that runs Snakemake, unless a conda environment is activated after this.
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
+# Threads that wait for work must not take the processor from other jobs.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+# How a job runs must not decide what it computes. Such settings travel as resources: Snakemake reruns a job when its
+# params change, and not when its resources do.
+DEVICE = config["device"]
+CACHE = config["cache"] or os.environ.get("HYPERINF_CACHE") or "results/assets"
+WHEELS = shlex.join(f"--wheel={wheel}" for wheel in config["wheels"])
+
+# The default profile has this many shares of the machine. A job takes one, a measurement all of them.
+WHOLE_MACHINE = 1000
+
+
+def gpus():
+    """GPUs that a job asks for: one where there is one to use."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    found = shutil.which("nvidia-smi") is not None and not hidden
+    return int(DEVICE == "cuda" or (DEVICE == "auto" and found))
+
+
+wildcard_constraints:
+    asset="[a-z0-9_]+",
+    task="[a-z][a-z0-9_]*",
+    model="[a-z][a-z0-9_]*",
+    dim="[0-9]+",
+    rank="[0-9]+",
+    seed="[0-9]+",
+
+
+def flags(**settings):
+    """Settings as command-line flags, a list that `{params.NAME:q}` quotes; what is None or empty is left out.
+
+    Snakemake compares the values of params without their names: a flag's name keeps two equal numbers apart.
+    """
+    words = []
+    for name, value in settings.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, list):
+            words += [flag, *map(str, value)] if value else []
+        elif value is not None:
+            words.append(f"{flag}={value}")
+    return words
+
+
+def data_flags(entry):
+    """Where a task's samples come from, as flags of `hyperinf mislabel data`."""
+    return flags(
+        source=source_name(entry["source"]),
+        subset=entry["subset"],
+        text=entry["text"],
+        pair=entry["pair"],
+        label=entry["label"],
+        id=entry["id"],
+        **{f"split_{role}": name for role, name in entry["splits"].items()},
+    )
+
+
+def model_flags(entry, rank):
+    """A model and its adapter, as flags of `hyperinf mislabel finetune`."""
+    lora = MISLABEL["lora"]
+    return flags(
+        model=source_name(entry["source"]),
+        targets=entry["targets"],
+        rank=rank,
+        alpha=lora["alpha_over_rank"] * rank,
+        rslora=lora["rslora"],
+        dropout=lora["dropout"],
+    )
+
+
+def source_name(source):
+    """A source as the command line takes it: KIND:NAME."""
+    return next(f"{kind}:{name}" for kind, name in source.items() if name is not None)
+
+
+def source_files(source):
+    """What a job that reads the source waits for: an asset's record, or the user's own files."""
+    kind, _, name = source_name(source).partition(":")
+    if kind == "asset":
+        return [f"{RESULTS}/assets/{name}.json"]
+    if kind == "path":
+        path = Path(name).expanduser()
+        return sorted(str(file) for file in path.rglob("*") if file.is_file()) if path.is_dir() else [str(path)]
+    return []
+
+
+def mislabel_scores(name):
+    """A file of every scoring run of the experiment."""
+    return expand(
+        f"{RESULTS}/mislabel/{{task}}/{{model}}/rank-{{rank}}/seed-{{seed}}/scores/{name}",
+        task=MISLABEL["tasks"],
+        model=MISLABEL["models"],
+        rank=MISLABEL["ranks"],
+        seed=MISLABEL["seeds"],
+    )
+
+
+def shown_in_report(files, category):
+    """The files, with pictures and tables marked for Snakemake's HTML report."""
+    return [shown(file, category) if file.endswith(".png") or "/tables/" in file else file for file in files]
+
+
+def shown(file, category):
+    """A picture or a table with its caption; of a table's formats only the CSV is shown."""
+    name, kind = Path(file).stem, Path(file).suffix
+    labels = {"name": name, "kind": "figure" if kind == ".png" else "table"}
+    marked = report(file, caption=f"../report/{caption(name)}.rst", category=category, labels=labels)
+    return marked if kind in (".png", ".csv") else file
+
+
+def caption(stem):
+    """The caption's name: figures of all tasks and models share one."""
+    for shared in ("claims", "sources"):
+        if shared in stem.split("_"):
+            return shared
+    if stem.startswith("mislabel_"):
+        return f"mislabel_{stem.rpartition('_')[2]}"
+    return stem.removesuffix("_relative")
+
+
+def hold_results():
+    """Refuse a second run in the same results folder."""
+    try:
+        hold(RESULTS)
+    except RunningError as refusal:
+        sys.exit(str(refusal))
