@@ -27,6 +27,8 @@ rule all:
         SIMULATION_REPORT,
         MISLABEL_REPORT,
         PAGE_TABLES,
+    message:
+        f"All results are in {RESULTS}"
 
 
 onstart:
