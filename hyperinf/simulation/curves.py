@@ -43,10 +43,8 @@ class ErrorRecorder:
     errors: dict[int, float] = field(default_factory=dict)
 
     def __call__(self, iteration: int, iterate: Tensor) -> None:
-        """Record the error of ``iterate``; iteration 0, the start, is not part of the curve."""
-        if iteration > 0:
-            solution = iterate if self.vector is None else iterate @ self.vector
-            self.errors[iteration] = self.distance(solution)
+        """Record the error of ``iterate``; a start, iteration 0, may be given but is not part of the curve."""
+        self.errors[iteration] = self.distance(iterate if self.vector is None else iterate @ self.vector)
 
     def distance(self, solution: Tensor) -> float:
         """``||A^-1 v - x||_2`` in float64; infinite or NaN where x is."""

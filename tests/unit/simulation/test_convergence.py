@@ -45,6 +45,33 @@ def test_schulz_from_the_published_start_follows_its_scalar_recurrence_on_every_
     np.testing.assert_allclose(measured, expected, rtol=2e-3, atol=1e-5 * np.linalg.norm(coefficients / eigenvalues))
 
 
+def test_the_reference_is_the_float64_solution_for_the_float32_matrix() -> None:
+    prepared = PreparedProblem.draw(SMALL)
+    assert prepared.matrix.dtype == torch.float32
+    expected = np.linalg.solve(prepared.matrix.double().numpy(), prepared.vector.double().numpy())
+    np.testing.assert_allclose(prepared.reference.numpy(), expected, rtol=1e-10)
+
+
+def test_chebyshev_scaling_needs_three_quarters_of_the_iterations_of_plain_schulz_at_most() -> None:
+    singular_but_for_the_damping = SyntheticProblem(dim=40, samples=10, damping=0.01, seed=3)
+    eigenvalues, coefficients = eigenbasis(singular_but_for_the_damping)
+    reached = 1e-4 * np.linalg.norm(coefficients / eigenvalues)
+    needed = {}
+    for method in ("schulz", "chebyshev"):
+        needed[method] = np.flatnonzero(errors_of(method, singular_but_for_the_damping, 40) < reached)[0] + 1
+    # Condition number about 900: the specification's budgets are 14 to 16 products, two an iteration, and 20 to 26.
+    assert needed["chebyshev"] <= 8
+    assert needed["chebyshev"] <= 0.75 * needed["schulz"], needed
+
+
+def test_no_tolerance_ends_a_solver_before_the_floor_of_its_arithmetic() -> None:
+    gentle = SyntheticProblem(dim=10, samples=2000, damping=0.01, seed=3)
+    eigenvalues, coefficients = eigenbasis(gentle)
+    norm = np.linalg.norm(coefficients / eigenvalues)
+    for method in ("sor", "cg", "gmres", "neumann"):
+        assert errors_of(method, gentle, 40)[-1] < 4e-7 * norm, method
+
+
 def test_lissa_follows_the_truncated_neumann_series_of_the_scaled_matrix() -> None:
     eigenvalues, coefficients = eigenbasis(SMALL)
     scale = np.linalg.norm(eigenvalues) + 1
@@ -184,6 +211,10 @@ def test_the_same_seed_writes_the_same_bytes_and_another_seed_does_not(tmp_path:
         )
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
     assert (tmp_path / "first").read_bytes() != (tmp_path / "third").read_bytes()
+    header, row = (tmp_path / "first").read_text().splitlines()[:2]
+    assert header == "method,dim,samples,damping,seed,iteration,error_l2,error_relative,status"
+    assert row.startswith("schulz_paper,20,10,0.01,11,1,")
+    assert row.endswith(",ok")
 
 
 @pytest.mark.parametrize(

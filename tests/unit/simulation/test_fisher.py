@@ -88,6 +88,14 @@ def test_more_samples_close_the_gap_for_independent_rows_and_leave_it_for_correl
     assert correlated["relative_frobenius_population"] > 0.5
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_both_matrices_tend_to_the_limits_that_the_covariances_give(case: object) -> None:
+    values = metrics_of(FisherConfig(4, 4, 20000, 3), case)
+    # ||FIM - limit||_F^2 / ||limit||_F^2 = (tr^2 / ||limit||_F^2 + 1) / N, at most (16 + 1) / 20000 here.
+    assert values["sampling_error_fim"] < 0.04
+    assert values["sampling_error_gfim"] < 0.04
+
+
 def test_the_study_writes_float32_matrices_and_the_same_bytes_again(tmp_path: Path) -> None:
     run_fisher_heatmap(SMALL, tmp_path / "first")
     run_fisher_heatmap(SMALL, tmp_path / "second")

@@ -64,6 +64,25 @@ def test_the_matrix_is_the_published_sum_of_outer_products() -> None:
     torch.testing.assert_close(timing_matrix(config, 3, CPU), expected)
 
 
+def test_the_published_loop_starts_at_5e_5_times_the_identity() -> None:
+    matrix = torch.tensor([[300.0, 40.0], [40.0, 200.0]])
+    expected = 1e-4 * torch.eye(2) - 2.5e-9 * matrix
+    torch.testing.assert_close(timing.published_schulz(matrix, steps=1).x, expected)
+
+
+def test_the_number_of_threads_asked_for_is_used_and_recorded(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        run_timing(
+            TimingConfig(dims=(4,), methods=("inv",), samples=8, device="cpu", threads=2), tmp_path / "timing.csv"
+        )
+        assert torch.get_num_threads() == 2
+        assert set(pd.read_csv(tmp_path / "timing.csv")["threads"]) == {2}
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(("slow", "calls"), [(0.0, 3), (60.0, 4)])
 def test_the_first_call_counts_only_where_it_is_slow(monkeypatch: pytest.MonkeyPatch, slow: float, calls: int) -> None:
     monkeypatch.setattr(timing, "COUNTS_WHEN_SLOWER", slow)
@@ -99,6 +118,11 @@ def test_a_study_that_makes_no_sense_is_refused_in_one_line(change: dict[str, ob
     ("change", "message"),
     [
         ({"device": "tpu"}, "device: 'tpu' given, one of auto, cpu, cuda expected"),
+        pytest.param(
+            {"device": "cuda"},
+            "device: 'cuda' given, but this machine's torch finds no CUDA device; use auto or cpu",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device"),
+        ),
         ({"threads": 0}, "threads: 0 given, a whole number of at least 1 expected"),
     ],
 )
