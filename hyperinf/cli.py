@@ -6,10 +6,13 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperinf import __version__
 from hyperinf.errors import InputError
+
+if TYPE_CHECKING:
+    from hyperinf.tasks.scoring import ScoringOptions
 
 Add = Callable[..., Any]
 SOURCE_HELP = "asset:NAME, hub:OWNER/NAME or path:FILE_OR_FOLDER"
@@ -349,12 +352,7 @@ def _run_score(parsed: argparse.Namespace) -> None:
         task=parsed.task,
         model=parsed.model_name,
         seed=parsed.seed,
-        methods=tuple(parsed.methods),
-        baselines=tuple(parsed.baselines),
-        damping=parsed.damping,
-        gfim_scale=parsed.gfim_scale,
-        solver=parsed.solver,
-        lissa_iterations=parsed.lissa_iterations,
+        scoring=_scoring_options(parsed, parsed.baselines),
         cache=parsed.cache,
         wheels=tuple(parsed.wheel),
     )
@@ -379,18 +377,19 @@ def _scores(commands: Any) -> None:
 def _run_scores(parsed: argparse.Namespace) -> None:
     from hyperinf.tasks.stores import score_stores
 
-    lissa = {"iterations": parsed.lissa_iterations}
-    methods: dict[str, dict[str, Any]] = {
-        name: dict(lissa) if name.startswith("lissa") else {} for name in parsed.methods
-    }
-    score_stores(
-        parsed.train,
-        parsed.target,
-        methods,
-        parsed.out,
+    score_stores(parsed.train, parsed.target, _scoring_options(parsed), parsed.out)
+
+
+def _scoring_options(parsed: argparse.Namespace, baselines: Sequence[str] = ()) -> "ScoringOptions":
+    from hyperinf.tasks.scoring import ScoringOptions
+
+    return ScoringOptions(
+        methods=tuple(parsed.methods),
+        baselines=tuple(baselines),
         damping=parsed.damping,
         gfim_scale=parsed.gfim_scale,
         solver=parsed.solver,
+        lissa_iterations=parsed.lissa_iterations,
     )
 
 

@@ -26,7 +26,8 @@ class TrainingSettings:
     """How to fine-tune.
 
     Attributes:
-        epochs: passes over the samples.
+        epochs: passes over the samples; this or ``steps``.
+        steps: updates, however many passes that takes; this or ``epochs``.
         batch_size: samples a step.
         learning_rate: at the end of the warm-up.
         weight_decay: AdamW's, on weight matrices; biases and norms have none.
@@ -35,7 +36,8 @@ class TrainingSettings:
         save_seconds: seconds between two saves of the state to resume from; results do not depend on it.
     """
 
-    epochs: int
+    epochs: int | None = None
+    steps: int | None = None
     batch_size: int = 32
     learning_rate: float = 5e-4
     weight_decay: float = 0.01
@@ -44,15 +46,29 @@ class TrainingSettings:
     save_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if (self.epochs is None) == (self.steps is None):
+            raise InputError(f"epochs, steps: expected one of the two, got {self.epochs} and {self.steps}")
+        for name in ("epochs", "steps", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}: expected at least 1, got {value}")
         if not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning_rate: expected a positive number, got {self.learning_rate}")
         if not 0 <= self.warmup < 1:
             raise InputError(f"warmup: expected a share 0 <= w < 1, got {self.warmup}")
         if self.weight_decay < 0:
             raise InputError(f"weight_decay: expected 0 or more, got {self.weight_decay}")
+
+    def steps_of_an_epoch(self, samples: int) -> int:
+        """Updates that one pass over so many samples takes; the last one may be of a smaller batch."""
+        return math.ceil(samples / self.batch_size)
+
+    def total_steps(self, samples: int) -> int:
+        """Updates in all."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return self.epochs * self.steps_of_an_epoch(samples)
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ def finetune(
     settings: TrainingSettings,
     state: Path,
     fingerprint: str,
-    on_epoch: Callable[[int], None],
+    on_epoch: Callable[[int], None] | None = None,
     loss_fn: LossFunction | None = None,
 ) -> list[EpochLog]:
     """Train in place; a run that was killed goes on where its last state was saved and ends in the same weights.
@@ -81,11 +97,11 @@ def finetune(
         settings: see :class:`TrainingSettings`.
         state: file to resume from, written now and then; the caller removes it when all is done.
         fingerprint: a state with another one is not resumed from but written over.
-        on_epoch: called after every epoch (1, 2, ...), again for the last one if killed before the next save.
+        on_epoch: called after every whole epoch (1, 2, ...), again for the last one if killed before the next save.
         loss_fn: ``(model, batch) -> Tensor[b]``; the mean over the batch is minimised.
 
     Returns:
-        One record an epoch.
+        One record an epoch; the last one may be of a part of an epoch.
 
     Raises:
         InputError: nothing can be trained, or the loss is no longer finite (names the step).
@@ -96,17 +112,20 @@ def finetune(
         raise InputError("model: nothing in it can be trained")
     device = next(iter(trained.values())).device
     optimizer = torch.optim.AdamW(_groups(trained, settings.weight_decay), lr=settings.learning_rate)
-    per_epoch = math.ceil(len(encoded.ids) / settings.batch_size)
-    total = per_epoch * settings.epochs
+    samples = len(encoded.ids)
+    per_epoch, total = settings.steps_of_an_epoch(samples), settings.total_steps(samples)
 
     done, loss_sum, logs = _resume(state, fingerprint, trained, optimizer)
     saved_at = time.monotonic()
     model.train()
-    for epoch in range(done // per_epoch, settings.epochs):
+    for epoch in range(done // per_epoch, math.ceil(total / per_epoch)):
+        seen = min((done - epoch * per_epoch) * settings.batch_size, samples) if done > epoch * per_epoch else 0
         for index, rows in enumerate(epoch_batches(encoded.lengths, settings.batch_size, settings.seed, epoch)):
             step = epoch * per_epoch + index
             if step < done:
                 continue
+            if step == total:
+                break
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule(step, total, settings.warmup)
             torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout's draws do not depend on where we resumed
@@ -118,13 +137,15 @@ def finetune(
             loss.backward()
             optimizer.step()
             loss_sum += float(loss.detach()) * len(rows)
+            seen += len(rows)
             done = step + 1
-            if done % per_epoch == 0:
-                logs.append(EpochLog(epoch + 1, done, loss_sum / len(encoded.ids)))
+            if done % per_epoch == 0 or done == total:
+                logs.append(EpochLog(epoch + 1, done, loss_sum / seen))
                 loss_sum = 0.0
-                on_epoch(epoch + 1)
-                model.train()
-            if done % per_epoch == 0 or time.monotonic() - saved_at > settings.save_seconds:
+                if on_epoch is not None and done % per_epoch == 0:
+                    on_epoch(epoch + 1)
+                    model.train()
+            if done % per_epoch == 0 or done == total or time.monotonic() - saved_at > settings.save_seconds:
                 _save(state, fingerprint, trained, optimizer, done, loss_sum, logs)
                 saved_at = time.monotonic()
     return logs

@@ -5,18 +5,9 @@ from typing import Any
 
 from hyperinf.devices import torch_dtype
 from hyperinf.errors import InputError
+from hyperinf.files import read_json, write_json
+from hyperinf.models.loading import loaded, quiet
 from hyperinf.models.lora import LoraSettings, add_lora
-
-
-def load_tokenizer(folder: str) -> Any:
-    """The tokenizer of a local model folder or a hub name.
-
-    Raises:
-        InputError: there is none; the message is transformers' first line.
-    """
-    from transformers import AutoTokenizer
-
-    return _loaded(folder, "tokenizer", lambda: AutoTokenizer.from_pretrained(folder))
 
 
 def load_classifier(folder: str, labels: int, seed: int, dtype: str = "float32") -> Any:
@@ -33,12 +24,10 @@ def load_classifier(folder: str, labels: int, seed: int, dtype: str = "float32")
     """
     import torch
     from transformers import AutoModelForSequenceClassification
-    from transformers.utils import logging
 
-    logging.set_verbosity_error()  # transformers warns that the head is new, which is the point
-    logging.disable_progress_bar()
+    quiet()  # transformers warns that the head is new, which is the point
     torch.manual_seed(seed)
-    return _loaded(
+    return loaded(
         folder,
         "model",
         lambda: AutoModelForSequenceClassification.from_pretrained(
@@ -62,6 +51,11 @@ def save_adapter(model: Any, source: str, folder: Path) -> None:
     # "auto" would ask a hub whether the vocabulary had been resized.
     model.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
+    # PEFT writes a set of names in an order that differs from process to process.
+    config = read_json(folder / "adapter_config.json")
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()
+    write_json(folder / "adapter_config.json", config)
 
 
 def load_adapted_classifier(folder: str, labels: int, adapter: Path, dtype: str = "float32") -> Any:
@@ -75,12 +69,4 @@ def load_adapted_classifier(folder: str, labels: int, adapter: Path, dtype: str 
     if not (adapter / "adapter_model.safetensors").is_file():
         raise InputError(f"{adapter}: expected a PEFT adapter (adapter_config.json and adapter_model.safetensors)")
     model = load_classifier(folder, labels, seed=0, dtype=dtype)
-    return _loaded(str(adapter), "adapter", lambda: PeftModel.from_pretrained(model, str(adapter), is_trainable=True))
-
-
-def _loaded(name: str, what: str, load: Any) -> Any:
-    try:
-        return load()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(f"{name}: the {what} cannot be loaded: {reason}") from None
+    return loaded(str(adapter), "adapter", lambda: PeftModel.from_pretrained(model, str(adapter), is_trainable=True))

@@ -11,8 +11,9 @@ from hyperinf.devices import resolve_device, set_threads
 from hyperinf.errors import InputError
 from hyperinf.evaluation import classification_accuracy
 from hyperinf.files import atomic_directory, read_json, write_json, write_text
-from hyperinf.models.classifier import adapted_classifier, load_tokenizer, save_adapter
+from hyperinf.models.classifier import adapted_classifier, save_adapter
 from hyperinf.models.encoding import Batches, EncodedText
+from hyperinf.models.loading import load_tokenizer
 from hyperinf.models.lora import LoraSettings
 from hyperinf.provenance import digest, fingerprint, to_json
 from hyperinf.training import TrainingSettings, finetune

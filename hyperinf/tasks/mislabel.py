@@ -1,12 +1,8 @@
 """Find flipped labels by influence: gradients of every kept checkpoint, scores by all methods, metrics."""
 
-import contextlib
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,21 +10,16 @@ from hyperinf.data.sources import parse_source, resolve_model_folder
 from hyperinf.data.text import TextSplit, read_info, read_split
 from hyperinf.devices import resolve_device, set_threads
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_file, read_json, write_json, write_text
-from hyperinf.gradients import GradientSource, GradientStore, LiveSource, TensorSource
-from hyperinf.influence import METHODS, ScoreTable, score_methods
-from hyperinf.metering import Cost, metered
-from hyperinf.models.classifier import load_adapted_classifier, load_tokenizer
+from hyperinf.files import read_json, write_json, write_text
+from hyperinf.gradients import LiveSource
+from hyperinf.models.classifier import load_adapted_classifier
 from hyperinf.models.encoding import Batches
+from hyperinf.models.loading import load_tokenizer
 from hyperinf.provenance import fingerprint
 from hyperinf.tasks.detection import curve_auc, detection_curve, roc_auc
 from hyperinf.tasks.finetune import encode
+from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live, write_parquet
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-BASELINES = ("loss", "grad_norm", "random")
-KEEPING = ("disk", "memory", "live")
 FOUND_AT = (0.2, 0.4)
 
 
@@ -39,12 +30,7 @@ class ScoreConfig:
     Attributes:
         data: folder that ``hyperinf mislabel data`` wrote.
         adapter: folder that ``hyperinf mislabel finetune`` wrote.
-        methods: names in ``METHODS``.
-        baselines: of ``loss``, ``grad_norm``, ``random``.
-        damping: delta of ``lambda[l] = delta * mean(g**2)``.
-        gfim_scale: ``sum`` or ``mean``.
-        solver: of ``hyperinf``: ``schulz``, ``cholesky`` or ``auto``.
-        lissa_iterations: of ``lissa`` and ``lissa_gfim``.
+        scoring: which scores to take, and how.
         seed: of the random baseline.
         task: name in the result tables.
         model: name in the result tables.
@@ -57,22 +43,9 @@ class ScoreConfig:
     task: str
     model: str
     seed: int
-    methods: tuple[str, ...] = ("hyperinf",)
-    baselines: tuple[str, ...] = BASELINES
-    damping: float = 0.1
-    gfim_scale: str = "sum"
-    solver: str = "schulz"
-    lissa_iterations: int = 10
+    scoring: ScoringOptions = field(default_factory=ScoringOptions)
     cache: Path = Path("results/assets")
     wheels: tuple[Path, ...] = field(default=())
-
-    def __post_init__(self) -> None:
-        for key, values, known in (("methods", self.methods, METHODS), ("baselines", self.baselines, BASELINES)):
-            for value in values:
-                if value not in known:
-                    raise InputError(f"{key}: expected some of {', '.join(known)}, got {value!r}")
-        if not self.methods:
-            raise InputError("methods: expected at least one")
 
 
 def run_scores(
@@ -92,8 +65,7 @@ def run_scores(
         out: folder to write into.
         device: ``auto``, ``cpu``, ``cuda``.
         threads: of torch's operations.
-        gradients: where the training gradients are kept between sweeps: on ``disk`` (below ``out``, removed
-            afterwards), in ``memory``, or nowhere (``live``: extracted again for every sweep).
+        gradients: where the training gradients are kept between sweeps; see :func:`score_live`.
         batch_size: samples in a batch of the extraction.
 
     Raises:
@@ -101,8 +73,6 @@ def run_scores(
     """
     import pandas as pd
 
-    if gradients not in KEEPING:
-        raise InputError(f"gradients: expected one of {', '.join(KEEPING)}, got {gradients!r}")
     device = resolve_device(device)
     set_threads(threads)
     trained = read_json(config.adapter / "info.json")
@@ -123,27 +93,16 @@ def run_scores(
         ).to(device)
         live = LiveSource(model, Batches(encoded["train"], batch_size))
         target = LiveSource(model, Batches(encoded["validation"], batch_size))
-        with contextlib.ExitStack() as stack:
-            with metered(device) as extraction:
-                source = stack.enter_context(_kept(live, gradients, out, device))
-            table = score_methods(
-                source,
-                target,
-                _methods(config),
-                damping=config.damping,
-                gfim_scale=config.gfim_scale,
-                solver=config.solver,
-                device=device,
-            )
-        scores = _harmfulness(table, train.sample_ids, config)
+        scored = score_live(live, target, train.sample_ids, config.scoring, config.seed, gradients, out, device)
         key = {"task": config.task, "model": config.model, "rank": settings["lora"]["rank"], "epoch": epoch}
         key["seed"] = config.seed
-        _write_parquet(out / f"epoch-{epoch}.parquet", _score_frame(train, scores))
+        labels = {"label": train.labels, "true_label": train.true_labels, "flipped": train.flipped}
+        write_parquet(out / f"epoch-{epoch}.parquet", {"sample_id": train.sample_ids, **labels, **scored.columns})
         flipped = np.array(train.flipped, dtype=bool)
-        metrics += _metrics(key, scores, flipped, float(accuracy.loc[epoch]))
-        curves += _curves(key, scores, flipped)
-        costs += _costs(key, extraction if gradients != "live" else Cost(0.0, None), table)
-        reports[f"epoch-{epoch}"] = table.reports
+        metrics += _metrics(key, scored.columns, flipped, float(accuracy.loc[epoch]))
+        curves += _curves(key, scored.columns, flipped)
+        costs += cost_rows(key, scored.costs)
+        reports[f"epoch-{epoch}"] = scored.table.reports
 
     write_text(out / "metrics.csv", pd.DataFrame(metrics, columns=METRIC_COLUMNS).to_csv(index=False))
     write_text(out / "curves.csv", pd.DataFrame(curves, columns=CURVE_COLUMNS).to_csv(index=False))
@@ -161,57 +120,12 @@ def _named(train: TextSplit, validation: TextSplit) -> tuple[tuple[str, TextSpli
     return ("train", train), ("validation", validation)
 
 
-def _methods(config: ScoreConfig) -> dict[str, dict[str, Any]]:
-    return {
-        name: {"iterations": config.lissa_iterations} if name.startswith("lissa") else {} for name in config.methods
-    }
-
-
-@contextlib.contextmanager
-def _kept(live: LiveSource, kind: str, out: Path, device: str) -> Iterator[GradientSource]:
-    if kind == "live":
-        yield live
-    elif kind == "memory":
-        yield TensorSource.gather(live)
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        for left_by_a_kill in out.glob(".gradients-*"):
-            shutil.rmtree(left_by_a_kill, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=".gradients-", dir=out) as scratch:
-            GradientStore.write(Path(scratch) / "store", live)
-            yield GradientStore(Path(scratch) / "store", device=device)
-
-
-def _harmfulness(table: ScoreTable, sample_ids: Sequence[str], config: ScoreConfig) -> dict[str, Any]:
-    """Every column of scores in the order of the data set: the source may have had another."""
-    place = {sample: index for index, sample in enumerate(table.sample_ids)}
-    order = [place[sample] for sample in sample_ids]
-    columns = {f"influence_{name}": values.cpu().numpy()[order] for name, values in table.influence.items()}
-    cheap: dict[str, Any] = {"grad_norm": table.grad_norm.cpu().double().numpy()[order]}
-    if table.losses is not None:
-        cheap["loss"] = table.losses.cpu().double().numpy()[order]
-    cheap["random"] = np.random.default_rng([config.seed, 0]).random(len(order))
-    return columns | {f"baseline_{name}": cheap[name] for name in config.baselines}
-
-
-def _score_frame(train: TextSplit, scores: dict[str, Any]) -> "pd.DataFrame":
-    import pandas as pd
-
-    labels = {"label": train.labels, "true_label": train.true_labels, "flipped": train.flipped}
-    return pd.DataFrame({"sample_id": train.sample_ids, **labels, **scores})
-
-
-def _write_parquet(path: Path, frame: "pd.DataFrame") -> None:
-    with atomic_file(path) as temporary:
-        frame.to_parquet(temporary, index=False)
-
-
 def _metrics(key: dict[str, Any], scores: dict[str, Any], flipped: Any, accuracy: float) -> list[dict[str, Any]]:
     rows = [{**key, "method": "model", "metric": "accuracy", "value": accuracy}]
     if not 0 < flipped.sum() < len(flipped):
         return rows  # nothing was flipped, so there is nothing to find; the scores are the result
     for column, values in scores.items():
-        method = column.split("_", 1)[1]
+        method = method_of(column)
         rows.append({**key, "method": method, "metric": "roc_auc", "value": roc_auc(values, flipped)})
         rows.append({**key, "method": method, "metric": "curve_auc", "value": curve_auc(values, flipped)})
         found = detection_curve(values, flipped, np.array(FOUND_AT))
@@ -225,15 +139,7 @@ def _curves(key: dict[str, Any], scores: dict[str, Any], flipped: Any) -> list[d
         return []
     percent = np.arange(101)
     return [
-        {**key, "method": column.split("_", 1)[1], "inspected_percent": int(x), "detected_percent": float(y)}
+        {**key, "method": method_of(column), "inspected_percent": int(x), "detected_percent": float(y)}
         for column, values in scores.items()
         for x, y in zip(percent, 100 * detection_curve(values, flipped, percent / 100), strict=True)
-    ]
-
-
-def _costs(key: dict[str, Any], extraction: Cost, table: ScoreTable) -> list[dict[str, Any]]:
-    measured = {("shared", "gradients"): extraction, **table.costs}
-    return [
-        {**key, "method": method, "stage": stage, "seconds": cost.seconds, "peak_memory_mib": cost.peak_memory_mib}
-        for (method, stage), cost in measured.items()
     ]

@@ -6,10 +6,10 @@ from hyperinf.models.classifier import (
     adapted_classifier,
     load_adapted_classifier,
     load_classifier,
-    load_tokenizer,
     save_adapter,
 )
 from hyperinf.models.encoding import Batches, EncodedText
+from hyperinf.models.loading import load_tokenizer
 from hyperinf.models.lora import LoraSettings
 
 TEXTS = ["w1 w2 w3 w4 w5 w6", "w7", "w8 w9 w10", "w11 w12"]

@@ -10,7 +10,8 @@ from hyperinf.errors import InputError
 from hyperinf.influence import METHODS
 from hyperinf.models.lora import LoraSettings
 from hyperinf.tasks.finetune import FinetuneConfig, run_finetune
-from hyperinf.tasks.mislabel import BASELINES, ScoreConfig, run_scores
+from hyperinf.tasks.mislabel import ScoreConfig, run_scores
+from hyperinf.tasks.scoring import BASELINES, ScoringOptions
 from hyperinf.training import TrainingSettings
 
 
@@ -22,7 +23,8 @@ def finetune_config(tiny_bert, data, **change):
 
 def score_config(data, adapter, **change):
     settings = {"data": data, "adapter": adapter, "task": "words", "model": "tiny", "seed": 1}
-    return ScoreConfig(**{**settings, "methods": tuple(METHODS), **change})
+    scoring = ScoringOptions(**{"methods": tuple(METHODS), **change})
+    return ScoreConfig(**settings, scoring=scoring)
 
 
 def same_files(left, right, but=()):
