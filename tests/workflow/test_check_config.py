@@ -192,7 +192,7 @@ def test_config_yaml_shows_every_key_that_there_is() -> None:
 def test_the_schema_names_the_methods_that_the_library_has() -> None:
     pytest.importorskip("torch")
     from hyperinf.influence import METHODS
-    from hyperinf.tasks.mislabel import BASELINES, KEEPING
+    from hyperinf.tasks.scoring import BASELINES, KEEPING
 
     mislabel = load_schema()["properties"]["mislabel"]["properties"]
     assert set(mislabel["methods"]["items"]["enum"]) == set(METHODS)
