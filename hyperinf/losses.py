@@ -33,20 +33,44 @@ def default_loss(model: nn.Module, batch: Any) -> Tensor:
     if labels.ndim == 1 and logits.ndim == 2:
         return cross_entropy(logits.float() if logits.element_size() < 4 else logits, labels, reduction="none")
     if labels.ndim == 2 and logits.ndim == 3:
-        return _answer_token_loss(logits, labels)
+        return _answer_token_loss(logits[:, :-1], labels[:, 1:])
     raise ValueError(
         f"labels of shape {list(labels.shape)} do not fit logits of shape {list(logits.shape)}: "
         "expected [b] with [b, classes], or [b, t] with [b, t, vocabulary]"
     )
 
 
-def _answer_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+def causal_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """:func:`default_loss` of a causal language model on left-padded batches, without the work nobody needs.
+
+    Answers stand at the end of a left-padded batch. So only the last positions go through the output layer, which is
+    most of the work of a small model with a large vocabulary, and the last token, which predicts nothing, is left out.
+
+    Args:
+        model: one of transformers' whose forward pass takes ``logits_to_keep``.
+        batch: its keyword arguments with ``labels`` ``[b, t]``, -100 where no answer token stands.
+
+    Returns:
+        ``Tensor[b]``: mean cross-entropy over each sample's own answer tokens.
+
+    Raises:
+        ValueError: a sample has no answer token.
+    """
+    inputs, labels = _split(batch)
     targets = labels[:, 1:]
+    answered = (targets != IGNORED).any(dim=0)
+    keep = targets.shape[1] - int(answered.nonzero()[0, 0]) if bool(answered.any()) else 1
+    shortened = {key: value[:, :-1] for key, value in inputs.items()}
+    return _answer_token_loss(model(**shortened, logits_to_keep=keep).logits, targets[:, -keep:])
+
+
+def _answer_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy over each row's targets; ``logits[:, t]`` predict ``targets[:, t]``."""
     counts = (targets != IGNORED).sum(dim=1)
     if bool((counts == 0).any()):
         row = int((counts == 0).nonzero()[0, 0])
         raise ValueError(f"row {row} of the batch has no answer token: all its labels are {IGNORED}")
-    predictions = logits[:, :-1].transpose(1, 2)
+    predictions = logits.transpose(1, 2)
     predictions = predictions.float() if predictions.element_size() < 4 else predictions
     tokens = cross_entropy(predictions, targets, reduction="none", ignore_index=IGNORED)
     return tokens.sum(dim=1) / counts

@@ -67,3 +67,14 @@ def word_task(tmp_path_factory):
     )
     prepare_text_task(config, folder / "prepared")
     return folder / "prepared"
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory):
+    """A Llama of two layers with random weights, and a tokenizer of bytes, as a local model folder."""
+    from hyperinf.data.sources import parse_source
+    from hyperinf.models.causal import prepare_causal
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    prepare_causal(parse_source("shape:llama_tiny"), folder, folder.parent)
+    return folder

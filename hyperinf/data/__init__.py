@@ -1,1 +1,1 @@
-"""Assets from a package index, text classification sets, label noise: whatever the studies read."""
+"""Assets from a package index, labelled texts, questions, prompts, noise: whatever the studies read."""

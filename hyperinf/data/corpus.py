@@ -1,8 +1,8 @@
-"""Labelled texts as they come from a source, before anything is drawn from them."""
+"""Samples as they come from a source, before anything is drawn from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from hyperinf.errors import InputError
 
@@ -27,9 +27,30 @@ class Columns:
         Raises:
             InputError: naming the first one missing and those that are there.
         """
-        for name in self.names:
-            if name not in there:
-                raise InputError(f"{where}: no column {name!r}; it has {', '.join(there) or 'none'}")
+        check_columns(where, self.names, there)
+
+
+class Sample(Protocol):
+    """What drawing has to know of a sample, whatever else it carries."""
+
+    @property
+    def sample_id(self) -> str:
+        """Stable name of the source's row."""
+
+    @property
+    def key(self) -> Hashable:
+        """What makes two samples copies of each other."""
+
+    @property
+    def group(self) -> Hashable:
+        """What samples share that must not stand in two roles; copies are always of one group."""
+
+    @property
+    def label(self) -> str:
+        """What two copies may disagree on."""
+
+
+SampleT = TypeVar("SampleT", bound=Sample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +65,27 @@ class Example:
     @property
     def key(self) -> tuple[str, str | None]:
         """What makes two examples the same text: words, whatever white space lies between them."""
-        return " ".join(self.text.split()), None if self.pair is None else " ".join(self.pair.split())
+        return squeezed(self.text), None if self.pair is None else squeezed(self.pair)
+
+    @property
+    def group(self) -> tuple[str, str | None]:
+        """A text stands in one role only."""
+        return self.key
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """All labelled texts of a source.
+class Corpus(Generic[SampleT]):
+    """All samples of a source.
 
     Attributes:
         splits: the source's own splits by name; a source that is one table has one.
-        label_names: the classes in the order of their numbers.
+        label_names: the classes in the order of their numbers; none where samples are not classified.
         exact: the asked numbers must be met; otherwise they mean "at most" (published subsets of the hub's sets).
         hidden: splits that are there but whose labels are withheld, as in GLUE's test sets.
         skipped: rows left out because they have no text or no label.
     """
 
-    splits: Mapping[str, Sequence[Example]]
+    splits: Mapping[str, Sequence[SampleT]]
     label_names: tuple[str, ...]
     exact: bool
     hidden: tuple[str, ...] = ()
@@ -74,6 +100,22 @@ class EmptyRowError(RowError):
     """A row with no text or no label."""
 
 
+def squeezed(text: str) -> str:
+    """The words of a text, one space between them."""
+    return " ".join(text.split())
+
+
+def check_columns(where: str, names: Sequence[str], there: Sequence[str]) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises:
+        InputError: naming the first one missing and those that are there.
+    """
+    for name in names:
+        if name not in there:
+            raise InputError(f"{where}: no column {name!r}; it has {', '.join(there) or 'none'}")
+
+
 def example(columns: Columns, row: Mapping[str, Any], sample_id: str, label: str | None) -> Example:
     """Make an example of a row whose label has been read already.
 
@@ -81,12 +123,12 @@ def example(columns: Columns, row: Mapping[str, Any], sample_id: str, label: str
         EmptyRowError: the row has no text or no label.
         RowError: a text is not a string, or the id is neither a string nor an integer.
     """
-    text = _text(row, columns.text)
-    pair = None if columns.pair is None else _text(row, columns.pair)
+    text = read_text(row, columns.text)
+    pair = None if columns.pair is None else read_text(row, columns.pair)
     if label is None:
         raise EmptyRowError(f"no label in column {columns.label!r}")
     if columns.id is not None:
-        sample_id = _identity(row, columns.id)
+        sample_id = read_identity(row, columns.id)
     return Example(sample_id, text, pair, label)
 
 
@@ -134,20 +176,26 @@ def check_labels(where: str, column: str, label_names: Sequence[str], rows: int)
         )
 
 
-def check_ids(where: str, examples: Sequence[Example]) -> None:
+def check_ids(where: str, samples: Sequence[Sample]) -> None:
     """Refuse sample ids that occur twice.
 
     Raises:
         InputError: naming the first that does.
     """
     seen: set[str] = set()
-    for each in examples:
+    for each in samples:
         if each.sample_id in seen:
             raise InputError(f"{where}: sample id {each.sample_id!r} occurs twice; ids must be unique")
         seen.add(each.sample_id)
 
 
-def _text(row: Mapping[str, Any], column: str) -> str:
+def read_text(row: Mapping[str, Any], column: str) -> str:
+    """The text in a column, as it stands there.
+
+    Raises:
+        EmptyRowError: there is none.
+        RowError: it is not a string.
+    """
     value = row[column]
     if value is None or value != value:
         raise EmptyRowError(f"no text in column {column!r}")
@@ -158,7 +206,12 @@ def _text(row: Mapping[str, Any], column: str) -> str:
     return value
 
 
-def _identity(row: Mapping[str, Any], column: str) -> str:
+def read_identity(row: Mapping[str, Any], column: str) -> str:
+    """The sample id in a column.
+
+    Raises:
+        RowError: it is missing, or neither a string nor an integer.
+    """
     value = row[column]
     if value is None or value == "":
         raise RowError(f"no sample id in column {column!r}")

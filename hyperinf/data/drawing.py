@@ -1,13 +1,14 @@
 """Draw training, validation and test samples that share no text."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Generic
 
 import numpy as np
 
-from hyperinf.data.corpus import Corpus, Example
+from hyperinf.data.corpus import Corpus, SampleT
 from hyperinf.data.roles import Assignment
 from hyperinf.errors import InputError
 
@@ -16,7 +17,24 @@ ROLES = ("validation", "test", "train")
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Distinct(Generic[SampleT]):
+    """What is left of each split in use once copies are gone.
+
+    Attributes:
+        splits: the samples of each split, those that evaluate first.
+        duplicates: samples left out because a copy is in the same split.
+        overlapping: samples left out because a split that evaluates has one of their group.
+        contradictory: ids of samples left out because copies of them have another label.
+    """
+
+    splits: Mapping[str, Sequence[SampleT]]
+    duplicates: int
+    overlapping: int
+    contradictory: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Drawn(Generic[SampleT]):
     """Samples by role, and how they came about.
 
     Attributes:
@@ -24,15 +42,19 @@ class Drawn:
         drawn_from: for each role, how many samples came from which split of the source.
         duplicates: samples left out because their text is there already, with the same label.
         contradictory: ids of samples left out because their text is there with different labels.
+        overlapping: those among the duplicates, and further samples of their group, whose text another role has.
     """
 
-    examples: Mapping[str, Sequence[Example]]
+    examples: Mapping[str, Sequence[SampleT]]
     drawn_from: Mapping[str, Mapping[str, int]]
     duplicates: int
     contradictory: tuple[str, ...]
+    overlapping: int = 0
 
 
-def draw(where: str, corpus: Corpus, splits: Assignment, asked: Mapping[str, int], rng: np.random.Generator) -> Drawn:
+def draw(
+    where: str, corpus: Corpus[SampleT], splits: Assignment, asked: Mapping[str, int], rng: np.random.Generator
+) -> Drawn[SampleT]:
     """Draw each role plainly at random, without replacement and without stratification.
 
     A role is drawn from the split that is assigned to it. Without one, validation is drawn from the training split,
@@ -49,20 +71,65 @@ def draw(where: str, corpus: Corpus, splits: Assignment, asked: Mapping[str, int
     Raises:
         InputError: a role gets no sample, or fewer than asked of an exact corpus, or training gets one class only.
     """
-    pools, duplicates, contradictory = _distinct(corpus, splits)
-    pools = {name: [pool[index] for index in rng.permutation(len(pool))] for name, pool in pools.items()}
-    taken = {role: list[Example]() for role in ROLES}
+    there = distinct(corpus, splits)
+    pools = {name: [pool[index] for index in rng.permutation(len(pool))] for name, pool in there.splits.items()}
+    taken = {role: list[SampleT]() for role in ROLES}
     drawn_from = {role: dict[str, int]() for role in ROLES}
+    holders: dict[Hashable, str] = {}
+    passed: list[str] = []
     for name, pool in pools.items():
         askers = {role: asked[role] - len(taken[role]) for role in ROLES if name in _sources(role, splits)}
         rest = iter(pool)
-        for role, number in _share(where, askers, len(pool), name == splits.train, corpus.exact).items():
-            chosen = list(islice(rest, number))
+        for role, number in _share(where, askers, len(pool), splits, name, corpus.exact).items():
+            chosen = list(islice(_free(rest, role, holders, passed), number))
             taken[role] += chosen
             if chosen:
                 drawn_from[role][name] = len(chosen)
-    _check(where, taken)
-    return Drawn(taken, drawn_from, duplicates, contradictory)
+    _check(where, taken, asked, splits, corpus.exact)
+    duplicates = there.duplicates + there.overlapping
+    return Drawn(taken, drawn_from, duplicates, there.contradictory, there.overlapping + len(passed))
+
+
+def distinct(corpus: Corpus[SampleT], splits: Assignment) -> Distinct[SampleT]:
+    """Keep one copy of each sample, the one in the smaller, evaluating split; none if its copies disagree.
+
+    Of samples that are no copies and yet share their group, those in a split that evaluates stay, all of them.
+    """
+    # Keys are made of whole texts: each is made once.
+    keyed = {name: [(each, each.key) for each in corpus.splits[name]] for name in _order(splits)}
+    labels: dict[Hashable, set[str]] = {}
+    for samples in keyed.values():
+        for each, key in samples:
+            labels.setdefault(key, set()).add(each.label)
+    duplicates = overlapping = 0
+    contradictory = []
+    evaluating: set[Hashable] = set()
+    kept: dict[str, list[SampleT]] = {}
+    for name, samples in keyed.items():
+        kept[name] = []
+        seen: set[Hashable] = set()
+        for each, key in samples:
+            if len(labels[key]) > 1:
+                contradictory.append(each.sample_id)
+            elif evaluating and each.group in evaluating:
+                overlapping += 1
+            elif key in seen:
+                duplicates += 1
+            else:
+                seen.add(key)
+                kept[name].append(each)
+        if name != splits.train:
+            evaluating.update(each.group for each in kept[name])
+    return Distinct(kept, duplicates, overlapping, tuple(contradictory))
+
+
+def _free(rest: Iterator[SampleT], role: str, holders: dict[Hashable, str], passed: list[str]) -> Iterator[SampleT]:
+    """The samples whose group is no other role's; the others are passed over and named."""
+    for each in rest:
+        if holders.setdefault(each.group, role) == role:
+            yield each
+        else:
+            passed.append(each.sample_id)
 
 
 def _sources(role: str, splits: Assignment) -> tuple[str, ...]:
@@ -73,12 +140,14 @@ def _sources(role: str, splits: Assignment) -> tuple[str, ...]:
     return (splits.test,) if splits.test else (splits.validation or splits.train, splits.train)
 
 
-def _share(where: str, askers: Mapping[str, int], size: int, shared: bool, exact: bool) -> dict[str, int]:
+def _share(
+    where: str, askers: Mapping[str, int], size: int, splits: Assignment, name: str, exact: bool
+) -> dict[str, int]:
     total = sum(askers.values())
-    if total <= size or not shared:
+    if total <= size or name != splits.train:
         return dict(askers)
     if exact:
-        parts = " + ".join(f"{role} {number:,}" for role, number in askers.items())
+        parts = " + ".join(f"{_called(role, splits)} {number:,}" for role, number in askers.items())
         raise InputError(f"{where}: {size:,} different samples, but {total:,} are asked for ({parts})")
     shares = {role: max(1, number * size // total) for role, number in askers.items() if number}
     # What rounding down leaves over is of most use in training.
@@ -86,41 +155,31 @@ def _share(where: str, askers: Mapping[str, int], size: int, shared: bool, exact
     return shares
 
 
-def _distinct(corpus: Corpus, splits: Assignment) -> tuple[dict[str, list[Example]], int, tuple[str, ...]]:
-    """Keep one copy of each text, the one in the smaller, evaluating split; none if its copies disagree."""
-    labels: dict[tuple[str, str | None], set[str]] = {}
-    for each in _everything(corpus, splits):
-        labels.setdefault(each.key, set()).add(each.label)
-    duplicates = 0
-    contradictory = []
-    seen: set[tuple[str, str | None]] = set()
-    pools: dict[str, list[Example]] = {name: [] for name in _order(splits)}
-    for name, pool in pools.items():
-        for each in corpus.splits[name]:
-            if len(labels[each.key]) > 1:
-                contradictory.append(each.sample_id)
-            elif each.key in seen:
-                duplicates += 1
-            else:
-                seen.add(each.key)
-                pool.append(each)
-    return pools, duplicates, tuple(contradictory)
-
-
-def _everything(corpus: Corpus, splits: Assignment) -> Iterator[Example]:
-    for name in _order(splits):
-        yield from corpus.splits[name]
-
-
 def _order(splits: Assignment) -> list[str]:
     return list(dict.fromkeys(name for name in (splits.test, splits.validation, splits.train) if name is not None))
 
 
-def _check(where: str, taken: Mapping[str, Sequence[Example]]) -> None:
-    for role, examples in taken.items():
-        if not examples:
+def _called(role: str, splits: Assignment) -> str:
+    return splits.called if role == "train" else role
+
+
+def _check(
+    where: str,
+    taken: Mapping[str, Sequence[SampleT]],
+    asked: Mapping[str, int],
+    splits: Assignment,
+    exact: bool,
+) -> None:
+    for role, samples in taken.items():
+        if not samples:
             raise InputError(
-                f"{where}: no sample is left for {role}; ask for fewer of the others, or name another split"
+                f"{where}: no sample is left for {_called(role, splits)};"
+                " ask for fewer of the others, or name another split"
+            )
+        if exact and len(samples) < asked[role]:
+            raise InputError(
+                f"{where}: {len(samples):,} different samples for {_called(role, splits)},"
+                f" but {asked[role]:,} are asked for"
             )
     if len(Counter(each.label for each in taken["train"])) < 2:
         raise InputError(f"{where}: the {len(taken['train']):,} training samples are all of one class; ask for more")

@@ -1,7 +1,8 @@
 """Data sets in the hub's layout, from the hub or from a local folder, through ``datasets``."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hyperinf.data.corpus import (
     EmptyRowError,
     Example,
     RowError,
+    check_columns,
     check_ids,
     check_labels,
     example,
@@ -21,12 +23,78 @@ from hyperinf.data.roles import Roles
 from hyperinf.errors import InputError
 
 _HIDDEN = -1
+_SCRIPT = "scripts are no longer supported"
+
+
+@dataclass(frozen=True)
+class HubSet:
+    """A loaded set.
+
+    Attributes:
+        where: the set, for messages.
+        splits: the ``datasets.DatasetDict``.
+    """
+
+    where: str
+    splits: Any
+
+    def rows(self, split: str, columns: Sequence[str], optional: Collection[str] = ()) -> list[dict[str, Any]]:
+        """The rows of a split, with the columns and those of the optional ones that are there.
+
+        Raises:
+            InputError: a column is missing.
+        """
+        table = self.splits[split]
+        check_columns(f"{self.where}, split {split!r}", columns, table.column_names)
+        chosen = [*columns, *(name for name in optional if name in table.column_names)]
+        rows: list[dict[str, Any]] = table.select_columns(chosen).to_list()
+        return rows
+
+
+def load_hub(name: str, subset: str | None, cache: Path, revision: str | None = None) -> HubSet:
+    """Load a data set from the hub, for example ``nyu-mll/glue`` with the subset ``qnli``.
+
+    Args:
+        name: the set's name on the hub.
+        subset: one of the set's configurations, if it has several.
+        cache: ``datasets`` keeps its files in the folder ``datasets`` below.
+        revision: branch, tag or commit of the set on the hub.
+
+    Raises:
+        InputError: the set cannot be loaded.
+    """
+    where = f"hub:{name}" + (f" ({subset})" if subset else "")
+    return HubSet(where, _load(where, cache, name, subset, revision))
+
+
+def load_folder(folder: Path, subset: str | None, cache: Path) -> HubSet:
+    """Load a data set from a local folder in the hub's layout.
+
+    Splits are found by file name (``train-00000-of-00001.parquet``, ``validation.csv``, ...), in the sub-folder of the
+    subset's name if there is one, or as the folder's README.md declares them.
+
+    Raises:
+        InputError: the folder cannot be loaded, or has no such subset, naming those there.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    if subset is None:
+        return HubSet(str(folder), _load(str(folder), cache, str(folder.absolute())))
+    below = folder / subset
+    if below.is_dir():
+        return HubSet(str(below), _load(str(below), cache, str(below.absolute())))
+    if not (folder / "README.md").is_file():
+        there = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+        raise InputError(f"{folder}: no subset {subset!r}; sub-folders there: {', '.join(there) or 'none'}")
+    where = f"{folder} ({subset})"
+    return HubSet(where, _load(where, cache, str(folder.absolute()), subset))
 
 
 def read_hub(
     name: str, subset: str | None, columns: Columns, roles: Roles, cache: Path, revision: str | None = None
-) -> Corpus:
-    """Read a data set from the hub, for example ``nyu-mll/glue`` with the subset ``qnli``.
+) -> Corpus[Example]:
+    """Read labelled texts from the hub.
 
     Args:
         name: the set's name on the hub.
@@ -39,32 +107,16 @@ def read_hub(
     Raises:
         InputError: the set cannot be loaded, lacks a column or a split, or has a row that is no example.
     """
-    where = f"hub:{name}" + (f" ({subset})" if subset else "")
-    return _read(where, _load(where, cache, name, subset, revision), columns, roles)
+    return _read(load_hub(name, subset, cache, revision), columns, roles)
 
 
-def read_folder(folder: Path, subset: str | None, columns: Columns, roles: Roles, cache: Path) -> Corpus:
-    """Read a data set from a local folder in the hub's layout.
-
-    Splits are found by file name (``train-00000-of-00001.parquet``, ``validation.csv``, ...), in the sub-folder of the
-    subset's name if there is one, or as the folder's README.md declares them.
+def read_folder(folder: Path, subset: str | None, columns: Columns, roles: Roles, cache: Path) -> Corpus[Example]:
+    """Read labelled texts from a local folder in the hub's layout; see :func:`load_folder`.
 
     Raises:
         InputError: as in :func:`read_hub`; also an unknown subset, naming those there.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    if subset is None:
-        return _read(str(folder), _load(str(folder), cache, str(folder.absolute())), columns, roles)
-    below = folder / subset
-    if below.is_dir():
-        return _read(str(below), _load(str(below), cache, str(below.absolute())), columns, roles)
-    if not (folder / "README.md").is_file():
-        there = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
-        raise InputError(f"{folder}: no subset {subset!r}; sub-folders there: {', '.join(there) or 'none'}")
-    where = f"{folder} ({subset})"
-    return _read(where, _load(where, cache, str(folder.absolute()), subset), columns, roles)
+    return _read(load_folder(folder, subset, cache), columns, roles)
 
 
 def _load(where: str, cache: Path, path: str, subset: str | None = None, revision: str | None = None) -> Any:
@@ -77,7 +129,10 @@ def _load(where: str, cache: Path, path: str, subset: str | None = None, revisio
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = error.__cause__ if isinstance(error, datasets.exceptions.DatasetGenerationError) else error
         lines = str(reason or error).strip().splitlines()
-        raise InputError(f"{where}: cannot be loaded ({lines[0] if lines else type(error).__name__})") from None
+        said = lines[0] if lines else type(error).__name__
+        if where.startswith("hub:") and _SCRIPT in said:
+            said += "; the hub keeps a copy without one, try revision refs/convert/parquet"
+        raise InputError(f"{where}: cannot be loaded ({said})") from None
 
 
 @contextlib.contextmanager
@@ -95,17 +150,16 @@ def _quiet() -> Iterator[None]:
             enable_progress_bars()
 
 
-def _read(where: str, loaded: Any, columns: Columns, roles: Roles) -> Corpus:
+def _read(loaded: HubSet, columns: Columns, roles: Roles) -> Corpus[Example]:
     splits: dict[str, list[Example]] = {}
     hidden = []
     skipped = 0
     names: set[str] = set()
     declared: tuple[str, ...] | None = None
-    for split in roles.assign(where, list(loaded)).names:
-        columns.check(f"{where}, split {split!r}", loaded[split].column_names)
-        feature = loaded[split].features[columns.label]
-        class_names = tuple(getattr(feature, "names", None) or ())
-        rows = loaded[split].select_columns(columns.names).to_list()
+    where = loaded.where
+    for split in roles.assign(where, list(loaded.splits)).names:
+        rows = loaded.rows(split, columns.names)
+        class_names = tuple(getattr(loaded.splits[split].features[columns.label], "names", None) or ())
         if rows and all(row[columns.label] in (_HIDDEN, None) for row in rows):
             hidden.append(split)
             continue
@@ -115,7 +169,7 @@ def _read(where: str, loaded: Any, columns: Columns, roles: Roles) -> Corpus:
         names |= {each.label for each in splits[split]}
     everything = [each for examples in splits.values() for each in examples]
     if not everything:
-        raise InputError(f"{where}: no labelled row in {', '.join(map(repr, loaded))}")
+        raise InputError(f"{where}: no labelled row in {', '.join(map(repr, loaded.splits))}")
     label_names = declared or order_names(names)
     check_labels(where, columns.label, label_names, len(everything))
     check_ids(where, everything)

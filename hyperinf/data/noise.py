@@ -6,14 +6,37 @@ from numpy.typing import ArrayLike, NDArray
 from hyperinf.errors import InputError
 
 
+def check_share(name: str, share: float) -> None:
+    """Refuse what is not a share of the samples below one.
+
+    Raises:
+        InputError: naming the share.
+    """
+    if not 0 <= share < 1:
+        raise InputError(f"{name} is {share}, expected a number from 0 up to, but without, 1")
+
+
 def check_noise_rate(rate: float) -> None:
     """Refuse a rate that is not a share of the samples below one.
 
     Raises:
         InputError: naming the rate.
     """
-    if not 0 <= rate < 1:
-        raise InputError(f"noise rate is {rate}, expected a number from 0 up to, but without, 1")
+    check_share("noise rate", rate)
+
+
+def other_classes(
+    labels: NDArray[np.int64], num_classes: int | NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Another class for each label, chosen uniformly.
+
+    Args:
+        labels: ``[n]`` integers in ``[0, num_classes)``.
+        num_classes: number of classes; ``[n]`` where it differs from label to label. Below 2 there is no other.
+        rng: where the choice comes from.
+    """
+    # An offset of 1 to num_classes - 1 reaches every other class with the same probability, and never the own one.
+    return (labels + rng.integers(1, np.maximum(num_classes, 2), size=labels.size)) % num_classes
 
 
 def flip_labels(
@@ -42,8 +65,7 @@ def flip_labels(
         raise InputError(f"labels lie in {true.min()}..{true.max()}, expected 0..{num_classes - 1}")
     chosen = rng.choice(true.size, size=round(rate * true.size), replace=False)
     noisy = true.copy()
-    # An offset of 1 to num_classes - 1 reaches every other class with the same probability, and never the own one.
-    noisy[chosen] = (true[chosen] + rng.integers(1, max(num_classes, 2), size=chosen.size)) % num_classes
+    noisy[chosen] = other_classes(true[chosen], num_classes, rng)
     flipped = np.zeros(true.size, dtype=np.bool_)
     flipped[chosen] = True
     return noisy, flipped

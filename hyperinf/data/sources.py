@@ -1,4 +1,4 @@
-"""Where a model or a data set comes from: an asset, the hub, or the user's disk."""
+"""Where a model or a data set comes from: an asset, the hub, the user's disk, or (a model) nowhere: a shape."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from hyperinf.data.assets import fetch_asset
 from hyperinf.data.registry import known_asset
 from hyperinf.errors import InputError
 
-Kind = Literal["asset", "hub", "path"]
+Kind = Literal["asset", "hub", "path", "shape"]
 _FORMS = "asset:NAME, hub:OWNER/NAME or path:FILE_OR_FOLDER"
 
 
@@ -26,7 +26,7 @@ class Source:
 
 
 def parse_source(text: str) -> Source:
-    """Read ``asset:minilm``, ``hub:FacebookAI/roberta-large`` or ``path:some/folder``.
+    """Read ``asset:minilm``, ``hub:OWNER/NAME``, ``path:some/folder`` or, of a model, ``shape:llama_tiny``.
 
     Raises:
         InputError: another form, an unknown asset or a name that the hub cannot have.
@@ -56,6 +56,8 @@ def resolve_model_folder(source: Source, cache: Path, wheels: Sequence[Path] = (
     """
     if source.kind == "hub":
         return source.name
+    if source.kind == "shape":
+        raise InputError(f"{source}: a shape without weights; 'hyperinf model prepare' makes a model of it")
     if source.kind == "asset":
         if known_asset(source.name).kind != "model":
             raise InputError(f"{source}: a data set, not a model")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperinf.data.parquet import read_columns, write_columns
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_file
 
 SPLITS = ("train", "validation", "test")
 
@@ -37,23 +37,16 @@ class TextSplit:
 
 def write_split(folder: Path, split: str, samples: TextSplit) -> None:
     """Write ``<folder>/<split>.parquet``; the same samples give the same bytes."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     none: list[str | None] = [None] * len(samples)
-    table = pa.table(
-        {
-            "sample_id": samples.sample_ids,
-            "text": samples.texts,
-            "text_pair": samples.pairs or none,
-            "label": samples.labels,
-            "true_label": samples.true_labels,
-            "flipped": samples.flipped,
-        },
-        schema=_schema(),
-    )
-    with atomic_file(Path(folder) / f"{split}.parquet") as temporary:
-        pq.write_table(table, temporary)
+    columns: dict[str, Sequence[Any]] = {
+        "sample_id": samples.sample_ids,
+        "text": samples.texts,
+        "text_pair": samples.pairs or none,
+        "label": samples.labels,
+        "true_label": samples.true_labels,
+        "flipped": samples.flipped,
+    }
+    write_columns(Path(folder) / f"{split}.parquet", columns, _schema())
 
 
 def read_split(folder: Path, split: str) -> TextSplit:
@@ -66,21 +59,11 @@ def read_split(folder: Path, split: str) -> TextSplit:
     Raises:
         InputError: there is no such split, or the file is not whole or not a split.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if split not in SPLITS:
         raise InputError(f"split {split!r} is not known; known are {', '.join(SPLITS)}")
     path = Path(folder) / f"{split}.parquet"
-    try:
-        table = pq.ParquetFile(path).read()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected a folder that `hyperinf mislabel data` wrote") from None
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})") from None
-    if not table.schema.equals(_schema()):
-        raise InputError(f"{path}: not a split of a text task; expected the columns {', '.join(_schema().names)}")
-    columns: dict[str, list[Any]] = table.to_pydict()
+    expected = "a folder that `hyperinf mislabel data` wrote"
+    columns = read_columns(path, _schema(), "a split of a text task", expected)
     return TextSplit(
         sample_ids=columns["sample_id"],
         texts=columns["text"],

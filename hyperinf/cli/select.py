@@ -1,0 +1,214 @@
+"""Commands of data selection."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hyperinf.cli.arguments import (
+    SOURCE_HELP,
+    STATE_HELP,
+    add_cache,
+    add_device,
+    add_lora,
+    add_scoring,
+    add_training,
+    lora_settings,
+    scoring_options,
+    state_folder,
+    training_settings,
+)
+from hyperinf.cli.parser import Add, add_command
+
+if TYPE_CHECKING:
+    from hyperinf.tasks.selection.model import Places
+    from hyperinf.tasks.selection.score import SelectionKey
+
+
+def add_select(commands: Any) -> None:
+    """``hyperinf select``."""
+    _select_data(commands)
+    _select_warmup(commands)
+    _select_score(commands)
+    _select_finetune(commands)
+
+
+def _select_data(commands: Any) -> None:
+    add = add_command(commands, "data", "draw a pool, a validation and a test set of questions", _run_select_data)
+    add("--source", required=True, metavar="SRC", help=SOURCE_HELP)
+    add(
+        "--format",
+        required=True,
+        metavar="NAME",
+        help="how a row of the source becomes a question: record for one's own",
+    )
+    add(
+        "--template",
+        default=None,
+        metavar="NAME",
+        help="prompt, a key of hyperinf/data/prompts.yaml; the format's own without it",
+    )
+    add("--subset", default=None, metavar="NAME", help="configuration of a hub data set")
+    add("--revision", default=None, metavar="REV", help="branch, tag or commit of a hub data set")
+    for role, size in (("pool", 1500), ("validation", 200), ("test", 400)):
+        add(f"--split-{role}", default=None, metavar="NAME", help=f"split of the source that the {role} is drawn from")
+        add(f"--{role}", type=int, default=size, metavar="N", help=f"{role} samples, at most")
+    add("--wrong-answers", type=float, default=0.0, metavar="F", help="share of the pool that gets a wrong answer")
+    add("--wrong-mode", default="uniform", choices=["uniform", "next"], help="any wrong choice, or the next one")
+    add(
+        "--off-task",
+        type=float,
+        default=0.0,
+        metavar="F",
+        help="share of the pool replaced by another source's questions",
+    )
+    add("--off-task-source", default=None, metavar="SRC", help="where those come from")
+    add("--off-task-format", default="record", metavar="NAME", help="their format")
+    add("--off-task-template", default=None, metavar="NAME", help="their prompt template")
+    add("--off-task-subset", default=None, metavar="NAME", help="their hub configuration")
+    add("--off-task-revision", default=None, metavar="REV", help="their branch, tag or commit on the hub")
+    add("--seed", type=int, required=True, help="of all that is drawn")
+    add_cache(add)
+    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+
+
+def _select_warmup(commands: Any) -> None:
+    add = add_command(commands, "warmup", "fine-tune on the whole pool for a while; goes on after a kill", _run_warmup)
+    add("--data", type=Path, required=True, metavar="DIR", help="what 'select data' wrote")
+    add("--model", required=True, metavar="SRC", help=SOURCE_HELP)
+    add("--train", default="lora", choices=["lora", "last_layer"], help="an adapter, or the last decoder layer densely")
+    add_lora(add, ["q_proj", "v_proj"], rank=8)
+    add_training(add, steps=40)
+    add("--max-length", type=int, default=128, metavar="T", help="tokens of a sample; contexts are cut from their left")
+    add("--dtype", default="float32", choices=["float32", "bfloat16", "float64"], help="of all weights")
+    add("--checkpointing", action="store_true", help="compute activations twice to save memory in training")
+    add("--seed", type=int, required=True, help="of the adapter and the order of samples")
+    add_device(add)
+    add_cache(add)
+    add("--state", type=Path, default=None, metavar="DIR", help=STATE_HELP)
+    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+
+
+def _select_score(commands: Any) -> None:
+    add = add_command(commands, "score", "score every sample of the pool by its influence", _run_pool_score)
+    _add_selection_inputs(add)
+    add_scoring(add, ["hyperinf", "datainf", "lissa", "tracin"])
+    add(
+        "--baselines",
+        nargs="*",
+        default=["loss", "grad_norm", "random"],
+        metavar="NAME",
+        help="cheap scores beside them",
+    )
+    add("--gradients", default="disk", choices=["disk", "memory", "live"], help="where gradients are between sweeps")
+    add("--batch-size", type=int, default=16, metavar="B", help="of the extraction; no result depends on it")
+    add_device(add)
+    add_cache(add)
+    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+
+
+def _select_finetune(commands: Any) -> None:
+    what = "keep a share of the pool by every method, fine-tune a fresh adapter on it, evaluate; goes on after a kill"
+    add = add_command(commands, "finetune", what, _run_kept)
+    _add_selection_inputs(add)
+    add("--scores", type=Path, default=None, metavar="FILE.parquet", help="what 'select score' wrote; not for 100 %%")
+    add("--percent", type=int, required=True, metavar="P", help="share of the pool to keep; 100 for the references")
+    add("--methods", nargs="+", default=["hyperinf"], metavar="METHOD", help="of the scores; random is always there")
+    add("--strategies", nargs="+", default=["plain", "stratified"], metavar="NAME", help="plain; stratified by answer")
+    add_training(add, steps=80)
+    add_device(add)
+    add_cache(add)
+    add("--state", type=Path, default=None, metavar="DIR", help=STATE_HELP)
+    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+
+
+def _add_selection_inputs(add: Add) -> None:
+    add("--data", type=Path, required=True, metavar="DIR", help="what 'select data' wrote")
+    add("--weights", type=Path, required=True, metavar="DIR", help="what 'select warmup' wrote")
+    add("--task", required=True, metavar="NAME", help="name of the data in the tables")
+    add("--model-name", required=True, metavar="NAME", help="name of the model in the tables")
+    add("--seed", type=int, required=True, help="of all that is drawn, and in the tables")
+
+
+def _run_select_data(parsed: argparse.Namespace) -> None:
+    from hyperinf.data.questions import QuestionSource, QuestionTaskConfig, prepare_questions
+    from hyperinf.data.sources import parse_source
+
+    other = None
+    if parsed.off_task_source is not None:
+        other = QuestionSource(
+            source=parse_source(parsed.off_task_source),
+            format=parsed.off_task_format,
+            template=parsed.off_task_template,
+            subset=parsed.off_task_subset,
+            revision=parsed.off_task_revision,
+        )
+    config = QuestionTaskConfig(
+        source=parse_source(parsed.source),
+        format=parsed.format,
+        template=parsed.template,
+        subset=parsed.subset,
+        revision=parsed.revision,
+        split_pool=parsed.split_pool,
+        split_validation=parsed.split_validation,
+        split_test=parsed.split_test,
+        pool=parsed.pool,
+        validation=parsed.validation,
+        test=parsed.test,
+        seed=parsed.seed,
+        wrong_answers=parsed.wrong_answers,
+        wrong_mode=parsed.wrong_mode,
+        off_task=parsed.off_task,
+        off_task_from=other,
+        cache=parsed.cache,
+        wheels=tuple(parsed.wheel),
+    )
+    prepare_questions(config, parsed.out)
+
+
+def _run_warmup(parsed: argparse.Namespace) -> None:
+    from hyperinf.tasks.selection.model import ModelConfig
+    from hyperinf.tasks.selection.warmup import WarmupConfig, run_warmup
+
+    model = ModelConfig(
+        source=parsed.model,
+        lora=lora_settings(parsed) if parsed.train == "lora" else None,
+        seed=parsed.seed,
+        max_length=parsed.max_length,
+        dtype=parsed.dtype,
+        checkpointing=parsed.checkpointing,
+    )
+    run_warmup(WarmupConfig(model, training_settings(parsed)), _places(parsed), state_folder(parsed), parsed.out)
+
+
+def _run_pool_score(parsed: argparse.Namespace) -> None:
+    from hyperinf.tasks.selection.score import PoolScoreConfig, run_pool_scores
+
+    config = PoolScoreConfig(_selection_key(parsed), scoring_options(parsed, parsed.baselines))
+    run_pool_scores(config, _places(parsed), parsed.weights, parsed.out, parsed.gradients, parsed.batch_size)
+
+
+def _run_kept(parsed: argparse.Namespace) -> None:
+    from hyperinf.tasks.selection.finetune import KeepConfig, run_kept
+
+    config = KeepConfig(
+        key=_selection_key(parsed),
+        percent=parsed.percent,
+        training=training_settings(parsed),
+        strategies=tuple(parsed.strategies),
+        methods=tuple(parsed.methods),
+    )
+    run_kept(config, _places(parsed), parsed.weights, parsed.scores, state_folder(parsed), parsed.out)
+
+
+def _selection_key(parsed: argparse.Namespace) -> "SelectionKey":
+    from hyperinf.tasks.selection.score import SelectionKey
+
+    return SelectionKey(parsed.task, parsed.model_name, parsed.seed)
+
+
+def _places(parsed: argparse.Namespace) -> "Places":
+    from hyperinf.devices import resolve_device, set_threads
+    from hyperinf.tasks.selection.model import Places
+
+    set_threads(parsed.threads)
+    return Places(parsed.data, parsed.cache, tuple(parsed.wheel), resolve_device(parsed.device))

@@ -1,0 +1,226 @@
+"""Prompt templates, all of which stand in ``prompts.yaml`` beside this file."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from string import ascii_uppercase
+from typing import Any, Protocol
+
+from hyperinf.errors import InputError
+
+_FILE = "prompts.yaml"
+_PLACE = re.compile(r"\{(\w*)\}")
+_PARTS = ("context", "question", "choices", "image")
+_KEYS = ("prompt", "answer", "choice", "image", "requires")
+
+
+class Asked(Protocol):
+    """What a template needs of a question."""
+
+    @property
+    def sample_id(self) -> str:
+        """Names the question in messages."""
+
+    @property
+    def context(self) -> str:
+        """What there is to read, or ``""``."""
+
+    @property
+    def question(self) -> str:
+        """The question, or ``""``."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The choices, or none."""
+
+    @property
+    def answer(self) -> str:
+        """The observed answer."""
+
+    @property
+    def image(self) -> str:
+        """The image's path, or ``""``."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """How a question is put; the keys of ``prompts.yaml``, which explains them."""
+
+    name: str
+    prompt: str
+    answer: str
+    choice: str = ""
+    image: str = ""
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A question as a model reads it.
+
+    Attributes:
+        before: the prompt up to the context.
+        context: the only part that may be cut, from its left; the prompt is ``before + context + after``.
+        after: the prompt from the context on.
+        choices: the continuations to choose from, with their leading space; none for a short answer.
+        answer: the continuation that is the observed answer.
+    """
+
+    before: str
+    context: str
+    after: str
+    choices: tuple[str, ...]
+    answer: str
+
+
+def load_template(name: str) -> Template:
+    """The template of that name.
+
+    Raises:
+        InputError: there is none; the message lists those there are.
+    """
+    templates = _shipped()
+    if name not in templates:
+        raise InputError(f"template {name!r} is not known; known are {', '.join(templates)} ({_FILE})")
+    return templates[name]
+
+
+def parse_templates(text: str, where: str) -> dict[str, Template]:
+    """Read templates from YAML and check each.
+
+    Args:
+        text: the YAML.
+        where: the file, for messages.
+
+    Raises:
+        InputError: naming the template and the key that is wrong.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{where}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{where}: expected templates by name")
+    return {str(name): _template(f"{where}: template {name!r}", str(name), value) for name, value in found.items()}
+
+
+def render(template: Template, question: Asked) -> Rendered:
+    """Put a question to a model.
+
+    Raises:
+        InputError: the question lacks a part that the template requires, or has more choices than there are letters.
+    """
+    for part in template.requires:
+        if not getattr(question, part):
+            raise InputError(f"template {template.name!r}: question {question.sample_id} has no {part}")
+    continuations = _continuations(template, question)
+    if question.answer not in continuations:
+        raise InputError(f"question {question.sample_id}: answer {question.answer!r} is none of its choices")
+    shown = {
+        "context": question.context,
+        "question": question.question,
+        "choices": "\n".join(_fill(template.choice, each) for each in _lettered(template, question)),
+        "image": template.image,
+    }
+    lines = [line for line in template.prompt.split("\n") if not _is_vacant(line, shown)]
+    before, context, after = "\n".join(lines).partition("{context}")
+    return Rendered(
+        before=_fill(before, shown),
+        context=_fill(context, shown),
+        after=_fill(after, shown),
+        choices=tuple(continuations.values()) if question.choices else (),
+        answer=continuations[question.answer],
+    )
+
+
+def _continuations(template: Template, question: Asked) -> dict[str, str]:
+    """By answer, what the model is to continue with."""
+    if not question.choices:
+        return {question.answer: _fill(template.answer, {"text": question.answer})}
+    return {each["text"]: _fill(template.answer, each) for each in _lettered(template, question)}
+
+
+def _lettered(template: Template, question: Asked) -> list[dict[str, str]]:
+    letters = "{letter}" in template.answer + template.choice
+    if letters and len(question.choices) > len(ascii_uppercase):
+        raise InputError(
+            f"template {template.name!r}: question {question.sample_id} has {len(question.choices)} choices,"
+            f" but there are {len(ascii_uppercase)} letters"
+        )
+    return [
+        {"letter": ascii_uppercase[number] if letters else "", "text": text}
+        for number, text in enumerate(question.choices)
+    ]
+
+
+def _fill(text: str, parts: Mapping[str, str]) -> str:
+    """Fill in the places, once: what is filled in may have braces of its own."""
+    return _PLACE.sub(lambda place: parts[place[1]], text)
+
+
+def _is_vacant(line: str, parts: Mapping[str, str]) -> bool:
+    places = _PLACE.findall(line)
+    return bool(places) and not any(parts[place] for place in places)
+
+
+@cache
+def _shipped() -> dict[str, Template]:
+    return parse_templates(files("hyperinf.data").joinpath(_FILE).read_text(encoding="utf-8"), _FILE)
+
+
+def _template(where: str, name: str, value: Any) -> Template:
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: expected the keys {', '.join(_KEYS)}")
+    for key in value:
+        if key not in _KEYS:
+            raise InputError(f"{where}: key {key!r} is not known; known are {', '.join(_KEYS)}")
+    texts = {key: _text(where, value, key) for key in ("prompt", "answer", "choice", "image")}
+    requires = value.get("requires", [])
+    if not isinstance(requires, list) or not all(part in _PARTS for part in requires):
+        raise InputError(f"{where}: requires is {requires!r}, expected a list of {', '.join(_PARTS)}")
+    places = _places(where, "prompt", texts["prompt"], _PARTS)
+    _check_prompt(where, texts, places)
+    _check_answer(where, texts["answer"], places)
+    needed = [part for part in ("choices", "image") if part in places]
+    return Template(name, **texts, requires=tuple(dict.fromkeys([*requires, *needed])))
+
+
+def _text(where: str, value: Mapping[str, Any], key: str) -> str:
+    text = value.get(key, "")
+    if not isinstance(text, str):
+        raise InputError(f"{where}: {key} is {text!r}, expected a string")
+    return text
+
+
+def _places(where: str, key: str, text: str, known: tuple[str, ...]) -> list[str]:
+    places = _PLACE.findall(text)
+    for place in places:
+        if place not in known:
+            expected = ", ".join(f"{{{each}}}" for each in known)
+            raise InputError(f"{where}: {key} has {{{place}}}, expected of {expected}")
+        if places.count(place) > 1:
+            raise InputError(f"{where}: {key} has {{{place}}} twice")
+    return places
+
+
+def _check_prompt(where: str, texts: Mapping[str, str], places: list[str]) -> None:
+    if not texts["prompt"] or texts["prompt"] != texts["prompt"].rstrip():
+        raise InputError(f"{where}: prompt is empty or ends in white space, which an answer begins with (write |-)")
+    if not {"context", "question"} & set(places):
+        raise InputError(f"{where}: prompt has neither {{context}} nor {{question}}")
+    if ("choices" in places) != bool(_places(where, "choice", texts["choice"], ("letter", "text"))):
+        raise InputError(f"{where}: choice and the prompt's {{choices}} need each other")
+    if ("image" in places) != bool(texts["image"]):
+        raise InputError(f"{where}: image and the prompt's {{image}} need each other")
+
+
+def _check_answer(where: str, answer: str, places: list[str]) -> None:
+    filled = _places(where, "answer", answer, ("letter", "text"))
+    if len(filled) != 1 or not re.match(r" \S", answer):
+        raise InputError(f"{where}: answer is {answer!r}, expected one space and just one of {{letter}}, {{text}}")
+    if filled == ["letter"] and "choices" not in places:
+        raise InputError(f"{where}: answer is a letter, but the prompt does not show the choices")

@@ -1,0 +1,142 @@
+"""Every usable question of a source."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hyperinf.data.assets import fetch_asset
+from hyperinf.data.corpus import Corpus, EmptyRowError, RowError, check_ids
+from hyperinf.data.hub import HubSet, load_folder, load_hub
+from hyperinf.data.questions.cells import Row
+from hyperinf.data.questions.config import QuestionSource
+from hyperinf.data.questions.formats import Format
+from hyperinf.data.questions.question import NoAnswerError, Question
+from hyperinf.data.roles import Roles
+from hyperinf.data.tables import read_rows
+from hyperinf.errors import InputError
+
+_TYPES = (".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a source holds.
+
+    Attributes:
+        corpus: its questions by split; splits whose answers are withheld are ``hidden``.
+        unusable: how many rows were left out for what reason.
+        folder: what the paths of images are relative to; None for the hub.
+    """
+
+    corpus: Corpus[Question]
+    unusable: Mapping[str, int]
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Rows of a split, with where each stands, and what is put before their own ids, or else their numbers."""
+
+    name: str
+    rows: Iterable[tuple[str, Row]]
+    before_id: str
+    before_number: str
+    digits: int = 1
+
+
+def read_source(origin: QuestionSource, roles: Roles, cache: Path, wheels: Sequence[Path] = ()) -> Reading:
+    """Read the splits of a source that are needed for ``roles``.
+
+    Raises:
+        InputError: the source cannot be read, or has a row that is none of its format.
+    """
+    form = origin.form
+    if origin.source.kind == "asset":
+        folder = fetch_asset(origin.source.name, cache, wheels)
+        rows = read_rows(folder / str(form.file), form.columns, form.optional)
+        name = origin.source.name
+        return _read(origin, [_Split(name, rows, f"{name}/", f"{name}/", digits=6)], folder, exact=True)
+    if origin.source.kind == "hub":
+        loaded = load_hub(origin.source.name, origin.subset, cache, origin.revision)
+        return _read(origin, _hub_splits(loaded, form, roles), None, exact=False)
+    if not origin.path.exists():
+        raise InputError(f"{origin.path}: no such file or folder")
+    if origin.path.is_file():
+        return _read(origin, [_file(origin.path, form, alone=True)], origin.path.parent, exact=True)
+    below = origin.path / origin.subset if origin.subset else origin.path
+    files = _named_files(below, roles)
+    if files:
+        return _read(origin, [_file(path, form, alone=False) for path in files], below, exact=True)
+    loaded = load_folder(origin.path, origin.subset, cache)
+    return _read(origin, _hub_splits(loaded, form, roles), below if below.is_dir() else origin.path, exact=False)
+
+
+def _hub_splits(loaded: HubSet, form: Format, roles: Roles) -> Iterator[_Split]:
+    for split in roles.assign(loaded.where, list(loaded.splits)).names:
+        rows = loaded.rows(split, form.columns, form.optional)
+        placed = ((f"{loaded.where}, split {split!r}, row {number}", row) for number, row in enumerate(rows))
+        yield _Split(split, placed, f"{split}/", f"{split}/")
+
+
+def _named_files(folder: Path, roles: Roles) -> list[Path]:
+    """The files of the folder that the user named as splits; none if they are splits in the hub's layout."""
+    files = [Path(name) for name in roles.named if Path(name).suffix.lower() in _TYPES]
+    if files and len(files) < len(roles.named):
+        other = next(name for name in roles.named if Path(name) not in files)
+        raise InputError(f"{folder}: split {str(files[0])!r} is a file, but {other!r} is not; name a file for both")
+    if files and roles.train is None:
+        raise InputError(f"{folder}: split {str(files[0])!r} is a file; name the pool's file, too")
+    return [folder / path for path in files]
+
+
+def _file(path: Path, form: Format, alone: bool) -> _Split:
+    rows = read_rows(path, form.columns, form.optional, _TYPES)
+    if alone:
+        return _Split(path.stem, rows, "", f"{path.stem}/")
+    return _Split(path.name, rows, f"{path.stem}/", f"{path.stem}/")
+
+
+def _read(origin: QuestionSource, splits: Iterable[_Split], folder: Path | None, exact: bool) -> Reading:
+    found: dict[str, list[Question]] = {}
+    hidden = []
+    unusable: Counter[str] = Counter()
+    for split in splits:
+        questions, withheld, reasons = _usable(origin, split)
+        if withheld and not questions and not reasons:
+            hidden.append(split.name)
+            continue
+        if withheld:
+            reasons["no answer"] = withheld
+        unusable += reasons
+        found[split.name] = questions
+    everything = [each for questions in found.values() for each in questions]
+    if not everything:
+        why = ", ".join(f"{reason}: {number:,} rows" for reason, number in unusable.items())
+        raise InputError(f"{origin.where}: no question with an answer" + (f" ({why})" if why else ""))
+    check_ids(origin.where, everything)
+    corpus = Corpus(found, label_names=(), exact=exact, hidden=tuple(hidden), skipped=sum(unusable.values()))
+    return Reading(corpus, dict(sorted(unusable.items())), folder)
+
+
+def _usable(origin: QuestionSource, split: _Split) -> tuple[list[Question], int, Counter[str]]:
+    """The questions, the number of rows without an answer, and why other rows cannot be used."""
+    form = origin.form
+    questions = []
+    withheld = 0
+    reasons: Counter[str] = Counter()
+    for number, (where, row) in enumerate(split.rows):
+        try:
+            question = form.read(row)
+        except RowError as error:
+            if form.own or not isinstance(error, EmptyRowError):
+                raise InputError(f"{where}: {error}") from None
+            if isinstance(error, NoAnswerError):
+                withheld += 1
+            else:
+                reasons[str(error)] += 1
+            continue
+        own = question.sample_id
+        sample_id = split.before_id + own if own else f"{split.before_number}{number:0{split.digits}d}"
+        questions.append(replace(question, sample_id=sample_id, source=origin.name))
+    return questions, withheld, reasons

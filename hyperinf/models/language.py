@@ -1,0 +1,149 @@
+"""Prompts and answers as token ids of a causal language model, left-padded into batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyperinf.data.prompts import Rendered
+from hyperinf.errors import InputError
+from hyperinf.losses import IGNORED
+
+
+@dataclass(frozen=True)
+class Tokenised:
+    """A prompt and one of its continuations.
+
+    Attributes:
+        prompt: token ids.
+        continuation: token ids.
+        truncated: whether the prompt's context lost tokens at its left.
+    """
+
+    prompt: tuple[int, ...]
+    continuation: tuple[int, ...]
+    truncated: bool
+
+    @property
+    def length(self) -> int:
+        """Tokens of both."""
+        return len(self.prompt) + len(self.continuation)
+
+
+def tokenise(
+    tokenizer: Any, sample_ids: Sequence[str], prompts: Sequence[Rendered], answers: Sequence[str], max_length: int
+) -> list[Tokenised]:
+    """Tokenise prompts, each with one continuation; where both are too long the context is cut from its left.
+
+    A prompt and its continuation are tokenised as one text, so that a token never starts elsewhere than it would in
+    running text; the continuation is what follows the prompt's own tokens.
+
+    Args:
+        tokenizer: of transformers.
+        sample_ids: n ids, for messages; an id may occur more than once.
+        prompts: n prompts.
+        answers: n continuations, with their leading space.
+        max_length: tokens of prompt and continuation, at most.
+
+    Raises:
+        InputError: a sample does not fit even without its context, or its continuation has no token (names it).
+    """
+    contexts = [prompt.context for prompt in prompts]
+    found = _pairs(tokenizer, [prompt.before + prompt.context + prompt.after for prompt in prompts], answers)
+    cut: dict[int, int] = {}
+    while too_long := [index for index, (prompt, answer) in enumerate(found) if len(prompt) + len(answer) > max_length]:
+        for index in too_long:
+            if not contexts[index]:
+                needed = len(found[index][0]) + len(found[index][1])
+                raise InputError(
+                    f"sample {sample_ids[index]!r} needs {needed} tokens without its context; "
+                    f"expected at most max_length, {max_length}"
+                )
+            excess = len(found[index][0]) + len(found[index][1]) - max_length
+            contexts[index] = _without_first(tokenizer, contexts[index], excess)
+            cut[index] = cut.get(index, 0) + excess
+        texts = [prompts[index].before + contexts[index] + prompts[index].after for index in too_long]
+        for index, pair in zip(too_long, _pairs(tokenizer, texts, [answers[i] for i in too_long]), strict=True):
+            found[index] = pair
+    for sample, (_, answer) in zip(sample_ids, found, strict=True):
+        if not answer:
+            raise InputError(f"sample {sample!r}: its answer has no token; expected some text")
+    return [Tokenised(prompt, answer, index in cut) for index, (prompt, answer) in enumerate(found)]
+
+
+class EncodedAnswers:
+    """Prompts with their observed answers, ready to be trained on: the loss counts the answer's tokens only.
+
+    Args:
+        ids: n sample ids.
+        rows: n tokenised prompts with their answers.
+        pad: any token id; padding is masked by length, never by this id.
+    """
+
+    def __init__(self, ids: Sequence[str], rows: Sequence[Tokenised], pad: int) -> None:
+        self.ids: tuple[str, ...] = tuple(ids)
+        self.lengths: tuple[int, ...] = tuple(row.length for row in rows)
+        self.truncated = sum(row.truncated for row in rows)
+        self._rows = list(rows)
+        self._pad = pad
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def collate(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """``input_ids``, ``attention_mask``, ``position_ids`` and ``labels``, each ``[b, t]``, padded at the left."""
+        rows = [self._rows[index] for index in indices]
+        batch = left_padded([row.prompt + row.continuation for row in rows], self._pad)
+        labels = torch.full_like(batch["input_ids"], IGNORED)
+        for place, row in enumerate(rows):
+            labels[place, -len(row.continuation) :] = torch.tensor(row.continuation)
+        return {**batch, "labels": labels}
+
+    def subset(self, indices: Sequence[int]) -> "EncodedAnswers":
+        """The samples at ``indices``."""
+        return EncodedAnswers([self.ids[i] for i in indices], [self._rows[i] for i in indices], self._pad)
+
+
+def left_padded(rows: Sequence[Sequence[int]], pad: int) -> dict[str, Tensor]:
+    """``input_ids``, ``attention_mask`` and ``position_ids``, each ``[b, t]``; every row ends at the last position."""
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), pad)
+    mask = torch.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, longest - len(row) :] = torch.tensor(row)
+        mask[place, longest - len(row) :] = 1
+    return {"input_ids": ids, "attention_mask": mask, "position_ids": (mask.cumsum(dim=1) - 1).clamp(min=0)}
+
+
+def padding_id(tokenizer: Any) -> int:
+    """A token id to pad with; which one does not matter, as padding is masked by length."""
+    for name in ("pad_token_id", "eos_token_id"):
+        if getattr(tokenizer, name, None) is not None:
+            return int(getattr(tokenizer, name))
+    return 0
+
+
+def _pairs(
+    tokenizer: Any, prompts: Sequence[str], answers: Sequence[str]
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    if not prompts:
+        return []
+    alone = tokenizer(text=list(prompts))["input_ids"]
+    whole = tokenizer(text=[prompt + answer for prompt, answer in zip(prompts, answers, strict=True)])["input_ids"]
+    pairs = []
+    for first, both in zip(alone, whole, strict=True):
+        start = len(first)
+        end = tokenizer.eos_token_id if both and both[-1] == tokenizer.eos_token_id else None
+        if end is not None and first and first[-1] == end:  # a tokenizer that closes every text
+            start, both = start - 1, both[:-1]
+        pairs.append((tuple(both[:start]), tuple(both[start:])))
+    return pairs
+
+
+def _without_first(tokenizer: Any, text: str, tokens: int) -> str:
+    """The text without so many of its first tokens; at least one character goes."""
+    ids = tokenizer(text=text, add_special_tokens=False)["input_ids"]
+    rest = tokenizer.decode(ids[tokens:]).lstrip() if tokens < len(ids) else ""
+    return rest if len(rest) < len(text) else text[1:]

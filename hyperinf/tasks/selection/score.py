@@ -1,0 +1,112 @@
+"""Influence of every sample of the pool on the validation set, at the warmed-up weights."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperinf.data.questions import Question, read_questions, read_questions_info
+from hyperinf.errors import InputError
+from hyperinf.files import read_json, write_json, write_text
+from hyperinf.gradients import LiveSource
+from hyperinf.models.encoding import Batches
+from hyperinf.models.trainable import load_trained
+from hyperinf.provenance import fingerprint
+from hyperinf.tasks.detection import roc_auc
+from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live, write_parquet
+from hyperinf.tasks.selection.model import ModelConfig, Places, open_family, open_model
+
+METRIC_COLUMNS = ["task", "model", "setting", "method", "strategy", "fraction", "seed", "metric", "value"]
+COST_COLUMNS = ["task", "model", "setting", "seed", "method", "stage", "seconds", "peak_memory_mib"]
+
+
+@dataclass(frozen=True)
+class SelectionKey:
+    """What a run is called in the tables."""
+
+    task: str
+    model: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class PoolScoreConfig:
+    """Inputs of one scoring run."""
+
+    key: SelectionKey
+    scoring: ScoringOptions = field(default_factory=ScoringOptions)
+
+
+def run_pool_scores(
+    config: PoolScoreConfig, places: Places, warmup: Path, out: Path, keeping: str = "disk", batch_size: int = 16
+) -> None:
+    """Write ``scores.parquet``, ``metrics.csv``, ``cost.csv`` and ``info.json``.
+
+    Args:
+        config: see :class:`PoolScoreConfig`.
+        places: see :class:`Places`.
+        warmup: folder that :func:`run_warmup` wrote.
+        out: folder to write into.
+        keeping: where gradients are kept between sweeps; see ``score_live``. Large models: ``live``.
+        batch_size: samples in a batch of the extraction.
+
+    Raises:
+        InputError: data or weights that cannot be used, or that do not belong together.
+    """
+    import pandas as pd
+
+    model_config, trained = read_warmup(warmup, places)
+    family = open_family(model_config, places)
+    model = open_model(model_config, family, places)
+    load_trained(model, warmup)
+    pool = read_questions(places.data, "pool")
+    encoded = {"pool": family.encode(pool), "validation": family.encode(read_questions(places.data, "validation"))}
+    sources = {name: LiveSource(model, Batches(rows, batch_size), family.loss) for name, rows in encoded.items()}
+    scored = score_live(
+        sources["pool"],
+        sources["validation"],
+        encoded["pool"].ids,
+        config.scoring,
+        config.key.seed,
+        keeping,
+        out,
+        places.device,
+    )
+    key = {**vars(config.key), "setting": model_config.setting}
+    labels = {name: [getattr(question, name) for question in pool] for name in ("answer", "true_answer", "corruption")}
+    write_parquet(out / "scores.parquet", {"sample_id": encoded["pool"].ids, **labels, **scored.columns})
+    metrics = [{**key, **row} for row in _corruption_found(scored.columns, pool)]
+    write_text(out / "metrics.csv", pd.DataFrame(metrics, columns=METRIC_COLUMNS).to_csv(index=False))
+    costs = cost_rows(key, scored.costs)
+    write_text(out / "cost.csv", pd.DataFrame(costs, columns=COST_COLUMNS).to_csv(index=False))
+    more = {
+        "data_sha256": trained["data_sha256"],
+        "model": trained["settings"]["model"],
+        "model_note": trained["model_note"],
+        "truncated": {name: rows.truncated for name, rows in encoded.items()},
+        "reports": scored.table.reports,
+    }
+    write_json(out / "info.json", fingerprint(config, places.device, **more))
+
+
+def read_warmup(warmup: Path, places: Places) -> tuple[ModelConfig, dict[str, Any]]:
+    """The model that was warmed up, and what its ``info.json`` says.
+
+    Raises:
+        InputError: it was warmed up on other data.
+    """
+    trained: dict[str, Any] = read_json(warmup / "info.json")
+    if trained["data_sha256"] != read_questions_info(places.data)["content_sha256"]:
+        raise InputError(f"{warmup}: was trained on other data than {places.data}")
+    return ModelConfig.from_json(trained["settings"]["model"]), trained
+
+
+def _corruption_found(columns: dict[str, Any], pool: tuple[Question, ...]) -> list[dict[str, Any]]:
+    corrupted = np.array([bool(question.corruption) for question in pool])
+    if not 0 < corrupted.sum() < len(corrupted):
+        return []
+    return [
+        {"method": method_of(column), "metric": "roc_auc", "value": roc_auc(values, corrupted)}
+        for column, values in columns.items()
+    ]

@@ -1,0 +1,61 @@
+"""The warm-up: a short fine-tuning on the whole pool, whose weights the gradients are taken at."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperinf.data.questions import read_questions, read_questions_info
+from hyperinf.files import atomic_directory, write_json, write_text
+from hyperinf.models.trainable import save_trained
+from hyperinf.provenance import digest, fingerprint, to_json
+from hyperinf.tasks.selection.model import ModelConfig, Places, model_note, open_family, open_model
+from hyperinf.training import TrainingSettings, finetune
+
+
+@dataclass(frozen=True)
+class WarmupConfig:
+    """Inputs of one warm-up."""
+
+    model: ModelConfig
+    training: TrainingSettings
+
+
+def run_warmup(config: WarmupConfig, places: Places, state: Path, out: Path) -> None:
+    """Train on the pool; write the trained weights, ``training.csv`` and ``info.json``; goes on after a kill.
+
+    Args:
+        config: see :class:`WarmupConfig`.
+        places: see :class:`Places`.
+        state: folder for what is needed to go on after a kill; removed at the end.
+        out: folder to write; replaced if it exists.
+
+    Raises:
+        InputError: data, model or adapter targets that cannot be used; a loss that diverges.
+    """
+    import pandas as pd
+
+    data = read_questions_info(places.data)
+    family = open_family(config.model, places)
+    pool = family.encode(read_questions(places.data, "pool"))
+    model = open_model(config.model, family, places)
+    identity = digest([stable(config), data["content_sha256"]])
+    logs = finetune(model, pool, config.training, state / "resume.safetensors", identity, loss_fn=family.loss)
+    with atomic_directory(out) as temporary:
+        save_trained(model, config.model.source, temporary)
+        write_text(temporary / "training.csv", pd.DataFrame([vars(log) for log in logs]).to_csv(index=False))
+        more = {
+            "data_sha256": data["content_sha256"],
+            "truncated": pool.truncated,
+            "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            "model_note": model_note(config.model),
+        }
+        write_json(temporary / "info.json", fingerprint(stable(config), places.device, **more))
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def stable(config: Any) -> Any:
+    """A configuration without what decides no result: how often training is saved."""
+    plain = to_json(config)
+    plain["training"].pop("save_seconds")
+    return plain

