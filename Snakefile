@@ -10,6 +10,8 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/assets.smk"
 include: "workflow/rules/simulation.smk"
 include: "workflow/rules/mislabel.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/selection.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -24,8 +26,7 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report.html",
-        SIMULATION_REPORT,
-        MISLABEL_REPORT,
+        list(REPORTS.values()),
         PAGE_TABLES,
     message:
         f"All results are in {RESULTS}"

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,14 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write ``value`` as indented JSON with sorted keys, atomically; NaN is refused."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
+    """Write columns of equal length as one Parquet file, atomically."""
+    import pandas as pd
+
+    with atomic_file(path) as temporary:
+        pd.DataFrame(dict(columns)).to_parquet(temporary, index=False)
 
 
 def read_json(path: Path | str) -> Any:

@@ -20,6 +20,7 @@ from jsonschema.validators import extend
 
 SCHEMA = Path(__file__).resolve().parent / "schemas" / "config.schema.yaml"
 SOURCES = ("asset", "hub", "path")
+STUDIES = {"mislabel": {"tasks": "data", "models": "models"}, "llm": {"tasks": "questions", "models": "models"}}
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 _PLAIN = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?|(?i:true|false|yes|no)")
 _KINDS = {"string": "text", "boolean": "true or false", "object": "a section with keys of its own", "null": "null"}
@@ -229,32 +230,39 @@ def _across_keys(config: Any, base: Path) -> Iterator[Mistake]:
     """What a schema cannot say: names that must exist elsewhere, files that must be there."""
     if not isinstance(config, Mapping):
         return
+    for study, sections in STUDIES.items():
+        chosen = config.get(study)
+        if isinstance(chosen, Mapping):
+            for key, section in sections.items():
+                yield from _named_elsewhere(chosen.get(key), (study, key), config.get(section), section)
     mislabel = config.get("mislabel")
     if isinstance(mislabel, Mapping):
-        for key, section in (("tasks", "data"), ("models", "models")):
-            yield from _named_elsewhere(mislabel.get(key), ("mislabel", key), config.get(section), section)
         epochs, epoch = mislabel.get("epochs"), mislabel.get("report_epoch")
         if isinstance(epochs, list) and epoch not in epochs:
             place = ("mislabel", "report_epoch")
             yield place, f"{_dotted(place)}: {epoch} stands here; expected one of mislabel.epochs, {epochs}"
-    for section in ("models", "data"):
+    llm = config.get("llm")
+    if isinstance(llm, Mapping) and isinstance(llm.get("corruption"), Mapping):
+        yield from _corruption(llm["corruption"], config.get("questions"))
+    for section in ("models", "data", "questions"):
         entries = config.get(section)
         for name, entry in entries.items() if isinstance(entries, Mapping) else ():
             if isinstance(entry, Mapping) and isinstance(entry.get("source"), Mapping):
-                yield from _one_source((section, name, "source"), entry["source"], base)
+                kinds = (*SOURCES, "shape") if section == "models" else SOURCES
+                yield from _one_source((section, name, "source"), entry["source"], kinds, base)
     wheels = config.get("wheels")
     for index, wheel in enumerate(wheels) if isinstance(wheels, list) else ():
         if isinstance(wheel, str) and not (base / Path(wheel).expanduser()).is_file():
             yield ("wheels", index), f"wheels[{index}]: {wheel!r} stands here; expected a file, and there is none"
 
 
-def _named_elsewhere(names: Any, path: tuple[str, str], known: Any, section: str) -> Iterator[Mistake]:
+def _named_elsewhere(names: Any, path: tuple[str, ...], known: Any, section: str) -> Iterator[Mistake]:
     if not isinstance(names, list) or not isinstance(known, Mapping):
         return
     choices = [str(each) for each in known]
     for index, name in enumerate(names):
         if isinstance(name, str) and name not in known:
-            place = (*path, index)
+            place = (*path, index) if len(path) == 2 else path
             yield (
                 place,
                 f"{_dotted(place)}: {name!r} stands here; expected a key of {section}: "
@@ -262,14 +270,32 @@ def _named_elsewhere(names: Any, path: tuple[str, str], known: Any, section: str
             )
 
 
-def _one_source(path: tuple[Any, ...], source: Mapping[str, Any], base: Path) -> Iterator[Mistake]:
-    given = [kind for kind in SOURCES if source.get(kind) is not None]
+def _corruption(corruption: Mapping[str, Any], questions: Any) -> Iterator[Mistake]:
+    place = ("llm", "corruption", "off_task_data")
+    name, share, wrong = (corruption.get(key) for key in ("off_task_data", "off_task", "wrong_answers"))
+    if isinstance(questions, Mapping) and name is not None:
+        yield from _named_elsewhere([name], place, questions, "questions")
+    if not isinstance(share, int | float) or not isinstance(wrong, int | float):
+        return
+    if share > 0 and name is None:
+        yield place, f"{_dotted(place)}: nothing stands here; expected a key of questions, as off_task is {share}"
+    if share + wrong > 1:
+        yield (
+            place[:2],
+            f"{_dotted(place[:2])}: wrong_answers {wrong} and off_task {share} stand here; expected a sum of at most 1",
+        )
+
+
+def _one_source(
+    path: tuple[Any, ...], source: Mapping[str, Any], kinds: Sequence[str], base: Path
+) -> Iterator[Mistake]:
+    given = [kind for kind in kinds if source.get(kind) is not None]
     if not given:
-        yield path, f"{_dotted(path)}: nothing stands here; expected one of {', '.join(SOURCES)}"
+        yield path, f"{_dotted(path)}: nothing stands here; expected one of {', '.join(kinds)}"
     elif len(given) > 1:
         yield (
             path,
-            f"{_dotted(path)}: {' and '.join(given)} stand here; expected only one of {', '.join(SOURCES)} "
+            f"{_dotted(path)}: {' and '.join(given)} stand here; expected only one of {', '.join(kinds)} "
             f"(an overlay is merged into config.yaml: there, write {given[0]}: null to drop it)",
         )
     elif (

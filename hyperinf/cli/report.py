@@ -27,6 +27,12 @@ def add_report(commands: Any) -> None:
     add("--epoch", type=int, required=True, metavar="E", help="the epoch that the main figure and table show")
     add("--out", type=Path, required=True, metavar="DIR", help="figures/ and tables/ are written below it")
 
+    add = add_command(commands, "selection", "figures and tables of data selection", _run_report_selection)
+    add("--study", required=True, choices=["llm", "vlm"], help="begins the names of all files")
+    add("--runs", type=Path, nargs="+", required=True, metavar="DIR", help="seed folders with scores and fraction-P")
+    add("--percent", type=int, nargs="+", default=None, metavar="P", help="the fraction-P to report; all without it")
+    add("--out", type=Path, required=True, metavar="DIR", help="figures/ and tables/ are written below it")
+
     add = add_command(commands, "page", "one self-contained HTML page of all there is", _run_report_page)
     add("--results", type=Path, required=True, metavar="DIR", help="results folder to read")
     add("--out", type=Path, required=True, metavar="FILE.html", help="file to write")
@@ -42,6 +48,12 @@ def _run_report_mislabel(parsed: argparse.Namespace) -> None:
     from hyperinf.reporting import report_mislabel
 
     report_mislabel(parsed.runs, parsed.epoch, parsed.out)
+
+
+def _run_report_selection(parsed: argparse.Namespace) -> None:
+    from hyperinf.reporting import report_selection
+
+    report_selection(parsed.study, parsed.runs, parsed.out, parsed.percent)
 
 
 def _run_report_page(parsed: argparse.Namespace) -> None:

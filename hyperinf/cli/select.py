@@ -21,7 +21,7 @@ from hyperinf.cli.parser import Add, add_command
 
 if TYPE_CHECKING:
     from hyperinf.tasks.selection.model import Places
-    from hyperinf.tasks.selection.score import SelectionKey
+    from hyperinf.tasks.selection.run import SelectionKey
 
 
 def add_select(commands: Any) -> None:
@@ -201,7 +201,7 @@ def _run_kept(parsed: argparse.Namespace) -> None:
 
 
 def _selection_key(parsed: argparse.Namespace) -> "SelectionKey":
-    from hyperinf.tasks.selection.score import SelectionKey
+    from hyperinf.tasks.selection.run import SelectionKey
 
     return SelectionKey(parsed.task, parsed.model_name, parsed.seed)
 

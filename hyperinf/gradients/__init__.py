@@ -1,14 +1,18 @@
 """Per-sample gradients: by hooks from a model, from memory, or from a store on disk."""
 
+from hyperinf.gradients.contractions import Dense, Factors, LayerGradients
 from hyperinf.gradients.live import LiveSource
 from hyperinf.gradients.per_sample import adapted_layers, per_sample_gradients
 from hyperinf.gradients.source import GradientBlock, GradientSource, TensorSource, collect_layer
 from hyperinf.gradients.store import GradientStore
 
 __all__ = [
+    "Dense",
+    "Factors",
     "GradientBlock",
     "GradientSource",
     "GradientStore",
+    "LayerGradients",
     "LiveSource",
     "TensorSource",
     "adapted_layers",

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from hyperinf.gradients.per_sample import adapted_layers, gradients_and_losses
+from hyperinf.gradients.contractions import Materialising
+from hyperinf.gradients.per_sample import adapted_layers, factors_and_losses
 from hyperinf.gradients.source import GradientBlock
 from hyperinf.losses import LossFunction, default_loss
 
@@ -13,7 +14,7 @@ Batch = tuple[Sequence[str], Any]
 
 
 class LiveSource:
-    """A ``GradientSource`` that extracts gradients whenever it is swept.
+    """A ``GradientSource`` that extracts gradients whenever it is swept, as factors: none is formed unless asked for.
 
     Args:
         model: any module; it must not change between sweeps.
@@ -60,10 +61,13 @@ class LiveSource:
     def __iter__(self) -> Iterator[GradientBlock]:
         device = self._adapted[0].module.weight.device
         for sample_ids, batch in self._batches:
-            gradients, losses = gradients_and_losses(self._model, _moved(batch, device), self._loss_fn, self._adapted)
+            factors, losses = factors_and_losses(self._model, _moved(batch, device), self._loss_fn, self._adapted)
             if losses.shape[0] != len(sample_ids):
                 raise ValueError(f"batch of {len(sample_ids)} sample ids has {losses.shape[0]} losses")
-            yield GradientBlock(gradients, tuple(map(str, sample_ids)), losses)
+            block = GradientBlock(Materialising(factors), tuple(map(str, sample_ids)), losses)
+            del factors, losses  # while the next batch is extracted, this one is its consumer's alone to keep
+            yield block
+            del block
 
 
 def _moved(value: Any, device: Any) -> Any:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
+from hyperinf.gradients.contractions import Factors
 from hyperinf.losses import LossFunction, default_loss
 
 
@@ -95,14 +96,18 @@ def per_sample_gradients(
         ValueError: see :func:`adapted_layers` and :func:`default_loss`; also a loss that is not a vector, or a layer
             whose input does not keep one row a sample.
     """
-    gradients, _ = gradients_and_losses(model, batch, loss_fn or default_loss, adapted_layers(model, layers))
-    return gradients
+    factors, _ = factors_and_losses(model, batch, loss_fn or default_loss, adapted_layers(model, layers))
+    return {name: factors.pop(name).dense() for name in list(factors)}
 
 
-def gradients_and_losses(
+def factors_and_losses(
     model: nn.Module, batch: Any, loss_fn: LossFunction, layers: Sequence[AdaptedLayer]
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Per-sample gradients ``{name: Tensor[b, r, d]}`` and losses ``Tensor[b]`` of one batch."""
+) -> tuple[dict[str, Factors], Tensor]:
+    """Per-sample gradients as their factors ``{name: ([b, t, r], [b, t, d])}``, and losses ``Tensor[b]``.
+
+    The factors are the tensors that the forward and the backward pass made, in their own dtype: layers that share an
+    input share it here too.
+    """
     calls = [_Calls(layer) for layer in layers]
     with torch.enable_grad(), _evaluation(model), _trainable(layers), _recorded(calls):
         losses = loss_fn(model, batch)
@@ -111,13 +116,11 @@ def gradients_and_losses(
     edges = [edge for call in calls for edge in call.edges]
     if not edges:
         raise ValueError("none of the layers took part in the forward pass")
-    output_gradients = list(torch.autograd.grad(losses.sum(), edges, allow_unused=True))
-    gradients = {}
-    for call in calls:
-        count = len(call.edges)
-        gradients[call.layer.name] = call.contract(output_gradients[:count], losses.shape[0])
-        del output_gradients[:count]
-    return gradients, losses.detach()
+    output_gradients = iter(torch.autograd.grad(losses.sum(), edges, allow_unused=True))
+    factors = {
+        call.layer.name: call.factors([next(output_gradients) for _ in call.edges], losses.shape[0]) for call in calls
+    }
+    return factors, losses.detach()
 
 
 @dataclass
@@ -130,31 +133,40 @@ class _Calls:
     edges: list[GradientEdge] = field(default_factory=list)
 
     def record(self, _module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
+        if not output.requires_grad:
+            raise ValueError(
+                f"{self.layer.name!r} ran without autograd: loss_fn must not use no_grad or reentrant checkpointing"
+            )
         self.inputs.append(arguments[0].detach())
         self.versions.append(arguments[0]._version)
         # The edge, not the tensor: an in-place operation on the output later would rebind the tensor's own.
         self.edges.append(get_gradient_edge(output))
 
-    def contract(self, output_gradients: Sequence[Tensor | None], samples: int) -> Tensor:
-        rows, columns = self.layer.shape
-        weight = self.layer.module.weight
-        dtype = torch.promote_types(weight.dtype, torch.float32)
-        total = torch.zeros(samples, rows, columns, dtype=dtype, device=weight.device)
-        for inputs, version, gradient in zip(self.inputs, self.versions, output_gradients, strict=True):
-            if inputs._version != version:
+    def factors(self, output_gradients: Sequence[Tensor | None], samples: int) -> Factors:
+        """The calls' positions one after the other; calls that the losses do not depend on have none."""
+        inputs, outputs = [], []
+        for x, version, dy in zip(self.inputs, self.versions, output_gradients, strict=True):
+            if x._version != version:
                 raise ValueError(f"the input of {self.layer.name!r} was overwritten in place after it was used")
-            if inputs.shape[0] != samples:
+            if x.shape[0] != samples:
                 raise ValueError(
-                    f"{self.layer.name!r} saw {inputs.shape[0]} rows for {samples} samples: "
+                    f"{self.layer.name!r} saw {x.shape[0]} rows for {samples} samples: "
                     "per-sample gradients need one row a sample"
                 )
-            if gradient is None:
-                continue
-            x = inputs.reshape(samples, -1, inputs.shape[-1]).to(dtype)
-            dy = gradient.reshape(samples, -1, gradient.shape[-1]).to(dtype)
-            left, right = (x, dy) if self.layer.transposed else (dy, x)
-            total = torch.baddbmm(total, left.transpose(1, 2), right)
-        return total
+            if dy is not None:
+                inputs.append(_by_position(x))
+                outputs.append(_by_position(dy))
+        weight = self.layer.module.weight
+        x, dy = (
+            torch.cat(parts, dim=1) if len(parts) > 1 else parts[0] if parts else weight.new_zeros(samples, 0, features)
+            for parts, features in ((inputs, weight.shape[1]), (outputs, weight.shape[0]))
+        )
+        return Factors(x, dy) if self.layer.transposed else Factors(dy, x)
+
+
+def _by_position(x: Tensor) -> Tensor:
+    """``[b, ..., features]`` as ``[b, t, features]``; not a copy unless the axes between are interleaved."""
+    return x.unsqueeze(1) if x.ndim == 2 else x.flatten(1, -2)
 
 
 def _is_transposed(name: str, module: nn.Linear) -> bool:

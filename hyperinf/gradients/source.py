@@ -1,11 +1,13 @@
 """The one interface between gradients and everything that uses them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+from hyperinf.gradients.contractions import Dense, LayerGradients, Materialising
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,8 @@ class GradientBlock:
     """Per-sample gradients of a few samples.
 
     Attributes:
-        gradients: ``{layer name: Tensor[b, r, d]}``, rank first.
+        gradients: ``{layer name: Tensor[b, r, d]}``, rank first. Live extraction forms them when they are asked for:
+            whoever needs sums or products of them takes :meth:`contractions` instead.
         sample_ids: the ``b`` samples' ids, in the order of the rows.
         losses: ``Tensor[b]``, each sample's own loss, where the source knows it.
     """
@@ -24,6 +27,12 @@ class GradientBlock:
 
     def __len__(self) -> int:
         return len(self.sample_ids)
+
+    def contractions(self, layer: str) -> LayerGradients:
+        """Sums and products of one layer's gradients, which do not form the gradients where that costs more."""
+        if isinstance(self.gradients, Materialising):
+            return self.gradients.factors[layer]
+        return Dense(self.gradients[layer])
 
 
 @runtime_checkable
@@ -115,7 +124,7 @@ class TensorSource:
     @classmethod
     def gather(cls, source: GradientSource) -> "TensorSource":
         """All of ``source`` in memory, from one sweep of it."""
-        blocks = list(source)
+        blocks = [replace(block, gradients=dict(block.gradients)) for block in source]
         losses = [block.losses for block in blocks if block.losses is not None]
         return cls(
             {name: torch.cat([block.gradients[name] for block in blocks]) for name in source.layers},

@@ -119,47 +119,42 @@ def score_methods(
         with metered(device) as costs[name, "precondition"]:
             products[name] = method.fit(train, statistics).precondition(v)
     with metered(device) as costs["shared", "scores"]:
-        ids, influence, norms, losses = _sweep(train, products)
+        ids, influence, losses = _sweep(train, products)
     reports = {name: method.report() for name, method in built.items()}
-    return ScoreTable(ids, influence, norms, losses, reports, costs)
+    return ScoreTable(ids, influence, statistics.grad_norm, losses, reports, costs)
 
 
 def _sweep(
-    train: GradientSource, products: Mapping[str, Mapping[str, Tensor]]
-) -> tuple[tuple[str, ...], dict[str, Tensor], Tensor, Tensor | None]:
-    """``-sum_l <hvp_l, g_il>`` of every method, and the gradient norms, in one sweep in float64."""
+    train: GradientSource, products: dict[str, dict[str, Tensor]]
+) -> tuple[tuple[str, ...], dict[str, Tensor], Tensor | None]:
+    """``-sum_l <hvp_l, g_il>`` of every method in one sweep, summed in float64; uses ``products`` up."""
     names = list(products)
-    stacked = {layer: torch.stack([products[name][layer].flatten() for name in names], dim=1) for layer in train.layers}
+    stacked = {layer: torch.stack([products[name].pop(layer) for name in names]) for layer in train.layers}
     ids: list[str] = []
-    scores, squares, losses = [], [], []
+    scores, losses = [], []
     for block in train:
         ids.extend(block.sample_ids)
-        total, square = None, None
+        total = torch.zeros(())
         for layer, vectors in stacked.items():
-            gradient = block.gradients[layer].flatten(1).double()
-            products_here, squares_here = gradient @ vectors, gradient.square().sum(dim=1)
-            total = products_here if total is None else total + products_here
-            square = squares_here if square is None else square + squares_here
-        assert total is not None
-        assert square is not None
+            dots = block.contractions(layer).dots(vectors)
+            total = total.to(dots) + dots
         scores.append(-total)
-        squares.append(square)
         losses.append(block.losses)
+        del block
     table = torch.cat(scores)
     known = [loss for loss in losses if loss is not None]
     return (
         tuple(ids),
         {name: table[:, column].contiguous() for column, name in enumerate(names)},
-        torch.cat(squares).sqrt(),
         torch.cat(known) if len(known) == len(losses) else None,
     )
 
 
 def _build(name: str, common: Mapping[str, Any], own: Mapping[str, Any]) -> InfluenceMethod:
-    """A method takes of the common options those that it has; an own option it lacks is an error."""
+    """A method takes of the common options those that it has, unless it has its own; one that it lacks is an error."""
     method = build_method(name)
     known = options_of(method.name)
-    return build_method(name, **{key: value for key, value in common.items() if key in known}, **own)
+    return build_method(name, **{**{key: value for key, value in common.items() if key in known}, **own})
 
 
 def _check_common(options: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What one sweep over the training gradients leaves behind: damping for all methods, the GFIM for some."""
 
+import math
 import time
 import warnings
 from collections.abc import Mapping
@@ -8,9 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hyperinf.gradients import GradientSource
+from hyperinf.gradients import GradientSource, LayerGradients
 
 DEFAULT_DAMPING = 0.1
+
+# Rounding in float32 moves eigenvalues by some 2e-8 of the largest, which is at most the trace, r d lambda / delta: at
+# delta = 0.1 and beyond so many entries it could outweigh the damping and leave a matrix that is not definite.
+FLOAT32_ENTRIES = 500_000
+ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,7 @@ class GradientStatistics:
         layers: ``{layer name: (r, d)}``.
         samples: n.
         mean_square: ``{layer: mean over n, r and d of g**2}``.
+        grad_norm: ``Tensor[n]``, the norm of each sample's gradient over all layers.
         gfim: ``{layer: Tensor[d, d]}``, ``mean_i g_i^T g_i`` (the "sum" scale); empty when it was not asked for.
         gfim_seconds: time that the GFIM alone took in the sweep.
     """
@@ -28,6 +35,7 @@ class GradientStatistics:
     layers: Mapping[str, tuple[int, int]]
     samples: int
     mean_square: Mapping[str, float]
+    grad_norm: Tensor
     gfim: Mapping[str, Tensor]
     gfim_seconds: float = 0.0
 
@@ -40,7 +48,8 @@ def gradient_statistics(source: GradientSource, gfim: bool = True) -> GradientSt
     """Sweep ``source`` once.
 
     Products are taken in the gradients' own dtype (float32 or better) and summed in float64 where the device's
-    memory is the host's, so that neither the block size nor the number of shards matters beyond rounding.
+    memory is the host's, so that neither the block size nor the number of shards matters beyond rounding. The GFIM of
+    a large layer is in float64 throughout, on every device.
 
     Args:
         source: the training gradients.
@@ -50,32 +59,35 @@ def gradient_statistics(source: GradientSource, gfim: bool = True) -> GradientSt
         ValueError: a gradient that is not finite; the message names the layer and the first such sample.
     """
     layers = dict(source.layers)
-    squares = dict.fromkeys(layers, 0.0)
+    sums = dict.fromkeys(layers, 0.0)
     matrices: dict[str, Tensor] = {}
-    samples = 0
+    norms: list[Tensor] = []
     seconds = 0.0
     for block in source:
-        samples += len(block)
-        for name, (_, columns) in layers.items():
-            gradient = block.gradients[name]
-            square = float(gradient.double().square().sum())
-            if not torch.isfinite(torch.tensor(square)):
-                raise ValueError(_not_finite(name, gradient, block.sample_ids))
-            squares[name] += square
+        norm = torch.zeros(())
+        for name, (rank, columns) in layers.items():
+            gradients = block.contractions(name)
+            squares = gradients.squares()
+            sums[name] += _finite_sum(squares, name, gradients, block.sample_ids)
+            norm = norm.to(squares) + squares
             if gfim:
                 started = time.perf_counter()
-                rows = gradient.reshape(-1, columns)
-                product = rows.T @ rows
+                product = gradients.gram(torch.float64 if rank * columns > FLOAT32_ENTRIES else None)
                 if name in matrices:
-                    matrices[name] += product
+                    _accumulate(matrices[name], product)
                 else:
-                    matrices[name] = product.to(torch.float32 if product.is_cuda else torch.float64)
+                    matrices[name] = product if product.is_cuda else product.double()
                 seconds += time.perf_counter() - started
-    if samples == 0:
+        norms.append(norm.sqrt())
+        del block, gradients  # before the source makes the next one
+    if not norms:
         raise ValueError("gradients: expected at least one sample, got none")
+    grad_norm = torch.cat(norms)
+    samples = len(grad_norm)
     for matrix in matrices.values():
-        matrix /= samples
-    mean_square = {name: squares[name] / (samples * r * d) for name, (r, d) in layers.items()}
+        matrix += matrix.T.clone()  # rounding leaves products of two different factors not quite symmetric
+        matrix /= 2 * samples
+    mean_square = {name: sums[name] / (samples * r * d) for name, (r, d) in layers.items()}
     silent = [name for name, value in mean_square.items() if value == 0]
     if silent:
         warnings.warn(
@@ -83,7 +95,13 @@ def gradient_statistics(source: GradientSource, gfim: bool = True) -> GradientSt
             f"{', '.join(silent[:3])}{', ...' if len(silent) > 3 else ''}",
             stacklevel=2,
         )
-    return GradientStatistics(layers, samples, mean_square, matrices, seconds)
+    return GradientStatistics(layers, samples, mean_square, grad_norm, matrices, seconds)
+
+
+def _accumulate(total: Tensor, product: Tensor) -> None:
+    """``total += product`` a few rows at a time: a whole copy of a large matrix in the wider dtype costs far more."""
+    for sums, rows in zip(total.split(ROWS), product.split(ROWS), strict=True):
+        sums += rows
 
 
 def mean_gradient(source: GradientSource) -> dict[str, Tensor]:
@@ -96,17 +114,26 @@ def mean_gradient(source: GradientSource) -> dict[str, Tensor]:
     samples = 0
     for block in source:
         samples += len(block)
-        for name, gradient in block.gradients.items():
-            total = gradient.double().sum(dim=0)
+        for name in source.layers:
+            gradients = block.contractions(name)
+            total = gradients.sum().double()
             if not bool(torch.isfinite(total).all()):
-                raise ValueError(_not_finite(name, gradient, block.sample_ids, "target "))
+                raise ValueError(_not_finite(name, gradients, block.sample_ids, "target "))
             totals[name] = totals[name] + total if name in totals else total
+        del block, gradients
     if samples == 0:
         raise ValueError("target gradients: expected at least one sample, got none")
     return {name: total / samples for name, total in totals.items()}
 
 
-def _not_finite(layer: str, gradient: Tensor, sample_ids: tuple[str, ...], role: str = "") -> str:
-    wrong = (~torch.isfinite(gradient).flatten(1).all(dim=1)).nonzero().flatten().tolist()
-    where = f"sample {sample_ids[wrong[0]]!r}" if wrong else "their squares overflow"
+def _finite_sum(squares: Tensor, layer: str, gradients: LayerGradients, sample_ids: tuple[str, ...]) -> float:
+    total = float(squares.sum())
+    if not math.isfinite(total):
+        raise ValueError(_not_finite(layer, gradients, sample_ids))
+    return total
+
+
+def _not_finite(layer: str, gradients: LayerGradients, sample_ids: tuple[str, ...], role: str = "") -> str:
+    wrong = (~gradients.finite()).nonzero().flatten().tolist()
+    where = f"sample {sample_ids[wrong[0]]!r}" if wrong else "they overflow"
     return f"{role}gradients of layer {layer!r} are not finite ({where})"

@@ -55,19 +55,18 @@ def prepare_causal(
     """
     quiet()
     model, tokenizer = new_causal(source.name, seed) if source.kind == "shape" else _loaded(source, cache, wheels)
-    notes = ["random weights" if source.kind == "shape" else ""]
+    notes = [f"{source.name} with random weights" if source.kind == "shape" else source.name]
     if layers is not None:
         total = len(decoder_layers(model))
         _cut(model, layers, str(source))
-        notes.append(f"cut to the first {layers} of its {total} decoder layers" if layers < total else "")
+        if layers < total:
+            notes.append(f"cut to the first {layers} of its {total} decoder layers")
     _forget_quantiser(model)
-    note = ", ".join(filter(None, notes))
+    note = " ".join(notes) if source.kind == "shape" or len(notes) > 1 else ""
     with atomic_directory(out) as temporary:
         model.save_pretrained(str(temporary))
         tokenizer.save_pretrained(str(temporary))
-        write_json(
-            temporary / "prepared.json", {"source": str(source), "note": f"{source.name}: {note}" if note else ""}
-        )
+        write_json(temporary / "prepared.json", {"source": str(source), "note": note})
 
 
 def _loaded(source: Source, cache: Path, wheels: Sequence[Path]) -> tuple[Any, Any]:

@@ -1,5 +1,7 @@
 """What each figure shows and how it is to be read."""
 
+from hyperinf.reporting.costs import MEMORY_NOTE
+
 _CAPTIONS = {
     "simulation_convergence": (
         "Absolute error against iteration",
@@ -9,7 +11,8 @@ _CAPTIONS = {
         "marks where they fall below "
         "what can be read (0.1 % of the panel). The published runs had other random draws: compare shape and "
         "order of magnitude. "
-        "Horizontal lines are direct methods. A curve that ends at a cross or leaves through the top diverges. "
+        "Horizontal lines are direct methods (an arrow and the error where one lies above "
+        "the panel). A curve that ends at a cross or leaves through the top diverges. "
         "Iterations are not seconds: "
         "one of Schulz's costs two d × d matrix products, one of LiSSA or conjugate gradient one matrix-vector "
         "product.",
@@ -44,21 +47,31 @@ _CAPTIONS = {
     ),
     "detection": (
         "Flipped labels found against share inspected",
-        "Training samples are inspected from the most harmful on. Mean over seeds with 95 % t-interval (no band "
-        "for one seed). "
+        "Training samples are inspected from the most harmful on. Curves: mean over seeds. Below: what is found at "
+        "20 % and 40 % inspected, with 95 % t-interval (none for one seed, cut to 0 to 100 %). "
         "The last panel is published and another data set and model: only the order of the methods can be compared.",
     ),
     "epochs": (
         "Detection against epochs of fine-tuning",
         "Checkpoints of one training run per seed. Mean over seeds with 95 % t-interval; points are shifted "
-        "sideways so that bars do not hide each other. "
+        "sideways so that bars do not hide each other, and bars are cut at 1. "
         "Below: the model's accuracy on clean test data.",
     ),
     "cost": (
         "Time and memory of each method",
         "Marker: median over seeds and checkpoints; bar: smallest to largest. Under the line are the stages that "
-        "are paid once for all methods together. "
-        "Peak memory is the whole process's, model and libraries included.",
+        "are paid once for all methods together; HyperINF and the exact GFIM need the one named GFIM as well. "
+        + MEMORY_NOTE,
+    ),
+    "accuracy": (
+        "Accuracy against the share of the pool kept",
+        "A fresh adapter is fine-tuned on the samples that each method finds least harmful, of the whole pool (plain) "
+        "or within each answer (stratified). Mean over seeds, bars: 95 % t-interval (none for one seed, cut to 0 to "
+        "100 %); points are shifted sideways so that bars do not hide each other. Horizontal lines: fine-tuned on the "
+        "whole pool, the model after the warm-up that influence was computed at, the model as it came, and always the "
+        "most frequent answer. Below: how many of the kept samples are clean (where samples were corrupted), and the "
+        "share of the most frequent answer among them: where it nears one answer only, the selection has collapsed, "
+        "and its accuracy says nothing of the scores' quality.",
     ),
 }
 

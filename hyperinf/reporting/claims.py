@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from hyperinf.files import write_text
+from hyperinf.reporting.intervals import Interval
 from hyperinf.reporting.table_writers import Table, markdown, write_csv
 
 SUPPORTED = "supported"
@@ -20,6 +21,11 @@ PUBLISHED_CLAIM = "published"
 OWN_QUESTION = "asked here"
 
 MIN_SEEDS = 2
+
+PAIRED_RULE = (
+    "95 % t-interval of the difference, paired over seeds: above 0 supported, below 0 contradicted, holding 0 within "
+    "noise; fewer than two common seeds: not tested"
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,15 @@ class Claim:
     measured: str
     rule: str
     verdict: str
+
+
+def points_text(interval: Interval) -> str:
+    """A difference of shares in points of percent with its interval."""
+    if interval.n == 0:
+        return "not run"
+    spread = "no interval" if math.isnan(interval.half_width) else f"± {100 * interval.half_width:.1f}"
+    points = f"{100 * interval.mean:+.1f}".replace("-", "−")
+    return f"{points} points {spread} ({interval.n} seed{'s' if interval.n > 1 else ''})"
 
 
 def sign_verdict(sign: int | None) -> str:
@@ -92,6 +107,17 @@ def summary_table(frame: pd.DataFrame) -> Table:
         rows.append((statement, *(str(int(counts.get(verdict, 0))) for verdict in VERDICTS), origin, source or "–"))
     headers = ("claim", *VERDICTS, "origin", "source")
     return Table("Claims and in how many settings each verdict fell", headers, tuple(rows))
+
+
+def ledger_sections(frame: pd.DataFrame) -> list[tuple[Table, str]]:
+    """The ledger for reading on a page: a table of settings for every claim, and the rule that its verdicts follow."""
+    sections = []
+    for (origin, statement, _, rule), group in frame.groupby(["origin", "statement", "source", "rule"], sort=False):
+        known = ("published",) if (group["published"] != "").any() else ()
+        columns = ("setting", "verdict", "measured", *known)
+        rows = tuple(tuple(str(row[column]) or "–" for column in columns) for _, row in group.iterrows())
+        sections.append((Table(f"{statement} ({origin})", columns, rows), str(rule)))
+    return sections
 
 
 def ledger_table(frame: pd.DataFrame) -> Table:

@@ -80,12 +80,12 @@ def figure_convergence(data: pd.DataFrame, column: str) -> Figure:
     legend_rows = -(-(len(methods) + 3) // 4)
     height = 0.55 + 1.55 * len(dims) + 0.17 * legend_rows
     figure, axes = new_figure(len(dims), len(samples), max(height, 2.9), sharex=True, sharey=True)
+    low, high = _limits(data)
     for i, dim in enumerate(dims):
         for j, sample in enumerate(samples):
             panel = data[(data["dim"] == dim) & (data["samples"] == sample)]
-            _panel(axes[i][j], panel, methods)
+            _panel(axes[i][j], panel, methods, high)
             axes[i][j].set_title(f"d = {dim},  N = {sample}", color=INK)
-    low, high = _limits(data)
     axes[0][0].set_ylim(low, high)
     axes[0][0].yaxis.set_major_locator(LogLocator(numticks=7))
     axes[0][0].yaxis.set_minor_formatter(NullFormatter())
@@ -126,7 +126,26 @@ def _darker(colour: str) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def _panel(axes: Axes, panel: pd.DataFrame, methods: Sequence[str]) -> None:
+def _direct(axes: Axes, error: float, method: str, top: float) -> None:
+    """A line across the panel with the marker at its end; above the panel an arrow with the method's error."""
+    options = line_options(method)
+    if error <= top:
+        axes.axhline(error, color=options["color"], linestyle=options["linestyle"], linewidth=1.0)
+        axes.plot([1.0], [error], **options, clip_on=False, transform=axes.get_yaxis_transform())
+        return
+    axes.text(
+        0.98,
+        0.98,
+        f"{method_label(method)} {error:.2g} ↑",
+        color=options["color"],
+        fontsize=7,
+        ha="right",
+        va="top",
+        transform=axes.transAxes,
+    )
+
+
+def _panel(axes: Axes, panel: pd.DataFrame, methods: Sequence[str], top: float) -> None:
     axes.set_yscale("log")
     run = panel[panel["series"] == RUN]
     for place, method in enumerate(methods):
@@ -136,10 +155,7 @@ def _panel(axes: Axes, panel: pd.DataFrame, methods: Sequence[str]) -> None:
         options = line_options(method)
         iterated = rows[rows["iteration"].notna()]
         if iterated.empty:
-            axes.axhline(
-                _positive(rows["mean"])[0], color=options["color"], linestyle=options["linestyle"], linewidth=1.0
-            )
-            axes.plot([1.0], _positive(rows["mean"]), **options, clip_on=False, transform=axes.get_yaxis_transform())
+            _direct(axes, _positive(rows["mean"])[0], method, top)
             continue
         x, mean = iterated["iteration"].to_numpy(), _positive(iterated["mean"])
         axes.plot(x, mean, **options, markevery=(place % 6, 8), linewidth=1.2)

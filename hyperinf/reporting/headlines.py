@@ -6,7 +6,16 @@ from collections.abc import Iterator
 import pandas as pd
 
 from hyperinf.reporting.claims import PUBLISHED_CLAIM, VERDICTS
-from hyperinf.reporting.labels import ORACLE_OF, method_label
+from hyperinf.reporting.costs import seconds_text
+from hyperinf.reporting.intervals import Interval
+from hyperinf.reporting.labels import (
+    ORACLE_OF,
+    method_label,
+    noted_model,
+    ordered_methods,
+    selection_label,
+    setting_label,
+)
 from hyperinf.reporting.mislabel_frames import SUBJECT
 from hyperinf.reporting.simulation_tables import TARGET_ERROR
 
@@ -73,8 +82,83 @@ def _compared(rows: pd.DataFrame) -> str:
                 f"{method_label(row['method'])} (by {abs(difference):.3f})"
             )
     parts = [f"{word} {', '.join(names)}" for word, names in groups.items() if names]
-    sentence = f"It is {'; '.join(parts)}." if parts else ""
-    return sentence + (f" One seed, so no interval, against {', '.join(untested)}." if untested else "")
+    sentences = [f"It is {'; '.join(parts)}."] if parts else []
+    if untested:
+        sentences.append(f"One seed in common, so no interval, against {', '.join(untested)}.")
+    return " ".join(sentences)
+
+
+COLLAPSED = 0.95
+"""A share of one answer from which on a selection is called collapsed onto it."""
+
+
+def selection_sentences(accuracy: pd.DataFrame) -> Iterator[str]:
+    """HyperINF's accuracy at every share kept, and which methods differ from it: one sentence a cell and strategy.
+
+    Args:
+        accuracy: ``tables/<study>_<setting>.csv`` of all settings.
+    """
+    for (where, strategy), rows in _selections(accuracy):
+        parts = []
+        for fraction, at in rows.groupby("fraction", sort=True):
+            own = at[at["method"] == SUBJECT]
+            if len(own):
+                subject = own.iloc[0]
+                half = subject["accuracy_half_width"]
+                spread = "" if math.isnan(half) else f" ± {half:.3f}"
+                parts.append(f"{100 * fraction:g} % kept: {subject['accuracy']:.3f}{spread} ({_differing(at)})")
+        if parts:
+            seeds = int(rows["seeds"].max())
+            counted = f"{seeds} seed{'s' if seeds > 1 else ''}"
+            yield f"{where}, {strategy} selection, {counted}: HyperINF's accuracy – {'; '.join(parts)}."
+
+
+def _differing(rows: pd.DataFrame) -> str:
+    """Which methods HyperINF is above and below by more than noise."""
+    others = rows[rows["method"] != SUBJECT]
+    tested = others[others["accuracy_difference_half_width"].notna()]
+    if tested.empty:
+        return "one seed in common, so no interval against any other" if len(others) else "no other method was run"
+    groups: dict[int | None, list[str]] = {1: [], -1: [], 0: []}
+    for _, row in tested.iterrows():
+        half = float(row["accuracy_difference_half_width"])
+        groups[Interval(float(row["accuracy_difference"]), half, int(row["seeds"])).sign].append(row["method"])
+    parts = [
+        f"{word} {', '.join(selection_label(name) for name in ordered_methods(groups[sign]))}"
+        for sign, word in ((1, "above"), (-1, "below"))
+        if groups[sign]
+    ]
+    if groups[0]:
+        parts.append(f"within noise of {'the others' if parts else 'all others'}")
+    return "; ".join(parts)
+
+
+def collapse_sentences(details: pd.DataFrame) -> Iterator[str]:
+    """Which selections kept hardly more than one answer: one sentence a cell and strategy.
+
+    Args:
+        details: ``tables/<study>_<setting>_details.csv`` of all settings.
+    """
+    for (where, strategy), rows in _selections(details):
+        collapsed = rows[rows["largest_answer_share"] >= COLLAPSED]
+        shares: dict[str, list[str]] = {}
+        for fraction, at in collapsed.groupby("fraction", sort=True):
+            names = ", ".join(selection_label(method) for method in ordered_methods(at["method"]))
+            shares.setdefault(names, []).append(f"{100 * fraction:g} %")
+        if shares:
+            cases = "; ".join(f"{names} (at {', '.join(at)} kept)" for names, at in shares.items())
+            yield (
+                f"{where}, {strategy} selection collapsed: at least {100 * COLLAPSED:g} % of the samples kept have one "
+                f"and the same answer with {cases}. A model learns little more from them than to give it always."
+            )
+
+
+def _selections(frame: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """The rows of each cell and strategy below the whole pool, with the cell in words."""
+    known = frame[frame["fraction"].between(0, 1, inclusive="neither")]
+    keys = ["task", "model", "setting", "model_note", "strategy"]
+    for (task, model, setting, note, strategy), rows in known.groupby(keys, sort=True):
+        yield (f"{task}, {noted_model(model, note)}, {setting_label(setting)}", strategy), rows
 
 
 def epoch_sentences(frame: pd.DataFrame) -> Iterator[str]:
@@ -96,9 +180,10 @@ def cost_sentences(frame: pd.DataFrame) -> Iterator[str]:
     for (task, model, rank), rows in frame.groupby(["task", "model", "rank"], sort=True):
         shared = rows[(rows["method"] == "shared") & ~rows["stage"].str.startswith("of which")]["seconds"].sum()
         own = rows[rows["method"] != "shared"].groupby("method", sort=False)["seconds"].sum()
-        parts = ", ".join(f"{method_label(str(method))} {seconds:.2g} s" for method, seconds in own.items())
+        parts = ", ".join(f"{method_label(str(method))} {seconds_text(seconds)} s" for method, seconds in own.items())
         where = f"{task}, {model}, rank {rank}"
-        yield f"Scoring one checkpoint ({where}): {shared:.2g} s shared by all methods, and of its own {parts}."
+        together = f"{seconds_text(shared)} s shared by all methods"
+        yield f"Scoring one checkpoint ({where}): {together}, and of its own {parts}."
         if {SUBJECT, "gfim"} <= set(own.index) and own["gfim"] > 0:
             ratio = own[SUBJECT] / own["gfim"]
             yield f"On {where}, Schulz's iteration took {ratio:.2g} times as long as Cholesky on the same matrices."

@@ -64,8 +64,13 @@ COST = Schema(
 )
 
 
-def read_csv(path: Path, schema: Schema) -> pd.DataFrame:
+def read_csv(path: Path, schema: Schema, may_be_empty: bool = False) -> pd.DataFrame:
     """One CSV in the form of ``schema``; extra columns are dropped.
+
+    Args:
+        path: the file.
+        schema: its form.
+        may_be_empty: a header without rows says something too.
 
     Raises:
         InputError: no such file, not a CSV, no rows, a column is missing, or a value is not what its column holds.
@@ -81,7 +86,7 @@ def read_csv(path: Path, schema: Schema) -> pd.DataFrame:
     missing = [column for column in schema.columns if column not in raw.columns]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}; expected columns {', '.join(schema.columns)}")
-    if raw.empty:
+    if raw.empty and not may_be_empty:
         raise InputError(f"{path}: no rows; expected at least one below the header")
     frame = pd.DataFrame({column: raw[column] for column in schema.text})
     for column in (*schema.whole, *schema.number):
@@ -122,14 +127,26 @@ def read_many(paths: Sequence[Path], schema: Schema) -> pd.DataFrame:
     """
     if not paths:
         raise InputError("no input file given; expected at least one")
-    frames = [read_csv(Path(path), schema).assign(_source=str(path)) for path in paths]
-    frame = pd.concat(frames, ignore_index=True)
+    return joined([(Path(path), read_csv(Path(path), schema)) for path in paths], schema)
+
+
+def joined(frames: Sequence[tuple[Path, pd.DataFrame]], schema: Schema) -> pd.DataFrame:
+    """Frames of one kind and the files that they came from as one frame, sorted by the key.
+
+    Raises:
+        InputError: two rows with the same key.
+    """
+    filled = [frame.assign(_source=str(path)) for path, frame in frames if len(frame)]
+    if not filled:
+        return pd.DataFrame(columns=schema.columns)
+    frame = pd.concat(filled, ignore_index=True)
     key = list(schema.key)
     repeated = frame.duplicated(key)
     if repeated.any():
         row = frame[repeated].iloc[0]
+        known = [column for column in key if not (pd.isna(row[column]) or row[column] == "")]
         named = ", ".join(
-            f"{column} {row[column]:g}" if column in schema.whole else f"{row[column]}" for column in key[:-1]
+            f"{row[column]}" if column in schema.text else f"{column} {row[column]:g}" for column in known
         )
         raise InputError(f"{row['_source']}: a second row for {named}; is the same run given twice?")
     return frame.drop(columns="_source").sort_values(key, kind="stable", ignore_index=True)

@@ -28,6 +28,19 @@ METHOD_LABELS = {
     "inv": "torch.linalg.inv",
 }
 
+SELECTION_LABELS = {
+    "random": "random selection",
+    "full": "whole pool",
+    "warmup": "after the warm-up",
+    "base": "before fine-tuning",
+    "majority": "most frequent answer",
+}
+"""Where a set of samples is meant, not an order of them, and what selections stand beside."""
+
+REFERENCES = ("full", "warmup", "base", "majority")
+STRATEGY_LABELS = {"plain": "plain", "stratified": "stratified by answer"}
+STUDY_LABELS = {"llm": "Language model", "vlm": "Vision-language model"}
+
 BASELINES = frozenset({"loss", "grad_norm", "random"})
 ORACLE_OF = {"gfim": "hyperinf"}
 """Methods that are another one's exact counterpart, so no contender beside it."""
@@ -37,6 +50,14 @@ METRIC_LABELS = {
     "detected_20": "found at 20 % inspected",
     "detected_40": "found at 40 % inspected",
     "curve_auc": "area under the detection curve",
+}
+
+SELECTION_METRIC_LABELS = {
+    "accuracy": "accuracy",
+    "accuracy_norm": "accuracy, by likelihood per character",
+    "clean_share": "clean samples among the kept",
+    "largest_answer_share": "share of the most frequent answer",
+    "kept": "samples kept",
 }
 
 _SIMULATION_ORDER = (
@@ -64,6 +85,24 @@ _INFLUENCE_ORDER = tuple(
 def method_label(method: str) -> str:
     """What ``method`` is called in print; an unknown method keeps its own name."""
     return METHOD_LABELS.get(method, method)
+
+
+def selection_label(method: str) -> str:
+    """What ``method`` is called where it selects samples."""
+    return SELECTION_LABELS.get(method, method_label(method))
+
+
+def setting_label(setting: str) -> str:
+    """What is trained: ``lora-8`` and ``last_layer`` in words; another setting keeps its own name."""
+    if setting == "last_layer":
+        return "last layer"
+    kind, _, rank = setting.partition("-")
+    return f"LoRA rank {rank}" if kind == "lora" and rank.isdigit() else setting
+
+
+def noted_model(model: str, note: str) -> str:
+    """The model's name, and in brackets what a reader must know of it."""
+    return f"{model} ({note})" if note else model
 
 
 def ordered_methods(methods: Iterable[str]) -> list[str]:

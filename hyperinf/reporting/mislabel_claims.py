@@ -5,7 +5,14 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from hyperinf.reporting.claims import OWN_QUESTION, PUBLISHED_CLAIM, Claim, sign_verdict
+from hyperinf.reporting.claims import (
+    OWN_QUESTION,
+    PAIRED_RULE,
+    PUBLISHED_CLAIM,
+    Claim,
+    points_text,
+    sign_verdict,
+)
 from hyperinf.reporting.intervals import paired_interval, t_interval
 from hyperinf.reporting.labels import method_label
 from hyperinf.reporting.mislabel_frames import SUBJECT, by_seed, cells, named_metrics
@@ -15,11 +22,6 @@ _CURVES = f"{RELEASE}: Mislabeled_Data_Detection/cola_r=16_detection_rate.pdf (C
 _NOTEBOOK = f"{RELEASE}: example.ipynb (MRPC, RoBERTa-large, unnamed GPU)"
 _RIVALS = ("datainf", "tracin", "lissa")
 _CHEAP = ("loss", "grad_norm", "random")
-_PAIRED_RULE = (
-    "95 % t-interval of the difference, paired over seeds: above 0 supported, below 0 contradicted, holding 0 "
-    "within noise; fewer "
-    "than two common seeds: not tested"
-)
 
 
 def detection_claims(metrics: pd.DataFrame, published: pd.DataFrame) -> Iterator[Claim]:
@@ -44,8 +46,8 @@ def detection_claims(metrics: pd.DataFrame, published: pd.DataFrame) -> Iterator
                     source=source,
                     setting=f"{task}, {model}, rank {rank}, epoch {epoch}",
                     published=_published_gap(published, rival, percent) if rival in _RIVALS else "",
-                    measured=_gap(interval.mean, interval.half_width, interval.n),
-                    rule=_PAIRED_RULE,
+                    measured=points_text(interval),
+                    rule=PAIRED_RULE,
                     verdict=sign_verdict(interval.sign),
                 )
 
@@ -53,13 +55,6 @@ def detection_claims(metrics: pd.DataFrame, published: pd.DataFrame) -> Iterator
 def _published_gap(published: pd.DataFrame, rival: str, percent: int) -> str:
     at = published[published["inspected_percent"] == percent].set_index("method")["detected_percent"]
     return f"{at['hyperinf'] - at[rival]:+.1f} points"
-
-
-def _gap(mean: float, half_width: float, seeds: int) -> str:
-    if seeds == 0:
-        return "not run"
-    spread = "no interval" if math.isnan(half_width) else f"± {100 * half_width:.1f}"
-    return f"{100 * mean:+.1f} points {spread} ({seeds} seed{'s' if seeds > 1 else ''})"
 
 
 def cost_claims(cost: pd.DataFrame, published: dict[str, float]) -> Iterator[Claim]:

@@ -26,8 +26,8 @@ from hyperinf.reporting.style import (
 
 RUN, PUBLISHED = "this run", "published"
 _RANDOM_LINE = (0, (1, 2))
-_BAND = {"hyperinf": 0.22}
-_FAINT_BAND = 0.08
+_COMPARED = {20: "o", 40: "D"}
+_PUBLISHED_GROUND = "#f6f6f2"
 
 
 def detection_data(curves: pd.DataFrame, flipped: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
@@ -61,64 +61,98 @@ def detection_data(curves: pd.DataFrame, flipped: pd.DataFrame, published: pd.Da
 
 @house_style
 def figure_detection(data: pd.DataFrame) -> Figure:
-    """Percent of flipped labels found against percent inspected: one panel a rank, the published curves in the last."""
+    """Percent of flipped labels found against percent inspected: one panel a rank, the published curves in the last.
+
+    Under each panel what is found at the shares that the tables compare, with intervals: as bands around the curves
+    so many would hide each other.
+    """
     run = data[data["series"] == RUN]
+    methods = ordered_methods(set(run["method"]) - {"ideal"})
     ranks = sorted(set(run["rank"].astype(int)))
-    count = len(ranks) + 1
-    columns = min(count, 3)
-    rows = -(-count // columns)
-    figure, axes = new_figure(rows, columns, 0.9 + 2.25 * rows, sharex=True, sharey=True)
-    flat = [axis for row in axes for axis in row]
-    for axis in flat[count:]:
-        axis.remove()
-    for axis, rank in zip(flat, ranks, strict=False):
-        panel = run[run["rank"] == rank]
-        axis.set_title(f"this run: rank {rank}")
-        _references(axis, panel[panel["method"] == "ideal"])
-        for method in reversed(ordered_methods(set(panel["method"]) - {"ideal"})):
-            _curve(axis, panel[panel["method"] == method], method)
-    last = flat[count - 1]
-    last.set_title("published: another data set and model\n(CoLA, RoBERTa-large, rank 16)")
-    last.set_facecolor("#f6f6f2")
-    _references(last, pd.DataFrame())
-    published = data[data["series"] == PUBLISHED]
-    for method in ordered_methods(published["method"]):
-        part = published[published["method"] == method]
-        options: dict[str, Any] = {"color": method_style(method).colour, "linestyle": PUBLISHED_LINE, "linewidth": 2.0}
-        last.plot(part["inspected_percent"], part["detected_percent"], **options)
-    for axis in flat[:count]:
-        axis.set_aspect("equal")
-        axis.set_xlim(0, 100)
-        axis.set_ylim(0, 101)
-        axis.xaxis.set_major_formatter(PercentFormatter())
-        axis.yaxis.set_major_formatter(PercentFormatter())
-        axis.set_xlabel("training set inspected,\nmost harmful first")
-    flat[0].set_ylabel("flipped labels found (higher is better)")
-    handles = [legend_handle(method) for method in ordered_methods(set(run["method"]) - {"ideal"})]
+    panels = [(f"this run: rank {rank}", run[run["rank"] == rank]) for rank in ranks]
+    panels.append(
+        ("published: other data and model\n(CoLA, RoBERTa-large, rank 16)", data[data["series"] == PUBLISHED])
+    )
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    heights = [2.0, 0.14 * len(methods) + 0.1] * rows
+    figure, axes = new_figure(2 * rows, columns, sum(heights) + rows + 0.75, sharey="row", height_ratios=heights)
+    for place in range(rows * columns):
+        upper, lower = axes[2 * (place // columns)][place % columns], axes[2 * (place // columns) + 1][place % columns]
+        if place >= len(panels):
+            upper.remove()
+            lower.remove()
+            continue
+        title, panel = panels[place]
+        upper.set_title(title)
+        _detection_curves(upper, panel)
+        _found_at(lower, panel, methods)
+        if place % columns == 0:
+            upper.set_ylabel("flipped labels found\n(higher is better)")
+    legend_below(figure, _detection_handles(run, methods), 4)
+    return figure
+
+
+def _detection_curves(axis: Axes, panel: pd.DataFrame) -> None:
+    published = bool((panel["series"] == PUBLISHED).all())
+    _references(axis, panel[panel["method"] == "ideal"])
+    for method in reversed(ordered_methods(set(panel["method"]) - {"ideal"})):
+        part = panel[panel["method"] == method]
+        options = line_options(method) | {"markersize": 3.0, "linewidth": 1.1}
+        if published:
+            options |= {"linestyle": PUBLISHED_LINE, "linewidth": 2.0, "marker": ""}
+        axis.plot(
+            part["inspected_percent"], part["detected_percent"], **options, markevery=(sum(map(ord, method)) % 20, 20)
+        )
+    if published:
+        axis.set_facecolor(_PUBLISHED_GROUND)
+    axis.set_xlim(0, 100)
+    axis.set_ylim(0, 101)
+    axis.xaxis.set_major_formatter(PercentFormatter())
+    axis.yaxis.set_major_formatter(PercentFormatter())
+    axis.set_xlabel("training set inspected,\nmost harmful first")
+
+
+def _found_at(axis: Axes, panel: pd.DataFrame, methods: list[str]) -> None:
+    """One line a method: what it finds at each of the shares inspected, with its interval."""
+    for place, method in enumerate(methods):
+        part = panel[panel["method"] == method].set_index("inspected_percent")
+        for (inspected, marker), shift in zip(_COMPARED.items(), (-0.17, 0.17), strict=True):
+            if inspected not in part.index:
+                continue
+            mean, half = part.loc[inspected, "detected_percent"], part.loc[inspected, "half_width"]
+            colour = method_style(method).colour
+            if np.isfinite(half):
+                ends = [max(mean - half, 0), min(mean + half, 100)]
+                axis.plot(ends, [place + shift] * 2, color=colour, linewidth=0.8)
+            axis.plot([mean], [place + shift], color=colour, marker=marker, markersize=3.2, linestyle="")
+    if (panel["series"] == PUBLISHED).all():
+        axis.set_facecolor(_PUBLISHED_GROUND)
+    axis.set_yticks(range(len(methods)), [method_label(method) for method in methods], fontsize=6.5)
+    axis.set_ylim(len(methods) - 0.5, -0.5)
+    axis.set_xlim(0, 101)
+    axis.xaxis.set_major_formatter(PercentFormatter())
+    axis.set_xlabel("flipped labels found")
+
+
+def _detection_handles(run: pd.DataFrame, methods: list[str]) -> list[Line2D]:
+    handles = [legend_handle(method) for method in methods]
     if (run["method"] == "ideal").any():
         handles.append(Line2D([], [], color=INK, linewidth=0.8, label="ideal order"))
     handles.append(Line2D([], [], color=MUTED, linewidth=0.9, linestyle=_RANDOM_LINE, label="expected at random"))
     handles.append(
         Line2D([], [], color=MUTED, linewidth=2.0, linestyle=PUBLISHED_LINE, label="published (same colours)")
     )
-    legend_below(figure, handles, 4)
-    return figure
+    for inspected, marker in _COMPARED.items():
+        label = f"at {inspected} % inspected"
+        handles.append(Line2D([], [], color=INK, marker=marker, markersize=3.2, linestyle="", label=label))
+    return handles
 
 
 def _references(axis: Axes, ideal: pd.DataFrame) -> None:
     axis.plot([0, 100], [0, 100], color=MUTED, linewidth=0.9, linestyle=_RANDOM_LINE)
     if len(ideal):
         axis.plot(ideal["inspected_percent"], ideal["detected_percent"], color=INK, linewidth=0.8)
-
-
-def _curve(axis: Axes, rows: pd.DataFrame, method: str) -> None:
-    x, mean = rows["inspected_percent"].to_numpy(), rows["detected_percent"].to_numpy()
-    half = rows["half_width"].fillna(0.0).to_numpy()
-    options = line_options(method) | {"markersize": 3.0, "linewidth": 1.1}
-    place = sum(map(ord, method)) % 20
-    axis.plot(x, mean, **options, markevery=(place, 20))
-    low, high = np.clip(mean - half, 0, 100), np.clip(mean + half, 0, 100)
-    axis.fill_between(x, low, high, color=options["color"], alpha=_BAND.get(method, _FAINT_BAND), linewidth=0)
 
 
 def epochs_data(frame: pd.DataFrame) -> pd.DataFrame:

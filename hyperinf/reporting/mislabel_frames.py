@@ -6,11 +6,13 @@ from collections.abc import Iterator
 import pandas as pd
 
 from hyperinf.reporting.intervals import Interval, paired_interval, t_interval
-from hyperinf.reporting.labels import METRIC_LABELS, ORACLE_OF, ordered_methods
+from hyperinf.reporting.labels import METRIC_LABELS, ordered_methods
+from hyperinf.reporting.leaders import leader
 
 SUBJECT = "hyperinf"
 METRICS = tuple(METRIC_LABELS)
 GROUP = ("task", "model", "rank", "epoch")
+COST_GROUP = ("task", "model", "rank")
 FIRST_FRACTION, SECOND_FRACTION = 0.2, 0.4
 Cell = tuple[str, str, int, int]
 
@@ -90,41 +92,6 @@ def _flat(name: str, interval: Interval) -> dict[str, object]:
 
 
 def clear_best(named: pd.DataFrame, cell: Cell, methods: list[str], metric: str) -> str | None:
-    """The method with the highest mean, if its paired 95 % interval against the second best excludes 0.
-
-    A method that solves another's equation exactly (``ORACLE_OF``) does not contend with it: it is left out.
-    """
-    contenders = [method for method in methods if ORACLE_OF.get(method) not in methods]
-    values = {method: by_seed(named, cell, method, metric) for method in contenders}
-    means = {method: t_interval(list(seeds.values())).mean for method, seeds in values.items() if seeds}
-    if len(means) < 2:
-        return None
-    first, second = sorted(means, key=lambda method: -means[method])[:2]
-    return first if paired_interval(values[first], values[second]).sign == 1 else None
-
-
-def cost_frame(cost: pd.DataFrame) -> pd.DataFrame:
-    """Seconds and peak memory over seeds and epochs.
-
-    Returns:
-        One row per task, model, rank, method and stage: these columns, runs, seconds (median),
-        seconds_low, seconds_high, peak_memory_mib (largest). Method ``shared`` is what one pass does for all methods.
-    """
-    known = cost.assign(method=cost["method"].replace("", "shared"))
-    grouped = known.groupby(["task", "model", "rank", "method", "stage"], sort=False)
-    frame = grouped.agg(
-        runs=("seconds", "count"),
-        seconds=("seconds", "median"),
-        seconds_low=("seconds", "min"),
-        seconds_high=("seconds", "max"),
-        peak_memory_mib=("peak_memory_mib", "max"),
-    ).reset_index()
-    place = {method: k for k, method in enumerate(ordered_methods(frame["method"]))}
-    order = frame["method"].map(lambda method: -1 if method == "shared" else place[method])
-    stages = {stage: k for k, stage in enumerate(_STAGE_ORDER)}
-    frame = frame.assign(_method=order, _stage=frame["stage"].map(lambda stage: stages.get(stage, len(stages))))
-    keys = ["task", "model", "rank", "_method", "_stage", "stage"]
-    return frame.sort_values(keys, kind="stable", ignore_index=True).drop(columns=["_method", "_stage"])
-
-
-_STAGE_ORDER = ("gradients", "target gradient", "statistics", "of which GFIM", "scores")
+    """The method with the highest mean, if its paired 95 % interval against the second best excludes 0."""
+    best = leader({method: by_seed(named, cell, method, metric) for method in methods})
+    return best.method if best is not None and best.sign == 1 else None

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from hyperinf.reporting.labels import METRIC_LABELS, method_label, stage_label
-from hyperinf.reporting.mislabel_frames import METRICS, SUBJECT
+from hyperinf.reporting.costs import cost_tables
+from hyperinf.reporting.labels import METRIC_LABELS, method_label
+from hyperinf.reporting.mislabel_frames import COST_GROUP, METRICS, SUBJECT
 from hyperinf.reporting.table_writers import Estimate, Table, Value
 
 _INTERVALS = (
@@ -97,31 +98,6 @@ def _along(
         yield _estimate(own.loc[epoch], name, signed, best) if epoch in own.index else "–"
 
 
-def cost_tables(frame: pd.DataFrame) -> list[Table]:
+def detection_cost_tables(frame: pd.DataFrame) -> list[Table]:
     """Seconds and peak memory of every stage: one table per task, model and rank."""
-    tables = []
-    for (task, model, rank), rows in frame.groupby(["task", "model", "rank"], sort=True):
-        body = tuple(
-            (
-                stage_label(row["stage"])
-                if row["method"] == "shared"
-                else f"{method_label(row['method'])}: {row['stage']}",
-                seconds_text(row["seconds"]),
-                f"{seconds_text(row['seconds_low'])} – {seconds_text(row['seconds_high'])}",
-                "–" if pd.isna(row["peak_memory_mib"]) else f"{row['peak_memory_mib']:,.0f}",
-                str(row["runs"]),
-            )
-            for _, row in rows.iterrows()
-        )
-        headers = ("stage", "seconds, median", "smallest – largest", "peak memory, MiB", "runs")
-        note = (
-            "Per checkpoint. Shared stages are paid once for all methods together; the peak is the process's, model "
-            "and libraries included."
-        )
-        tables.append(Table(f"Cost of scoring: {task}, {model}, rank {rank}", headers, body, note))
-    return tables
-
-
-def seconds_text(seconds: float) -> str:
-    """Seconds with three significant digits."""
-    return f"{seconds:.3g}" if seconds < 1000 else f"{seconds:,.0f}"
+    return list(cost_tables(frame, COST_GROUP, "{}, {}, rank {}".format, "per checkpoint"))

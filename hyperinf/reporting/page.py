@@ -13,18 +13,27 @@ from hyperinf.errors import InputError
 from hyperinf.files import write_text
 from hyperinf.reporting import headlines
 from hyperinf.reporting.captions import caption
-from hyperinf.reporting.claims import claims_frame, ledger_table, summary_table, write_claims
-from hyperinf.reporting.mislabel_tables import cost_tables, detection_tables, epoch_tables
+from hyperinf.reporting.claims import claims_frame, ledger_sections, summary_table, write_claims
+from hyperinf.reporting.labels import STUDY_LABELS, noted_model, setting_label
+from hyperinf.reporting.mislabel_tables import detection_cost_tables, detection_tables, epoch_tables
 from hyperinf.reporting.outputs import (
     CONVERGENCE_FIGURES,
     FISHER_FIGURE,
     MISLABEL_KINDS,
+    SELECTION_TABLES,
+    STUDIES,
     TIMING_FIGURE,
     mislabel_figure,
+    selection_figure,
+    selection_table,
 )
-from hyperinf.reporting.provenance import asset_records, mislabel_records
+from hyperinf.reporting.provenance import asset_records, mislabel_records, selection_records
+from hyperinf.reporting.selection_tables import accuracy_tables, detail_tables, selection_cost_tables
 from hyperinf.reporting.simulation_tables import simulation_tables
 from hyperinf.reporting.table_writers import Estimate, Table, Value, plain
+
+_MAYBE_EMPTY = ("model_note", "strategy", "source", "published", "measured")
+"""Columns of text that may be empty in every row; to pandas they would be numbers that are missing."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,21 @@ class PageFigure:
     title: str
     text: str
     image: str
+
+
+@dataclass(frozen=True)
+class PageStudy:
+    """The section of one selection study; ``cells`` are headings with their figures."""
+
+    name: str
+    title: str
+    sentences: list[str]
+    cells: list[tuple[str, list[PageFigure]]]
+    tables: list[Table]
+    details: list[Table]
+    costs: list[Table]
+    records: dict[str, list[tuple[str, str]]]
+    sources: Table | None
 
 
 class _Results:
@@ -50,11 +74,18 @@ class _Results:
             self.missing.append(f"tables/{name}.csv")
             return None
         try:
-            return pd.read_csv(path)
+            frame = pd.read_csv(path, dtype=dict.fromkeys(_MAYBE_EMPTY, str))
         except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
             raise InputError(f"{path}: not a CSV file; make the report again") from None
+        empty = [column for column in _MAYBE_EMPTY if column in frame]
+        return frame.fillna(dict.fromkeys(empty, ""))
 
-    def figures(self, names: Sequence[str]) -> list[PageFigure]:
+    def reported(self, study: str) -> bool:
+        """Whether any table of the study is there; a run may leave out whole studies, which are not missing then."""
+        names = (path.stem for path in (self.results / "tables").glob("*.csv"))
+        return any(name == study or name.startswith(f"{study}_") for name in names)
+
+    def figures(self, names: Sequence[str], note: str = "") -> list[PageFigure]:
         found = []
         for name in names:
             path = self.results / "figures" / f"{name}.png"
@@ -63,7 +94,7 @@ class _Results:
                 continue
             title, text = caption(name)
             image = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-            found.append(PageFigure(name, title, text, image))
+            found.append(PageFigure(name, title, f"{note} {text}".strip(), image))
         return found
 
 
@@ -72,11 +103,18 @@ def write_page(results: Path, out: Path) -> list[Path]:
     if not results.is_dir():
         raise InputError(f"{results}: no such folder; expected the results folder")
     files = _Results(results)
-    simulation, detection = files.table("simulation"), files.table("mislabel")
-    epochs, cost = files.table("mislabel_epochs"), files.table("mislabel_cost")
-    parts = [part for part in map(files.table, ("claims_simulation", "claims_mislabel")) if part is not None]
-    claims = pd.concat(parts, ignore_index=True).fillna("") if parts else claims_frame([])
-    simulation_sources, mislabel_sources = files.table("simulation_sources"), files.table("mislabel_sources")
+    reported = [study for study in ("simulation", "mislabel", *STUDIES) if files.reported(study)]
+
+    def table(name: str) -> pd.DataFrame | None:
+        return files.table(name) if name.partition("_")[0] in reported else None
+
+    simulation, detection = table("simulation"), table("mislabel")
+    epochs, cost = table("mislabel_epochs"), table("mislabel_cost")
+    studies = [study for name in STUDIES if name in reported and (study := _study(files, name))]
+    parts = [part for name in reported if (part := files.table(f"claims_{name}")) is not None]
+    claims = pd.concat(parts, ignore_index=True) if parts else claims_frame([])
+    simulation_sources, mislabel_sources = table("simulation_sources"), table("mislabel_sources")
+    simulation_figures = [*CONVERGENCE_FIGURES, FISHER_FIGURE, TIMING_FIGURE] if "simulation" in reported else []
     pairs: list[tuple[str, str]] = []
     if mislabel_sources is not None:
         pairs = sorted(set(zip(mislabel_sources["task"], mislabel_sources["model"], strict=True)))
@@ -87,11 +125,14 @@ def write_page(results: Path, out: Path) -> list[Path]:
             ("Synthetic study", _sentences(headlines.simulation_sentences, simulation)),
             ("Mislabel detection", _sentences(headlines.mislabel_sentences, detection)),
             ("Epochs of fine-tuning", _sentences(headlines.epoch_sentences, epochs)),
+            *((f"Selection: {study.title}", study.sentences) for study in studies),
             ("Cost", _sentences(headlines.cost_sentences, cost)),
         ],
+        "reported": reported,
+        "studies": studies,
         "summary": summary_table(claims),
-        "ledger": ledger_table(claims),
-        "simulation_figures": files.figures([*CONVERGENCE_FIGURES, FISHER_FIGURE, TIMING_FIGURE]),
+        "ledger": ledger_sections(claims),
+        "simulation_figures": files.figures(simulation_figures),
         "simulation_tables": _tables(simulation_tables, simulation),
         "simulation_sources": _source_table(simulation_sources),
         "pairs": [
@@ -100,7 +141,7 @@ def write_page(results: Path, out: Path) -> list[Path]:
         ],
         "detection_tables": _tables(detection_tables, detection),
         "epoch_tables": _tables(epoch_tables, epochs),
-        "cost_tables": _tables(cost_tables, cost),
+        "cost_tables": _tables(detection_cost_tables, cost),
         "mislabel_sources": _source_table(mislabel_sources),
         "records": mislabel_records(results, mislabel_sources) if mislabel_sources is not None else {},
         "assets": asset_records(results),
@@ -113,9 +154,44 @@ def write_page(results: Path, out: Path) -> list[Path]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": plain, "bold": _bold}
+    environment.filters |= {"plain": plain, "bold": _bold, "number": _is_number}
     write_text(out, environment.get_template("page.html.j2").render(content))
     return [out, *write_claims(claims, results / "tables", "claims")]
+
+
+def _study(files: _Results, name: str) -> PageStudy | None:
+    """The section of a selection study; None where it is not known of which runs."""
+    sources = files.table(f"{name}_sources")
+    if sources is None:
+        return None
+    settings = sorted(set(sources["setting"]))
+    accuracy, details, cost = (_gathered(files, name, settings, kind) for kind in SELECTION_TABLES)
+    cells = []
+    for (task, model, setting), runs in sources.groupby(["task", "model", "setting"], sort=True):
+        note = " | ".join(text for text in dict.fromkeys(runs["model_note"]) if text)
+        figures = files.figures([selection_figure(name, task, model, setting)], f"{model} is {note}." if note else "")
+        cells.append((f"{task}, {noted_model(model, note)}, {setting_label(setting)}", figures))
+    return PageStudy(
+        name=name,
+        title=STUDY_LABELS[name],
+        sentences=[
+            *_sentences(headlines.selection_sentences, accuracy),
+            *_sentences(headlines.collapse_sentences, details),
+        ],
+        cells=cells,
+        tables=_tables(accuracy_tables, accuracy),
+        details=_tables(detail_tables, details),
+        costs=_tables(selection_cost_tables, cost),
+        records=selection_records(files.results, sources),
+        sources=_source_table(sources),
+    )
+
+
+def _gathered(files: _Results, study: str, settings: Sequence[str], kind: str) -> pd.DataFrame | None:
+    """One kind of table of all settings as one."""
+    found = [files.table(selection_table(study, setting, kind)) for setting in settings]
+    parts = [frame for frame in found if frame is not None]
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def _sentences(make: Callable[[pd.DataFrame], Iterator[str]], frame: pd.DataFrame | None) -> list[str]:
@@ -138,6 +214,10 @@ def _source_table(frame: pd.DataFrame | None) -> Table | None:
 def _short(column: str, text: str) -> str:
     """A hash is recognised by its first digits; the whole one stands in the CSV."""
     return text[:12] if column.endswith("sha256") else text
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, Estimate)
 
 
 def _bold(value: Value) -> bool:

@@ -55,6 +55,28 @@ def mislabel_records(results: Path, sources: pd.DataFrame) -> dict[str, list[tup
         "fine-tuning": [run.parent / "adapter" / "info.json" for run in scores],
         "scoring": [run / "info.json" for run in scores],
     }
+    return _existing(found)
+
+
+def selection_records(results: Path, sources: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
+    """What every step of the runs in ``<study>_sources.csv`` recorded, where it is there."""
+    runs = [results / folder for folder in sources["folder"]]
+    percents = [str(text).split() for text in sources["percents"]]
+    found = {
+        "data": [
+            run.parents[2] / "data" / f"seed-{seed}" / "info.json"
+            for run, seed in zip(runs, sources["seed"], strict=True)
+        ],
+        "warm-up": [run / "warmup/info.json" for run in runs],
+        "scoring": [run / "scores/info.json" for run in runs],
+        "fine-tuning on the samples kept": [
+            run / f"fraction-{percent}/info.json" for run, own in zip(runs, percents, strict=True) for percent in own
+        ],
+    }
+    return _existing(found)
+
+
+def _existing(found: Mapping[str, list[Path]]) -> dict[str, list[tuple[str, str]]]:
     existing = {stage: [file for file in dict.fromkeys(files) if file.is_file()] for stage, files in found.items()}
     return {stage: collected(files) for stage, files in existing.items() if files}
 

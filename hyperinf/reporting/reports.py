@@ -1,5 +1,6 @@
-"""The three report commands: read one stage's files, write its figures, tables and claims."""
+"""The report commands: read one stage's files, write its figures, tables and claims."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,9 +81,10 @@ def report_mislabel(runs: Sequence[Path], epoch: int, out: Path) -> list[Path]:
     """
     from hyperinf.reporting import mislabel_figures, mislabel_tables
     from hyperinf.reporting.claims import claims_frame, write_claims
+    from hyperinf.reporting.costs import cost_frame
     from hyperinf.reporting.inputs import read_mislabel
     from hyperinf.reporting.mislabel_claims import cost_claims, detection_claims
-    from hyperinf.reporting.mislabel_frames import cost_frame, detection_frame
+    from hyperinf.reporting.mislabel_frames import COST_GROUP, detection_frame
     from hyperinf.reporting.outputs import mislabel_figure
     from hyperinf.reporting.published import published_detection, published_influence_seconds
     from hyperinf.reporting.style import save_figure
@@ -91,7 +93,7 @@ def report_mislabel(runs: Sequence[Path], epoch: int, out: Path) -> list[Path]:
     figures, tables = Path(out) / "figures", Path(out) / "tables"
     read = read_mislabel(runs, epoch)
     reference = published_detection()
-    frame, cost = detection_frame(read.metrics), cost_frame(read.cost)
+    frame, cost = detection_frame(read.metrics), cost_frame(read.cost, COST_GROUP)
 
     written: list[Path] = []
     for task, model in read.pairs:
@@ -112,15 +114,72 @@ def report_mislabel(runs: Sequence[Path], epoch: int, out: Path) -> list[Path]:
     at_epoch = frame[frame["epoch"] == epoch].reset_index(drop=True)
     written += write_tables(at_epoch, mislabel_tables.detection_tables(at_epoch), tables, "mislabel")
     written += write_tables(frame, mislabel_tables.epoch_tables(frame), tables, "mislabel_epochs")
-    written += write_tables(cost, mislabel_tables.cost_tables(cost), tables, "mislabel_cost")
+    written += write_tables(cost, mislabel_tables.detection_cost_tables(cost), tables, "mislabel_cost")
     claims = [*detection_claims(read.metrics, reference), *cost_claims(read.cost, published_influence_seconds())]
     written += write_claims(claims_frame(claims), tables, "claims_mislabel")
     written.append(write_csv(_mislabel_sources(runs, Path(out)), tables / "mislabel_sources.csv"))
     return written
 
 
+def report_selection(study: str, runs: Sequence[Path], out: Path, percents: Sequence[int] | None = None) -> list[Path]:
+    """Figures, tables and claims of data selection (the files of ``expected_outputs("selection", ...)``).
+
+    The tables of one setting hold all its tasks as columns; each model has tables of its own, one after the other in
+    the same file, and a column in the CSV.
+
+    Args:
+        study: ``llm`` or ``vlm``; begins the names of all files.
+        runs: seed folders ``.../{task}/{model}/{setting}/seed-S`` that hold ``scores`` (``metrics.csv``, ``cost.csv``,
+            ``info.json``) and at least one ``fraction-P/metrics.csv`` with P below 100; any tasks, models, settings and
+            seeds. ``fraction-100`` holds the references and may be absent.
+        out: results folder; ``figures/`` and ``tables/`` are written below it.
+        percents: the P to report; all that are there when None.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: an unknown study; a folder or file is missing, empty or of another form, or two say different.
+    """
+    from hyperinf.reporting import selection_tables
+    from hyperinf.reporting.claims import claims_frame, write_claims
+    from hyperinf.reporting.costs import cost_frame
+    from hyperinf.reporting.outputs import selection_figure, selection_table
+    from hyperinf.reporting.selection_claims import selection_claims
+    from hyperinf.reporting.selection_figure import figure_selection, selection_data
+    from hyperinf.reporting.selection_frames import Cell, accuracy_frame, details_frame, values_by_seed
+    from hyperinf.reporting.selection_inputs import read_selection
+    from hyperinf.reporting.style import save_figure
+    from hyperinf.reporting.table_writers import write_csv, write_tables
+
+    figures, tables = Path(out) / "figures", Path(out) / "tables"
+    read = read_selection(study, runs, percents)
+    values = values_by_seed(read.metrics)
+    notes = [read.note(*cell) for cell in read.cost[["task", "model", "setting"]].itertuples(index=False)]
+    accuracy, details = accuracy_frame(read), details_frame(read)
+    cost = cost_frame(read.cost.assign(model_note=notes), selection_tables.COST_KEYS)
+    claims = claims_frame(selection_claims(study, read))
+
+    written: list[Path] = []
+    for cell in map(Cell._make, read.cells):
+        data = selection_data(values, cell)
+        drawn = figure_selection(data, cell, read.note(*cell))
+        written += save_figure(drawn, data, figures, selection_figure(study, *cell))
+    for setting in sorted({setting for _, _, setting in read.cells}):
+        for kind, frame, printed in (
+            ("", accuracy, selection_tables.accuracy_tables),
+            ("_details", details, selection_tables.detail_tables),
+            ("_cost", cost, selection_tables.selection_cost_tables),
+        ):
+            own = frame[frame["setting"] == setting].reset_index(drop=True)
+            written += write_tables(own, printed(own), tables, selection_table(study, setting, kind))
+    written += write_claims(claims, tables, f"claims_{study}")
+    written.append(write_csv(_selection_sources(read.runs, Path(out)), tables / f"{study}_sources.csv"))
+    return written
+
+
 def report_page(results: Path, out: Path) -> list[Path]:
-    """One self-contained HTML page of what ``report simulation`` and ``report mislabel`` left below ``results``.
+    """One self-contained HTML page of what the other report commands left below ``results``.
 
     Args:
         results: the results folder; the page takes only what its tables and their sources name, no leftovers.
@@ -178,3 +237,22 @@ def _mislabel_sources(runs: Sequence[Path], out: Path) -> "pd.DataFrame":
         rows.append((*key, _shown(run, out), *hashes))
     columns = ["task", "model", "rank", "seed", "folder", "metrics_sha256", "curves_sha256"]
     return pd.DataFrame(sorted(rows), columns=columns)
+
+
+def _selection_sources(runs: "pd.DataFrame", out: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    hashes = [
+        {
+            "folder": _shown(run, out),
+            "scores_sha256": sha256_file(run / "scores/metrics.csv"),
+            "fractions_sha256": _joint_hash([run / f"fraction-{percent}/metrics.csv" for percent in percents.split()]),
+        }
+        for run, percents in zip(runs["folder"], runs["percents"], strict=True)
+    ]
+    return pd.concat([runs.drop(columns="folder"), pd.DataFrame(hashes)], axis=1)
+
+
+def _joint_hash(files: Sequence[Path]) -> str:
+    """One hash for several files: that of their own hashes, in the order given."""
+    return hashlib.sha256("".join(sha256_file(file) for file in files).encode()).hexdigest()

@@ -151,9 +151,18 @@ def new_figure(rows: int, columns: int, height: float, **options: Any) -> tuple[
     return figure, [list(row) for row in axes]
 
 
-def legend_below(figure: Figure, handles: list[Line2D], columns: int) -> None:
-    """One legend for the whole figure, under the axes and outside the data."""
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.2, columnspacing=1.4)
+def legend_below(figure: Figure, handles: list[Line2D], columns: int, title: str = "") -> None:
+    """One legend for the whole figure, under the axes and outside the data; ``title`` is a line of small print."""
+    legend = figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=3.2,
+        columnspacing=1.4,
+        title=title or None,
+        title_fontsize=7,
+    )
+    legend.get_title().set_color(MUTED)
 
 
 def save_figure(fig: Figure, data: pd.DataFrame, folder: Path, name: str) -> list[Path]:

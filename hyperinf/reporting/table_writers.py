@@ -25,7 +25,7 @@ class Estimate:
         if math.isnan(self.mean):
             return "", ""
         sign = "+" if self.signed else ""
-        mean = f"{self.mean:{sign}.{self.digits}f}"
+        mean = f"{self.mean:{sign}.{self.digits}f}".replace("-", "−")
         return mean, "n/a" if math.isnan(self.half_width) else f"{self.half_width:.{self.digits}f}"
 
 
@@ -111,6 +111,7 @@ def _latex(table: Table) -> str:
         mean, half = value.parts()
         if not mean:
             return "--"
+        mean = mean.replace("−", "-")  # a minus in mathematics is the hyphen
         number = f"\\mathbf{{{mean}}}" if value.bold else mean
         return f"${number}$ (n/a)" if half == "n/a" else f"${number} \\pm {half}$"
 

@@ -10,7 +10,7 @@ from hyperinf.data.sources import parse_source, resolve_model_folder
 from hyperinf.data.text import TextSplit, read_info, read_split
 from hyperinf.devices import resolve_device, set_threads
 from hyperinf.errors import InputError
-from hyperinf.files import read_json, write_json, write_text
+from hyperinf.files import read_json, write_json, write_parquet, write_text
 from hyperinf.gradients import LiveSource
 from hyperinf.models.classifier import load_adapted_classifier
 from hyperinf.models.encoding import Batches
@@ -18,7 +18,7 @@ from hyperinf.models.loading import load_tokenizer
 from hyperinf.provenance import fingerprint
 from hyperinf.tasks.detection import curve_auc, detection_curve, roc_auc
 from hyperinf.tasks.finetune import encode
-from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live, write_parquet
+from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live
 
 FOUND_AT = (0.2, 0.4)
 

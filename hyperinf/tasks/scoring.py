@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_file
 from hyperinf.gradients import GradientSource, GradientStore, LiveSource, TensorSource
 from hyperinf.influence import METHODS, ScoreTable, score_methods
 from hyperinf.metering import Cost, metered
@@ -122,14 +121,6 @@ def cost_rows(key: Mapping[str, Any], costs: Mapping[tuple[str, str], Cost]) -> 
 def method_of(column: str) -> str:
     """``influence_hyperinf`` is ``hyperinf``, ``baseline_loss`` is ``loss``."""
     return column.split("_", 1)[1]
-
-
-def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
-    """Write columns of equal length as one Parquet file, atomically."""
-    import pandas as pd
-
-    with atomic_file(path) as temporary:
-        pd.DataFrame(dict(columns)).to_parquet(temporary, index=False)
 
 
 @contextlib.contextmanager

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from hyperinf.errors import InputError
+from hyperinf.files import write_parquet
 from hyperinf.gradients import GradientStore
 from hyperinf.influence import score_methods
-from hyperinf.tasks.scoring import ScoringOptions, write_parquet
+from hyperinf.tasks.scoring import ScoringOptions
 
 
 def score_stores(train: Path, target: Path, options: ScoringOptions, out: Path) -> None:

@@ -45,6 +45,19 @@ def outputs(command: str, parsed: object) -> list[Path]:
         kept = sorted(Path(options["adapter"]).glob("epoch-*"))
         scores = [out / f"{epoch.name}.parquet" for epoch in kept]
         return [*scores, *(out / name for name in ("metrics.csv", "curves.csv", "cost.csv", "info.json"))]
+    if command == "model prepare":
+        return [out / "config.json"]
+    if command == "select data":
+        return [out / name for name in ("pool.parquet", "validation.parquet", "test.parquet", "info.json")]
+    if command == "select warmup":
+        return [out / "adapter_model.safetensors", out / "info.json"]
+    if command == "select score":
+        return [out / name for name in ("scores.parquet", "metrics.csv", "cost.csv", "info.json")]
+    if command == "select finetune":
+        return [out / name for name in ("metrics.csv", "selection.parquet", "info.json")]
+    if command == "report selection":
+        cells = {run.parts[-4:-1] for run in options["runs"]}
+        return [out / file for file in expected_outputs("selection", study=options["study"], cells=cells)]
     if command == "report simulation":
         return [out / file for file in expected_outputs("simulation")]
     assert command == "report mislabel", command

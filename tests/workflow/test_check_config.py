@@ -47,7 +47,11 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
             "noise_rate, ranks, seeds, epochs, report_epoch, lora, training, methods, baselines, damping, gfim_scale, "
             "solver, lissa_iterations, threads, gradients",
         ),
-        ("on: 3", "True: unknown key; known here: results, cache, wheels, device, simulation, models, data, mislabel"),
+        (
+            "on: 3",
+            "True: unknown key; known here: results, cache, wheels, device, "
+            "studies, simulation, models, data, questions, mislabel, llm",
+        ),
         ("mislabel: {damping: -1}", "mislabel.damping: -1 stands here; expected a number above 0"),
         ("mislabel: {damping: .nan}", "mislabel.damping: NaN stands here; expected a number above 0"),
         ("mislabel: {damping: strong}", 'mislabel.damping: "strong" stands here; expected a number above 0'),
@@ -74,7 +78,8 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
         ),
         (
             "mislabel: {models: [bert]}",
-            "mislabel.models[0]: 'bert' stands here; expected a key of models: minilm, roberta_large",
+            "mislabel.models[0]: 'bert' stands here; expected a key of models: minilm, roberta_large, smollm2_4, "
+            "llama_2_7b",
         ),
         (
             "mislabel: {report_epoch: 4}",
@@ -125,7 +130,8 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
         ),
         (
             "models: {minilm: {source: {asset: minilm6}}}",
-            'models.minilm.source.asset: "minilm6" stands here; expected one of minilm, null, did you mean minilm?',
+            'models.minilm.source.asset: "minilm6" stands here; expected one of minilm, smollm2, null, '
+            "did you mean minilm?",
         ),
     ],
 )
@@ -173,7 +179,7 @@ def test_a_source_is_replaced_in_an_overlay_by_dropping_the_other_kind(tmp_path:
 def test_what_is_left_out_is_filled_in_as_config_yaml_has_it() -> None:
     config = loaded("config.yaml")
     shown = checked_config(config, ROOT)
-    filled = checked_config({"models": config["models"], "data": config["data"]}, ROOT)
+    filled = checked_config({key: config[key] for key in ("models", "data", "questions")}, ROOT)
     assert filled == shown
 
 
@@ -194,17 +200,33 @@ def test_the_schema_names_the_methods_that_the_library_has() -> None:
     from hyperinf.influence import METHODS
     from hyperinf.tasks.scoring import BASELINES, KEEPING
 
-    mislabel = load_schema()["properties"]["mislabel"]["properties"]
-    assert set(mislabel["methods"]["items"]["enum"]) == set(METHODS)
-    assert set(mislabel["baselines"]["items"]["enum"]) == set(BASELINES)
-    assert set(mislabel["gradients"]["properties"]["store"]["enum"]) == set(KEEPING)
+    parts = load_schema()["$defs"]
+    assert set(parts["methods"]["items"]["enum"]) == set(METHODS)
+    assert set(parts["baselines"]["items"]["enum"]) == set(BASELINES)
+    assert set(parts["gradients"]["properties"]["store"]["enum"]) == set(KEEPING)
+
+
+def test_the_schema_names_the_formats_templates_and_shapes_that_the_library_has() -> None:
+    pytest.importorskip("torch")
+    from hyperinf.data.questions import FORMATS
+    from hyperinf.models.shapes import SHAPES
+    from hyperinf.tasks.choosing import STRATEGIES
+
+    properties = load_schema()["properties"]
+    questions = properties["questions"]["additionalProperties"]["properties"]
+    assert set(questions["format"]["enum"]) == set(FORMATS)
+    prompts = yaml.safe_load(Path("hyperinf/data/prompts.yaml").read_text(encoding="utf-8"))
+    assert set(questions["template"]["enum"]) == set(prompts)
+    shapes = properties["models"]["additionalProperties"]["properties"]["source"]["properties"]["shape"]["enum"]
+    assert set(shapes) - {None} == set(SHAPES)
+    assert set(properties["llm"]["properties"]["strategies"]["items"]["enum"]) == set(STRATEGIES)
 
 
 def test_the_schema_names_only_assets_that_the_library_can_fetch() -> None:
     from hyperinf.data.registry import ASSETS
 
     properties = load_schema()["properties"]
-    for section, kind in (("models", "model"), ("data", "data")):
+    for section, kind in (("models", "model"), ("data", "data"), ("questions", "data")):
         source = properties[section]["additionalProperties"]["properties"]["source"]
         names = [name for name in source["properties"]["asset"]["enum"] if name is not None]
         assert [ASSETS[name].kind for name in names] == [kind] * len(names)

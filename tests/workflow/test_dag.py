@@ -11,15 +11,21 @@ from conftest import ROOT, Workspace, job_counts
 
 EXPECTED = {
     "": {
-        "asset_record": 2,
+        "asset_record": 3,
         "simulation_convergence": 6,
         "simulation_fisher": 1,
         "simulation_timing": 1,
         "mislabel_data": 3,
         "mislabel_finetune": 6,
         "mislabel_score": 6,
+        "model_prepare": 1,
+        "selection_data": 3,
+        "selection_warmup": 3,
+        "selection_score": 3,
+        "selection_finetune": 3 * 3,
         "report_simulation": 1,
         "report_mislabel": 1,
+        "report_llm": 1,
         "report_page": 1,
     },
     "workflow/config/smoke.yaml": {
@@ -30,8 +36,14 @@ EXPECTED = {
         "mislabel_data": 1,
         "mislabel_finetune": 1,
         "mislabel_score": 1,
+        "model_prepare": 1,
+        "selection_data": 1,
+        "selection_warmup": 1,
+        "selection_score": 1,
+        "selection_finetune": 2,
         "report_simulation": 1,
         "report_mislabel": 1,
+        "report_llm": 1,
         "report_page": 1,
     },
     "workflow/config/paper.yaml": {
@@ -41,8 +53,13 @@ EXPECTED = {
         "mislabel_data": 7 * 10,
         "mislabel_finetune": 7 * 5 * 10,
         "mislabel_score": 7 * 5 * 10,
+        "selection_data": 4 * 3,
+        "selection_warmup": 4 * 2 * 3,
+        "selection_score": 4 * 2 * 3,
+        "selection_finetune": 4 * 2 * 3 * 4,
         "report_simulation": 1,
         "report_mislabel": 1,
+        "report_llm": 1,
         "report_page": 1,
     },
 }
@@ -62,7 +79,7 @@ def test_the_smoke_run_has_at_most_twenty_jobs() -> None:
 
 def test_every_rule_declares_what_a_scheduler_and_a_reader_need() -> None:
     text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
-    rules = re.split(r"^rule ", text, flags=re.M)[1:]
+    rules = re.split(r"^ *rule ?", text, flags=re.M)[1:]
     assert len(rules) == len(EXPECTED[""])
     for rule in rules:
         name = rule.partition(":")[0]
@@ -95,6 +112,7 @@ def test_settings_with_spaces_and_quotes_reach_the_commands_whole(fresh: Workspa
         "wheels": [f"{odd}/a wheel.whl"],
         "data": {"mine": {"source": {"path": f"{odd}/mine.csv"}, "text": "the text", "label": "label"}},
         "mislabel": {"tasks": ["mine"]},
+        "studies": ["simulation", "mislabel"],
     }
     fresh.smoke(overlay=yaml.safe_dump(overlay))
     calls = [json.loads(line) for line in (fresh.root / "calls.jsonl").read_text().splitlines()]

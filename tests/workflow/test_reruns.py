@@ -9,6 +9,11 @@ from conftest import Workspace
 SCORING = {"mislabel_score": 1, "report_mislabel": 1, "report_page": 1}
 TRAINING = {"mislabel_finetune": 1, **SCORING}
 DATA = {"mislabel_data": 1, **TRAINING}
+KEPT = {"selection_finetune": 2, "report_llm": 1, "report_page": 1}
+SELECTION = {"selection_score": 1, **KEPT}
+WARM_UP = {"selection_warmup": 1, **SELECTION}
+QUESTIONS = {"selection_data": 1, **WARM_UP}
+REPORTS = {"report_simulation": 1, "report_mislabel": 1, "report_llm": 1, "report_page": 1}
 SIMULATION_PAGE = {"report_simulation": 1, "report_page": 1}
 Edit = Callable[[str, Callable[[str], str]], None]
 
@@ -24,6 +29,7 @@ def test_how_a_job_runs_reruns_nothing(finished: Workspace) -> None:
         cache: elsewhere
         simulation: {threads: 2}
         mislabel: {threads: 2, gradients: {store: memory, batch_size: 7}}
+        llm: {threads: 2, gradients: {store: live, batch_size: 3}}
     """
     assert finished.would_run(overlay) == {}
 
@@ -37,6 +43,13 @@ def test_how_a_job_runs_reruns_nothing(finished: Workspace) -> None:
         # 8 is the rank already: as bare values the parameters would be the same set as before.
         ("mislabel: {training: {batch_size: 8}}", TRAINING),
         ("mislabel: {noise_rate: 0.3}", DATA),
+        ("llm: {damping: 0.2}", {**SELECTION, "selection_finetune": 1}),
+        ("llm: {finetune: {steps: 16}}", KEPT),
+        ("llm: {warmup: {steps: 11}}", WARM_UP),
+        ("llm: {corruption: {wrong_answers: 0.3}}", QUESTIONS),
+        # One more share of the pool is its own fine-tunings, and nothing of those that are there.
+        ("llm: {percent: [20, 40]}", {**KEPT, "selection_finetune": 1}),
+        ("llm: {percent: [30]}", {**KEPT, "selection_finetune": 1}),
         ("simulation: {damping: 0.02}", {"simulation_convergence": 2, **SIMULATION_PAGE}),
         ("simulation: {timing: {repeats: 4}}", {"simulation_timing": 1, **SIMULATION_PAGE}),
     ],
@@ -68,10 +81,13 @@ def test_a_comment_or_docstring_in_the_library_reruns_nothing(done: Workspace, e
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("influence/methods/lissa.py", SCORING),
-        ("training.py", TRAINING),
-        ("data/noise.py", DATA),
-        ("reporting/style.py", {"report_simulation": 1, "report_mislabel": 1, "report_page": 1}),
+        # Not the fine-tuning on the whole pool, which needs no scores.
+        ("influence/methods/lissa.py", SCORING | SELECTION | {"selection_finetune": 1}),
+        ("training.py", TRAINING | WARM_UP),
+        ("data/noise.py", DATA | QUESTIONS),
+        ("tasks/mislabel.py", SCORING),
+        ("tasks/selection/finetune.py", KEPT),
+        ("reporting/style.py", REPORTS),
     ],
 )
 def test_an_edit_in_the_library_reruns_what_uses_it(
@@ -83,7 +99,7 @@ def test_an_edit_in_the_library_reruns_what_uses_it(
 
 def test_a_table_of_published_numbers_reruns_the_reports(done: Workspace, edit: Edit) -> None:
     edit("hyperinf/reporting/published/published_runtime.csv", lambda text: text + "\n")
-    assert done.would_run() == {"report_simulation": 1, "report_mislabel": 1, "report_page": 1}
+    assert done.would_run() == REPORTS
 
 
 def test_a_file_of_the_users_own_that_changes_reruns_what_was_read_from_it(fresh: Workspace) -> None:

@@ -22,6 +22,8 @@ except ConfigError as error:
 
 SIMULATION = config["simulation"]
 MISLABEL = config["mislabel"]
+STUDIES = config["studies"]
+SELECTION = [study for study in ("llm",) if study in STUDIES]
 RESULTS = config["results"].rstrip("/")
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
@@ -53,6 +55,9 @@ wildcard_constraints:
     asset="[a-z0-9_]+",
     task="[a-z][a-z0-9_]*",
     model="[a-z][a-z0-9_]*",
+    study="llm",
+    setting="lora-[0-9]+|last_layer",
+    percent="[0-9]+",
     dim="[0-9]+",
     rank="[0-9]+",
     seed="[0-9]+",
@@ -88,17 +93,35 @@ def data_flags(entry):
     )
 
 
-def model_flags(entry, rank):
-    """A model and its adapter, as flags of `hyperinf mislabel finetune`."""
-    lora = MISLABEL["lora"]
+def model_flags(name, lora, rank):
+    """A model and its adapter, as flags of the commands that fine-tune; without a rank there is no adapter."""
+    if rank is None:
+        return flags(model=model_source(name), train="last_layer")
     return flags(
-        model=source_name(entry["source"]),
-        targets=entry["targets"],
+        model=model_source(name),
+        targets=config["models"][name]["targets"],
         rank=rank,
         alpha=lora["alpha_over_rank"] * rank,
         rslora=lora["rslora"],
         dropout=lora["dropout"],
     )
+
+
+def is_prepared(name):
+    """Whether a model has to be made before it can be used: it is cut, new, or a GGUF file."""
+    entry = config["models"][name]
+    kind, _, where = source_name(entry["source"]).partition(":")
+    return entry["layers"] is not None or kind == "shape" or where == "smollm2" or where.endswith(".gguf")
+
+
+def model_source(name):
+    """Where the commands find a model."""
+    return f"path:{RESULTS}/models/{name}" if is_prepared(name) else source_name(config["models"][name]["source"])
+
+
+def model_files(name):
+    """What a job that reads a model waits for."""
+    return [f"{RESULTS}/models/{name}"] if is_prepared(name) else source_files(config["models"][name]["source"])
 
 
 def source_name(source):
@@ -115,6 +138,61 @@ def source_files(source):
         path = Path(name).expanduser()
         return sorted(str(file) for file in path.rglob("*") if file.is_file()) if path.is_dir() else [str(path)]
     return []
+
+
+def question_flags(study, name):
+    """Where a task's questions come from and what is done to the pool, as flags of `hyperinf select data`."""
+    entry, settings = config["questions"][name], config[study]
+    harm = settings["corruption"]
+    other = config["questions"][harm["off_task_data"]] if harm["off_task"] > 0 else None
+    return [
+        *_question_source(entry),
+        *flags(**{f"split_{role}": split for role, split in entry["splits"].items()}),
+        *flags(
+            pool=settings["pool"],
+            validation=settings["validation"],
+            test=settings["test"],
+            wrong_answers=harm["wrong_answers"],
+            wrong_mode=harm["wrong_mode"],
+            off_task=harm["off_task"],
+        ),
+        *(_question_source(other, "off_task_") if other else []),
+    ]
+
+
+def _question_source(entry, prefix=""):
+    keys = ("format", "template", "subset", "revision")
+    named = {"source": source_name(entry["source"]), **{key: entry[key] for key in keys}}
+    return flags(**{f"{prefix}{key}": value for key, value in named.items()})
+
+
+def question_files(study, name):
+    """What a job that reads a task's questions waits for."""
+    harm = config[study]["corruption"]
+    names = [name, *([harm["off_task_data"]] if harm["off_task"] > 0 else [])]
+    return [file for each in names for file in source_files(config["questions"][each]["source"])]
+
+
+def settings_of(study):
+    """What of a model is trained: the adapter's ranks, the last layer."""
+    train, ranks = config[study]["train"], config[study]["ranks"]
+    return [*(f"lora-{rank}" for rank in ranks if "lora" in train), *(["last_layer"] if "last_layer" in train else [])]
+
+
+def rank_of(setting):
+    """The rank of `lora-R`; None for the last layer."""
+    return int(setting.removeprefix("lora-")) if setting.startswith("lora-") else None
+
+
+def selection_runs(study, name):
+    """A file of every seed's run of the study."""
+    return expand(
+        f"{RESULTS}/{study}/{{task}}/{{model}}/{{setting}}/seed-{{seed}}/{name}",
+        task=config[study]["tasks"],
+        model=config[study]["models"],
+        setting=settings_of(study),
+        seed=config[study]["seeds"],
+    )
 
 
 def mislabel_scores(name):
@@ -142,11 +220,15 @@ def shown(file, category):
 
 
 def caption(stem):
-    """The caption's name: figures of all tasks and models share one."""
+    """The caption's name: figures and tables of all tasks, models and settings share one."""
+    study, _, rest = stem.partition("_")
     for shared in ("claims", "sources"):
         if shared in stem.split("_"):
             return shared
-    if stem.startswith("mislabel_"):
+    if study in config and "percent" in config[study]:
+        kinds = ("accuracy", "details", "cost")
+        return next((f"selection_{kind}" for kind in kinds if rest.endswith(f"_{kind}")), "selection")
+    if study == "mislabel" and rest:
         return f"mislabel_{stem.rpartition('_')[2]}"
     return stem.removesuffix("_relative")
 

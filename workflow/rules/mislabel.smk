@@ -43,7 +43,7 @@ rule mislabel_data:
 # The folder `state` is no output: Snakemake would remove it from a killed job, and training goes on from it.
 rule mislabel_finetune:
     input:
-        model=lambda wildcards: source_files(config["models"][wildcards.model]["source"]),
+        model=lambda wildcards: model_files(wildcards.model),
         train=f"{MISLABEL_DATA}/train.parquet",
         validation=f"{MISLABEL_DATA}/validation.parquet",
         test=f"{MISLABEL_DATA}/test.parquet",
@@ -65,7 +65,7 @@ rule mislabel_finetune:
         device=DEVICE,
         cache=CACHE,
     params:
-        model=lambda wildcards: model_flags(config["models"][wildcards.model], int(wildcards.rank)),
+        model=lambda wildcards: model_flags(wildcards.model, MISLABEL["lora"], int(wildcards.rank)),
         settings=flags(epochs=MISLABEL["epochs"], **MISLABEL["training"]),
         data=lambda wildcards, input: Path(input.info).parent,
         state=lambda wildcards, output: Path(output.adapter).with_name("state"),

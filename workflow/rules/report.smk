@@ -3,6 +3,27 @@ MISLABEL_REPORT = [
     f"{RESULTS}/{file}"
     for file in expected_outputs("mislabel", pairs=[(t, m) for t in MISLABEL["tasks"] for m in MISLABEL["models"]])
 ]
+SELECTION_REPORTS = {
+    study: [
+        f"{RESULTS}/{file}"
+        for file in expected_outputs(
+            "selection",
+            study=study,
+            cells=[
+                (task, model, setting)
+                for task in config[study]["tasks"]
+                for model in config[study]["models"]
+                for setting in settings_of(study)
+            ],
+        )
+    ]
+    for study in SELECTION
+}
+REPORTS = {
+    **({"simulation": SIMULATION_REPORT} if "simulation" in STUDIES else {}),
+    **({"mislabel": MISLABEL_REPORT} if "mislabel" in STUDIES else {}),
+    **SELECTION_REPORTS,
+}
 PAGE_TABLES = [f"{RESULTS}/{file}" for file in expected_outputs("page")]
 REPORTING = code_hash(
     "hyperinf.reporting",
@@ -76,10 +97,50 @@ rule report_mislabel:
         "> {log:q} 2>&1"
 
 
+for study in SELECTION:
+
+    rule:
+        name:
+            f"report_{study}"
+        input:
+            metrics=selection_runs(study, "scores/metrics.csv"),
+            cost=selection_runs(study, "scores/cost.csv"),
+            info=selection_runs(study, "scores/info.json"),
+            kept=[
+                file
+                for percent in [*config[study]["percent"], 100]
+                for file in selection_runs(study, f"fraction-{percent}/metrics.csv")
+            ],
+        output:
+            *shown_in_report(SELECTION_REPORTS[study], {"llm": "LLM data selection"}[study]),
+        log:
+            f"{LOGS}/report/{study}.log",
+        benchmark:
+            f"{BENCHMARKS}/report/{study}.tsv"
+        conda:
+            "../../envs/hyperinf.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=20,
+            gpu=0,
+            share=1,
+        params:
+            study=study,
+            runs=lambda wildcards, input: [Path(file).parent.parent for file in input.info],
+            percent=flags(percent=[*config[study]["percent"], 100]),
+            results=lambda wildcards, output: Path(output[0]).parent.parent,
+            code=REPORTING,
+        message:
+            "Figures and tables of the selection study"
+        shell:
+            "python -m hyperinf report selection --study {params.study} --runs {params.runs:q} {params.percent:q} "
+            "--out {params.results:q} > {log:q} 2>&1"
+
+
 rule report_page:
     input:
-        simulation=rules.report_simulation.output,
-        mislabel=rules.report_mislabel.output,
+        list(REPORTS.values()),
     output:
         *shown_in_report(PAGE_TABLES, "Claims"),
         page=f"{RESULTS}/report.html",

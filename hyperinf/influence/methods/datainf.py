@@ -22,10 +22,11 @@ class DataInf(InfluenceMethod):
         sums = {layer: torch.zeros_like(vector) for layer, vector in v.items()}
         for block in self.source:
             for layer, vector in v.items():
-                gradient = block.gradients[layer].flatten(1).double()
-                scale = self.lambdas[layer] + gradient.square().sum(dim=1)
-                weights = torch.where(scale > 0, (gradient @ vector.flatten()) / scale, 0.0)
-                sums[layer] += (weights @ gradient).view_as(vector)
+                gradients = block.contractions(layer)
+                scale = self.lambdas[layer] + gradients.squares()
+                weights = torch.where(scale > 0, gradients.dots(vector[None])[:, 0] / scale, 0.0)
+                sums[layer] += gradients.weighted_sum(weights)
+            del block, gradients
         return _averaged(v, sums, self.statistics.samples, self.lambdas)
 
     def report(self) -> dict[str, Any]:
@@ -55,6 +56,7 @@ class DataInfGFIM(InfluenceMethod):
                 small += self.lambdas[layer] * torch.eye(rank, dtype=small.dtype, device=small.device)
                 projected = torch.linalg.solve(small, gradient @ vector.T)
                 sums[layer] += torch.einsum("bkr,bkd->rd", projected, gradient)
+            del block
         return _averaged(v, sums, self.statistics.samples, self.lambdas)
 
     def report(self) -> dict[str, Any]:

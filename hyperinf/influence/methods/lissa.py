@@ -133,7 +133,8 @@ def fisher_product(source: GradientSource, vectors: Mapping[str, Tensor], sample
     sums = {layer: torch.zeros_like(vector) for layer, vector in vectors.items()}
     for block in source:
         for layer, vector in vectors.items():
-            gradient = block.gradients[layer].flatten(1)
-            weights = gradient @ vector.flatten().to(gradient.dtype)
-            sums[layer] += (weights @ gradient).view_as(vector)
+            gradients = block.contractions(layer)
+            weights = gradients.dots(vector[None].to(gradients.dtype))[:, 0]
+            sums[layer] += gradients.weighted_sum(weights)
+        del block, gradients
     return {layer: total / samples for layer, total in sums.items()}

@@ -11,15 +11,13 @@ import numpy as np
 
 from hyperinf.data.questions import Question, read_questions
 from hyperinf.errors import InputError
-from hyperinf.files import read_json, write_json, write_text
+from hyperinf.files import read_json, write_json, write_parquet, write_text
 from hyperinf.models.trainable import load_trained, restore, trained_weights
 from hyperinf.provenance import digest, fingerprint
 from hyperinf.tasks.choosing import STRATEGIES, keep_least_harmful, keep_random
-from hyperinf.tasks.scoring import write_parquet
 from hyperinf.tasks.selection.family import Evaluation, ModelFamily, Samples, majority_accuracy
 from hyperinf.tasks.selection.model import Places, open_family, open_model
-from hyperinf.tasks.selection.score import METRIC_COLUMNS, SelectionKey, read_warmup
-from hyperinf.tasks.selection.warmup import stable
+from hyperinf.tasks.selection.run import METRIC_COLUMNS, SelectionKey, read_warmup, stable
 from hyperinf.training import TrainingSettings, finetune
 
 

@@ -6,28 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from hyperinf.data.questions import Question, read_questions, read_questions_info
-from hyperinf.errors import InputError
-from hyperinf.files import read_json, write_json, write_text
+from hyperinf.data.questions import Question, read_questions
+from hyperinf.files import write_json, write_parquet, write_text
 from hyperinf.gradients import LiveSource
 from hyperinf.models.encoding import Batches
 from hyperinf.models.trainable import load_trained
 from hyperinf.provenance import fingerprint
 from hyperinf.tasks.detection import roc_auc
-from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live, write_parquet
-from hyperinf.tasks.selection.model import ModelConfig, Places, open_family, open_model
+from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live
+from hyperinf.tasks.selection.model import Places, open_family, open_model
+from hyperinf.tasks.selection.run import METRIC_COLUMNS, SelectionKey, read_warmup
 
-METRIC_COLUMNS = ["task", "model", "setting", "method", "strategy", "fraction", "seed", "metric", "value"]
 COST_COLUMNS = ["task", "model", "setting", "seed", "method", "stage", "seconds", "peak_memory_mib"]
-
-
-@dataclass(frozen=True)
-class SelectionKey:
-    """What a run is called in the tables."""
-
-    task: str
-    model: str
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -88,18 +78,6 @@ def run_pool_scores(
         "reports": scored.table.reports,
     }
     write_json(out / "info.json", fingerprint(config, places.device, **more))
-
-
-def read_warmup(warmup: Path, places: Places) -> tuple[ModelConfig, dict[str, Any]]:
-    """The model that was warmed up, and what its ``info.json`` says.
-
-    Raises:
-        InputError: it was warmed up on other data.
-    """
-    trained: dict[str, Any] = read_json(warmup / "info.json")
-    if trained["data_sha256"] != read_questions_info(places.data)["content_sha256"]:
-        raise InputError(f"{warmup}: was trained on other data than {places.data}")
-    return ModelConfig.from_json(trained["settings"]["model"]), trained
 
 
 def _corruption_found(columns: dict[str, Any], pool: tuple[Question, ...]) -> list[dict[str, Any]]:

@@ -3,13 +3,13 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hyperinf.data.questions import read_questions, read_questions_info
 from hyperinf.files import atomic_directory, write_json, write_text
 from hyperinf.models.trainable import save_trained
-from hyperinf.provenance import digest, fingerprint, to_json
+from hyperinf.provenance import digest, fingerprint
 from hyperinf.tasks.selection.model import ModelConfig, Places, model_note, open_family, open_model
+from hyperinf.tasks.selection.run import stable
 from hyperinf.training import TrainingSettings, finetune
 
 
@@ -52,10 +52,3 @@ def run_warmup(config: WarmupConfig, places: Places, state: Path, out: Path) -> 
         }
         write_json(temporary / "info.json", fingerprint(stable(config), places.device, **more))
     shutil.rmtree(state, ignore_errors=True)
-
-
-def stable(config: Any) -> Any:
-    """A configuration without what decides no result: how often training is saved."""
-    plain = to_json(config)
-    plain["training"].pop("save_seconds")
-    return plain

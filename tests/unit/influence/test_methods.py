@@ -214,6 +214,12 @@ def test_several_methods_from_shared_sweeps_equal_each_alone():
     assert table.reports["hyperinf"]["residual"] < 1e-3
 
 
+def test_an_option_of_a_method_s_own_goes_before_the_common_one():
+    train, target = gradients(), gradients(4, seed=1)
+    table = score_methods(train, target, {"hyperinf": {"solver": "cholesky"}, "tracin": {}}, solver="schulz")
+    assert table.reports["hyperinf"] == {"solver": "cholesky"}
+
+
 def test_the_damping_is_a_tenth_of_the_mean_square_of_all_entries_of_a_layer():
     method = build_method("tracin", damping=0.1).fit(TensorSource({"w": torch.tensor([[[1.0, 2.0]], [[0.0, 5.0]]])}))
     assert method.lambdas["w"] == pytest.approx(0.1 * 30 / 4)

@@ -17,7 +17,7 @@ LORA = LoraSettings(rank=2, targets=("q_proj", "v_proj"))
 def test_a_shape_gives_the_same_model_for_the_same_seed_and_says_that_its_weights_are_random(tiny_llama, tmp_path):
     prepare_causal(parse_source("shape:llama_tiny"), tmp_path / "again", tmp_path)
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (tiny_llama / "model.safetensors").read_bytes()
-    assert json.loads((tiny_llama / "prepared.json").read_text())["note"] == "llama_tiny: random weights"
+    assert json.loads((tiny_llama / "prepared.json").read_text())["note"] == "llama_tiny with random weights"
 
 
 def test_a_cut_model_computes_what_the_first_layers_of_the_whole_one_compute(tiny_llama, tmp_path):

@@ -1,5 +1,7 @@
 """Small result files in the forms that the stages write, with numbers chosen by hand."""
 
+import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hyperinf.reporting import report_mislabel, report_simulation
+from hyperinf.reporting import report_mislabel, report_selection, report_simulation
 
 CONVERGENCE_COLUMNS = [
     "method",
@@ -157,3 +159,81 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     (runs[0] / "info.json").write_text('{"device": "cpu", "settings": {"note": "<script>alert(1)</script>"}}')
     mislabel = report_mislabel(runs, 3, root)
     return {"root": root, "runs": runs, "simulation": simulation, "mislabel": mislabel}
+
+
+SELECTION_COLUMNS = ["task", "model", "setting", "method", "strategy", "fraction", "seed", "metric", "value"]
+
+
+def selection_builder(root: Path) -> Callable[..., Path]:
+    """One seed folder; ``accuracy`` maps a method to its accuracy, and its clean share is that plus 0.2.
+
+    Plain selection keeps one answer only, stratified selection the pool's 60 %, whose accuracy is that of the method
+    minus 0.1 when plain.
+    """
+
+    def make(
+        seed=11,
+        accuracy=None,
+        percents=(20, 40, 100),
+        strategies=("plain", "stratified"),
+        clean=True,
+        study="llm",
+        task="headlines",
+        model="smol",
+        setting="lora-8",
+        note="Smol cut to 4 layers",
+    ) -> Path:
+        accuracy = accuracy or {"hyperinf": 0.63, "datainf": 0.6, "random": 0.5}
+        run = root / f"{study}/{task}/{model}/{setting}/seed-{seed}"
+        (run / "scores").mkdir(parents=True, exist_ok=True)
+
+        def row(method, strategy, fraction, metric, value):
+            return (task, model, setting, method, strategy, fraction, seed, metric, value)
+
+        def write(rows, path):
+            path.parent.mkdir(exist_ok=True)
+            pd.DataFrame(rows, columns=SELECTION_COLUMNS).to_csv(path, index=False)
+
+        found = {"hyperinf": 0.8, "datainf": 0.7, "loss": 0.75} if clean else {}
+        write([row(method, "", "", "roc_auc", value) for method, value in found.items()], run / "scores/metrics.csv")
+        cost = [(task, model, setting, seed, "shared", "gradients", 40.0 + seed, 400.0)]
+        cost += [(task, model, setting, seed, name, "precondition", 1.0 + seed / 100, "") for name in accuracy]
+        head = ["task", "model", "setting", "seed", "method", "stage", "seconds", "peak_memory_mib"]
+        pd.DataFrame(cost, columns=head).to_csv(run / "scores/cost.csv", index=False)
+        (run / "scores/info.json").write_text(json.dumps({"device": "cpu"} | ({"model_note": note} if note else {})))
+        for percent in percents:
+            rows = []
+            if percent == 100:
+                for method, value in (("base", 0.5), ("warmup", 0.52), ("majority", 0.51)):
+                    rows.append(row(method, "", 0.0, "accuracy", value))
+                kept = {"accuracy": 0.55, "accuracy_norm": 0.56, "largest_answer_share": 0.6, "kept": 1500, "steps": 80}
+                kept |= {"clean_share": 0.6} if clean else {}
+                rows += [row("full", "plain", 1.0, metric, value) for metric, value in kept.items()]
+            for method, strategy in itertools.product(accuracy if percent < 100 else (), strategies):
+                value = accuracy[method] - (0.1 if strategy == "plain" else 0.0)
+                answer = 1.0 if strategy == "plain" and method != "random" else 0.6
+                kept = {"accuracy": value, "accuracy_norm": value, "largest_answer_share": answer, "kept": 15 * percent}
+                kept |= {"clean_share": min(1.0, value + 0.2)} if clean else {}
+                rows += [row(method, strategy, percent / 100, metric, share) for metric, share in kept.items()]
+            write(rows, run / f"fraction-{percent}/metrics.csv")
+        return run
+
+    return make
+
+
+@pytest.fixture
+def seed_folder(tmp_path: Path) -> Callable[..., Path]:
+    return selection_builder(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def selected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """A results folder with the report of both selection studies, made once."""
+    root = tmp_path_factory.mktemp("selected")
+    make = selection_builder(root)
+    runs = [make(seed=seed, accuracy={"hyperinf": 0.6 + k / 100, "random": 0.5}) for k, seed in enumerate((11, 12, 13))]
+    # the other study: one seed, one share, one strategy, nothing corrupted, no references, nothing to say of the model
+    plain = {"percents": (40,), "strategies": ("stratified",), "clean": False, "note": ""}
+    other = [make(study="vlm", task="shapes", model="llava", setting="last_layer", **plain)]
+    written = {"llm": report_selection("llm", runs, root), "vlm": report_selection("vlm", other, root)}
+    return {"root": root, "runs": runs, **written}

@@ -3,8 +3,9 @@ import math
 import pytest
 from scipy import stats
 
+from hyperinf.reporting.costs import cost_frame
 from hyperinf.reporting.inputs import COST, METRICS, read_many
-from hyperinf.reporting.mislabel_frames import clear_best, cost_frame, detection_frame, named_metrics
+from hyperinf.reporting.mislabel_frames import COST_GROUP, clear_best, detection_frame, named_metrics
 from hyperinf.reporting.mislabel_tables import detection_tables
 from hyperinf.reporting.table_writers import markdown
 
@@ -64,7 +65,7 @@ def test_the_exact_counterpart_of_hyperinf_does_not_contend_with_it(metrics):
 
 def test_costs_are_medians_with_extremes_and_shared_stages_come_first(scores_folder):
     cost = read_many([scores_folder(seed=seed) / "cost.csv" for seed in (11, 12, 13)], COST)
-    frame = cost_frame(cost)
+    frame = cost_frame(cost, COST_GROUP)
     assert list(frame["stage"][:2]) == ["gradients", "of which GFIM"]
     gradients = frame.iloc[0]
     assert (gradients["seconds"], gradients["seconds_low"], gradients["seconds_high"]) == (8.12, 8.11, 8.13)

@@ -138,7 +138,7 @@ def test_expected_outputs_import_neither_matplotlib_nor_torch():
 
 
 def test_an_unknown_stage_is_refused():
-    with pytest.raises(ValueError, match="simulation, mislabel, page"):
+    with pytest.raises(ValueError, match="simulation, mislabel, selection, page"):
         expected_outputs("figures")
 
 
@@ -181,11 +181,11 @@ def test_the_page_says_what_it_measured_in_numbers_of_the_tables(results):
         in html
     )
     assert "HyperINF, published start reached a relative error of 0.001 on all 2 (d, N) in 22 iterations" in html
-    assert "Nothing that this report consists of" in html
+    assert "Nothing of the studies that were reported" in html
 
 
 def test_the_page_names_what_is_missing(results):
-    for simulation in (*results.glob("figures/simulation*"), *results.glob("tables/*simulation*")):
+    for simulation in (*results.glob("figures/simulation*"), results / "tables/simulation.csv"):
         simulation.unlink()
     (results / "figures/mislabel_sarcasm_minilm_cost.png").unlink()
     report_page(results, results / "report.html")
@@ -203,7 +203,20 @@ def test_an_empty_results_folder_gives_a_page_that_says_so(tmp_path):
     report_page(tmp_path, tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text()
     assert "No claims were judged" in html
-    assert "No mislabel detection was reported" in html
+    assert "No study was reported" in html
+    assert "Nothing of the studies that were reported" in html
+
+
+@pytest.mark.parametrize("study", ["simulation", "mislabel"])
+def test_a_study_that_was_left_out_is_neither_shown_nor_missing(results, study):
+    for file in results.glob(f"*/*{study}*"):
+        if file.is_file():
+            file.unlink()
+    report_page(results, results / "report.html")
+    html = (results / "report.html").read_text()
+    assert f'id="{study}"' not in html
+    assert f"{study}_" not in html
+    assert "Nothing of the studies that were reported" in html
 
 
 def test_runs_left_over_from_earlier_do_not_reach_the_page(results):

@@ -13,7 +13,8 @@ from hyperinf.models.lora import LoraSettings
 from hyperinf.tasks.scoring import ScoringOptions
 from hyperinf.tasks.selection.finetune import KeepConfig, run_kept
 from hyperinf.tasks.selection.model import ModelConfig, Places
-from hyperinf.tasks.selection.score import PoolScoreConfig, SelectionKey, run_pool_scores
+from hyperinf.tasks.selection.run import SelectionKey
+from hyperinf.tasks.selection.score import PoolScoreConfig, run_pool_scores
 from hyperinf.tasks.selection.warmup import WarmupConfig, run_warmup
 from hyperinf.training import TrainingSettings
 

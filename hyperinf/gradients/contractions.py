@@ -1,0 +1,249 @@
+"""What curvature and scores take of one layer's per-sample gradients: a few sums and products, never the gradients.
+
+A linear layer's gradient of sample i is ``g_i = L_i^T R_i``, where ``L_i: [t, r]`` and ``R_i: [t, d]`` are the input of
+the layer and the gradient of its output at the t positions of the sample (which of them is L follows from the layout).
+Two forms answer the same questions: :class:`Dense` holds ``g``, :class:`Factors` holds L and R and forms a gradient
+only where that takes fewer operations, a few samples at a time.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+# Numbers of intermediate results at a time, 16 MiB in float32; one sample may need more than that.
+SCRATCH = 2**22
+
+
+class LayerGradients(ABC):
+    """The gradients ``g_i: [r, d]`` of ``b`` samples for one layer, behind what is taken of them."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """What products are computed in: the gradients' own dtype, float32 or better."""
+
+    @abstractmethod
+    def dense(self) -> Tensor:
+        """The gradients themselves, ``Tensor[b, r, d]``."""
+
+    @abstractmethod
+    def dots(self, vectors: Tensor) -> Tensor:
+        """``<g_i, v_k>`` of every sample and vector.
+
+        Args:
+            vectors: ``Tensor[k, r, d]``. Gradients that are held are taken to its dtype; factors keep their own.
+
+        Returns:
+            ``Tensor[b, k]``.
+        """
+
+    @abstractmethod
+    def squares(self) -> Tensor:
+        """``|g_i|^2`` of every sample, ``Tensor[b]``, float64."""
+
+    @abstractmethod
+    def gram(self, dtype: torch.dtype | None = None) -> Tensor:
+        """``sum_i g_i^T g_i``.
+
+        Args:
+            dtype: of the products; :attr:`dtype` when None.
+
+        Returns:
+            ``Tensor[d, d]``, symmetric up to rounding.
+        """
+
+    @abstractmethod
+    def weighted_sum(self, weights: Tensor) -> Tensor:
+        """``sum_i w_i g_i``.
+
+        Args:
+            weights: ``Tensor[b]``. Gradients that are held are taken to its dtype; factors keep their own.
+
+        Returns:
+            ``Tensor[r, d]``.
+        """
+
+    @abstractmethod
+    def sum(self) -> Tensor:
+        """``sum_i g_i``, ``Tensor[r, d]``, in float64 where the gradients are held."""
+
+    @abstractmethod
+    def finite(self) -> Tensor:
+        """Whether everything that a sample's gradient is made of is finite, ``Tensor[b]`` of truth values."""
+
+
+class Dense(LayerGradients):
+    """Gradients that are held.
+
+    Args:
+        gradients: ``Tensor[b, r, d]``.
+    """
+
+    def __init__(self, gradients: Tensor) -> None:
+        self._gradients = gradients
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the gradients held."""
+        return self._gradients.dtype
+
+    @cached_property
+    def _double(self) -> Tensor:
+        return self._gradients.flatten(1).double()
+
+    def _rows(self, dtype: torch.dtype) -> Tensor:
+        return self._double if dtype == torch.float64 else self._gradients.flatten(1).to(dtype)
+
+    def dense(self) -> Tensor:
+        """What is held, not a copy."""
+        return self._gradients
+
+    def dots(self, vectors: Tensor) -> Tensor:
+        """``r d`` operations a sample and vector."""
+        return self._rows(vectors.dtype) @ vectors.flatten(1).T
+
+    def squares(self) -> Tensor:
+        """``r d`` operations a sample."""
+        return self._double.square().sum(dim=1)
+
+    def gram(self, dtype: torch.dtype | None = None) -> Tensor:
+        """``r d^2`` operations a sample."""
+        rows = self._gradients.flatten(0, 1).to(dtype or self.dtype)
+        return rows.T @ rows
+
+    def weighted_sum(self, weights: Tensor) -> Tensor:
+        """``r d`` operations a sample."""
+        return (weights @ self._rows(weights.dtype)).view(self._gradients.shape[1:])
+
+    def sum(self) -> Tensor:
+        """``r d`` operations a sample."""
+        return self._gradients.sum(dim=0, dtype=torch.float64)
+
+    def finite(self) -> Tensor:
+        """Of each sample, whether all its entries are finite."""
+        return torch.isfinite(self._gradients).flatten(1).all(dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Factors(LayerGradients):
+    """Gradients ``g_i = L_i^T R_i`` that are not held.
+
+    Attributes:
+        left: ``Tensor[b, t, r]``, in the dtype of the activations; a position that is padding is zero in L or R.
+        right: ``Tensor[b, t, d]``.
+    """
+
+    left: Tensor
+    right: Tensor
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The wider dtype of the two factors, float32 at least; the factors are taken to it a few samples at a time."""
+        return torch.promote_types(torch.promote_types(self.left.dtype, self.right.dtype), torch.float32)
+
+    @property
+    def _sizes(self) -> tuple[int, int, int]:
+        """``(t, r, d)``."""
+        return self.left.shape[1], self.left.shape[2], self.right.shape[2]
+
+    def _pieces(self, numbers: int) -> "Iterator[Factors]":
+        """So few samples at a time that ``numbers`` for each of them are a small scratch."""
+        samples = max(1, SCRATCH // max(1, numbers))
+        for left, right in zip(self.left.split(samples), self.right.split(samples), strict=True):
+            yield Factors(left, right)
+
+    def _operands(self) -> tuple[Tensor, Tensor]:
+        return self.left.to(self.dtype), self.right.to(self.dtype)
+
+    def dense(self) -> Tensor:
+        """``t r d`` operations a sample."""
+        positions, r, d = self._sizes
+        formed = []
+        for piece in self._pieces(positions * max(r, d)):
+            left, right = piece._operands()
+            formed.append(torch.bmm(left.transpose(1, 2), right))
+        return torch.cat(formed) if len(formed) > 1 else formed[0]
+
+    def dots(self, vectors: Tensor) -> Tensor:
+        """``sum_t <L_t, v R_t>``: ``t r d`` operations a sample and vector, r numbers a position."""
+        positions, r, d = self._sizes
+        # As many vectors at once as keep the intermediate result no larger than R itself.
+        groups = [group.to(self.dtype) for group in vectors.split(max(1, d // r))]
+        found = []
+        for piece in self._pieces(positions * max(r, d)):
+            left, right = piece._operands()
+            columns = []
+            for group in groups:
+                projected = (right @ group.flatten(0, 1).T).unflatten(2, (len(group), r))
+                columns.append((projected * left.unsqueeze(2)).sum(dim=3).sum(dim=1, dtype=torch.float64))
+            found.append(torch.cat(columns, dim=1))
+        return torch.cat(found)
+
+    def squares(self) -> Tensor:
+        """``sum_st <L_s, L_t> <R_s, R_t>``, ``t^2 (r + d)`` operations a sample, or of the gradient, ``t r d``."""
+        positions, r, d = self._sizes
+        if positions * (r + d) < r * d:
+            return torch.cat([piece._squares_by_positions() for piece in self._pieces(positions * d)])
+        return torch.cat([piece.dense().flatten(1).double().square().sum(dim=1) for piece in self._pieces(r * d)])
+
+    def _squares_by_positions(self) -> Tensor:
+        left, right = (torch.bmm(x, x.transpose(1, 2)).double() for x in self._operands())
+        return (left * right).sum(dim=(1, 2)).clamp(min=0)  # rounding can take what should be zero below it
+
+    def gram(self, dtype: torch.dtype | None = None) -> Tensor:
+        """``R^T (L L^T) R``, ``t^2 (r + d) + t d^2`` operations a sample, or of the gradient, ``t r d + r d^2``."""
+        positions, r, d = self._sizes
+        by_positions = positions * positions * (r + d) + positions * d * d < positions * r * d + r * d * d
+        dtype = dtype or self.dtype
+        total = torch.zeros(d, d, dtype=dtype, device=self.right.device)
+        for piece in self._pieces(min(positions, r) * d):
+            if by_positions:
+                left, right = piece.left.to(dtype), piece.right.to(dtype)
+                mixed = torch.bmm(torch.bmm(left, left.transpose(1, 2)), right)
+                total.addmm_(right.flatten(0, 1).T, mixed.flatten(0, 1))
+            else:
+                rows = piece.dense().flatten(0, 1).to(dtype)
+                total.addmm_(rows.T, rows)
+        return total
+
+    def weighted_sum(self, weights: Tensor) -> Tensor:
+        """``sum_it w_i L_it^T R_it``: as many operations as the gradients take, and no more memory than their sum."""
+        positions, r, d = self._sizes
+        total = torch.zeros(r, d, dtype=self.dtype, device=self.right.device)
+        pieces = list(self._pieces(positions * max(r, d)))
+        for piece, weight in zip(pieces, weights.to(self.dtype).split(len(pieces[0].left)), strict=True):
+            left, right = piece._operands()
+            total.addmm_((left * weight[:, None, None]).flatten(0, 1).T, right.flatten(0, 1))
+        return total
+
+    def sum(self) -> Tensor:
+        """``sum_it L_it^T R_it``."""
+        return self.weighted_sum(torch.ones(len(self.left), dtype=self.dtype, device=self.left.device))
+
+    def finite(self) -> Tensor:
+        """Of each sample, whether both factors are finite; a product of finite ones can still overflow."""
+        return torch.isfinite(self.left).flatten(1).all(dim=1) & torch.isfinite(self.right).flatten(1).all(dim=1)
+
+
+class Materialising(Mapping[str, Tensor]):
+    """``{layer name: Tensor[b, r, d]}`` of factored gradients: each is formed when it is asked for, and not kept.
+
+    Args:
+        factors: ``{layer name: its factors}``.
+    """
+
+    def __init__(self, factors: Mapping[str, Factors]) -> None:
+        self.factors = dict(factors)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.factors[name].dense()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.factors)
+
+    def __len__(self) -> int:
+        return len(self.factors)

@@ -1,0 +1,41 @@
+"""What the stages of one selection run have in common: its name, its model, the columns of its tables."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperinf.data.questions import read_questions_info
+from hyperinf.errors import InputError
+from hyperinf.files import read_json
+from hyperinf.provenance import to_json
+from hyperinf.tasks.selection.model import ModelConfig, Places
+
+METRIC_COLUMNS = ["task", "model", "setting", "method", "strategy", "fraction", "seed", "metric", "value"]
+
+
+@dataclass(frozen=True)
+class SelectionKey:
+    """What a run is called in the tables."""
+
+    task: str
+    model: str
+    seed: int
+
+
+def read_warmup(warmup: Path, places: Places) -> tuple[ModelConfig, dict[str, Any]]:
+    """The model that was warmed up, and what its ``info.json`` says.
+
+    Raises:
+        InputError: it was warmed up on other data.
+    """
+    trained: dict[str, Any] = read_json(warmup / "info.json")
+    if trained["data_sha256"] != read_questions_info(places.data)["content_sha256"]:
+        raise InputError(f"{warmup}: was trained on other data than {places.data}")
+    return ModelConfig.from_json(trained["settings"]["model"]), trained
+
+
+def stable(config: Any) -> Any:
+    """A configuration without what decides no result: how often training is saved."""
+    plain = to_json(config)
+    plain["training"].pop("save_seconds")
+    return plain

@@ -1,0 +1,149 @@
+import pytest
+import torch
+
+from hyperinf.gradients import Dense, Factors, GradientBlock
+from hyperinf.gradients.contractions import Materialising
+
+# (samples, positions, r, d): more positions than ranks and fewer, one position, none, more ranks than columns.
+SIZES = [(5, 9, 3, 7), (4, 2, 8, 11), (3, 6, 6, 6), (4, 1, 3, 5), (2, 0, 3, 4), (3, 2, 9, 4), (2, 40, 1, 6)]
+
+
+def drawn(samples, positions, r, d, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(1000 * positions + 10 * r + d)
+    left = torch.randn(samples, positions, r, generator=generator, dtype=torch.float64)
+    right = torch.randn(samples, positions, d, generator=generator, dtype=torch.float64)
+    vectors = torch.randn(6, r, d, generator=generator, dtype=torch.float64)
+    weights = torch.randn(samples, generator=generator, dtype=torch.float64)
+    return left.to(dtype), right.to(dtype), vectors, weights
+
+
+def loop_of_outer_products(left, right):
+    """The slow way: each sample's gradient in float64, one position at a time."""
+    samples, positions, r = left.shape
+    gradients = torch.zeros(samples, r, right.shape[2], dtype=torch.float64)
+    for i in range(samples):
+        for t in range(positions):
+            gradients[i] += torch.outer(left[i, t].double(), right[i, t].double())
+    return gradients
+
+
+def by_definition(gradients, vectors, weights):
+    samples = range(len(gradients))
+    return {
+        "dots": torch.tensor([[float((gradients[i] * v).sum()) for v in vectors] for i in samples]).double(),
+        "squares": torch.stack([(gradients[i] ** 2).sum() for i in samples]),
+        "gram": sum(gradients[i].T @ gradients[i] for i in samples),
+        "weighted_sum": sum(weights[i] * gradients[i] for i in samples),
+        "sum": sum(gradients[i] for i in samples),
+        "dense": gradients,
+    }
+
+
+def contracted(gradients, vectors, weights):
+    return {
+        "dots": gradients.dots(vectors),
+        "squares": gradients.squares(),
+        "gram": gradients.gram(),
+        "weighted_sum": gradients.weighted_sum(weights),
+        "sum": gradients.sum(),
+        "dense": gradients.dense(),
+    }
+
+
+def assert_close(actual, expected, tolerance):
+    for name, value in expected.items():
+        assert actual[name].shape == value.shape, name
+        error = float((actual[name].double() - value).abs().max())
+        assert error <= tolerance * max(1.0, float(value.abs().max())), (name, error)
+
+
+@pytest.mark.parametrize("scratch", [1, 50, 2**22])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_both_forms_equal_the_definition_however_little_is_held_at_a_time(sizes, scratch, monkeypatch):
+    monkeypatch.setattr("hyperinf.gradients.contractions.SCRATCH", scratch)
+    left, right, vectors, weights = drawn(*sizes)
+    gradients = loop_of_outer_products(left, right)
+    expected = by_definition(gradients, vectors, weights)
+    expected["dots"] = torch.einsum("ird,krd->ik", gradients, vectors)
+    assert_close(contracted(Factors(left, right), vectors, weights), expected, 1e-12)
+    assert_close(contracted(Dense(gradients), vectors, weights), expected, 1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-5)])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_products_of_low_precision_factors_are_taken_in_float32(sizes, dtype, tolerance):
+    left, right, vectors, weights = drawn(*sizes, dtype=dtype)
+    expected = by_definition(loop_of_outer_products(left, right), vectors, weights)
+    factors = Factors(left, right)
+    actual = contracted(factors, vectors, weights)
+    assert factors.dtype == actual["dense"].dtype == actual["gram"].dtype == torch.float32
+    assert factors.left.dtype == dtype
+    assert_close(actual, expected, tolerance)
+
+
+def test_a_gram_matrix_can_be_asked_for_in_float64():
+    for sizes in SIZES:
+        left, right, vectors, weights = drawn(*sizes, dtype=torch.float32)
+        gradients = loop_of_outer_products(left, right)
+        expected = by_definition(gradients, vectors, weights)["gram"]
+        assert torch.allclose(Factors(left, right).gram(torch.float64), expected, rtol=1e-5, atol=1e-5)
+        assert torch.allclose(Dense(gradients.float()).gram(torch.float64), expected, rtol=1e-5, atol=1e-5)
+        assert Dense(gradients.float()).gram(torch.float64).dtype == torch.float64
+
+
+def test_padding_on_either_side_of_a_sample_adds_nothing():
+    left, right, vectors, weights = drawn(4, 5, 3, 7)
+    padded = [torch.cat([x, torch.zeros_like(x)[:, :3]], dim=1) for x in (left, right)]
+    stale = padded[0].clone()
+    stale[:, 5:] = 3.0  # the input at padding is anything; the gradient of the output there is zero
+    expected = contracted(Factors(left, right), vectors, weights)
+    assert_close(contracted(Factors(stale, padded[1]), vectors, weights), expected, 1e-12)
+
+
+def test_positions_that_cancel_have_no_negative_square():
+    left, right, *_ = drawn(3, 2, 40, 50, dtype=torch.float32)
+    cancelling = Factors(torch.cat([left, left], dim=1), torch.cat([right, -right], dim=1))
+    assert (cancelling.squares() >= 0).all()
+    assert (cancelling.squares() < 1e-3).all()
+
+
+def test_the_samples_that_are_not_finite_are_told():
+    left, right, *_ = drawn(4, 3, 2, 5)
+    left[1, 0, 0], right[3, 2, 4] = float("nan"), float("inf")
+    assert Factors(left, right).finite().tolist() == [True, False, True, False]
+    assert Dense(loop_of_outer_products(left, right)).finite().tolist() == [True, False, True, False]
+
+
+def test_a_large_layer_of_few_positions_is_never_formed_and_a_narrow_one_only_for_its_gram_matrix(monkeypatch):
+    formed = []
+    dense = Factors.dense
+
+    def watched(self):
+        formed.append(self.left.shape[1:] + self.right.shape[2:])
+        return dense(self)
+
+    monkeypatch.setattr(Factors, "dense", watched)
+    for sizes in ((3, 4, 60, 70), (3, 30, 2, 70)):
+        left, right, vectors, weights = drawn(*sizes)
+        factors = Factors(left, right)
+        factors.dots(vectors)
+        factors.sum()
+        factors.weighted_sum(weights)
+        assert formed == []
+        factors.squares()
+        factors.gram()
+        assert set(formed) == ({(30, 2, 70)} if sizes[1] == 30 else set())
+        formed.clear()
+
+
+def test_a_block_hides_which_form_it_has_and_forms_a_gradient_when_it_is_asked_for():
+    left, right, *_ = drawn(4, 3, 2, 5)
+    gradients = loop_of_outer_products(left, right)
+    ids = ("a", "b", "c", "d")
+    factored = GradientBlock(Materialising({"w": Factors(left, right)}), ids)
+    dense = GradientBlock({"w": gradients}, ids)
+    assert list(factored.gradients) == list(dense.gradients) == ["w"]
+    assert len(factored) == len(dense) == 4
+    assert torch.allclose(factored.gradients["w"], dense.gradients["w"])
+    assert torch.allclose(factored.contractions("w").gram(), dense.contractions("w").gram())
+    assert "other" not in factored.gradients

@@ -1,0 +1,178 @@
+SELECTION_DATA = f"{RESULTS}/{{study}}/{{task}}/data/seed-{{seed}}"
+SELECTION_RUN = "{study}/{task}/{model}/{setting}/seed-{seed}"
+
+
+rule selection_data:
+    input:
+        source=lambda wildcards: question_files(wildcards.study, wildcards.task),
+    output:
+        pool=f"{SELECTION_DATA}/pool.parquet",
+        validation=f"{SELECTION_DATA}/validation.parquet",
+        test=f"{SELECTION_DATA}/test.parquet",
+        info=f"{SELECTION_DATA}/info.json",
+    log:
+        f"{LOGS}/{{study}}/{{task}}/data/seed-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/{{study}}/{{task}}/data/seed-{{seed}}.tsv"
+    conda:
+        "../../envs/hyperinf.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+        share=1,
+        cache=CACHE,
+    params:
+        settings=lambda wildcards: question_flags(wildcards.study, wildcards.task),
+        folder=lambda wildcards, output: Path(output.info).parent,
+        code=code_hash("hyperinf.data.questions", data=["hyperinf/data/prompts.yaml"]),
+    message:
+        "Draw {wildcards.task} for the {wildcards.study} study, seed {wildcards.seed}"
+    shell:
+        "python -m hyperinf select data {params.settings:q} --seed {wildcards.seed} --cache {resources.cache:q} "
+        "--out {params.folder:q} > {log:q} 2>&1"
+
+
+# The folders `*.state` are no outputs: Snakemake would remove them from a killed job, and training goes on from them.
+rule selection_warmup:
+    input:
+        model=lambda wildcards: model_files(wildcards.model),
+        pool=f"{SELECTION_DATA}/pool.parquet",
+        info=f"{SELECTION_DATA}/info.json",
+    output:
+        weights=directory(f"{RESULTS}/{SELECTION_RUN}/warmup"),
+    log:
+        f"{LOGS}/{SELECTION_RUN}/warmup.log",
+    benchmark:
+        f"{BENCHMARKS}/{SELECTION_RUN}/warmup.tsv"
+    conda:
+        "../../envs/hyperinf.yaml"
+    threads: lambda wildcards: config[wildcards.study]["threads"]
+    resources:
+        mem_mb=6000,
+        runtime=240,
+        gpu=gpus(),
+        share=1,
+        device=DEVICE,
+        cache=CACHE,
+    params:
+        model=lambda wildcards: model_flags(
+            wildcards.model, config[wildcards.study]["lora"], rank_of(wildcards.setting)
+        ),
+        settings=lambda wildcards: flags(
+            max_length=config[wildcards.study]["max_length"],
+            dtype=config[wildcards.study]["dtype"],
+            **config[wildcards.study]["warmup"],
+        )
+        + (["--checkpointing"] if config[wildcards.study]["checkpointing"] else []),
+        data=lambda wildcards, input: Path(input.info).parent,
+        state=lambda wildcards, output: f"{output.weights}.state",
+        code=code_hash("hyperinf.tasks.selection.warmup"),
+    message:
+        "Warm up {wildcards.model} on {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
+    shell:
+        "python -m hyperinf select warmup --data {params.data:q} {params.model:q} {params.settings:q} "
+        "--seed {wildcards.seed} --cache {resources.cache:q} --device {resources.device:q} --threads {threads} "
+        "--state {params.state:q} --out {output.weights:q} > {log:q} 2>&1"
+
+
+rule selection_score:
+    input:
+        model=lambda wildcards: model_files(wildcards.model),
+        pool=f"{SELECTION_DATA}/pool.parquet",
+        validation=f"{SELECTION_DATA}/validation.parquet",
+        info=f"{SELECTION_DATA}/info.json",
+        weights=f"{RESULTS}/{SELECTION_RUN}/warmup",
+    output:
+        scores=f"{RESULTS}/{SELECTION_RUN}/scores/scores.parquet",
+        metrics=f"{RESULTS}/{SELECTION_RUN}/scores/metrics.csv",
+        cost=f"{RESULTS}/{SELECTION_RUN}/scores/cost.csv",
+        info=f"{RESULTS}/{SELECTION_RUN}/scores/info.json",
+    log:
+        f"{LOGS}/{SELECTION_RUN}/score.log",
+    benchmark:
+        f"{BENCHMARKS}/{SELECTION_RUN}/score.tsv"
+    conda:
+        "../../envs/hyperinf.yaml"
+    threads: lambda wildcards: config[wildcards.study]["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=gpus(),
+        share=1,
+        device=DEVICE,
+        cache=CACHE,
+        gradients=lambda wildcards: config[wildcards.study]["gradients"]["store"],
+        batch_size=lambda wildcards: config[wildcards.study]["gradients"]["batch_size"],
+    params:
+        settings=lambda wildcards: flags(
+            **{
+                key: config[wildcards.study][key]
+                for key in ("methods", "damping", "gfim_scale", "solver", "lissa_iterations")
+            }
+        ),
+        # An empty list of baselines is a choice, and must reach the command as such.
+        baselines=lambda wildcards: ["--baselines", *config[wildcards.study]["baselines"]],
+        data=lambda wildcards, input: Path(input.info).parent,
+        folder=lambda wildcards, output: Path(output.info).parent,
+        code=code_hash("hyperinf.tasks.selection.score"),
+    message:
+        "Score the pool of {wildcards.task} with {wildcards.model}, {wildcards.setting}, seed {wildcards.seed}"
+    shell:
+        "python -m hyperinf select score --data {params.data:q} --weights {input.weights:q} "
+        "--task {wildcards.task:q} --model-name {wildcards.model:q} --seed {wildcards.seed} "
+        "{params.settings:q} {params.baselines:q} "
+        "--gradients {resources.gradients:q} --batch-size {resources.batch_size} --cache {resources.cache:q} "
+        "--device {resources.device:q} --threads {threads} --out {params.folder:q} > {log:q} 2>&1"
+
+
+rule selection_finetune:
+    input:
+        model=lambda wildcards: model_files(wildcards.model),
+        pool=f"{SELECTION_DATA}/pool.parquet",
+        test=f"{SELECTION_DATA}/test.parquet",
+        info=f"{SELECTION_DATA}/info.json",
+        weights=f"{RESULTS}/{SELECTION_RUN}/warmup",
+        # Training on the whole pool needs no scores.
+        scores=lambda wildcards: (
+            [] if wildcards.percent == "100" else f"{RESULTS}/{SELECTION_RUN}/scores/scores.parquet"
+        ),
+    output:
+        metrics=f"{RESULTS}/{SELECTION_RUN}/fraction-{{percent}}/metrics.csv",
+        selection=f"{RESULTS}/{SELECTION_RUN}/fraction-{{percent}}/selection.parquet",
+        info=f"{RESULTS}/{SELECTION_RUN}/fraction-{{percent}}/info.json",
+    log:
+        f"{LOGS}/{SELECTION_RUN}/fraction-{{percent}}.log",
+    benchmark:
+        f"{BENCHMARKS}/{SELECTION_RUN}/fraction-{{percent}}.tsv"
+    conda:
+        "../../envs/hyperinf.yaml"
+    threads: lambda wildcards: config[wildcards.study]["threads"]
+    resources:
+        mem_mb=6000,
+        runtime=480,
+        gpu=gpus(),
+        share=1,
+        device=DEVICE,
+        cache=CACHE,
+    params:
+        settings=lambda wildcards: flags(**config[wildcards.study]["finetune"]),
+        chosen=lambda wildcards: (
+            []
+            if wildcards.percent == "100"
+            else flags(methods=config[wildcards.study]["methods"], strategies=config[wildcards.study]["strategies"])
+        ),
+        scores=lambda wildcards, input: [f"--scores={input.scores}"] if input.scores else [],
+        data=lambda wildcards, input: Path(input.info).parent,
+        folder=lambda wildcards, output: Path(output.info).parent,
+        state=lambda wildcards, output: f"{Path(output.info).parent}.state",
+        code=code_hash("hyperinf.tasks.selection.finetune"),
+    message:
+        "Fine-tune {wildcards.model} on {wildcards.percent} % of {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
+    shell:
+        "python -m hyperinf select finetune --data {params.data:q} --weights {input.weights:q} {params.scores:q} "
+        "--task {wildcards.task:q} --model-name {wildcards.model:q} --seed {wildcards.seed} "
+        "--percent {wildcards.percent} {params.chosen:q} {params.settings:q} --cache {resources.cache:q} "
+        "--device {resources.device:q} --threads {threads} --state {params.state:q} --out {params.folder:q} "
+        "> {log:q} 2>&1"
