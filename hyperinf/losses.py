@@ -48,7 +48,8 @@ def causal_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
 
     Args:
         model: one of transformers' whose forward pass takes ``logits_to_keep``.
-        batch: its keyword arguments with ``labels`` ``[b, t]``, -100 where no answer token stands.
+        batch: its keyword arguments with ``labels`` ``[b, t]``, -100 where no answer token stands. What is not
+            ``[b, t]``, such as pictures ``[b, channels, height, width]``, is passed on as it is.
 
     Returns:
         ``Tensor[b]``: mean cross-entropy over each sample's own answer tokens.
@@ -60,7 +61,7 @@ def causal_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
     targets = labels[:, 1:]
     answered = (targets != IGNORED).any(dim=0)
     keep = targets.shape[1] - int(answered.nonzero()[0, 0]) if bool(answered.any()) else 1
-    shortened = {key: value[:, :-1] for key, value in inputs.items()}
+    shortened = {key: value[:, :-1] if value.ndim == 2 else value for key, value in inputs.items()}
     return _answer_token_loss(model(**shortened, logits_to_keep=keep).logits, targets[:, -keep:])
 
 

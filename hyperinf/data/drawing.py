@@ -1,7 +1,7 @@
 """Draw training, validation and test samples that share no text."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic
@@ -53,9 +53,15 @@ class Drawn(Generic[SampleT]):
 
 
 def draw(
-    where: str, corpus: Corpus[SampleT], splits: Assignment, asked: Mapping[str, int], rng: np.random.Generator
+    where: str,
+    corpus: Corpus[SampleT],
+    splits: Assignment,
+    asked: Mapping[str, int],
+    rng: np.random.Generator,
+    admit: Callable[[SampleT], SampleT | None] | None = None,
+    stratum: Callable[[SampleT], str] | None = None,
 ) -> Drawn[SampleT]:
-    """Draw each role plainly at random, without replacement and without stratification.
+    """Draw each role at random, without replacement; plainly, unless the samples have strata.
 
     A role is drawn from the split that is assigned to it. Without one, validation is drawn from the training split,
     and test from what validation left of its split, then from the training split. If the training split is too
@@ -67,12 +73,15 @@ def draw(
         splits: from :meth:`hyperinf.data.roles.Roles.assign`.
         asked: how many samples of each role, at most.
         rng: where the choice comes from.
+        admit: what costs too much to be done to samples that are not drawn: gives the sample as it is to be used, or
+            None if it cannot be, in which case another takes its place.
+        stratum: each role gets of each stratum its part of the split, in proportion up to rounding.
 
     Raises:
         InputError: a role gets no sample, or fewer than asked of an exact corpus, or training gets one class only.
     """
     there = distinct(corpus, splits)
-    pools = {name: [pool[index] for index in rng.permutation(len(pool))] for name, pool in there.splits.items()}
+    pools = {name: _shuffled(pool, rng, stratum) for name, pool in there.splits.items()}
     taken = {role: list[SampleT]() for role in ROLES}
     drawn_from = {role: dict[str, int]() for role in ROLES}
     holders: dict[Hashable, str] = {}
@@ -81,7 +90,7 @@ def draw(
         askers = {role: asked[role] - len(taken[role]) for role in ROLES if name in _sources(role, splits)}
         rest = iter(pool)
         for role, number in _share(where, askers, len(pool), splits, name, corpus.exact).items():
-            chosen = list(islice(_free(rest, role, holders, passed), number))
+            chosen = list(islice(_free(rest, role, holders, passed, admit), number))
             taken[role] += chosen
             if chosen:
                 drawn_from[role][name] = len(chosen)
@@ -123,13 +132,39 @@ def distinct(corpus: Corpus[SampleT], splits: Assignment) -> Distinct[SampleT]:
     return Distinct(kept, duplicates, overlapping, tuple(contradictory))
 
 
-def _free(rest: Iterator[SampleT], role: str, holders: dict[Hashable, str], passed: list[str]) -> Iterator[SampleT]:
-    """The samples whose group is no other role's; the others are passed over and named."""
+def _shuffled(
+    pool: Sequence[SampleT], rng: np.random.Generator, stratum: Callable[[SampleT], str] | None
+) -> list[SampleT]:
+    """In random order; with strata, one of which any stretch has each stratum in proportion."""
+    shuffled = [pool[index] for index in rng.permutation(len(pool))]
+    if stratum is None:
+        return shuffled
+    sizes = Counter(map(stratum, shuffled))
+    met: Counter[str] = Counter()
+    places = []
+    for name in map(stratum, shuffled):
+        # The k-th of n stands where the middle of the k-th n-th of the list is.
+        places.append((met[name] + 0.5) / sizes[name])
+        met[name] += 1
+    return [shuffled[index] for index in np.argsort(places, kind="stable")]
+
+
+def _free(
+    rest: Iterator[SampleT],
+    role: str,
+    holders: dict[Hashable, str],
+    passed: list[str],
+    admit: Callable[[SampleT], SampleT | None] | None,
+) -> Iterator[SampleT]:
+    """The samples that are admitted and whose group is no other role's, whose like are passed over and named."""
     for each in rest:
-        if holders.setdefault(each.group, role) == role:
-            yield each
+        admitted = each if admit is None else admit(each)
+        if admitted is None:
+            continue
+        if holders.setdefault(admitted.group, role) == role:
+            yield admitted
         else:
-            passed.append(each.sample_id)
+            passed.append(admitted.sample_id)
 
 
 def _sources(role: str, splits: Assignment) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from hyperinf.errors import InputError
 _FILE = "prompts.yaml"
 _PLACE = re.compile(r"\{(\w*)\}")
 _PARTS = ("context", "question", "choices", "image")
-_KEYS = ("prompt", "answer", "choice", "image", "requires")
+_KEYS = ("prompt", "answer", "choice", "image", "requires", "optional")
 
 
 class Asked(Protocol):
@@ -124,7 +124,7 @@ def render(template: Template, question: Asked) -> Rendered:
         "context": question.context,
         "question": question.question,
         "choices": "\n".join(_fill(template.choice, each) for each in _lettered(template, question)),
-        "image": template.image,
+        "image": template.image if question.image else "",
     }
     lines = [line for line in template.prompt.split("\n") if not _is_vacant(line, shown)]
     before, context, after = "\n".join(lines).partition("{context}")
@@ -179,13 +179,12 @@ def _template(where: str, name: str, value: Any) -> Template:
         if key not in _KEYS:
             raise InputError(f"{where}: key {key!r} is not known; known are {', '.join(_KEYS)}")
     texts = {key: _text(where, value, key) for key in ("prompt", "answer", "choice", "image")}
-    requires = value.get("requires", [])
-    if not isinstance(requires, list) or not all(part in _PARTS for part in requires):
-        raise InputError(f"{where}: requires is {requires!r}, expected a list of {', '.join(_PARTS)}")
+    requires = _parts(where, value, "requires", _PARTS)
+    optional = _parts(where, value, "optional", ("image",))
     places = _places(where, "prompt", texts["prompt"], _PARTS)
     _check_prompt(where, texts, places)
     _check_answer(where, texts["answer"], places)
-    needed = [part for part in ("choices", "image") if part in places]
+    needed = [part for part in ("choices", "image") if part in places and part not in optional]
     return Template(name, **texts, requires=tuple(dict.fromkeys([*requires, *needed])))
 
 
@@ -194,6 +193,13 @@ def _text(where: str, value: Mapping[str, Any], key: str) -> str:
     if not isinstance(text, str):
         raise InputError(f"{where}: {key} is {text!r}, expected a string")
     return text
+
+
+def _parts(where: str, value: Mapping[str, Any], key: str, known: tuple[str, ...]) -> list[str]:
+    parts = value.get(key, [])
+    if not isinstance(parts, list) or not all(part in known for part in parts):
+        raise InputError(f"{where}: {key} is {parts!r}, expected a list of {', '.join(known)}")
+    return parts
 
 
 def _places(where: str, key: str, text: str, known: tuple[str, ...]) -> list[str]:

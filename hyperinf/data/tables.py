@@ -103,7 +103,17 @@ def _read_delimited(path: Path, columns: Sequence[str], delimiter: str) -> Itera
             raise _not_utf8(path, error) from None
 
 
-def _read_json_lines(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Row]:
+def read_json_lines(path: Path, columns: Sequence[str] = (), optional: Collection[str] = ()) -> Iterator[Row]:
+    """Read a file of one JSON object a line, whatever its suffix.
+
+    Args:
+        path: the file.
+        columns: those that every row must have.
+        optional: read like all others.
+
+    Raises:
+        InputError: naming the file, and the line where there is one.
+    """
     with open(path, encoding="utf-8-sig") as stream:
         try:
             for number, line in enumerate(stream, start=1):
@@ -149,6 +159,6 @@ def _not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
 _READERS: dict[str, Callable[[Path, Sequence[str], Collection[str]], Iterator[Row]]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
-    ".jsonl": _read_json_lines,
+    ".jsonl": read_json_lines,
     ".parquet": _read_parquet,
 }

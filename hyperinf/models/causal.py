@@ -10,7 +10,7 @@ from hyperinf.devices import torch_dtype
 from hyperinf.errors import InputError
 from hyperinf.files import atomic_directory, write_json
 from hyperinf.models.loading import loaded, quiet
-from hyperinf.models.shapes import new_causal
+from hyperinf.models.shapes import new_model
 
 
 def load_causal(folder: str, dtype: str = "float32") -> Any:
@@ -31,7 +31,7 @@ def load_causal(folder: str, dtype: str = "float32") -> Any:
         "model",
         lambda: AutoModelForCausalLM.from_pretrained(folder, dtype=torch_dtype(dtype), use_safetensors=True),
     )
-    model.get_output_embeddings().register_forward_pre_hook(_contiguous)
+    model.get_output_embeddings().register_forward_pre_hook(contiguous_input)
     return model
 
 
@@ -54,7 +54,7 @@ def prepare_causal(
         InputError: the model cannot be loaded, or has fewer layers.
     """
     quiet()
-    model, tokenizer = new_causal(source.name, seed) if source.kind == "shape" else _loaded(source, cache, wheels)
+    model, tokenizer = new_model(source.name, seed) if source.kind == "shape" else _loaded(source, cache, wheels)
     notes = [f"{source.name} with random weights" if source.kind == "shape" else source.name]
     if layers is not None:
         total = len(decoder_layers(model))
@@ -97,7 +97,7 @@ def decoder_layers(model: Any) -> Any:
     return layers
 
 
-def _contiguous(_: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+def contiguous_input(_: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """The input of the output layer as one block of memory.
 
     The last positions of a batch are a strided slice, which torch multiplies sample by sample: on a CPU, with a large

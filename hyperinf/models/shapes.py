@@ -3,6 +3,7 @@
 from typing import Any
 
 from hyperinf.errors import InputError
+from hyperinf.models.vision_shapes import VISION_SHAPES, new_llava
 
 SHAPES: dict[str, dict[str, Any]] = {
     "llama_tiny": {
@@ -17,21 +18,28 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-def new_causal(name: str, seed: int) -> tuple[Any, Any]:
-    """A Llama of a known shape with random weights, and a tokenizer of bytes.
+def new_model(name: str, seed: int) -> tuple[Any, Any]:
+    """A model of a known shape with random weights, and its tokenizer; of a vision-language model its processor.
 
     Args:
-        name: one of ``SHAPES``.
+        name: one of ``SHAPES`` or ``VISION_SHAPES``.
         seed: of the weights.
 
     Raises:
         InputError: an unknown name.
     """
+    if name in SHAPES:
+        return new_causal(name, seed)
+    if name in VISION_SHAPES:
+        return new_llava(name, seed)
+    raise InputError(f"shape:{name}: not known; expected one of {', '.join([*SHAPES, *VISION_SHAPES])}")
+
+
+def new_causal(name: str, seed: int) -> tuple[Any, Any]:
+    """A Llama of one of the ``SHAPES`` with random weights, and a tokenizer of bytes."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    if name not in SHAPES:
-        raise InputError(f"shape:{name}: not known; expected one of {', '.join(SHAPES)}")
     tokenizer = byte_tokenizer()
     torch.manual_seed(seed)
     config = LlamaConfig(

@@ -1,8 +1,8 @@
-"""What of a model is trained: LoRA, or the linear layers of its last decoder layer."""
+"""What of a model is trained: LoRA, linear layers of whole parts, or both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -10,31 +10,46 @@ from torch import Tensor, nn
 from hyperinf.errors import InputError
 from hyperinf.models.causal import decoder_layers
 from hyperinf.models.classifier import save_adapter
+from hyperinf.models.llava import in_language_model, is_llava, projector
 from hyperinf.models.loading import loaded
 from hyperinf.models.lora import LoraSettings, add_lora
 
 WEIGHTS = "trained.safetensors"
+DensePart = Literal["last_layer", "projector"]
+"""A part whose linear layers are trained densely: the last decoder layer, or a vision-language model's projector."""
+DENSE_PARTS: tuple[DensePart, ...] = get_args(DensePart)
 
 
-def adapt(model: Any, lora: LoraSettings | None, seed: int) -> Any:
-    """The model with a fresh adapter, or with its last decoder layer open to training; nothing else can be trained.
+def adapt(model: Any, lora: LoraSettings | None, seed: int, dense: Sequence[DensePart] = ()) -> Any:
+    """The model with a fresh adapter, or dense parts open to training, or both; nothing else can be trained.
+
+    What is trained are weight matrices of linear layers, without biases: just what gradients are taken of.
 
     Args:
-        model: a causal language model of transformers.
-        lora: where the adapter sits; None for dense training of the last decoder layer's linear layers.
+        model: a causal language model or a vision-language model of transformers; of the latter only the language
+            model gets an adapter.
+        lora: where the adapter sits; None for dense training alone.
         seed: of the adapter's initial weights.
+        dense: the parts to train densely; without them and without an adapter the last decoder layer.
 
     Raises:
-        InputError: no layer matches the adapter's targets, or the model has no decoder layers.
+        InputError: no layer matches the adapter's targets, or the model has no such part.
     """
     torch.manual_seed(seed)
+    parts = dense if dense or lora is not None else ("last_layer",)
+    opened = [weight for part in parts for weight in _linear_weights(model, part)]
     if lora is not None:
-        return add_lora(model, lora, task_type="CAUSAL_LM")
-    model.requires_grad_(False)
-    for module in decoder_layers(model)[-1].modules():
-        if isinstance(module, nn.Linear):
-            module.weight.requires_grad_(True)
+        model = add_lora(model, in_language_model(lora) if is_llava(model) else lora, task_type="CAUSAL_LM")
+    else:
+        model.requires_grad_(False)
+    for weight in opened:
+        weight.requires_grad_(True)
     return model
+
+
+def _linear_weights(model: Any, part: DensePart) -> list[Tensor]:
+    module = projector(model) if part == "projector" else decoder_layers(model)[-1]
+    return [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)]
 
 
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -55,13 +70,14 @@ def restore(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def save_trained(model: Any, source: str, folder: Path) -> None:
-    """Write what can be trained into an existing folder: a PEFT adapter, or the dense weights (safetensors)."""
+    """Write what can be trained into an existing folder: a PEFT adapter, the dense weights (safetensors), or both."""
     from safetensors.torch import save_file
 
     if hasattr(model, "peft_config"):
         save_adapter(model, source, folder)
-    else:
-        save_file(trained_weights(model), str(folder / WEIGHTS))
+    weights = _dense_weights(model)
+    if weights:
+        save_file(weights, str(folder / WEIGHTS))
 
 
 def load_trained(model: Any, folder: Path) -> None:
@@ -74,14 +90,24 @@ def load_trained(model: Any, folder: Path) -> None:
     from peft.utils import load_peft_weights
     from safetensors.torch import load_file
 
+    wrong: list[str] = []
     if hasattr(model, "peft_config"):
-        weights = loaded(str(folder), "adapter", lambda: load_peft_weights(str(folder), device="cpu"))
-        result = set_peft_model_state_dict(model, weights)
-        wrong = [*result.unexpected_keys, *(key for key in result.missing_keys if "lora_" in key)]
-    else:
+        adapter = loaded(str(folder), "adapter", lambda: load_peft_weights(str(folder), device="cpu"))
+        result = set_peft_model_state_dict(model, adapter)
+        wrong = [*result.unexpected_keys, *(key for key in result.missing_keys if _is_adapter(key))]
+    dense = _dense_weights(model)
+    if dense:
         weights = loaded(str(folder / WEIGHTS), "weights", lambda: load_file(str(folder / WEIGHTS)))
-        wrong = sorted(weights.keys() ^ trained_weights(model).keys())
+        wrong += sorted(weights.keys() ^ dense.keys())
         if not wrong:
-            restore(model, weights)
+            restore(model, {**trained_weights(model), **weights})
     if wrong:
         raise InputError(f"{folder}: holds weights of another model: {wrong[0]!r} does not fit")
+
+
+def _dense_weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: weight for name, weight in trained_weights(model).items() if not _is_adapter(name)}
+
+
+def _is_adapter(name: str) -> bool:
+    return "lora_" in name

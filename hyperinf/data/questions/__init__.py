@@ -2,6 +2,7 @@
 
 from hyperinf.data.questions.config import QuestionSource, QuestionTaskConfig
 from hyperinf.data.questions.formats import FORMATS, Format
+from hyperinf.data.questions.images import read_image
 from hyperinf.data.questions.prepare import prepare_questions, read_questions_info
 from hyperinf.data.questions.question import Question
 from hyperinf.data.questions.splits import SPLITS, read_questions
@@ -14,6 +15,7 @@ __all__ = [
     "QuestionSource",
     "QuestionTaskConfig",
     "prepare_questions",
+    "read_image",
     "read_questions",
     "read_questions_info",
 ]

@@ -7,6 +7,7 @@ from hyperinf.data.corpus import RowError
 from hyperinf.data.questions.question import NoAnswerError
 
 Row = Mapping[str, Any]
+YES_NO = ("yes", "no")
 
 
 def read_string(row: Row, column: str) -> str:

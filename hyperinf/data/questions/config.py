@@ -25,6 +25,8 @@ class QuestionSource:
         revision: branch, tag or commit on the hub; ``refs/convert/parquet`` for a set that is a loading script.
         template: one of ``hyperinf/data/prompts.yaml``; by default the one that suits the format.
         split: the split (or file of a folder) to draw from; by default ``train``.
+        images: the folder that paths of images are relative to; by default that of the file they stand in.
+        text_rows: of a format that is about images, use the rows without one, too.
     """
 
     source: Source
@@ -33,6 +35,8 @@ class QuestionSource:
     revision: str | None = None
     template: str | None = None
     split: str | None = None
+    images: Path | None = None
+    text_rows: bool = False
 
     def __post_init__(self) -> None:
         form = self.form
@@ -43,6 +47,10 @@ class QuestionSource:
             raise InputError(f"{self.source}: format is {self.format!r}, {expected}")
         if self.source.kind == "shape":
             raise InputError(f"{self.source}: a model's shape, not a data set")
+        if form.document is not None and self.source.kind == "hub":
+            raise InputError(f"{self.source}: format {self.format!r} is that of the published file; expected path:FILE")
+        if self.text_rows and not form.visual:
+            raise InputError(f"{self.source}: text_rows is for formats about images, not for {self.format!r}")
         if self.revision is not None and self.source.kind != "hub":
             raise InputError(f"{self.source}: a revision ({self.revision!r}) exists on the hub only")
         if self.subset is not None and not self.has_subsets:
@@ -85,7 +93,8 @@ class QuestionTaskConfig:
     """A pool to select from, and clean validation and test questions.
 
     Attributes:
-        source: see :class:`QuestionSource`; so too ``format``, ``subset``, ``revision`` and ``template``.
+        source: see :class:`QuestionSource`; so too ``format``, ``subset``, ``revision``, ``template``, ``images`` and
+            ``text_rows``.
         format: the form of the source's rows.
         pool: number of questions to select from. For a set in the hub's layout "at most", as in the text tasks; of
             files or an asset exactly. So too ``validation`` and ``test``.
@@ -106,6 +115,12 @@ class QuestionTaskConfig:
         off_task_from: that source; its questions keep their own answers.
         cache: folder of assets; what ``datasets`` keeps goes there, too.
         wheels: wheels brought by hand.
+        images: the folder that paths of images are relative to.
+        text_rows: whether rows without an image are used where the others have one.
+        skip_bad_images: pass over questions whose image is missing or damaged, and count them; by default the first
+            is refused. Only the images of questions that are drawn are looked at.
+        test_from: a source whose questions are the test set, say a published benchmark; then the task's own source
+            gives none.
     """
 
     source: Source
@@ -126,6 +141,10 @@ class QuestionTaskConfig:
     off_task_from: QuestionSource | None = None
     cache: Path = Path("results/assets")
     wheels: tuple[Path, ...] = ()
+    images: Path | None = None
+    text_rows: bool = False
+    skip_bad_images: bool = False
+    test_from: QuestionSource | None = None
 
     def __post_init__(self) -> None:
         for role, number in self.asked.items():
@@ -143,6 +162,8 @@ class QuestionTaskConfig:
             )
         if self.off_task > 0 and self.off_task_from is None:
             raise InputError(f"off_task is {self.off_task}, but no source is named for those questions")
+        if self.test_from is not None and self.split_test is not None:
+            raise InputError(f"the test questions come from {self.test_from.where}, but split_test names a split, too")
         _ = self.origin
 
     @property
@@ -153,7 +174,16 @@ class QuestionTaskConfig:
     @property
     def origin(self) -> QuestionSource:
         """Where the task's own questions come from."""
-        return QuestionSource(self.source, self.format, self.subset, self.revision, self.template, self.split_pool)
+        return QuestionSource(
+            self.source,
+            self.format,
+            self.subset,
+            self.revision,
+            self.template,
+            self.split_pool,
+            self.images,
+            self.text_rows,
+        )
 
     @property
     def roles(self) -> Roles:

@@ -6,9 +6,20 @@ from dataclasses import dataclass
 from hyperinf.data.chats import CHAT_COLUMNS
 from hyperinf.data.questions.cells import Row
 from hyperinf.data.questions.chatted import headlines, logiqa_evals, quartz
+from hyperinf.data.questions.documents import (
+    ReadDocument,
+    read_easy_vqa,
+    read_easy_vqa_open,
+    read_gqa,
+    read_list,
+    read_pope,
+    read_textvqa,
+    read_vqav2,
+)
 from hyperinf.data.questions.published import hellaswag, logiqa, piqa, qasc, qasc_facts
 from hyperinf.data.questions.question import Question
 from hyperinf.data.questions.record import record
+from hyperinf.data.questions.visual import easy_vqa, gqa, llava, pope, textvqa, vqav2
 from hyperinf.errors import InputError
 
 
@@ -22,8 +33,13 @@ class Format:
         template: the prompt template that suits it (``hyperinf/data/prompts.yaml``).
         optional: columns that are read if they are there.
         asset: the asset that has this form.
-        file: the asset's file.
+        file: the asset's file; with ``{split}`` in it where there is one for each of ``splits``.
         own: the user's own table: a row that cannot be used is refused, where published sets have it left out.
+        document: reads the published file where that is no table; None for tables and sets in the hub's layout.
+        types: suffixes of the files that have this form.
+        splits: the splits of an asset, or of a folder like it, that come as files in known places.
+        visual: the questions are about images; a row without one is left out unless the source says otherwise.
+        stratified: each kind of question has its proportional part of what is drawn.
     """
 
     read: Callable[[Row], Question]
@@ -33,6 +49,36 @@ class Format:
     asset: str | None = None
     file: str | None = None
     own: bool = False
+    document: ReadDocument | None = None
+    types: tuple[str, ...] = (".jsonl", ".parquet")
+    splits: tuple[str, ...] = ()
+    visual: bool = False
+    stratified: bool = False
+
+
+def _visual(
+    read: Callable[[Row], Question],
+    columns: tuple[str, ...],
+    document: ReadDocument,
+    template: str = "vqa_phrase",
+    types: tuple[str, ...] = (".json",),
+    stratified: bool = False,
+) -> Format:
+    return Format(read, columns, template, document=document, types=types, visual=True, stratified=stratified)
+
+
+def _easy_vqa(document: ReadDocument) -> Format:
+    return Format(
+        easy_vqa,
+        ("id", "question", "answer", "image"),
+        "vqa_short",
+        asset="easy_vqa",
+        file="{split}/questions.json",
+        document=document,
+        types=(".json",),
+        splits=("train", "test"),
+        visual=True,
+    )
 
 
 FORMATS: dict[str, Format] = {
@@ -49,6 +95,13 @@ FORMATS: dict[str, Format] = {
     "record": Format(
         record, ("question", "answer"), "question", ("choices", "context", "id", "image", "kind"), own=True
     ),
+    "easy_vqa": _easy_vqa(read_easy_vqa_open),
+    "easy_vqa_all": _easy_vqa(read_easy_vqa),
+    "llava": _visual(llava, ("conversations",), read_list, template="vqa_short", stratified=True),
+    "vqav2": _visual(vqav2, ("question", "question_id", "image"), read_vqav2),
+    "textvqa": _visual(textvqa, ("question", "question_id", "image_id"), read_textvqa),
+    "gqa": _visual(gqa, ("question", "question_id", "imageId"), read_gqa),
+    "pope": _visual(pope, ("question_id", "image", "text", "label"), read_pope, types=(".json", ".jsonl")),
 }
 """Every format by name."""
 

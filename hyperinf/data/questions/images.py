@@ -1,49 +1,142 @@
-"""Images of questions, brought into the prepared folder under names that tell their content."""
+"""Images of questions: decoded whole, and kept in the prepared folder under names that tell their content."""
 
-import shutil
-from collections.abc import Iterable, Mapping
+import hashlib
+import io
+import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hyperinf.data.questions.question import Question
 from hyperinf.errors import InputError
-from hyperinf.files import sha256_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 IMAGES = "images"
+# Pillow reads more than these; some (EPS) by running another program on the file.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
 
 
-def place_images(
-    where: str, questions: Iterable[Question], origin: Path | None
-) -> tuple[list[Question], dict[str, Path]]:
-    """Name every image by the SHA-256 of its bytes.
+class BadImageError(ValueError):
+    """A file that cannot serve as an image: says why, without saying which."""
 
-    Args:
-        where: the source, for messages.
-        questions: their images are paths relative to ``origin``.
-        origin: the folder of the source; None if it has none.
 
-    Returns:
-        The questions with the image's path in the prepared folder, and for each such path the file it comes from.
+def decode_image(content: bytes) -> "Image":
+    """Decode an image to its last pixel (of the first frame, if it moves).
 
     Raises:
-        InputError: an image is not there, or the source has no folder.
+        BadImageError: it is not an image, or is cut off or damaged, or has more pixels than Pillow's limit.
     """
-    names: dict[str, str] = {}
-    files: dict[str, Path] = {}
-    placed = []
-    for each in questions:
-        if each.image and each.image not in names:
-            if origin is None or not (origin / each.image).is_file():
-                raise InputError(f"{where}: question {each.sample_id}: no image {each.image!r} beside the questions")
-            path = origin / each.image
-            names[each.image] = f"{IMAGES}/{sha256_file(path)[:32]}{path.suffix.lower()}"
-            files[names[each.image]] = path
-        placed.append(replace(each, image=names[each.image]) if each.image else each)
-    return placed, files
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content), formats=_FORMATS)
+            image.load()
+    except UnidentifiedImageError:
+        raise BadImageError(f"not an image of a known kind ({', '.join(_FORMATS)})") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise BadImageError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
+    # Of a damaged file Pillow's decoders raise whatever comes up: OSError, SyntaxError, ValueError, struct.error, ...
+    except Exception as error:
+        raise BadImageError(f"a damaged image ({' '.join(str(error).split()) or type(error).__name__})") from None
+    return image
 
 
-def copy_images(files: Mapping[str, Path], folder: Path) -> None:
-    """Copy images to their places in a prepared folder."""
-    for name, path in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copyfile(path, folder / name)
+def read_image(folder: Path, image: str) -> "Image":
+    """The image of a prepared question, in RGB.
+
+    Args:
+        folder: the prepared folder.
+        image: :attr:`hyperinf.data.questions.Question.image`.
+
+    Raises:
+        InputError: it is not there, or not whole.
+    """
+    path = Path(folder) / image
+    try:
+        return decode_image(path.read_bytes()).convert("RGB")
+    except OSError as error:
+        raise InputError(f"{path}: no such image ({error.strerror})") from None
+    except BadImageError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+class Images:
+    """The images that questions of the sources are about, each file read and decoded once.
+
+    In the prepared folder an image is ``images/<SHA-256 of its bytes>.<kind>``: copies are one, a hash over the
+    questions covers their images, and questions on copies of one image are known for what they are.
+
+    Args:
+        skip_bad: pass over a question whose image is missing or cannot be decoded, rather than refuse it.
+
+    Attributes:
+        skipped: ids of the questions passed over.
+    """
+
+    def __init__(self, skip_bad: bool) -> None:
+        self.skipped: list[str] = []
+        self._skip_bad = skip_bad
+        self._names: dict[str, str] = {}
+        self._files: dict[str, Path] = {}
+        self._bad: dict[str, str] = {}
+
+    def place(self, question: Question) -> Question | None:
+        """The question with its image's path in the prepared folder; None if it is to be passed over.
+
+        Args:
+            question: as it was read, its image being a path on this machine.
+
+        Raises:
+            InputError: the image is missing or bad, and such questions are not to be passed over.
+        """
+        path = question.image
+        if not path:
+            return question
+        if path not in self._names and path not in self._bad:
+            try:
+                self._name(path)
+            except BadImageError as error:
+                self._bad[path] = str(error)
+        if path not in self._bad:
+            return replace(question, image=self._names[path])
+        if not self._skip_bad:
+            raise InputError(
+                f"question {question.sample_id}: image {path}: {self._bad[path]};"
+                " mend it, or have such questions passed over (skip_bad_images)"
+            )
+        self.skipped.append(question.sample_id)
+        return None
+
+    def copy(self, questions: Iterable[Question], folder: Path) -> None:
+        """Copy the images of placed questions to their places in a prepared folder.
+
+        Raises:
+            InputError: an image has changed since it was decoded.
+        """
+        for name in sorted({each.image for each in questions if each.image}):
+            content = self._files[name].read_bytes()
+            if _digest(content) != Path(name).stem:
+                raise InputError(f"{self._files[name]}: changed while the questions were prepared; try again")
+            target = folder / name
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(content)
+
+    def _name(self, path: str) -> None:
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise BadImageError(error.strerror or "cannot be read") from None
+        kind = decode_image(content).format or ""
+        name = f"{IMAGES}/{_digest(content)}.{_SUFFIXES.get(kind, kind.lower())}"
+        self._names[path] = name
+        self._files.setdefault(name, Path(path))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]

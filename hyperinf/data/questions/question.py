@@ -29,6 +29,7 @@ class Question:
         image: path of the image, relative to the prepared folder; ``""`` for text.
         kind: the kind of question, where the source tells; ``""`` otherwise.
         source: name of the source data set; off-task rows have another than the rest.
+        accepted: the answers of all people asked, with repetition, where a set has several; ``()`` otherwise.
     """
 
     sample_id: str
@@ -41,21 +42,26 @@ class Question:
     image: str = ""
     kind: str = ""
     source: str = ""
+    accepted: tuple[str, ...] = ()
 
     @property
-    def group(self) -> tuple[str, str, str]:
-        """What is asked about what, whatever the choices; no two splits have it in common."""
-        return squeezed(self.context), squeezed(self.question), self.image
+    def group(self) -> tuple[str, ...]:
+        """The image, or else what is asked about what, whatever the choices; no two splits have it in common."""
+        return (self.image,) if self.image else self._asked
 
     @property
-    def key(self) -> tuple[tuple[str, str, str], frozenset[str]]:
+    def key(self) -> tuple[tuple[str, ...], frozenset[str]]:
         """What makes two questions copies: the same is asked, with the same choices in whatever order."""
-        return self.group, frozenset(map(squeezed, self.choices))
+        return self._asked, frozenset(map(squeezed, self.choices))
 
     @property
     def label(self) -> str:
         """What copies of a question may disagree on."""
         return squeezed(self.true_answer)
+
+    @property
+    def _asked(self) -> tuple[str, ...]:
+        return squeezed(self.context), squeezed(self.question), self.image
 
 
 def make_question(
@@ -67,6 +73,7 @@ def make_question(
     sample_id: str = "",
     image: str = "",
     kind: str = "",
+    accepted: Sequence[str] = (),
 ) -> Question:
     """A question of a source, white space around its parts removed; reading fills in what it lacks.
 
@@ -84,7 +91,8 @@ def make_question(
         raise NoAnswerError("no answer")
     if options and answer not in options:
         raise RowError(f"answer {answer!r} is none of the choices {', '.join(map(repr, options))}")
-    return Question(sample_id, context, question, options, answer, answer, image=image, kind=kind)
+    everyone = tuple(each.strip() for each in accepted)
+    return Question(sample_id, context, question, options, answer, answer, image=image, kind=kind, accepted=everyone)
 
 
 def _check_choices(choices: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ def record(row: Row) -> Question:
     """A row with ``question`` and ``answer``, and if it has them ``choices``, ``context``, ``id``, ``image``, ``kind``.
 
     ``choices`` is a list of strings that holds the answer; without it the question wants a short answer. ``image`` is
-    a path relative to the folder of the file.
+    a path relative to the folder of the file, if no other folder of images is named.
     """
     choices = read_strings(row, "choices")
     if row.get("choices") is not None and not choices:

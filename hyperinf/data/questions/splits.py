@@ -11,6 +11,7 @@ from hyperinf.errors import InputError
 
 SPLITS = ("pool", "validation", "test")
 _NAMES = tuple(field.name for field in fields(Question))
+_LISTS = ("choices", "accepted")
 
 
 def write_questions(folder: Path, split: str, questions: Sequence[Question]) -> None:
@@ -33,12 +34,13 @@ def read_questions(folder: Path, split: str) -> tuple[Question, ...]:
         raise InputError(f"split {split!r} is not known; known are {', '.join(SPLITS)}")
     path = Path(folder) / f"{split}.parquet"
     columns = read_columns(path, _schema(), "a split of a question task", "a folder of prepared questions")
-    columns["choices"] = [tuple(choices) for choices in columns["choices"]]
+    for name in _LISTS:
+        columns[name] = [tuple(value) for value in columns[name]]
     return tuple(Question(*row) for row in zip(*(columns[name] for name in _NAMES), strict=True))
 
 
 def _schema() -> Any:
     import pyarrow as pa
 
-    types = {"choices": pa.list_(pa.field("element", pa.string(), nullable=False))}
-    return pa.schema([pa.field(name, types.get(name, pa.string()), nullable=False) for name in _NAMES])
+    strings = pa.list_(pa.field("element", pa.string(), nullable=False))
+    return pa.schema([pa.field(name, strings if name in _LISTS else pa.string(), nullable=False) for name in _NAMES])

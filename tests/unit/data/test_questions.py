@@ -107,7 +107,7 @@ def test_the_same_configuration_writes_the_same_bytes_and_another_seed_others(ba
 
 def test_the_columns_of_the_files_are_the_fields_of_a_question(balls, tmp_path):
     prepare_questions(config(balls), tmp_path / "task")
-    names = "sample_id context question choices answer true_answer corruption image kind source"
+    names = "sample_id context question choices answer true_answer corruption image kind source accepted"
     assert pq.read_schema(tmp_path / "task" / "pool.parquet").names == names.split()
     assert pq.read_table(tmp_path / "task" / "pool.parquet")["choices"][0].as_py() == CHOICES
 

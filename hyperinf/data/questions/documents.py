@@ -1,0 +1,118 @@
+"""Published files that are one JSON document, or JSON lines under another name, read row by row.
+
+A row is given with where it stands. The documents hold a split of up to some hundred thousand questions and are read
+whole: LLaVA-1.5's instructions (1 GB) take about 3 GB of memory.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hyperinf.data.questions.cells import YES_NO, Row
+from hyperinf.data.tables import read_json_lines
+from hyperinf.errors import InputError
+from hyperinf.files import read_json
+
+Located = tuple[str, Row]
+ReadDocument = Callable[[Path], Iterator[Located]]
+
+
+def read_list(path: Path) -> Iterator[Located]:
+    """A list of objects (LLaVA)."""
+    return _objects(str(path), read_json(path))
+
+
+def read_textvqa(path: Path) -> Iterator[Located]:
+    """TextVQA: a list of objects under ``data``."""
+    return _objects(str(path), _member(path, read_json(path), "data"))
+
+
+def read_gqa(path: Path) -> Iterator[Located]:
+    """GQA: an object of questions by their ids, which are put into column ``question_id``."""
+    document = read_json(path)
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: expected an object of questions by their ids, not a {type(document).__name__}")
+    for key, value in document.items():
+        where = f"{path}, question {key!r}"
+        yield where, {**_object(where, value), "question_id": key}
+
+
+def read_vqav2(path: Path) -> Iterator[Located]:
+    """VQAv2: the questions' file, joined by ``question_id`` with the annotations' file beside it.
+
+    For ``v2_OpenEnded_mscoco_val2014_questions.json`` that is ``v2_mscoco_val2014_annotations.json``. Column ``image``
+    is COCO's name of the image below the folder that the questions' ``data_subtype`` names
+    (``val2014/COCO_val2014_000000262148.jpg``).
+    """
+    document = read_json(path)
+    questions = _member(path, document, "questions")
+    folder = document.get("data_subtype")
+    if not isinstance(folder, str):
+        raise InputError(f"{path}: no data_subtype, the name of COCO's folder of images; expected VQAv2's questions")
+    annotations = _annotations(_annotations_file(path))
+    for where, row in _objects(str(path), questions):
+        image = row.get("image_id")
+        if not isinstance(image, int):
+            raise InputError(f"{where}: image_id is {image!r}, expected an integer")
+        name = f"{folder}/COCO_{folder}_{image:012d}.jpg"
+        yield where, {**annotations.get(row.get("question_id"), {}), **row, "image": name}
+
+
+def read_pope(path: Path) -> Iterator[Located]:
+    """POPE: JSON lines, although the published files' names end in ``.json``."""
+    return read_json_lines(path)
+
+
+def read_easy_vqa(path: Path) -> Iterator[Located]:
+    """Easy-VQA: a list of question, answer and number of the image, with the images in ``images`` beside the file.
+
+    Column ``id`` is the place in the list, whatever is left out.
+    """
+    for number, value in enumerate(_list(str(path), read_json(path))):
+        where = f"{path}, row {number}"
+        if not isinstance(value, list) or [type(each) for each in value] != [str, str, int]:
+            raise InputError(f"{where}: {value!r}, expected a question, an answer and the number of an image")
+        question, answer, image = value
+        yield where, {"id": f"{number:06d}", "question": question, "answer": answer, "image": f"images/{image}.png"}
+
+
+def read_easy_vqa_open(path: Path) -> Iterator[Located]:
+    """Easy-VQA without its yes/no questions."""
+    return ((where, row) for where, row in read_easy_vqa(path) if row["answer"] not in YES_NO)
+
+
+def _annotations_file(path: Path) -> Path:
+    name = path.name.replace("OpenEnded_", "").replace("_questions", "_annotations")
+    if name == path.name or not (path.parent / name).is_file():
+        expected = "v2_OpenEnded_..._questions.json" if name == path.name else f"{name} beside it"
+        raise InputError(f"{path}: no annotations of these questions; expected {expected}")
+    return path.parent / name
+
+
+def _annotations(path: Path) -> dict[Any, Row]:
+    rows = _objects(str(path), _member(path, read_json(path), "annotations"))
+    return {row.get("question_id"): row for _, row in rows}
+
+
+def _member(path: Path, document: Any, name: str) -> Any:
+    if not isinstance(document, dict) or name not in document:
+        raise InputError(f"{path}: expected an object with {name!r}")
+    return document[name]
+
+
+def _list(where: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(f"{where}: expected a list of questions, not a {type(value).__name__}")
+    return value
+
+
+def _objects(where: str, value: Any) -> Iterator[Located]:
+    for number, each in enumerate(_list(where, value)):
+        place = f"{where}, row {number}"
+        yield place, _object(place, each)
+
+
+def _object(where: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: expected a JSON object, not a {type(value).__name__}")
+    return value
