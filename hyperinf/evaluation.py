@@ -1,6 +1,6 @@
 """Accuracy of a model on a task."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,19 +133,29 @@ def choice_accuracy(model: nn.Module, encoded: EncodedChoices, batch_size: int =
     return encoded.accuracy(likelihoods)
 
 
-def exact_match(model: Any, prompts: Sequence[Sequence[int]], limit: int, end: int | None, pad: int) -> list[list[int]]:
-    """Token ids that greedy decoding appends to each prompt, at most ``limit``, up to and without ``end``."""
+def decoded(
+    model: Any, batches: Iterable[Mapping[str, Tensor]], limit: int, end: int | None, pad: int
+) -> list[list[int]]:
+    """Token ids that greedy decoding appends to each prompt, at most ``limit``, up to and without ``end``.
+
+    Args:
+        model: a generative model of transformers.
+        batches: its keyword arguments, prompts padded at the left.
+        limit: tokens.
+        end: the token that ends an answer.
+        pad: any token id.
+    """
     device = next(model.parameters()).device
     training = model.training
     model.eval()
     answers: list[list[int]] = []
     with torch.inference_mode():
-        for start in range(0, len(prompts), 32):
-            batch = left_padded(prompts[start : start + 32], pad)
+        for batch in batches:
             width = batch["input_ids"].shape[1]
+            # Positions follow from the mask, at every step anew.
+            moved = {key: value.to(device) for key, value in batch.items() if key != "position_ids"}
             ids = model.generate(
-                input_ids=batch["input_ids"].to(device),
-                attention_mask=batch["attention_mask"].to(device),
+                **moved,
                 max_new_tokens=limit,
                 do_sample=False,
                 pad_token_id=pad,

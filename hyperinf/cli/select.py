@@ -23,10 +23,19 @@ if TYPE_CHECKING:
     from hyperinf.tasks.selection.model import Places
     from hyperinf.tasks.selection.run import SelectionKey
 
+# What --train may be, and the parts that it opens to training.
+TRAINED: dict[str, tuple[Any, ...]] = {
+    "lora": ("lora",),
+    "last_layer": ("last_layer",),
+    "projector": ("projector",),
+    "lora_projector": ("lora", "projector"),
+}
+
 
 def add_select(commands: Any) -> None:
     """``hyperinf select``."""
     _select_data(commands)
+    _select_align(commands)
     _select_warmup(commands)
     _select_score(commands)
     _select_finetune(commands)
@@ -71,11 +80,44 @@ def _select_data(commands: Any) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
 
 
+def _select_align(commands: Any) -> None:
+    what = (
+        "align a vision-language model on captions: its vision tower first, then the parts named; goes on after a kill"
+    )
+    add = add_command(commands, "align", what, _run_align)
+    add("--data", type=Path, required=True, metavar="DIR", help="what 'select data' wrote: captions as answers")
+    add("--model", required=True, metavar="SRC", help=SOURCE_HELP)
+    add(
+        "--tower-epochs",
+        type=int,
+        default=0,
+        metavar="E",
+        help="passes in which the tower learns to tell the answers apart",
+    )
+    add("--tower-learning-rate", type=float, default=1e-3, metavar="LR", help="peak rate of AdamW for those")
+    add(
+        "--parts",
+        nargs="+",
+        default=["projector"],
+        choices=["projector", "language_model"],
+        help="parts that are trained on the captions, all weights of them",
+    )
+    add_training(add, steps=250)
+    add("--max-length", type=int, default=128, metavar="T", help="tokens of a sample with its picture")
+    add("--dtype", default="float32", choices=["float32", "bfloat16", "float64"], help="of all weights")
+    add("--seed", type=int, required=True, help="of the order of samples")
+    add_device(add)
+    add_cache(add)
+    add("--state", type=Path, default=None, metavar="DIR", help=STATE_HELP)
+    add("--out", type=Path, required=True, metavar="DIR", help="model folder to write")
+
+
 def _select_warmup(commands: Any) -> None:
     add = add_command(commands, "warmup", "fine-tune on the whole pool for a while; goes on after a kill", _run_warmup)
     add("--data", type=Path, required=True, metavar="DIR", help="what 'select data' wrote")
     add("--model", required=True, metavar="SRC", help=SOURCE_HELP)
-    add("--train", default="lora", choices=["lora", "last_layer"], help="an adapter, or the last decoder layer densely")
+    _add_family(add)
+    add("--train", default="lora", choices=list(TRAINED), help="an adapter, dense linear layers, or both")
     add_lora(add, ["q_proj", "v_proj"], rank=8)
     add_training(add, steps=40)
     add("--max-length", type=int, default=128, metavar="T", help="tokens of a sample; contexts are cut from their left")
@@ -91,6 +133,12 @@ def _select_warmup(commands: Any) -> None:
 def _select_score(commands: Any) -> None:
     add = add_command(commands, "score", "score every sample of the pool by its influence", _run_pool_score)
     _add_selection_inputs(add)
+    add(
+        "--gradients-of",
+        default="trained",
+        choices=["trained", "lora", "last_layer", "projector"],
+        help="weights whose gradients are taken: all that were trained, or those of a part, trained or not",
+    )
     add_scoring(add, ["hyperinf", "datainf", "lissa", "tracin"])
     add(
         "--baselines",
@@ -126,7 +174,17 @@ def _add_selection_inputs(add: Add) -> None:
     add("--weights", type=Path, required=True, metavar="DIR", help="what 'select warmup' wrote")
     add("--task", required=True, metavar="NAME", help="name of the data in the tables")
     add("--model-name", required=True, metavar="NAME", help="name of the model in the tables")
+    add(
+        "--setting",
+        default=None,
+        metavar="NAME",
+        help="what is trained and scored, in the tables; as trained without it",
+    )
     add("--seed", type=int, required=True, help="of all that is drawn, and in the tables")
+
+
+def _add_family(add: Add) -> None:
+    add("--family", default="language", choices=["language", "vision"], help="kind of model")
 
 
 def _run_select_data(parsed: argparse.Namespace) -> None:
@@ -165,14 +223,31 @@ def _run_select_data(parsed: argparse.Namespace) -> None:
     prepare_questions(config, parsed.out)
 
 
+def _run_align(parsed: argparse.Namespace) -> None:
+    from hyperinf.tasks.selection.align import AlignConfig, run_align
+
+    config = AlignConfig(
+        source=parsed.model,
+        parts=tuple(parsed.parts),
+        training=training_settings(parsed),
+        tower_epochs=parsed.tower_epochs,
+        tower_learning_rate=parsed.tower_learning_rate,
+        max_length=parsed.max_length,
+        dtype=parsed.dtype,
+    )
+    run_align(config, _places(parsed), state_folder(parsed), parsed.out)
+
+
 def _run_warmup(parsed: argparse.Namespace) -> None:
     from hyperinf.tasks.selection.model import ModelConfig
     from hyperinf.tasks.selection.warmup import WarmupConfig, run_warmup
 
     model = ModelConfig(
         source=parsed.model,
-        lora=lora_settings(parsed) if parsed.train == "lora" else None,
+        lora=lora_settings(parsed) if "lora" in TRAINED[parsed.train] else None,
+        dense=tuple(part for part in TRAINED[parsed.train] if part != "lora"),
         seed=parsed.seed,
+        family=parsed.family,
         max_length=parsed.max_length,
         dtype=parsed.dtype,
         checkpointing=parsed.checkpointing,
@@ -183,7 +258,7 @@ def _run_warmup(parsed: argparse.Namespace) -> None:
 def _run_pool_score(parsed: argparse.Namespace) -> None:
     from hyperinf.tasks.selection.score import PoolScoreConfig, run_pool_scores
 
-    config = PoolScoreConfig(_selection_key(parsed), scoring_options(parsed, parsed.baselines))
+    config = PoolScoreConfig(_selection_key(parsed), scoring_options(parsed, parsed.baselines), parsed.gradients_of)
     run_pool_scores(config, _places(parsed), parsed.weights, parsed.out, parsed.gradients, parsed.batch_size)
 
 
@@ -203,7 +278,7 @@ def _run_kept(parsed: argparse.Namespace) -> None:
 def _selection_key(parsed: argparse.Namespace) -> "SelectionKey":
     from hyperinf.tasks.selection.run import SelectionKey
 
-    return SelectionKey(parsed.task, parsed.model_name, parsed.seed)
+    return SelectionKey(parsed.task, parsed.model_name, parsed.seed, parsed.setting)
 
 
 def _places(parsed: argparse.Namespace) -> "Places":

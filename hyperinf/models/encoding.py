@@ -72,16 +72,24 @@ class Batches:
         encoded: the samples.
         batch_size: samples in a batch.
         by_length: put samples of like length together, so that little is padded; the ids tell which is which.
+        kinds: samples of different kinds never share a batch; None when there is only one kind.
     """
 
-    def __init__(self, encoded: Encoded, batch_size: int, by_length: bool = True) -> None:
+    def __init__(
+        self, encoded: Encoded, batch_size: int, by_length: bool = True, kinds: Sequence[bool] | None = None
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
         self._encoded = encoded
         order = list(range(len(encoded.ids)))
         if by_length:
             order.sort(key=lambda index: encoded.lengths[index])
-        self._groups = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        self._groups = [
+            rows[start : start + batch_size]
+            for kind in (False, True)
+            for rows in [[index for index in order if (kinds is not None and kinds[index]) is kind]]
+            for start in range(0, len(rows), batch_size)
+        ]
 
     def __iter__(self) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
         for group in self._groups:

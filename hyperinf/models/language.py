@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,6 +30,14 @@ class Tokenised:
     def length(self) -> int:
         """Tokens of both."""
         return len(self.prompt) + len(self.continuation)
+
+
+class PixelSource(Protocol):
+    """Where pictures come from, ready for a model."""
+
+    def pixels(self, picture: str) -> Tensor:
+        """One picture, ``Tensor[channels, height, width]``."""
+        ...
 
 
 def tokenise(
@@ -80,30 +88,73 @@ class EncodedAnswers:
         ids: n sample ids.
         rows: n tokenised prompts with their answers.
         pad: any token id; padding is masked by length, never by this id.
+        images: where the samples' pictures come from; None for text.
+        pictures: n paths of pictures as ``images`` knows them; ``""`` for a sample without one.
     """
 
-    def __init__(self, ids: Sequence[str], rows: Sequence[Tokenised], pad: int) -> None:
+    def __init__(
+        self,
+        ids: Sequence[str],
+        rows: Sequence[Tokenised],
+        pad: int,
+        images: PixelSource | None = None,
+        pictures: Sequence[str] | None = None,
+    ) -> None:
         self.ids: tuple[str, ...] = tuple(ids)
         self.lengths: tuple[int, ...] = tuple(row.length for row in rows)
         self.truncated = sum(row.truncated for row in rows)
         self._rows = list(rows)
         self._pad = pad
+        self._images = images
+        self._pictures = [""] * len(rows) if pictures is None else list(pictures)
+
+    @property
+    def kinds(self) -> tuple[bool, ...]:
+        """Whether each sample has a picture: layers that see pictures have no row for a sample without one."""
+        return tuple(bool(picture) for picture in self._pictures)
+
+    @property
+    def longest_answer(self) -> int:
+        """Tokens of the longest answer."""
+        return max(len(row.continuation) for row in self._rows)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def collate(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """``input_ids``, ``attention_mask``, ``position_ids`` and ``labels``, each ``[b, t]``, padded at the left."""
+        """The samples at ``indices`` as one batch.
+
+        Returns:
+            ``input_ids``, ``attention_mask``, ``position_ids`` and ``labels``, each ``[b, t]``, padded at the left;
+            with pictures also ``pixel_values`` ``[pictures, channels, height, width]``, in the order of the samples.
+        """
         rows = [self._rows[index] for index in indices]
         batch = left_padded([row.prompt + row.continuation for row in rows], self._pad)
         labels = torch.full_like(batch["input_ids"], IGNORED)
         for place, row in enumerate(rows):
             labels[place, -len(row.continuation) :] = torch.tensor(row.continuation)
-        return {**batch, "labels": labels}
+        return {**batch, **self.pixels(indices), "labels": labels}
+
+    def prompts(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """The same without the answers: what a model is to continue."""
+        return {**left_padded([self._rows[index].prompt for index in indices], self._pad), **self.pixels(indices)}
+
+    def pixels(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """The samples' pictures; nothing where there are none."""
+        pictures = [self._pictures[index] for index in indices if self._pictures[index]]
+        if self._images is None or not pictures:
+            return {}
+        return {"pixel_values": torch.stack([self._images.pixels(picture) for picture in pictures])}
 
     def subset(self, indices: Sequence[int]) -> "EncodedAnswers":
         """The samples at ``indices``."""
-        return EncodedAnswers([self.ids[i] for i in indices], [self._rows[i] for i in indices], self._pad)
+        return EncodedAnswers(
+            [self.ids[i] for i in indices],
+            [self._rows[i] for i in indices],
+            self._pad,
+            self._images,
+            [self._pictures[i] for i in indices],
+        )
 
 
 def left_padded(rows: Sequence[Sequence[int]], pad: int) -> dict[str, Tensor]:

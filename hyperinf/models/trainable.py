@@ -18,6 +18,9 @@ WEIGHTS = "trained.safetensors"
 DensePart = Literal["last_layer", "projector"]
 """A part whose linear layers are trained densely: the last decoder layer, or a vision-language model's projector."""
 DENSE_PARTS: tuple[DensePart, ...] = get_args(DensePart)
+GradientsOf = Literal["trained", "lora", "last_layer", "projector"]
+"""Weights whose gradients are taken: all that are trained, the adapter's, or a part's, trained or not."""
+GRADIENTS_OF: tuple[GradientsOf, ...] = get_args(GradientsOf)
 
 
 def adapt(model: Any, lora: LoraSettings | None, seed: int, dense: Sequence[DensePart] = ()) -> Any:
@@ -30,14 +33,13 @@ def adapt(model: Any, lora: LoraSettings | None, seed: int, dense: Sequence[Dens
             model gets an adapter.
         lora: where the adapter sits; None for dense training alone.
         seed: of the adapter's initial weights.
-        dense: the parts to train densely; without them and without an adapter the last decoder layer.
+        dense: the parts to train densely.
 
     Raises:
         InputError: no layer matches the adapter's targets, or the model has no such part.
     """
     torch.manual_seed(seed)
-    parts = dense if dense or lora is not None else ("last_layer",)
-    opened = [weight for part in parts for weight in _linear_weights(model, part)]
+    opened = [weight for part in dense for weight in _linear_weights(model, part)]
     if lora is not None:
         model = add_lora(model, in_language_model(lora) if is_llava(model) else lora, task_type="CAUSAL_LM")
     else:
@@ -50,6 +52,27 @@ def adapt(model: Any, lora: LoraSettings | None, seed: int, dense: Sequence[Dens
 def _linear_weights(model: Any, part: DensePart) -> list[Tensor]:
     module = projector(model) if part == "projector" else decoder_layers(model)[-1]
     return [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)]
+
+
+def gradient_layers(model: Any, of: GradientsOf) -> list[str] | None:
+    """Names of the weights whose gradients are taken; None for all that are trained.
+
+    Raises:
+        InputError: another ``of``, or the model has no such weights.
+    """
+    if of not in GRADIENTS_OF:
+        raise InputError(f"gradients of: expected one of {', '.join(GRADIENTS_OF)}, got {of!r}")
+    if of == "trained":
+        return None
+    if of == "lora":
+        names = [name for name, _ in model.named_parameters() if _is_adapter(name)]
+    else:
+        base = model.get_base_model() if hasattr(model, "peft_config") else model
+        wanted = {id(weight) for weight in _linear_weights(base, of)}
+        names = [name for name, weight in model.named_parameters() if id(weight) in wanted and not _is_adapter(name)]
+    if not names:
+        raise InputError(f"gradients of: {of} asked for, but the model has none")
+    return names
 
 
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -15,9 +15,9 @@ from hyperinf.files import read_json, write_json, write_parquet, write_text
 from hyperinf.models.trainable import load_trained, restore, trained_weights
 from hyperinf.provenance import digest, fingerprint
 from hyperinf.tasks.choosing import STRATEGIES, keep_least_harmful, keep_random
-from hyperinf.tasks.selection.family import Evaluation, ModelFamily, Samples, majority_accuracy
+from hyperinf.tasks.selection.family import Evaluation, ModelFamily, Samples
 from hyperinf.tasks.selection.model import Places, open_family, open_model
-from hyperinf.tasks.selection.run import METRIC_COLUMNS, SelectionKey, read_warmup, stable
+from hyperinf.tasks.selection.run import METRIC_COLUMNS, SelectionKey, named, read_warmup, stable
 from hyperinf.training import TrainingSettings, finetune
 
 
@@ -100,7 +100,7 @@ def run_kept(
     )
     rows: list[dict[str, Any]] = []
     if config.percent == 100:
-        references = {"base": bench.evaluation(bench.model), "majority": {"accuracy": majority_accuracy(test)}}
+        references = {"base": bench.evaluation(bench.model), "majority": family.majority(test)}
         load_trained(bench.model, warmup)
         references["warmup"] = bench.evaluation(bench.model)
         bench.reset()
@@ -113,7 +113,7 @@ def run_kept(
         found = {**bench.trained_on(selection.indices), **_described(selection, pool)}
         shown = {"method": selection.method, "strategy": selection.strategy, "fraction": config.percent / 100}
         rows += [{**shown, "metric": metric, "value": value} for metric, value in found.items()]
-    key = {**vars(config.key), "setting": model_config.setting}
+    key = named(config.key, model_config)
     frame = pd.DataFrame([{**key, **row} for row in rows], columns=METRIC_COLUMNS)
     write_text(out / "metrics.csv", frame.to_csv(index=False))
     write_parquet(out / "selection.parquet", _listed(selections, pool))

@@ -9,11 +9,11 @@ from hyperinf.data.sources import parse_source, resolve_model_folder
 from hyperinf.errors import InputError
 from hyperinf.files import read_json
 from hyperinf.models.lora import LoraSettings
-from hyperinf.models.trainable import adapt
+from hyperinf.models.trainable import DENSE_PARTS, DensePart, adapt
 from hyperinf.tasks.selection.family import LanguageFamily, ModelFamily
+from hyperinf.tasks.selection.vision import VisionFamily
 
-FAMILIES = {"language": LanguageFamily}
-LAST_LAYER = "last_layer"
+FAMILIES: dict[str, type[LanguageFamily]] = {"language": LanguageFamily, "vision": VisionFamily}
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,10 @@ class ModelConfig:
 
     Attributes:
         source: ``asset:NAME``, ``hub:NAME`` or ``path:FOLDER``.
-        family: ``language``.
-        lora: where the adapter sits; None for dense training of the last decoder layer.
+        lora: where the adapter sits; None for dense training alone.
+        dense: the parts that are trained densely; without an adapter at least one.
         seed: of the adapter's initial weights.
+        family: ``language`` or ``vision``.
         max_length: tokens of a sample.
         dtype: of all weights.
         checkpointing: compute activations again in the backward pass of training, to save memory.
@@ -33,6 +34,7 @@ class ModelConfig:
     source: str
     lora: LoraSettings | None
     seed: int
+    dense: tuple[DensePart, ...] = ()
     family: str = "language"
     max_length: int = 128
     dtype: str = "float32"
@@ -41,6 +43,11 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise InputError(f"family: expected one of {', '.join(FAMILIES)}, got {self.family!r}")
+        for part in self.dense:
+            if part not in DENSE_PARTS:
+                raise InputError(f"dense: expected some of {', '.join(DENSE_PARTS)}, got {part!r}")
+        if self.lora is None and not self.dense:
+            raise InputError(f"dense: expected some of {', '.join(DENSE_PARTS)} where there is no adapter, got none")
         if self.max_length < 2:
             raise InputError(f"max_length: expected at least 2 tokens, got {self.max_length}")
 
@@ -51,12 +58,13 @@ class ModelConfig:
         if lora is not None:
             targets = lora["targets"]
             lora = LoraSettings(**{**lora, "targets": targets if isinstance(targets, str) else tuple(targets)})
-        return cls(**{**plain, "lora": lora})
+        return cls(**{**plain, "lora": lora, "dense": tuple(plain["dense"])})
 
     @property
     def setting(self) -> str:
-        """Its name in the tables: ``lora-R`` or ``last_layer``."""
-        return LAST_LAYER if self.lora is None else f"lora-{self.lora.rank}"
+        """Its name in the tables: ``lora-R``, ``last_layer``, ``projector``, or ``lora_projector-R``."""
+        parts = "_".join([*(["lora"] if self.lora else []), *self.dense])
+        return f"{parts}-{self.lora.rank}" if self.lora else parts
 
 
 @dataclass(frozen=True)
@@ -85,14 +93,14 @@ def open_family(config: ModelConfig, places: Places) -> ModelFamily:
 
 def open_model(config: ModelConfig, family: ModelFamily, places: Places) -> Any:
     """The pretrained model with a fresh adapter, on the device."""
-    model = adapt(family.load(config.dtype), config.lora, config.seed)
+    model = adapt(family.load(config.dtype), config.lora, config.seed, config.dense)
     if config.checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model.to(places.device)
 
 
-def model_note(config: ModelConfig) -> str:
-    """What a reader of the numbers must know of the model: that it was cut, or has random weights; else nothing."""
-    kind, _, name = config.source.partition(":")
+def source_note(source: str) -> str:
+    """What a reader of the numbers must know of a model: that it was cut, or had random weights; else nothing."""
+    kind, _, name = source.partition(":")
     prepared = Path(name) / "prepared.json"
     return str(read_json(prepared)["note"]) if kind == "path" and prepared.is_file() else ""

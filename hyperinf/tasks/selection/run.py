@@ -15,11 +15,24 @@ METRIC_COLUMNS = ["task", "model", "setting", "method", "strategy", "fraction", 
 
 @dataclass(frozen=True)
 class SelectionKey:
-    """What a run is called in the tables."""
+    """What a run is called in the tables.
+
+    Attributes:
+        task: name of the data.
+        model: name of the model.
+        seed: of all that is drawn.
+        setting: what is trained and scored; None for what the model's configuration says.
+    """
 
     task: str
     model: str
     seed: int
+    setting: str | None = None
+
+
+def named(key: SelectionKey, model: ModelConfig) -> dict[str, Any]:
+    """The key as columns of a table."""
+    return {**vars(key), "setting": key.setting or model.setting}
 
 
 def read_warmup(warmup: Path, places: Places) -> tuple[ModelConfig, dict[str, Any]]:

@@ -10,22 +10,29 @@ from hyperinf.data.questions import Question, read_questions
 from hyperinf.files import write_json, write_parquet, write_text
 from hyperinf.gradients import LiveSource
 from hyperinf.models.encoding import Batches
-from hyperinf.models.trainable import load_trained
+from hyperinf.models.trainable import GradientsOf, gradient_layers, load_trained
 from hyperinf.provenance import fingerprint
 from hyperinf.tasks.detection import roc_auc
 from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live
 from hyperinf.tasks.selection.model import Places, open_family, open_model
-from hyperinf.tasks.selection.run import METRIC_COLUMNS, SelectionKey, read_warmup
+from hyperinf.tasks.selection.run import METRIC_COLUMNS, SelectionKey, named, read_warmup
 
 COST_COLUMNS = ["task", "model", "setting", "seed", "method", "stage", "seconds", "peak_memory_mib"]
 
 
 @dataclass(frozen=True)
 class PoolScoreConfig:
-    """Inputs of one scoring run."""
+    """Inputs of one scoring run.
+
+    Attributes:
+        key: what the run is called in the tables.
+        scoring: which scores to take, and how.
+        gradients_of: the weights whose gradients are taken.
+    """
 
     key: SelectionKey
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
+    gradients_of: GradientsOf = "trained"
 
 
 def run_pool_scores(
@@ -52,7 +59,11 @@ def run_pool_scores(
     load_trained(model, warmup)
     pool = read_questions(places.data, "pool")
     encoded = {"pool": family.encode(pool), "validation": family.encode(read_questions(places.data, "validation"))}
-    sources = {name: LiveSource(model, Batches(rows, batch_size), family.loss) for name, rows in encoded.items()}
+    layers = gradient_layers(model, config.gradients_of)
+    sources = {
+        name: LiveSource(model, Batches(rows, batch_size, kinds=rows.kinds), family.loss, layers)
+        for name, rows in encoded.items()
+    }
     scored = score_live(
         sources["pool"],
         sources["validation"],
@@ -63,8 +74,11 @@ def run_pool_scores(
         out,
         places.device,
     )
-    key = {**vars(config.key), "setting": model_config.setting}
-    labels = {name: [getattr(question, name) for question in pool] for name in ("answer", "true_answer", "corruption")}
+    key = named(config.key, model_config)
+    shown = ["answer", "true_answer", "corruption"]
+    if any(question.image for question in pool):
+        shown += ["question", "image", "kind"]
+    labels = {name: [getattr(question, name) for question in pool] for name in shown}
     write_parquet(out / "scores.parquet", {"sample_id": encoded["pool"].ids, **labels, **scored.columns})
     metrics = [{**key, **row} for row in _corruption_found(scored.columns, pool)]
     write_text(out / "metrics.csv", pd.DataFrame(metrics, columns=METRIC_COLUMNS).to_csv(index=False))

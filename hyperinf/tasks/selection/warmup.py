@@ -8,7 +8,7 @@ from hyperinf.data.questions import read_questions, read_questions_info
 from hyperinf.files import atomic_directory, write_json, write_text
 from hyperinf.models.trainable import save_trained
 from hyperinf.provenance import digest, fingerprint
-from hyperinf.tasks.selection.model import ModelConfig, Places, model_note, open_family, open_model
+from hyperinf.tasks.selection.model import ModelConfig, Places, open_family, open_model, source_note
 from hyperinf.tasks.selection.run import stable
 from hyperinf.training import TrainingSettings, finetune
 
@@ -48,7 +48,7 @@ def run_warmup(config: WarmupConfig, places: Places, state: Path, out: Path) -> 
             "data_sha256": data["content_sha256"],
             "truncated": pool.truncated,
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-            "model_note": model_note(config.model),
+            "model_note": source_note(config.model.source),
         }
         write_json(temporary / "info.json", fingerprint(stable(config), places.device, **more))
     shutil.rmtree(state, ignore_errors=True)
