@@ -20,7 +20,8 @@ from jsonschema.validators import extend
 
 SCHEMA = Path(__file__).resolve().parent / "schemas" / "config.schema.yaml"
 SOURCES = ("asset", "hub", "path")
-STUDIES = {"mislabel": {"tasks": "data", "models": "models"}, "llm": {"tasks": "questions", "models": "models"}}
+_SELECTION = {"tasks": "questions", "models": "models"}
+STUDIES = {"mislabel": {"tasks": "data", "models": "models"}, "llm": _SELECTION, "vlm": _SELECTION}
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 _PLAIN = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?|(?i:true|false|yes|no)")
 _KINDS = {"string": "text", "boolean": "true or false", "object": "a section with keys of its own", "null": "null"}
@@ -241,9 +242,16 @@ def _across_keys(config: Any, base: Path) -> Iterator[Mistake]:
         if isinstance(epochs, list) and epoch not in epochs:
             place = ("mislabel", "report_epoch")
             yield place, f"{_dotted(place)}: {epoch} stands here; expected one of mislabel.epochs, {epochs}"
-    llm = config.get("llm")
-    if isinstance(llm, Mapping) and isinstance(llm.get("corruption"), Mapping):
-        yield from _corruption(llm["corruption"], config.get("questions"))
+    for study in ("llm", "vlm"):
+        chosen = config.get(study)
+        if isinstance(chosen, Mapping) and isinstance(chosen.get("corruption"), Mapping):
+            yield from _corruption(study, chosen["corruption"], config.get("questions"))
+    models = config.get("models")
+    for name, entry in models.items() if isinstance(models, Mapping) else ():
+        if isinstance(entry, Mapping) and isinstance(entry.get("align"), Mapping):
+            caption_source = ("models", str(name), "align", "data")
+            data = entry["align"].get("data")
+            yield from _named_elsewhere([data], caption_source, config.get("questions"), "questions")
     for section in ("models", "data", "questions"):
         entries = config.get(section)
         for name, entry in entries.items() if isinstance(entries, Mapping) else ():
@@ -270,8 +278,8 @@ def _named_elsewhere(names: Any, path: tuple[str, ...], known: Any, section: str
             )
 
 
-def _corruption(corruption: Mapping[str, Any], questions: Any) -> Iterator[Mistake]:
-    place = ("llm", "corruption", "off_task_data")
+def _corruption(study: str, corruption: Mapping[str, Any], questions: Any) -> Iterator[Mistake]:
+    place = (study, "corruption", "off_task_data")
     name, share, wrong = (corruption.get(key) for key in ("off_task_data", "off_task", "wrong_answers"))
     if isinstance(questions, Mapping) and name is not None:
         yield from _named_elsewhere([name], place, questions, "questions")

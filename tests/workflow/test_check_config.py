@@ -210,6 +210,7 @@ def test_the_schema_names_the_formats_templates_and_shapes_that_the_library_has(
     pytest.importorskip("torch")
     from hyperinf.data.questions import FORMATS
     from hyperinf.models.shapes import SHAPES
+    from hyperinf.models.vision_shapes import VISION_SHAPES
     from hyperinf.tasks.choosing import STRATEGIES
 
     properties = load_schema()["properties"]
@@ -218,8 +219,8 @@ def test_the_schema_names_the_formats_templates_and_shapes_that_the_library_has(
     prompts = yaml.safe_load(Path("hyperinf/data/prompts.yaml").read_text(encoding="utf-8"))
     assert set(questions["template"]["enum"]) == set(prompts)
     shapes = properties["models"]["additionalProperties"]["properties"]["source"]["properties"]["shape"]["enum"]
-    assert set(shapes) - {None} == set(SHAPES)
-    assert set(properties["llm"]["properties"]["strategies"]["items"]["enum"]) == set(STRATEGIES)
+    assert set(shapes) - {None} == {*SHAPES, *VISION_SHAPES}
+    assert set(load_schema()["$defs"]["selection"]["properties"]["strategies"]["items"]["enum"]) == set(STRATEGIES)
 
 
 def test_the_schema_names_only_assets_that_the_library_can_fetch() -> None:

@@ -23,7 +23,8 @@ except ConfigError as error:
 SIMULATION = config["simulation"]
 MISLABEL = config["mislabel"]
 STUDIES = config["studies"]
-SELECTION = [study for study in ("llm",) if study in STUDIES]
+SELECTION = [study for study in ("llm", "vlm") if study in STUDIES]
+FAMILIES = {"llm": "language", "vlm": "vision"}
 RESULTS = config["results"].rstrip("/")
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
@@ -51,12 +52,17 @@ def gpus():
     return int(DEVICE == "cuda" or (DEVICE == "auto" and found))
 
 
+# What is trained, as folders and tables name it; `.of-PART` follows where only a part's gradients are taken.
+TRAINED = "lora-[0-9]+|lora_projector-[0-9]+|last_layer|projector"
+
+
 wildcard_constraints:
     asset="[a-z0-9_]+",
     task="[a-z][a-z0-9_]*",
     model="[a-z][a-z0-9_]*",
-    study="llm",
-    setting="lora-[0-9]+|last_layer",
+    study="llm|vlm",
+    trained=TRAINED,
+    setting=rf"(?:{TRAINED})(?:\.of-[a-z_]+)?",
     percent="[0-9]+",
     dim="[0-9]+",
     rank="[0-9]+",
@@ -93,18 +99,26 @@ def data_flags(entry):
     )
 
 
-def model_flags(name, lora, rank):
-    """A model and its adapter, as flags of the commands that fine-tune; without a rank there is no adapter."""
+def lora_flags(name, lora, rank):
+    """A model's adapter, as flags of the commands that fine-tune; none without a rank."""
     if rank is None:
-        return flags(model=model_source(name), train="last_layer")
+        return []
     return flags(
-        model=model_source(name),
         targets=config["models"][name]["targets"],
         rank=rank,
         alpha=lora["alpha_over_rank"] * rank,
         rslora=lora["rslora"],
         dropout=lora["dropout"],
     )
+
+
+def trained_flags(study, name, trained):
+    """A model and what of it is trained, as flags of `hyperinf select warmup`."""
+    what, _, rank = trained.partition("-")
+    return [
+        *flags(model=model_source(name), family=FAMILIES[study], train=what),
+        *lora_flags(name, config[study]["lora"], int(rank) if rank else None),
+    ]
 
 
 def is_prepared(name):
@@ -115,13 +129,28 @@ def is_prepared(name):
 
 
 def model_source(name):
-    """Where the commands find a model."""
-    return f"path:{RESULTS}/models/{name}" if is_prepared(name) else source_name(config["models"][name]["source"])
+    """Where the commands find a model, aligned if it has to be."""
+    return f"path:{aligned_model(name)}" if config["models"][name]["align"] else unaligned_source(name)
 
 
 def model_files(name):
     """What a job that reads a model waits for."""
+    return [aligned_model(name)] if config["models"][name]["align"] else unaligned_files(name)
+
+
+def unaligned_source(name):
+    """Where the alignment finds a model."""
+    return f"path:{RESULTS}/models/{name}" if is_prepared(name) else source_name(config["models"][name]["source"])
+
+
+def unaligned_files(name):
+    """What the alignment of a model waits for."""
     return [f"{RESULTS}/models/{name}"] if is_prepared(name) else source_files(config["models"][name]["source"])
+
+
+def aligned_model(name):
+    """The folder of a model after its alignment."""
+    return f"{RESULTS}/aligned/{name}/model"
 
 
 def source_name(source):
@@ -146,7 +175,7 @@ def question_flags(study, name):
     harm = settings["corruption"]
     other = config["questions"][harm["off_task_data"]] if harm["off_task"] > 0 else None
     return [
-        *_question_source(entry),
+        *question_source(entry),
         *flags(**{f"split_{role}": split for role, split in entry["splits"].items()}),
         *flags(
             pool=settings["pool"],
@@ -156,11 +185,11 @@ def question_flags(study, name):
             wrong_mode=harm["wrong_mode"],
             off_task=harm["off_task"],
         ),
-        *(_question_source(other, "off_task_") if other else []),
+        *(question_source(other, "off_task_") if other else []),
     ]
 
 
-def _question_source(entry, prefix=""):
+def question_source(entry, prefix=""):
     keys = ("format", "template", "subset", "revision")
     named = {"source": source_name(entry["source"]), **{key: entry[key] for key in keys}}
     return flags(**{f"{prefix}{key}": value for key, value in named.items()})
@@ -174,14 +203,25 @@ def question_files(study, name):
 
 
 def settings_of(study):
-    """What of a model is trained: the adapter's ranks, the last layer."""
-    train, ranks = config[study]["train"], config[study]["ranks"]
-    return [*(f"lora-{rank}" for rank in ranks if "lora" in train), *(["last_layer"] if "last_layer" in train else [])]
+    """Every way in which a study trains and scores a model."""
+    ranks = config[study]["ranks"]
+    trained = [
+        name
+        for what in config[study]["train"]
+        for name in ([f"{what}-{rank}" for rank in ranks] if what.startswith("lora") else [what])
+    ]
+    parts = config[study]["gradients"]["of"]
+    return [name if part == "trained" else f"{name}.of-{part}" for name in trained for part in parts]
 
 
-def rank_of(setting):
-    """The rank of `lora-R`; None for the last layer."""
-    return int(setting.removeprefix("lora-")) if setting.startswith("lora-") else None
+def trained_of(setting):
+    """What a setting trains."""
+    return setting.partition(".of-")[0]
+
+
+def gradients_of(setting):
+    """The part whose gradients a setting takes."""
+    return setting.partition(".of-")[2] or "trained"
 
 
 def selection_runs(study, name):

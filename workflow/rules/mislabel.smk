@@ -65,7 +65,10 @@ rule mislabel_finetune:
         device=DEVICE,
         cache=CACHE,
     params:
-        model=lambda wildcards: model_flags(wildcards.model, MISLABEL["lora"], int(wildcards.rank)),
+        model=lambda wildcards: [
+            *flags(model=model_source(wildcards.model)),
+            *lora_flags(wildcards.model, MISLABEL["lora"], int(wildcards.rank)),
+        ],
         settings=flags(epochs=MISLABEL["epochs"], **MISLABEL["training"]),
         data=lambda wildcards, input: Path(input.info).parent,
         state=lambda wildcards, output: Path(output.adapter).with_name("state"),

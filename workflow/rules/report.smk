@@ -112,7 +112,7 @@ for study in SELECTION:
                 for file in selection_runs(study, f"fraction-{percent}/metrics.csv")
             ],
         output:
-            *shown_in_report(SELECTION_REPORTS[study], {"llm": "LLM data selection"}[study]),
+            *shown_in_report(SELECTION_REPORTS[study], f"{study.upper()} data selection"),
         log:
             f"{LOGS}/report/{study}.log",
         benchmark:

@@ -1,5 +1,11 @@
 SELECTION_DATA = f"{RESULTS}/{{study}}/{{task}}/data/seed-{{seed}}"
 SELECTION_RUN = "{study}/{task}/{model}/{setting}/seed-{seed}"
+WARMUP_RUN = "{study}/{task}/{model}/{trained}/seed-{seed}"
+
+
+def warmup_of(wildcards):
+    """The warm-up that a run starts from: the same whatever gradients are taken."""
+    return f"{RESULTS}/{WARMUP_RUN}/warmup".format(trained=trained_of(wildcards.setting), **wildcards)
 
 
 rule selection_data:
@@ -41,11 +47,11 @@ rule selection_warmup:
         pool=f"{SELECTION_DATA}/pool.parquet",
         info=f"{SELECTION_DATA}/info.json",
     output:
-        weights=directory(f"{RESULTS}/{SELECTION_RUN}/warmup"),
+        weights=directory(f"{RESULTS}/{WARMUP_RUN}/warmup"),
     log:
-        f"{LOGS}/{SELECTION_RUN}/warmup.log",
+        f"{LOGS}/{WARMUP_RUN}/warmup.log",
     benchmark:
-        f"{BENCHMARKS}/{SELECTION_RUN}/warmup.tsv"
+        f"{BENCHMARKS}/{WARMUP_RUN}/warmup.tsv"
     conda:
         "../../envs/hyperinf.yaml"
     threads: lambda wildcards: config[wildcards.study]["threads"]
@@ -57,9 +63,7 @@ rule selection_warmup:
         device=DEVICE,
         cache=CACHE,
     params:
-        model=lambda wildcards: model_flags(
-            wildcards.model, config[wildcards.study]["lora"], rank_of(wildcards.setting)
-        ),
+        model=lambda wildcards: trained_flags(wildcards.study, wildcards.model, wildcards.trained),
         settings=lambda wildcards: flags(
             max_length=config[wildcards.study]["max_length"],
             dtype=config[wildcards.study]["dtype"],
@@ -70,7 +74,7 @@ rule selection_warmup:
         state=lambda wildcards, output: f"{output.weights}.state",
         code=code_hash("hyperinf.tasks.selection.warmup"),
     message:
-        "Warm up {wildcards.model} on {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
+        "Warm up {wildcards.model} on {wildcards.task}, {wildcards.trained}, seed {wildcards.seed}"
     shell:
         "python -m hyperinf select warmup --data {params.data:q} {params.model:q} {params.settings:q} "
         "--seed {wildcards.seed} --cache {resources.cache:q} --device {resources.device:q} --threads {threads} "
@@ -83,7 +87,7 @@ rule selection_score:
         pool=f"{SELECTION_DATA}/pool.parquet",
         validation=f"{SELECTION_DATA}/validation.parquet",
         info=f"{SELECTION_DATA}/info.json",
-        weights=f"{RESULTS}/{SELECTION_RUN}/warmup",
+        weights=warmup_of,
     output:
         scores=f"{RESULTS}/{SELECTION_RUN}/scores/scores.parquet",
         metrics=f"{RESULTS}/{SELECTION_RUN}/scores/metrics.csv",
@@ -112,6 +116,7 @@ rule selection_score:
                 for key in ("methods", "damping", "gfim_scale", "solver", "lissa_iterations")
             }
         ),
+        gradients_of=lambda wildcards: flags(gradients_of=gradients_of(wildcards.setting)),
         # An empty list of baselines is a choice, and must reach the command as such.
         baselines=lambda wildcards: ["--baselines", *config[wildcards.study]["baselines"]],
         data=lambda wildcards, input: Path(input.info).parent,
@@ -121,8 +126,8 @@ rule selection_score:
         "Score the pool of {wildcards.task} with {wildcards.model}, {wildcards.setting}, seed {wildcards.seed}"
     shell:
         "python -m hyperinf select score --data {params.data:q} --weights {input.weights:q} "
-        "--task {wildcards.task:q} --model-name {wildcards.model:q} --seed {wildcards.seed} "
-        "{params.settings:q} {params.baselines:q} "
+        "--task {wildcards.task:q} --model-name {wildcards.model:q} --setting {wildcards.setting:q} "
+        "--seed {wildcards.seed} {params.gradients_of:q} {params.settings:q} {params.baselines:q} "
         "--gradients {resources.gradients:q} --batch-size {resources.batch_size} --cache {resources.cache:q} "
         "--device {resources.device:q} --threads {threads} --out {params.folder:q} > {log:q} 2>&1"
 
@@ -133,7 +138,7 @@ rule selection_finetune:
         pool=f"{SELECTION_DATA}/pool.parquet",
         test=f"{SELECTION_DATA}/test.parquet",
         info=f"{SELECTION_DATA}/info.json",
-        weights=f"{RESULTS}/{SELECTION_RUN}/warmup",
+        weights=warmup_of,
         # Training on the whole pool needs no scores.
         scores=lambda wildcards: (
             [] if wildcards.percent == "100" else f"{RESULTS}/{SELECTION_RUN}/scores/scores.parquet"
@@ -172,7 +177,7 @@ rule selection_finetune:
         "Fine-tune {wildcards.model} on {wildcards.percent} % of {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
     shell:
         "python -m hyperinf select finetune --data {params.data:q} --weights {input.weights:q} {params.scores:q} "
-        "--task {wildcards.task:q} --model-name {wildcards.model:q} --seed {wildcards.seed} "
-        "--percent {wildcards.percent} {params.chosen:q} {params.settings:q} --cache {resources.cache:q} "
+        "--task {wildcards.task:q} --model-name {wildcards.model:q} --setting {wildcards.setting:q} "
+        "--seed {wildcards.seed} --percent {wildcards.percent} {params.chosen:q} {params.settings:q} --cache {resources.cache:q} "
         "--device {resources.device:q} --threads {threads} --state {params.state:q} --out {params.folder:q} "
         "> {log:q} 2>&1"

@@ -8,6 +8,12 @@ from hyperinf.data.questions.question import NoAnswerError
 
 Row = Mapping[str, Any]
 YES_NO = ("yes", "no")
+EASY_VQA = {
+    "shape": ("circle", "rectangle", "triangle"),
+    "colour": ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow"),
+    "yes_no": YES_NO,
+}
+"""Easy-VQA's answers by kind of question."""
 
 
 def read_string(row: Row, column: str) -> str:

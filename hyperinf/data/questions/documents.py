@@ -4,11 +4,12 @@ A row is given with where it stands. The documents hold a split of up to some hu
 whole: LLaVA-1.5's instructions (1 GB) take about 3 GB of memory.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.questions.cells import YES_NO, Row
+from hyperinf.data.questions.cells import EASY_VQA, YES_NO, Row
 from hyperinf.data.tables import read_json_lines
 from hyperinf.errors import InputError
 from hyperinf.files import read_json
@@ -79,6 +80,23 @@ def read_easy_vqa(path: Path) -> Iterator[Located]:
 def read_easy_vqa_open(path: Path) -> Iterator[Located]:
     """Easy-VQA without its yes/no questions."""
     return ((where, row) for where, row in read_easy_vqa(path) if row["answer"] not in YES_NO)
+
+
+def read_easy_vqa_captions(path: Path) -> Iterator[Located]:
+    """Easy-VQA's images, each with what its open questions and their answers tell of it: column ``caption``.
+
+    An image of which they do not tell both shape and colour has an empty one. Yes/no questions tell nothing here: they
+    name what is not there, too.
+    """
+    shown: dict[str, dict[str, str]] = {}
+    for _, row in read_easy_vqa_open(path):
+        told = {word for text in (row["question"], row["answer"]) for word in re.findall("[a-z]+", text)}
+        for kind in ("colour", "shape"):
+            found = told.intersection(EASY_VQA[kind])
+            shown.setdefault(row["image"], {}).update((kind, word) for word in found)
+    for image, parts in shown.items():
+        caption = f"a {parts['colour']} {parts['shape']}" if len(parts) == 2 else ""
+        yield f"{path}, {image}", {"id": Path(image).stem, "caption": caption, "image": image}
 
 
 def _annotations_file(path: Path) -> Path:

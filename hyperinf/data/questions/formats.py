@@ -9,6 +9,7 @@ from hyperinf.data.questions.chatted import headlines, logiqa_evals, quartz
 from hyperinf.data.questions.documents import (
     ReadDocument,
     read_easy_vqa,
+    read_easy_vqa_captions,
     read_easy_vqa_open,
     read_gqa,
     read_list,
@@ -19,7 +20,7 @@ from hyperinf.data.questions.documents import (
 from hyperinf.data.questions.published import hellaswag, logiqa, piqa, qasc, qasc_facts
 from hyperinf.data.questions.question import Question
 from hyperinf.data.questions.record import record
-from hyperinf.data.questions.visual import easy_vqa, gqa, llava, pope, textvqa, vqav2
+from hyperinf.data.questions.visual import easy_vqa, easy_vqa_caption, gqa, llava, pope, textvqa, vqav2
 from hyperinf.errors import InputError
 
 
@@ -67,10 +68,14 @@ def _visual(
     return Format(read, columns, template, document=document, types=types, visual=True, stratified=stratified)
 
 
-def _easy_vqa(document: ReadDocument) -> Format:
+def _easy_vqa(
+    document: ReadDocument,
+    read: Callable[[Row], Question] = easy_vqa,
+    columns: tuple[str, ...] = ("id", "question", "answer", "image"),
+) -> Format:
     return Format(
-        easy_vqa,
-        ("id", "question", "answer", "image"),
+        read,
+        columns,
         "vqa_short",
         asset="easy_vqa",
         file="{split}/questions.json",
@@ -97,6 +102,7 @@ FORMATS: dict[str, Format] = {
     ),
     "easy_vqa": _easy_vqa(read_easy_vqa_open),
     "easy_vqa_all": _easy_vqa(read_easy_vqa),
+    "easy_vqa_captions": _easy_vqa(read_easy_vqa_captions, easy_vqa_caption, ("id", "caption", "image")),
     "llava": _visual(llava, ("conversations",), read_list, template="vqa_short", stratified=True),
     "vqav2": _visual(vqav2, ("question", "question_id", "image"), read_vqav2),
     "textvqa": _visual(textvqa, ("question", "question_id", "image_id"), read_textvqa),

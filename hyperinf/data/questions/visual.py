@@ -9,28 +9,34 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 
 from hyperinf.data.corpus import RowError, read_identity
-from hyperinf.data.questions.cells import YES_NO, Row, read_string, read_strings
+from hyperinf.data.questions.cells import EASY_VQA, YES_NO, Row, read_string, read_strings
 from hyperinf.data.questions.question import Question, UnusableRowError, make_question
 
 TEXT = "text"
 _PLACEHOLDER = "<image>"
-_EASY_VQA = {
-    "shape": ("circle", "rectangle", "triangle"),
-    "colour": ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow"),
-    "yes_no": YES_NO,
-}
 
 
 def easy_vqa(row: Row) -> Question:
     """A row of easy-VQA; its choices are the answers of the answer's own kind: shapes, colours, or yes and no."""
     answer = read_string(row, "answer")
-    for kind, choices in _EASY_VQA.items():
+    for kind, choices in EASY_VQA.items():
         if answer in choices:
             question, image = read_string(row, "question"), read_string(row, "image")
             return make_question(
                 "", question, choices, answer, sample_id=read_identity(row, "id"), image=image, kind=kind
             )
     raise RowError(f"answer {answer!r} is neither a shape nor a colour nor yes or no")
+
+
+def easy_vqa_caption(row: Row) -> Question:
+    """What a picture of easy-VQA shows, asked for: ``a red circle``."""
+    caption = read_string(row, "caption")
+    if not caption:
+        raise UnusableRowError("shape or colour not told by any open question")
+    image = read_string(row, "image")
+    return make_question(
+        "", "what is present?", (), caption, sample_id=read_identity(row, "id"), image=image, kind="caption"
+    )
 
 
 def llava(row: Row) -> Question:
