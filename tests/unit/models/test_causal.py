@@ -64,7 +64,8 @@ def test_bytes_come_back_as_the_text_they_were():
 
 @pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "last layer"])
 def test_trained_weights_come_back_from_the_folder_and_from_a_copy(tiny_llama, tmp_path, lora):
-    model = adapt(load_causal(str(tiny_llama)), lora, seed=3)
+    dense = () if lora else ("last_layer",)
+    model = adapt(load_causal(str(tiny_llama)), lora, 3, dense)
     fresh = trained_weights(model)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -74,20 +75,20 @@ def test_trained_weights_come_back_from_the_folder_and_from_a_copy(tiny_llama, t
     save_trained(model, "path:somewhere", tmp_path)
     restore(model, fresh)
     assert all(torch.equal(weight, fresh[name]) for name, weight in trained_weights(model).items())
-    other = adapt(load_causal(str(tiny_llama)), lora, seed=4)
+    other = adapt(load_causal(str(tiny_llama)), lora, 4, dense)
     load_trained(other, tmp_path)
     assert trained_weights(other).keys() == trained.keys()
     assert all(torch.equal(weight, trained[name]) for name, weight in trained_weights(other).items())
 
 
 def test_dense_training_opens_the_linear_layers_of_the_last_decoder_layer_and_nothing_else(tiny_llama):
-    names = set(trained_weights(adapt(load_causal(str(tiny_llama)), None, seed=0)))
+    names = set(trained_weights(adapt(load_causal(str(tiny_llama)), None, 0, ("last_layer",))))
     attention = {f"model.layers.1.self_attn.{part}_proj.weight" for part in "qkvo"}
     assert names == attention | {f"model.layers.1.mlp.{part}_proj.weight" for part in ("gate", "up", "down")}
 
 
 def test_weights_of_another_model_are_refused(tiny_llama, tmp_path):
-    save_trained(adapt(load_causal(str(tiny_llama)), None, seed=0), "path:x", tmp_path)
+    save_trained(adapt(load_causal(str(tiny_llama)), None, 0, ("last_layer",)), "path:x", tmp_path)
     with pytest.raises(InputError, match="cannot be loaded"):
         load_trained(adapt(load_causal(str(tiny_llama)), LORA, seed=0), tmp_path)
 

@@ -51,7 +51,8 @@ def data(tmp_path_factory):
 
 
 def warm_up(data, model, out, lora=LORA):
-    config = WarmupConfig(ModelConfig(f"path:{model}", lora, seed=1), TRAINING)
+    dense = () if lora else ("last_layer",)
+    config = WarmupConfig(ModelConfig(f"path:{model}", lora, 1, dense), TRAINING)
     run_warmup(config, Places(data), out.with_name(out.name + ".state"), out)
     return out
 
