@@ -258,6 +258,7 @@ def _across_keys(config: Any, base: Path) -> Iterator[Mistake]:
             if isinstance(entry, Mapping) and isinstance(entry.get("source"), Mapping):
                 kinds = (*SOURCES, "shape") if section == "models" else SOURCES
                 yield from _one_source((section, name, "source"), entry["source"], kinds, base)
+    yield from _images_and_tests(config.get("questions"), base)
     wheels = config.get("wheels")
     for index, wheel in enumerate(wheels) if isinstance(wheels, list) else ():
         if isinstance(wheel, str) and not (base / Path(wheel).expanduser()).is_file():
@@ -291,6 +292,19 @@ def _corruption(study: str, corruption: Mapping[str, Any], questions: Any) -> It
         yield (
             place[:2],
             f"{_dotted(place[:2])}: wrong_answers {wrong} and off_task {share} stand here; expected a sum of at most 1",
+        )
+
+
+def _images_and_tests(questions: Any, base: Path) -> Iterator[Mistake]:
+    """Folders of images must be there, and test questions come from another entry."""
+    for name, entry in questions.items() if isinstance(questions, Mapping) else ():
+        if not isinstance(entry, Mapping):
+            continue
+        images, place = entry.get("images"), ("questions", str(name), "images")
+        if isinstance(images, str) and images and not (base / Path(images).expanduser()).is_dir():
+            yield place, f"{_dotted(place)}: {images!r} stands here; expected a folder, and there is none"
+        yield from _named_elsewhere(
+            [entry.get("test_from")], ("questions", str(name), "test_from"), questions, "questions"
         )
 
 

@@ -18,6 +18,7 @@ from hyperinf.cli.arguments import (
     training_settings,
 )
 from hyperinf.cli.parser import Add, add_command
+from hyperinf.cli.select_data import add_select_data
 
 if TYPE_CHECKING:
     from hyperinf.tasks.selection.model import Places
@@ -34,50 +35,11 @@ TRAINED: dict[str, tuple[Any, ...]] = {
 
 def add_select(commands: Any) -> None:
     """``hyperinf select``."""
-    _select_data(commands)
+    add_select_data(commands)
     _select_align(commands)
     _select_warmup(commands)
     _select_score(commands)
     _select_finetune(commands)
-
-
-def _select_data(commands: Any) -> None:
-    add = add_command(commands, "data", "draw a pool, a validation and a test set of questions", _run_select_data)
-    add("--source", required=True, metavar="SRC", help=SOURCE_HELP)
-    add(
-        "--format",
-        required=True,
-        metavar="NAME",
-        help="how a row of the source becomes a question: record for one's own",
-    )
-    add(
-        "--template",
-        default=None,
-        metavar="NAME",
-        help="prompt, a key of hyperinf/data/prompts.yaml; the format's own without it",
-    )
-    add("--subset", default=None, metavar="NAME", help="configuration of a hub data set")
-    add("--revision", default=None, metavar="REV", help="branch, tag or commit of a hub data set")
-    for role, size in (("pool", 1500), ("validation", 200), ("test", 400)):
-        add(f"--split-{role}", default=None, metavar="NAME", help=f"split of the source that the {role} is drawn from")
-        add(f"--{role}", type=int, default=size, metavar="N", help=f"{role} samples, at most")
-    add("--wrong-answers", type=float, default=0.0, metavar="F", help="share of the pool that gets a wrong answer")
-    add("--wrong-mode", default="uniform", choices=["uniform", "next"], help="any wrong choice, or the next one")
-    add(
-        "--off-task",
-        type=float,
-        default=0.0,
-        metavar="F",
-        help="share of the pool replaced by another source's questions",
-    )
-    add("--off-task-source", default=None, metavar="SRC", help="where those come from")
-    add("--off-task-format", default="record", metavar="NAME", help="their format")
-    add("--off-task-template", default=None, metavar="NAME", help="their prompt template")
-    add("--off-task-subset", default=None, metavar="NAME", help="their hub configuration")
-    add("--off-task-revision", default=None, metavar="REV", help="their branch, tag or commit on the hub")
-    add("--seed", type=int, required=True, help="of all that is drawn")
-    add_cache(add)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
 
 
 def _select_align(commands: Any) -> None:
@@ -185,42 +147,6 @@ def _add_selection_inputs(add: Add) -> None:
 
 def _add_family(add: Add) -> None:
     add("--family", default="language", choices=["language", "vision"], help="kind of model")
-
-
-def _run_select_data(parsed: argparse.Namespace) -> None:
-    from hyperinf.data.questions import QuestionSource, QuestionTaskConfig, prepare_questions
-    from hyperinf.data.sources import parse_source
-
-    other = None
-    if parsed.off_task_source is not None:
-        other = QuestionSource(
-            source=parse_source(parsed.off_task_source),
-            format=parsed.off_task_format,
-            template=parsed.off_task_template,
-            subset=parsed.off_task_subset,
-            revision=parsed.off_task_revision,
-        )
-    config = QuestionTaskConfig(
-        source=parse_source(parsed.source),
-        format=parsed.format,
-        template=parsed.template,
-        subset=parsed.subset,
-        revision=parsed.revision,
-        split_pool=parsed.split_pool,
-        split_validation=parsed.split_validation,
-        split_test=parsed.split_test,
-        pool=parsed.pool,
-        validation=parsed.validation,
-        test=parsed.test,
-        seed=parsed.seed,
-        wrong_answers=parsed.wrong_answers,
-        wrong_mode=parsed.wrong_mode,
-        off_task=parsed.off_task,
-        off_task_from=other,
-        cache=parsed.cache,
-        wheels=tuple(parsed.wheel),
-    )
-    prepare_questions(config, parsed.out)
 
 
 def _run_align(parsed: argparse.Namespace) -> None:

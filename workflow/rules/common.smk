@@ -176,6 +176,7 @@ def question_flags(study, name):
     other = config["questions"][harm["off_task_data"]] if harm["off_task"] > 0 else None
     return [
         *question_source(entry),
+        *(f"--{key.replace('_', '-')}" for key in ("text_rows", "skip_bad_images") if entry[key]),
         *flags(**{f"split_{role}": split for role, split in entry["splits"].items()}),
         *flags(
             pool=settings["pool"],
@@ -186,11 +187,18 @@ def question_flags(study, name):
             off_task=harm["off_task"],
         ),
         *(question_source(other, "off_task_") if other else []),
+        *(test_source(config["questions"][entry["test_from"]]) if entry["test_from"] else []),
     ]
 
 
+def test_source(entry):
+    """Where test questions come from if from another set than the pool: of that set, its test split."""
+    return [*question_source(entry, "test_"), *flags(test_split=entry["splits"]["test"])]
+
+
 def question_source(entry, prefix=""):
-    keys = ("format", "template", "subset", "revision")
+    # A folder of images may hold a hundred thousand: they are no inputs of the DAG, and those that are drawn are copied.
+    keys = ("format", "template", "subset", "revision", "images")
     named = {"source": source_name(entry["source"]), **{key: entry[key] for key in keys}}
     return flags(**{f"{prefix}{key}": value for key, value in named.items()})
 
@@ -198,7 +206,8 @@ def question_source(entry, prefix=""):
 def question_files(study, name):
     """What a job that reads a task's questions waits for."""
     harm = config[study]["corruption"]
-    names = [name, *([harm["off_task_data"]] if harm["off_task"] > 0 else [])]
+    tests = config["questions"][name]["test_from"]
+    names = [name, *([harm["off_task_data"]] if harm["off_task"] > 0 else []), *([tests] if tests else [])]
     return [file for each in names for file in source_files(config["questions"][each]["source"])]
 
 

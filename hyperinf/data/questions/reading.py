@@ -186,4 +186,8 @@ def _image(where: str, image: str, folder: Path | None) -> str:
         return ""
     if folder is None:
         raise InputError(f"{where}: image {image!r} is a path, and no folder of images is named")
-    return str(folder.expanduser() / image)
+    folder = folder.expanduser()
+    path = folder / image
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{where}: image {image!r} is not below {folder}; expected a path relative to that folder")
+    return str(path)

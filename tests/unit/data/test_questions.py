@@ -281,7 +281,7 @@ def test_questions_that_the_pool_shares_with_files_that_test_it_are_refused_with
         tmp_path / "mine" / "test.jsonl", [*rows(50, "test"), *({**row, "id": f"s{i}"} for i, row in enumerate(shared))]
     )
     line = refusal(tmp_path, config(tmp_path / "mine"))
-    assert "7 questions of 'test' are in the pool's 'train', too (first test/s0)" in line
+    assert "7 questions of 'test', or their images, are in the pool's 'train', too (first test/s0)" in line
 
 
 def published(folder: Path) -> None:
@@ -302,7 +302,9 @@ def test_the_pool_of_a_published_set_gives_up_what_it_shares_unless_splits_are_n
     info = read_questions_info(tmp_path / "task")
     assert (info["overlapping_dropped"], info["missing"]) == (12, {"pool": 12, "validation": 0, "test": 0})
     named = config(tmp_path / "piqa", format="piqa", template=None, split_pool="train", split_validation="validation")
-    assert "12 questions of 'validation' are in the pool's 'train', too" in refusal(tmp_path / "again", named)
+    assert "12 questions of 'validation', or their images, are in the pool's 'train', too" in refusal(
+        tmp_path / "again", named
+    )
 
 
 def test_questions_on_one_text_never_stand_in_two_splits(write_jsonl, tmp_path):
@@ -330,33 +332,6 @@ def test_copies_within_a_split_are_dropped_and_counted_and_those_that_disagree_a
     assert info["contradictory_first_ids"] == ["k4", "against"]
     assert not found & {"copy", "against", "k4"}
     assert "2 questions left out, which have two answers (k4)" in caplog.text
-
-
-def test_images_are_copied_under_names_that_tell_their_content(write_jsonl, tmp_path):
-    (tmp_path / "pictures").mkdir()
-    for i in range(6):
-        (tmp_path / "pictures" / f"{i}.PNG").write_bytes(bytes([i // 2]))
-    content = [
-        {"question": f"Which {i}?", "choices": CHOICES, "answer": CHOICES[i % 4], "image": f"pictures/{i % 6}.PNG"}
-        for i in range(120)
-    ]
-    splits = prepared(tmp_path, config(write_jsonl(content, "balls.jsonl"), template="vqa"))
-    for each in (each for questions in splits.values() for each in questions):
-        number = int(each.sample_id.removeprefix("balls/"))
-        assert (tmp_path / "task" / each.image).read_bytes() == bytes([number % 6 // 2])
-    assert len(list((tmp_path / "task" / "images").iterdir())) == 3
-    (tmp_path / "pictures" / "5.PNG").unlink()
-    line = refusal(tmp_path / "again", config(tmp_path / "balls.jsonl", template="vqa"))
-    assert "no image 'pictures/5.PNG' beside the questions" in line
-
-
-def test_the_same_question_on_another_image_is_another_question(write_jsonl, tmp_path):
-    content = [{"question": "What?", "answer": "ab"[i % 2], "image": f"{i}.png"} for i in range(12)]
-    for i in range(12):
-        (tmp_path / f"{i}.png").write_bytes(b"%d" % i)
-    prepare_questions(config(write_jsonl(content), template="vqa", pool=6, validation=3, test=3), tmp_path / "task")
-    info = read_questions_info(tmp_path / "task")
-    assert (info["duplicates_dropped"], info["contradictory_dropped"]) == (0, 0)
 
 
 # The description
