@@ -223,6 +223,8 @@ def _resume(
         for name, parameter in trained.items():
             parameter.copy_(tensors[f"weight/{name}"])
             for key in ("step", "exp_avg", "exp_avg_sq"):
-                value = tensors[f"{key}/{name}"]
+                value = tensors.get(f"{key}/{name}")
+                if value is None:  # the loss does not depend on this weight: AdamW has nothing of it
+                    continue
                 optimizer.state[parameter][key] = value if key == "step" else value.to(parameter.device)
     return progress["done"], progress["loss_sum"], [EpochLog(*log) for log in progress["logs"]]

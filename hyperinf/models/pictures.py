@@ -42,8 +42,9 @@ class Pictures:
                 f"picture {picture}: the model's processor makes {list(found.shape)} of it; expected one picture of"
                 " [channels, height, width]: models that cut pictures into several are not supported"
             )
-        self._keep(picture, found[0])
-        return found[0]
+        pixels = found[0]
+        self._keep(picture, pixels)
+        return pixels
 
     def _keep(self, picture: str, pixels: Tensor) -> None:
         self._kept[picture] = pixels

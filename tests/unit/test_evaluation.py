@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from hyperinf.data.prompts import Rendered
-from hyperinf.evaluation import EncodedChoices, choice_accuracy, exact_match
+from hyperinf.evaluation import EncodedChoices, choice_accuracy, decoded
 from hyperinf.models.causal import load_causal
-from hyperinf.models.language import tokenise
+from hyperinf.models.language import left_padded, tokenise
 from hyperinf.models.shapes import byte_tokenizer
 
 PROMPTS = ["one:", "another prompt:", "x:"]
@@ -77,7 +77,8 @@ def test_accuracy_is_the_share_of_right_picks_and_the_models_mode_comes_back(mod
 def test_greedy_decoding_is_the_argmax_step_by_step_and_stops_at_the_end_token(model):
     tokenizer = byte_tokenizer()
     prompts = [tokenizer(prompt)["input_ids"] for prompt in PROMPTS]
-    found = exact_match(model, prompts, 5, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    batches = [left_padded(prompts, tokenizer.pad_token_id)]
+    found = decoded(model, batches, 5, tokenizer.eos_token_id, tokenizer.pad_token_id)
     for prompt, answer in zip(prompts, found, strict=True):
         tokens = list(prompt)
         expected = []
@@ -90,4 +91,4 @@ def test_greedy_decoding_is_the_argmax_step_by_step_and_stops_at_the_end_token(m
                 expected.append(best)
         assert answer == expected
     first = found[0][0]
-    assert exact_match(model, prompts[:1], 5, first, tokenizer.pad_token_id) == [[]]
+    assert decoded(model, [left_padded(prompts[:1], 0)], 5, first, tokenizer.pad_token_id) == [[]]

@@ -45,7 +45,7 @@ def outputs(command: str, parsed: object) -> list[Path]:
         kept = sorted(Path(options["adapter"]).glob("epoch-*"))
         scores = [out / f"{epoch.name}.parquet" for epoch in kept]
         return [*scores, *(out / name for name in ("metrics.csv", "curves.csv", "cost.csv", "info.json"))]
-    if command == "model prepare":
+    if command in ("model prepare", "select align"):
         return [out / "config.json"]
     if command == "select data":
         return [out / name for name in ("pool.parquet", "validation.parquet", "test.parquet", "info.json")]

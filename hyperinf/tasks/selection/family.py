@@ -27,7 +27,7 @@ class Samples(Encoded, Protocol):
     truncated: int
 
     @property
-    def kinds(self) -> Sequence[bool]:
+    def kinds(self) -> tuple[bool, ...]:
         """Samples of different kinds must not share a batch when gradients are taken."""
         ...
 

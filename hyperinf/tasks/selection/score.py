@@ -1,5 +1,6 @@
 """Influence of every sample of the pool on the validation set, at the warmed-up weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hyperinf.data.questions import Question, read_questions
+from hyperinf.errors import InputError
 from hyperinf.files import write_json, write_parquet, write_text
 from hyperinf.gradients import LiveSource
 from hyperinf.models.encoding import Batches
@@ -14,6 +16,7 @@ from hyperinf.models.trainable import GradientsOf, gradient_layers, load_trained
 from hyperinf.provenance import fingerprint
 from hyperinf.tasks.detection import roc_auc
 from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live
+from hyperinf.tasks.selection.family import Samples
 from hyperinf.tasks.selection.model import Places, open_family, open_model
 from hyperinf.tasks.selection.run import METRIC_COLUMNS, SelectionKey, named, read_warmup
 
@@ -60,6 +63,8 @@ def run_pool_scores(
     pool = read_questions(places.data, "pool")
     encoded = {"pool": family.encode(pool), "validation": family.encode(read_questions(places.data, "validation"))}
     layers = gradient_layers(model, config.gradients_of)
+    if config.gradients_of == "projector":
+        _check_pictures(encoded)
     sources = {
         name: LiveSource(model, Batches(rows, batch_size, kinds=rows.kinds), family.loss, layers)
         for name, rows in encoded.items()
@@ -92,6 +97,15 @@ def run_pool_scores(
         "reports": scored.table.reports,
     }
     write_json(out / "info.json", fingerprint(config, places.device, **more))
+
+
+def _check_pictures(encoded: Mapping[str, Samples]) -> None:
+    for name, rows in encoded.items():
+        if not all(rows.kinds):
+            raise InputError(
+                f"gradients of: projector has none for the {rows.kinds.count(False):,} samples of the {name} without a"
+                " picture; expected a picture for each, or gradients of trained weights"
+            )
 
 
 def _corruption_found(columns: dict[str, Any], pool: tuple[Question, ...]) -> list[dict[str, Any]]:
