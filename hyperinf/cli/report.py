@@ -31,6 +31,15 @@ def add_report(commands: Any) -> None:
     add("--study", required=True, choices=["llm", "vlm"], help="begins the names of all files")
     add("--runs", type=Path, nargs="+", required=True, metavar="DIR", help="seed folders with scores and fraction-P")
     add("--percent", type=int, nargs="+", default=None, metavar="P", help="the fraction-P to report; all without it")
+    add(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="DIR",
+        help="what 'select data' wrote for the first seed of each task: draw contact sheets of its images",
+    )
+    add("--methods", nargs="+", default=None, metavar="METHOD", help="shown on contact sheets; all that were scored")
     add("--out", type=Path, required=True, metavar="DIR", help="figures/ and tables/ are written below it")
 
     add = add_command(commands, "page", "one self-contained HTML page of all there is", _run_report_page)
@@ -53,7 +62,7 @@ def _run_report_mislabel(parsed: argparse.Namespace) -> None:
 def _run_report_selection(parsed: argparse.Namespace) -> None:
     from hyperinf.reporting import report_selection
 
-    report_selection(parsed.study, parsed.runs, parsed.out, parsed.percent)
+    report_selection(parsed.study, parsed.runs, parsed.out, parsed.percent, parsed.data, parsed.methods)
 
 
 def _run_report_page(parsed: argparse.Namespace) -> None:

@@ -1,5 +1,7 @@
 """What each figure shows and how it is to be read."""
 
+import re
+
 from hyperinf.reporting.costs import MEMORY_NOTE
 
 _CAPTIONS = {
@@ -73,9 +75,23 @@ _CAPTIONS = {
         "share of the most frequent answer among them: where it nears one answer only, the selection has collapsed, "
         "and its accuracy says nothing of the scores' quality.",
     ),
+    "settings": (
+        "Accuracy by what is trained and whose gradients are used",
+        "A panel for each setting, the same axes everywhere; rows are the two ways to select. Settings that train the "
+        "same differ only in the gradients that the scores are made of, and so in the samples that are kept. Mean "
+        "over seeds, bars: 95 % t-interval (none for one seed, cut to 0 to 100 %).",
+    ),
+    "contact": (
+        "What each method finds most helpful and most harmful",
+        "The samples of the pool with the lowest and the highest influence by each method, in the first seed: image, "
+        "question, the answer that it has in the pool, and its influence (positive is harmful; each method has a scale "
+        "of its own). A coloured frame marks a sample that was corrupted on purpose; of a changed answer the true one "
+        "stands below. A method that finds them has frames on the right and none on the left.",
+    ),
 }
 
 
 def caption(figure: str) -> tuple[str, str]:
     """Title and caption of a figure by its file name without suffix."""
-    return _CAPTIONS[figure] if figure in _CAPTIONS else _CAPTIONS[figure.rsplit("_", 1)[-1]]
+    kind = re.sub(r"-[0-9]+$", "", figure.rsplit("_", 1)[-1])  # a second contact sheet is like the first
+    return _CAPTIONS[figure] if figure in _CAPTIONS else _CAPTIONS[kind]

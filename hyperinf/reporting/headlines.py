@@ -10,6 +10,7 @@ from hyperinf.reporting.costs import seconds_text
 from hyperinf.reporting.intervals import Interval
 from hyperinf.reporting.labels import (
     ORACLE_OF,
+    REFERENCES,
     method_label,
     noted_model,
     ordered_methods,
@@ -103,10 +104,7 @@ def selection_sentences(accuracy: pd.DataFrame) -> Iterator[str]:
         for fraction, at in rows.groupby("fraction", sort=True):
             own = at[at["method"] == SUBJECT]
             if len(own):
-                subject = own.iloc[0]
-                half = subject["accuracy_half_width"]
-                spread = "" if math.isnan(half) else f" ± {half:.3f}"
-                parts.append(f"{100 * fraction:g} % kept: {subject['accuracy']:.3f}{spread} ({_differing(at)})")
+                parts.append(f"{100 * fraction:g} % kept: {_spread(own.iloc[0])} ({_differing(at)})")
         if parts:
             seeds = int(rows["seeds"].max())
             counted = f"{seeds} seed{'s' if seeds > 1 else ''}"
@@ -131,6 +129,26 @@ def _differing(rows: pd.DataFrame) -> str:
     if groups[0]:
         parts.append(f"within noise of {'the others' if parts else 'all others'}")
     return "; ".join(parts)
+
+
+def reference_sentences(accuracy: pd.DataFrame) -> Iterator[str]:
+    """What the accuracies stand beside: one sentence a cell.
+
+    Args:
+        accuracy: ``tables/<study>_<setting>.csv`` of all settings.
+    """
+    known = accuracy[~accuracy["fraction"].between(0, 1, inclusive="neither")]
+    keys = ["task", "model", "setting", "model_note"]
+    for (task, model, setting, note), rows in known.groupby(keys, sort=True):
+        by_method = {row["method"]: row for _, row in rows.iterrows()}
+        parts = [f"{selection_label(name)} {_spread(by_method[name])}" for name in REFERENCES if name in by_method]
+        where = f"{task}, {noted_model(model, note)}, {setting_label(setting)}"
+        yield f"{where}: those accuracies stand beside {', '.join(parts)}."
+
+
+def _spread(row: pd.Series) -> str:
+    half = row["accuracy_half_width"]
+    return f"{row['accuracy']:.3f}" + ("" if math.isnan(half) or half == 0 else f" ± {half:.3f}")
 
 
 def collapse_sentences(details: pd.DataFrame) -> Iterator[str]:

@@ -41,6 +41,13 @@ REFERENCES = ("full", "warmup", "base", "majority")
 STRATEGY_LABELS = {"plain": "plain", "stratified": "stratified by answer"}
 STUDY_LABELS = {"llm": "Language model", "vlm": "Vision-language model"}
 
+ALL_KINDS = "all"
+_KIND_LABELS = {ALL_KINDS: "all questions", "yes_no": "yes/no"}
+
+_PART_MARK = ".of-"
+_RANKED = {"lora": "LoRA rank {}", "lora_projector": "LoRA rank {} and projector"}
+_PARTS = {"lora": "LoRA adapter", "last_layer": "last layer", "projector": "projector"}
+
 BASELINES = frozenset({"loss", "grad_norm", "random"})
 ORACLE_OF = {"gfim": "hyperinf"}
 """Methods that are another one's exact counterpart, so no contender beside it."""
@@ -93,11 +100,48 @@ def selection_label(method: str) -> str:
 
 
 def setting_label(setting: str) -> str:
-    """What is trained: ``lora-8`` and ``last_layer`` in words; another setting keeps its own name."""
-    if setting == "last_layer":
-        return "last layer"
-    kind, _, rank = setting.partition("-")
-    return f"LoRA rank {rank}" if kind == "lora" and rank.isdigit() else setting
+    """What is trained, and whose gradients are used where that is a part of it; an unknown setting keeps its name.
+
+    ``lora-R``, ``last_layer``, ``projector`` and ``lora_projector-R``, each followed by ``.of-PART`` or by nothing.
+    """
+    trained, part = trained_setting(setting), gradient_part(setting)
+    kind, _, rank = trained.partition("-")
+    if kind in _RANKED and rank.isdigit():
+        words = _RANKED[kind].format(rank)
+    else:
+        words = _PARTS.get(trained, trained)
+    return f"{words}, gradients of the {_PARTS.get(part, part)} only" if part else words
+
+
+def trained_setting(setting: str) -> str:
+    """What is trained: the setting without the part whose gradients are used."""
+    return setting.partition(_PART_MARK)[0]
+
+
+def gradient_part(setting: str) -> str:
+    """The part of what is trained whose gradients are used; ``""`` where it is all of it."""
+    return setting.partition(_PART_MARK)[2]
+
+
+def gradients_label(setting: str) -> str:
+    """Whose gradients are used, in a word or two."""
+    part = gradient_part(setting)
+    return _PARTS.get(part, part) if part else "all that is trained"
+
+
+def ordered_settings(settings: Iterable[str]) -> list[str]:
+    """``settings`` without repeats: by what is trained, smaller ranks first, parts after the whole."""
+
+    def place(setting: str) -> tuple[str, int, str]:
+        kind, _, rank = trained_setting(setting).partition("-")
+        return kind, int(rank) if rank.isdigit() else 0, setting
+
+    return sorted(set(settings), key=place)
+
+
+def kind_label(kind: str) -> str:
+    """What a kind of question is called."""
+    return _KIND_LABELS.get(kind, kind.replace("_", " "))
 
 
 def noted_model(model: str, note: str) -> str:

@@ -14,25 +14,33 @@ from hyperinf.files import write_text
 from hyperinf.reporting import headlines
 from hyperinf.reporting.captions import caption
 from hyperinf.reporting.claims import claims_frame, ledger_sections, summary_table, write_claims
-from hyperinf.reporting.labels import STUDY_LABELS, noted_model, setting_label
+from hyperinf.reporting.labels import STUDY_LABELS, noted_model, ordered_settings, setting_label
 from hyperinf.reporting.mislabel_tables import detection_cost_tables, detection_tables, epoch_tables
 from hyperinf.reporting.outputs import (
     CONVERGENCE_FIGURES,
     FISHER_FIGURE,
+    KINDS_TABLE,
     MISLABEL_KINDS,
     SELECTION_TABLES,
+    SETTINGS,
     STUDIES,
     TIMING_FIGURE,
+    compared_pairs,
+    contact_sheets,
     mislabel_figure,
     selection_figure,
     selection_table,
+    settings_figure,
+    study_tables,
 )
 from hyperinf.reporting.provenance import asset_records, mislabel_records, selection_records
+from hyperinf.reporting.selection_kinds import kind_tables
+from hyperinf.reporting.selection_settings import settings_tables
 from hyperinf.reporting.selection_tables import accuracy_tables, detail_tables, selection_cost_tables
 from hyperinf.reporting.simulation_tables import simulation_tables
 from hyperinf.reporting.table_writers import Estimate, Table, Value, plain
 
-_MAYBE_EMPTY = ("model_note", "strategy", "source", "published", "measured")
+_MAYBE_EMPTY = ("model_note", "strategy", "against", "source", "published", "measured")
 """Columns of text that may be empty in every row; to pandas they would be numbers that are missing."""
 
 
@@ -48,13 +56,19 @@ class PageFigure:
 
 @dataclass(frozen=True)
 class PageStudy:
-    """The section of one selection study; ``cells`` are headings with their figures."""
+    """The section of one selection study.
+
+    ``cells`` are headings with their figures, ``compared`` the figures that set settings side by side.
+    """
 
     name: str
     title: str
     sentences: list[str]
     cells: list[tuple[str, list[PageFigure]]]
     tables: list[Table]
+    compared: list[PageFigure]
+    settings: list[Table]
+    kinds: list[Table]
     details: list[Table]
     costs: list[Table]
     records: dict[str, list[tuple[str, str]]]
@@ -164,22 +178,31 @@ def _study(files: _Results, name: str) -> PageStudy | None:
     sources = files.table(f"{name}_sources")
     if sources is None:
         return None
-    settings = sorted(set(sources["setting"]))
-    accuracy, details, cost = (_gathered(files, name, settings, kind) for kind in SELECTION_TABLES)
+    settings = ordered_settings(sources["setting"])
+    found = {kind: _gathered(files, name, settings, kind) for kind in study_tables(name)}
+    accuracy, details, cost = (found[kind] for kind in SELECTION_TABLES)
+    kinds = found.get(KINDS_TABLE)
+    pairs = compared_pairs(sources[["task", "model", "setting"]].itertuples(index=False, name=None))
     cells = []
     for (task, model, setting), runs in sources.groupby(["task", "model", "setting"], sort=True):
         note = " | ".join(text for text in dict.fromkeys(runs["model_note"]) if text)
-        figures = files.figures([selection_figure(name, task, model, setting)], f"{model} is {note}." if note else "")
+        names = [selection_figure(name, task, model, setting)]
+        names += contact_sheets(name, (task, model, setting), int(runs["contact_sheets"].max()))
+        figures = files.figures(names, f"{model} is {note}." if note else "")
         cells.append((f"{task}, {noted_model(model, note)}, {setting_label(setting)}", figures))
     return PageStudy(
         name=name,
         title=STUDY_LABELS[name],
         sentences=[
             *_sentences(headlines.selection_sentences, accuracy),
+            *_sentences(headlines.reference_sentences, accuracy),
             *_sentences(headlines.collapse_sentences, details),
         ],
         cells=cells,
         tables=_tables(accuracy_tables, accuracy),
+        compared=files.figures([settings_figure(name, *pair) for pair in pairs]),
+        settings=_tables(settings_tables, files.table(f"{name}_{SETTINGS}") if pairs else None),
+        kinds=_tables(kind_tables, kinds) if kinds is not None and len(kinds) else [],
         details=_tables(detail_tables, details),
         costs=_tables(selection_cost_tables, cost),
         records=selection_records(files.results, sources),

@@ -1,14 +1,18 @@
 """The report commands: read one stage's files, write its figures, tables and claims."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyperinf.files import sha256_file
+from hyperinf.reporting.outputs import KINDS_TABLE, SETTINGS, compared_pairs, study_tables
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from hyperinf.reporting.selection_inputs import SelectionRuns
+    from hyperinf.reporting.table_writers import Table
 
 
 def report_simulation(convergence: Sequence[Path], fisher: Path | None, timing: Path | None, out: Path) -> list[Path]:
@@ -121,7 +125,14 @@ def report_mislabel(runs: Sequence[Path], epoch: int, out: Path) -> list[Path]:
     return written
 
 
-def report_selection(study: str, runs: Sequence[Path], out: Path, percents: Sequence[int] | None = None) -> list[Path]:
+def report_selection(
+    study: str,
+    runs: Sequence[Path],
+    out: Path,
+    percents: Sequence[int] | None = None,
+    data: Sequence[Path] = (),
+    methods: Sequence[str] | None = None,
+) -> list[Path]:
     """Figures, tables and claims of data selection (the files of ``expected_outputs("selection", ...)``).
 
     The tables of one setting hold all its tasks as columns; each model has tables of its own, one after the other in
@@ -134,6 +145,9 @@ def report_selection(study: str, runs: Sequence[Path], out: Path, percents: Sequ
             seeds. ``fraction-100`` holds the references and may be absent.
         out: results folder; ``figures/`` and ``tables/`` are written below it.
         percents: the P to report; all that are there when None.
+        data: folders that ``select data`` wrote, of the first seed of each task: where the images of the contact sheets
+            lie, for which the first seed's ``scores/scores.parquet`` is read. Without any there are no contact sheets.
+        methods: shown on the contact sheets; all that were scored when None.
 
     Returns:
         The files written.
@@ -144,37 +158,66 @@ def report_selection(study: str, runs: Sequence[Path], out: Path, percents: Sequ
     from hyperinf.reporting import selection_tables
     from hyperinf.reporting.claims import claims_frame, write_claims
     from hyperinf.reporting.costs import cost_frame
-    from hyperinf.reporting.outputs import selection_figure, selection_table
+    from hyperinf.reporting.outputs import selection_table
     from hyperinf.reporting.selection_claims import selection_claims
-    from hyperinf.reporting.selection_figure import figure_selection, selection_data
-    from hyperinf.reporting.selection_frames import Cell, accuracy_frame, details_frame, values_by_seed
+    from hyperinf.reporting.selection_frames import accuracy_frame, details_frame
     from hyperinf.reporting.selection_inputs import read_selection
-    from hyperinf.reporting.style import save_figure
+    from hyperinf.reporting.selection_kinds import kind_tables, kinds_frame
+    from hyperinf.reporting.selection_settings import settings_frame, settings_tables
+    from hyperinf.reporting.sheets import read_sheets
     from hyperinf.reporting.table_writers import write_csv, write_tables
 
-    figures, tables = Path(out) / "figures", Path(out) / "tables"
+    tables = Path(out) / "tables"
     read = read_selection(study, runs, percents)
-    values = values_by_seed(read.metrics)
+    sheets = read_sheets(read, data, methods) if data else []
     notes = [read.note(*cell) for cell in read.cost[["task", "model", "setting"]].itertuples(index=False)]
-    accuracy, details = accuracy_frame(read), details_frame(read)
     cost = cost_frame(read.cost.assign(model_note=notes), selection_tables.COST_KEYS)
     claims = claims_frame(selection_claims(study, read))
+    kinds: list[tuple[str, pd.DataFrame, Callable[[pd.DataFrame], list[Table]]]] = [
+        ("", accuracy_frame(read), selection_tables.accuracy_tables),
+        ("_details", details_frame(read), selection_tables.detail_tables),
+        ("_cost", cost, selection_tables.selection_cost_tables),
+    ]
+    if KINDS_TABLE in study_tables(study):
+        kinds.append((KINDS_TABLE, kinds_frame(read), kind_tables))
 
-    written: list[Path] = []
-    for cell in map(Cell._make, read.cells):
-        data = selection_data(values, cell)
-        drawn = figure_selection(data, cell, read.note(*cell))
-        written += save_figure(drawn, data, figures, selection_figure(study, *cell))
+    written = _selection_figures(study, read, Path(out) / "figures")
+    for sheet in sheets:
+        written += sheet.write(study, Path(out) / "figures")
     for setting in sorted({setting for _, _, setting in read.cells}):
-        for kind, frame, printed in (
-            ("", accuracy, selection_tables.accuracy_tables),
-            ("_details", details, selection_tables.detail_tables),
-            ("_cost", cost, selection_tables.selection_cost_tables),
-        ):
+        for kind, frame, printed in kinds:
             own = frame[frame["setting"] == setting].reset_index(drop=True)
             written += write_tables(own, printed(own), tables, selection_table(study, setting, kind))
+    if compared_pairs(read.cells):
+        compared = settings_frame(read)
+        written += write_tables(compared, settings_tables(compared), tables, f"{study}_{SETTINGS}")
     written += write_claims(claims, tables, f"claims_{study}")
-    written.append(write_csv(_selection_sources(read.runs, Path(out)), tables / f"{study}_sources.csv"))
+    count = max((len(sheet.groups) for sheet in sheets), default=0)
+    written.append(write_csv(_selection_sources(read.runs, count, Path(out)), tables / f"{study}_sources.csv"))
+    return written
+
+
+def _selection_figures(study: str, read: "SelectionRuns", folder: Path) -> list[Path]:
+    """Accuracy of every task, model and setting, and of the settings of a task and model side by side."""
+    from hyperinf.reporting.outputs import selection_figure, settings_figure
+    from hyperinf.reporting.selection_figure import figure_selection, selection_data
+    from hyperinf.reporting.selection_frames import Cell, values_by_seed
+    from hyperinf.reporting.settings_figure import figure_settings, settings_data
+    from hyperinf.reporting.style import save_figure
+
+    values = values_by_seed(read.metrics)
+    cells = [Cell._make(cell) for cell in read.cells]
+    written: list[Path] = []
+    for cell in cells:
+        data = selection_data(values, cell)
+        drawn = figure_selection(data, cell, read.note(*cell))
+        written += save_figure(drawn, data, folder, selection_figure(study, *cell))
+    for task, model in compared_pairs(cells):
+        own = [cell for cell in cells if cell[:2] == (task, model)]
+        data = settings_data(values, own)
+        notes = " | ".join(dict.fromkeys(note for cell in own if (note := read.note(*cell))))
+        drawn = figure_settings(data, task, model, notes)
+        written += save_figure(drawn, data, folder, settings_figure(study, task, model))
     return written
 
 
@@ -239,7 +282,8 @@ def _mislabel_sources(runs: Sequence[Path], out: Path) -> "pd.DataFrame":
     return pd.DataFrame(sorted(rows), columns=columns)
 
 
-def _selection_sources(runs: "pd.DataFrame", out: Path) -> "pd.DataFrame":
+def _selection_sources(runs: "pd.DataFrame", sheets: int, out: Path) -> "pd.DataFrame":
+    """Which runs went in, and how many contact sheets each task, model and setting has."""
     import pandas as pd
 
     hashes = [
@@ -250,7 +294,7 @@ def _selection_sources(runs: "pd.DataFrame", out: Path) -> "pd.DataFrame":
         }
         for run, percents in zip(runs["folder"], runs["percents"], strict=True)
     ]
-    return pd.concat([runs.drop(columns="folder"), pd.DataFrame(hashes)], axis=1)
+    return pd.concat([runs.drop(columns="folder").assign(contact_sheets=sheets), pd.DataFrame(hashes)], axis=1)
 
 
 def _joint_hash(files: Sequence[Path]) -> str:

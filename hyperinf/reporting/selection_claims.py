@@ -1,13 +1,22 @@
 """The published claims that the selection stage can speak to, and what one would ask beside them."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 
 from hyperinf.reporting.claims import OWN_QUESTION, PAIRED_RULE, PUBLISHED_CLAIM, Claim, points_text, sign_verdict
 from hyperinf.reporting.intervals import Interval, paired_interval
-from hyperinf.reporting.labels import STUDY_LABELS, method_label, noted_model, selection_label, setting_label
+from hyperinf.reporting.labels import (
+    STUDY_LABELS,
+    gradients_label,
+    method_label,
+    noted_model,
+    selection_label,
+    setting_label,
+)
 from hyperinf.reporting.selection_frames import (
     NO_FRACTION,
     SUBJECT,
+    BySeed,
     Cell,
     at_place,
     selections,
@@ -15,6 +24,7 @@ from hyperinf.reporting.selection_frames import (
     whole_pool,
 )
 from hyperinf.reporting.selection_inputs import SelectionRuns
+from hyperinf.reporting.selection_settings import families
 
 _RIVALS = ("random", "datainf", "lissa", "tracin")
 _CHEAP = ("loss", "grad_norm", "random")
@@ -23,6 +33,11 @@ _SOURCES = {
     "llm": "HyperINF paper, selection for fine-tuning language models at 5, 20 and 40 % (no published numbers at hand)",
     "vlm": "HyperINF paper, selection for vision-language models at 20 to 80 % (no published numbers at hand)",
 }
+
+_LEAD_SOURCE = (
+    "HyperINF paper, selection for vision-language models: the lead is largest where least is kept (no published "
+    "numbers at hand)"
+)
 
 
 def selection_claims(study: str, read: SelectionRuns) -> Iterator[Claim]:
@@ -36,7 +51,9 @@ def selection_claims(study: str, read: SelectionRuns) -> Iterator[Claim]:
         read: of ``selection_inputs.read_selection``.
     """
     yield from _rival_claims(study, read)
+    yield from _lead_claims(study, read)
     yield from _whole_pool_claims(study, read)
+    yield from _gradient_claims(study, read)
     yield from _corruption_claims(study, read)
 
 
@@ -53,6 +70,58 @@ def _rival_claims(study: str, read: SelectionRuns) -> Iterator[Claim]:
                     _setting(read, cell, strategy, fraction),
                     paired_interval(found.get(SUBJECT, {}), found.get(rival, {})),
                 )
+
+
+def _lead_claims(study: str, read: SelectionRuns) -> Iterator[Claim]:
+    """Whether HyperINF's lead is larger at the smallest share kept than at the largest."""
+    values = values_by_seed(read.metrics)
+    for rival in _RIVALS:
+        for cell in map(Cell._make, read.cells):
+            for strategy, steps in itertools.groupby(selections(values, cell), key=lambda step: step[0]):
+                fractions = [fraction for _, fraction in steps]
+                if len(fractions) > 1:
+                    least, most = fractions[0], fractions[-1]
+                    known = {round(100 * at, 6) for at in (least, most)} <= set(_PUBLISHED_PERCENTS[study])
+                    published = study == "vlm" and strategy == "plain" and known
+                    leads = [_lead(at_place(values, cell, strategy, at, "accuracy"), rival) for at in (least, most)]
+                    yield _claim(
+                        f"{STUDY_LABELS[study]}, {strategy} selection: HyperINF's lead over {_named(rival)} is larger "
+                        "where less is kept",
+                        _LEAD_SOURCE if published else "",
+                        f"{_setting(read, cell, strategy, least)} against {100 * most:g} %",
+                        paired_interval(*leads),
+                    )
+
+
+def _lead(found: Mapping[str, BySeed], rival: str) -> BySeed:
+    """HyperINF's accuracy minus the rival's, by seed."""
+    ours, theirs = found.get(SUBJECT, {}), found.get(rival, {})
+    return {seed: ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))}
+
+
+def _named(rival: str) -> str:
+    return selection_label(rival) if rival == "random" else method_label(rival)
+
+
+def _gradient_claims(study: str, read: SelectionRuns) -> Iterator[Claim]:
+    """HyperINF's selections by gradients of one part against those by another, where the same model is trained."""
+    values = values_by_seed(read.metrics)
+    for (task, model, _), settings in families(read.cells).items():
+        for other, one in itertools.combinations(settings, 2):
+            cells = [Cell(task, model, setting) for setting in (one, other)]
+            for strategy, fraction in selections(values, cells[0]):
+                found = [at_place(values, cell, strategy, fraction, "accuracy").get(SUBJECT, {}) for cell in cells]
+                yield _claim(
+                    f"{STUDY_LABELS[study]}, {strategy} selection: HyperINF keeps better samples by gradients of the "
+                    f"{gradients_label(one)} than by those of {_with_article(gradients_label(other))}",
+                    "",
+                    _setting(read, cells[0], strategy, fraction),
+                    paired_interval(*found),
+                )
+
+
+def _with_article(part: str) -> str:
+    return part if part.startswith("all") else f"the {part}"
 
 
 def _more_accurate(study: str, strategy: str) -> str:

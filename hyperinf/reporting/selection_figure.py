@@ -31,7 +31,7 @@ _Y_LABELS = {
     "largest_answer_share": "most frequent\nanswer's share",
 }
 _HEIGHTS = {"accuracy": 2.5, "clean_share": 1.25, "largest_answer_share": 1.25}
-_REFERENCE_LINES: dict[str, dict[str, Any]] = {
+REFERENCE_LINES: dict[str, dict[str, Any]] = {
     "full": {"color": INK, "linestyle": "-", "linewidth": 1.1},
     "warmup": {"color": MUTED, "linestyle": (0, (6, 2)), "linewidth": 0.9},
     "base": {"color": MUTED, "linestyle": (0, (6, 2, 1, 2)), "linewidth": 0.9},
@@ -96,23 +96,23 @@ def figure_selection(data: pd.DataFrame, cell: Cell, note: str = "") -> Figure:
         part = data[data["quantity"] == quantity]
         for j, strategy in enumerate(strategies):
             axis = axes[i][j]
-            _references(axis, part[part["strategy"] == ""])
+            draw_references(axis, part[part["strategy"] == ""])
             if quantity == "largest_answer_share":
                 axis.axhline(1.0, color=MUTED, linewidth=0.7, zorder=1.8)
-            _curves(axis, part[part["strategy"] == strategy], methods)
+            draw_curves(axis, part[part["strategy"] == strategy], methods)
             axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
             if i == 0:
                 axis.set_title(f"selection: {STRATEGY_LABELS[strategy]}")
             if i + 1 == len(quantities):
                 axis.set_xlabel("share of the pool kept")
         axes[i][0].set_ylabel(_Y_LABELS[quantity])
-        axes[i][0].set_ylim(*_limits(part, quantity))
+        axes[i][0].set_ylim(*limits(part, quantity))
         _label_references(axes[i][-1], part[part["strategy"] == ""], heights[i])
         if quantity == "largest_answer_share":
             _label(axes[i][-1], "one answer only", 1.0, 1.0, MUTED)
     fractions = sorted(set(selected["fraction"]))
-    _share_axis(axes[0][0], fractions)
-    legend_below(figure, [_handle(method) for method in methods], 4, _foot(cell, note, data))
+    share_axis(axes[0][0], fractions)
+    legend_below(figure, [method_handle(method) for method in methods], 4, _foot(cell, note, data))
     return figure
 
 
@@ -120,11 +120,12 @@ def _options(method: str) -> dict[str, Any]:
     return line_options(method) | {"markersize": 4.5} | (_RANDOM if method == "random" else {})
 
 
-def _handle(method: str) -> Line2D:
+def method_handle(method: str) -> Line2D:
+    """The legend entry of a method that selects."""
     return Line2D([], [], label=selection_label(method), **_options(method))
 
 
-def _curves(axis: Axes, panel: pd.DataFrame, methods: Sequence[str]) -> None:
+def draw_curves(axis: Axes, panel: pd.DataFrame, methods: Sequence[str]) -> None:
     """Every method with its bars, shifted sideways so that bars do not hide each other; random lies under the rest."""
     fractions = sorted(set(panel["fraction"]))
     gap = min((b - a for a, b in itertools.pairwise(fractions)), default=0.1)
@@ -143,9 +144,10 @@ def _curves(axis: Axes, panel: pd.DataFrame, methods: Sequence[str]) -> None:
             axis.errorbar(x[known], mean[known], yerr=bars, fmt="none", zorder=options["zorder"], **style)
 
 
-def _references(axis: Axes, rows: pd.DataFrame) -> None:
+def draw_references(axis: Axes, rows: pd.DataFrame) -> None:
+    """A horizontal line for each reference."""
     for _, row in rows.iterrows():
-        axis.axhline(row["mean"], zorder=1.8, **_REFERENCE_LINES[row["method"]])
+        axis.axhline(row["mean"], zorder=1.8, **REFERENCE_LINES[row["method"]])
 
 
 def _label_references(axis: Axes, rows: pd.DataFrame, height: float) -> None:
@@ -154,7 +156,7 @@ def _label_references(axis: Axes, rows: pd.DataFrame, height: float) -> None:
     rows = rows.sort_values("mean")
     gap = 2 * _LABEL_HEIGHT / height * (high - low)
     for (_, row), place in zip(rows.iterrows(), spread(rows["mean"].to_list(), gap), strict=True):
-        _label(axis, _reference_text(row), row["mean"], place, _REFERENCE_LINES[row["method"]]["color"])
+        _label(axis, _reference_text(row), row["mean"], place, REFERENCE_LINES[row["method"]]["color"])
 
 
 def _label(axis: Axes, text: str, at: float, place: float, colour: str) -> None:
@@ -198,7 +200,7 @@ def _reference_text(row: pd.Series) -> str:
     return f"{selection_label(row['method'])}\n{100 * row['mean']:.1f}{half} %"
 
 
-def _limits(rows: pd.DataFrame, quantity: str) -> tuple[float, float]:
+def limits(rows: pd.DataFrame, quantity: str) -> tuple[float, float]:
     """All means and intervals, cut to 0..1, with some room around them; an answer's share always up to one answer."""
     half = rows["half_width"].fillna(0.0)
     low = float((rows["mean"] - half).clip(lower=0.0).min())
@@ -209,7 +211,8 @@ def _limits(rows: pd.DataFrame, quantity: str) -> tuple[float, float]:
     return max(low - room, -0.04), min(high + room, 1.04)
 
 
-def _share_axis(axis: Axes, fractions: Sequence[float]) -> None:
+def share_axis(axis: Axes, fractions: Sequence[float]) -> None:
+    """Ticks at the shares that were kept, and half a step beside them."""
     gap = min((b - a for a, b in itertools.pairwise(fractions)), default=0.1)
     axis.xaxis.set_major_locator(FixedLocator(list(fractions)))
     axis.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")

@@ -103,21 +103,22 @@ def _accuracy_rows(read: SelectionRuns, values: Values) -> Iterator[dict[str, ob
             methods = at_place(values, cell, strategy, fraction, "accuracy")
             best = leader(methods)
             for method, seeds in methods.items():
-                row = _row(Place(cell, strategy, fraction, method), note, seeds)
-                row |= _flat("accuracy", t_interval(list(seeds.values())))
+                row = place_row(Place(cell, strategy, fraction, method), note, seeds)
+                row |= flat("accuracy", t_interval(list(seeds.values())))
                 if method != SUBJECT and SUBJECT in methods:
-                    row |= _flat("accuracy_difference", paired_interval(methods[SUBJECT], seeds))
+                    row |= flat("accuracy_difference", paired_interval(methods[SUBJECT], seeds))
                 if full:
-                    row |= _flat("accuracy_over_full", paired_interval(seeds, full))
-                yield row | _leading(best, method)
+                    row |= flat("accuracy_over_full", paired_interval(seeds, full))
+                yield row | leading(best, method)
         for method in REFERENCES:
             seeds = reference(values, cell, method, "accuracy")
             if seeds:
-                place = _reference_place(cell, method)
-                yield _row(place, note, seeds) | _flat("accuracy", t_interval(list(seeds.values())))
+                place = reference_place(cell, method)
+                yield place_row(place, note, seeds) | flat("accuracy", t_interval(list(seeds.values())))
 
 
-def _leading(best: Leader | None, method: str) -> dict[str, object]:
+def leading(best: Leader | None, method: str) -> dict[str, object]:
+    """Whether the method has the highest mean accuracy, and whether it is clear of the second."""
     if best is None or best.method != method:
         return {"accuracy_best": False}
     return {"accuracy_best": True, "accuracy_clear": None if best.sign is None else best.sign == 1}
@@ -143,23 +144,24 @@ def _details_rows(read: SelectionRuns, values: Values) -> Iterator[dict[str, obj
         note = read.note(*cell)
         found = at_place(values, cell, "", NO_FRACTION, "roc_auc")
         for method, seeds in found.items():
-            row = _row(Place(cell, "", math.nan, method), note, seeds)
-            row |= _flat("roc_auc", t_interval(list(seeds.values())))
+            row = place_row(Place(cell, "", math.nan, method), note, seeds)
+            row |= flat("roc_auc", t_interval(list(seeds.values())))
             if method != SUBJECT and SUBJECT in found:
-                row |= _flat("roc_auc_difference", paired_interval(found[SUBJECT], seeds))
+                row |= flat("roc_auc_difference", paired_interval(found[SUBJECT], seeds))
             yield row
         for strategy, fraction in selections(values, cell):
             for method, seeds in at_place(values, cell, strategy, fraction, "accuracy").items():
                 place = Place(cell, strategy, fraction, method)
-                yield _row(place, note, seeds) | _means(values, place)
+                yield place_row(place, note, seeds) | _means(values, place)
         for method in REFERENCES:
             seeds = reference(values, cell, method, "accuracy")
             if seeds:
-                place = _reference_place(cell, method)
-                yield _row(place, note, seeds) | _means(values, place)
+                place = reference_place(cell, method)
+                yield place_row(place, note, seeds) | _means(values, place)
 
 
-def _reference_place(cell: Cell, method: str) -> Place:
+def reference_place(cell: Cell, method: str) -> Place:
+    """Where a reference stands."""
     return Place(cell, "plain", 1.0, method) if method == "full" else Place(cell, "", 0.0, method)
 
 
@@ -168,14 +170,16 @@ def _means(values: Values, place: Place) -> dict[str, object]:
     for metric in DETAILS:
         seeds = values.get((place, metric), {})
         if seeds:
-            row |= _flat(metric, t_interval(list(seeds.values())))
+            row |= flat(metric, t_interval(list(seeds.values())))
     return row
 
 
-def _row(place: Place, note: str, seeds: BySeed) -> dict[str, object]:
+def place_row(place: Place, note: str, seeds: BySeed) -> dict[str, object]:
+    """The columns ``KEYS`` of one method's row."""
     named = {**place.cell._asdict(), "model_note": note, "strategy": place.strategy}
     return {**named, "method": place.method, "fraction": place.fraction, "seeds": len(seeds)}
 
 
-def _flat(name: str, interval: Interval) -> dict[str, object]:
+def flat(name: str, interval: Interval) -> dict[str, object]:
+    """An interval as the columns ``name`` and ``<name>_half_width``."""
     return {name: interval.mean, f"{name}_half_width": interval.half_width}

@@ -29,7 +29,10 @@ SELECTION_COST = Schema(
     key=("task", "model", "setting", "method", "seed", "stage"),
     optional=("method", "peak_memory_mib"),
 )
-SHARES = ("roc_auc", "accuracy", "accuracy_norm", "clean_share", "largest_answer_share")
+SHARES = ("roc_auc", "accuracy", "clean_share", "largest_answer_share")
+KIND_PREFIX = "accuracy_"
+BY_LENGTH = "accuracy_norm"
+"""Accuracy by likelihood per character: the one metric with that beginning that is not of a kind of question."""
 _FOLDER = re.compile(r"fraction-([0-9]+)")
 _WHOLE = 100
 
@@ -47,6 +50,12 @@ class SelectionRuns:
     metrics: pd.DataFrame
     cost: pd.DataFrame
     runs: pd.DataFrame
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of questions that accuracies are known of, sorted."""
+        metrics = set(self.metrics["metric"]) - {BY_LENGTH}
+        return sorted(name.removeprefix(KIND_PREFIX) for name in metrics if name.startswith(KIND_PREFIX))
 
     @property
     def cells(self) -> list[tuple[str, str, str]]:
@@ -129,7 +138,8 @@ def _checked(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     unknown = sorted(set(frame["strategy"]) - set(STRATEGY_LABELS) - {""})
     if unknown:
         raise InputError(f"{path}: column strategy holds {unknown[0]!r}; expected {' or '.join(STRATEGY_LABELS)}")
-    outside = frame["metric"].isin(SHARES) & ~frame["value"].between(0.0, 1.0)
+    share = frame["metric"].isin(SHARES) | frame["metric"].str.startswith(KIND_PREFIX)
+    outside = share & ~frame["value"].between(0.0, 1.0)
     if outside.any():
         row = frame[outside].iloc[0]
         where = " ".join(str(row[column]) for column in ("method", "strategy") if row[column])

@@ -15,13 +15,14 @@ from hyperinf.reporting.labels import (
     ordered_methods,
     selection_label,
     setting_label,
+    trained_setting,
 )
 from hyperinf.reporting.selection_frames import SUBJECT
 from hyperinf.reporting.selection_inputs import CELL
 from hyperinf.reporting.table_writers import Estimate, Table, Value
 
 COST_KEYS = (*CELL, "model_note")
-_INTERVALS = "Mean over seeds ± half-width of the 95 % t-interval; (n/a) where one seed allows none."
+INTERVALS = "Mean over seeds ± half-width of the 95 % t-interval; (n/a) where one seed allows none."
 _BOLD = (
     "Bold: the highest mean of its column and strategy, and its paired difference to the second excludes 0 (GFIM by "
     "Cholesky is HyperINF's own equation solved exactly, so it is left out of that comparison). Intervals are not "
@@ -38,8 +39,16 @@ _REFERENCES = (
 Column = tuple[str, float]
 
 
-class _Rows:
-    """The rows of one model and setting, by task, strategy, method and fraction."""
+class SelectionRows:
+    """The rows of one model and setting, by task, strategy, method and fraction.
+
+    Attributes:
+        frame: all rows.
+        selected: those of selections, without the references.
+        tasks: sorted.
+        columns: (task, fraction) of the selections, sorted.
+        strategies: in the house order.
+    """
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = frame
@@ -53,27 +62,35 @@ class _Rows:
         }
 
     def methods(self, strategy: str) -> list[str]:
+        """The methods that selected by a strategy, in the house order."""
         return ordered_methods(self.selected.loc[self.selected["strategy"] == strategy, "method"])
 
     def row(self, task: str, strategy: str, method: str, fraction: float) -> pd.Series | None:
+        """One selection; None where it was not run."""
         return self._by_key.get((task, strategy, method, fraction))
 
     def reference(self, task: str, method: str) -> pd.Series | None:
+        """What selections stand beside; None where it was not run."""
         return self.row(task, "plain", method, 1.0) if method == "full" else self.row(task, "", method, 0.0)
 
     @property
     def headers(self) -> tuple[str, ...]:
+        """The columns in words."""
         many = len(self.tasks) > 1
-        return tuple(f"{task}, {_percent(at)}" if many else f"{_percent(at)} kept" for task, at in self.columns)
+        return tuple(f"{task}, {percent(at)}" if many else f"{percent(at)} kept" for task, at in self.columns)
 
     @property
     def where(self) -> str:
-        first = self.frame.iloc[0]
+        """Which runs these are, in words; of several settings what they have in common."""
         task = [] if len(self.tasks) > 1 else self.tasks
-        return ", ".join([*task, first["model"], setting_label(first["setting"]), _seed_counts(self.frame["seeds"])])
+        settings = set(self.frame["setting"])
+        trained = settings if len(settings) == 1 else set(map(trained_setting, settings))
+        words = [setting_label(next(iter(trained)))] if len(trained) == 1 else []
+        return ", ".join([*task, self.frame["model"].iloc[0], *words, _seed_counts(self.frame["seeds"])])
 
     @property
     def note(self) -> str:
+        """What a reader must know of the model; ``""`` for nothing."""
         notes = " | ".join(note for note in dict.fromkeys(self.frame["model_note"]) if note)
         return f"{self.frame['model'].iloc[0]} is {notes}." if notes else ""
 
@@ -84,27 +101,23 @@ def accuracy_tables(frame: pd.DataFrame) -> list[Table]:
     Args:
         frame: of ``selection_frames.accuracy_frame``, or its CSV.
     """
-    return [
-        table
-        for _, rows in frame.groupby(["setting", "model"], sort=True)
-        for table in (*_accuracies(_Rows(rows)), *_differences(_Rows(rows)), *_references(_Rows(rows)))
-    ]
+    groups = [SelectionRows(rows) for _, rows in frame.groupby(["setting", "model"], sort=True)]
+    return [table for rows in groups for table in (*_accuracies(rows), *_differences(rows), *_references(rows))]
 
 
-def _accuracies(rows: _Rows) -> Iterator[Table]:
+def _accuracies(rows: SelectionRows) -> Iterator[Table]:
     body: list[tuple[Value, ...]] = []
     for strategy in rows.strategies:
         for method in rows.methods(strategy):
             found = (rows.row(task, strategy, method, at) for task, at in rows.columns)
-            cells = (_estimate(row, "accuracy", bold=row is not None and _clear(row)) for row in found)
-            body.append((selection_label(method), strategy, *cells))
+            body.append((selection_label(method), strategy, *map(accuracy_estimate, found)))
         body.append(("highest mean", strategy, *(_leader(rows, strategy, *column) for column in rows.columns)))
     title = f"Accuracy after fine-tuning on the samples kept: {rows.where}"
-    notes = (rows.note, "Share of the test set; higher is better.", _INTERVALS, _BOLD)
-    yield Table(title, ("method", "selection", *rows.headers), tuple(body), _joined(notes))
+    notes = (rows.note, "Share of the test set; higher is better.", INTERVALS, _BOLD)
+    yield Table(title, ("method", "selection", *rows.headers), tuple(body), sentences(notes))
 
 
-def _leader(rows: _Rows, strategy: str, task: str, fraction: float) -> str:
+def _leader(rows: SelectionRows, strategy: str, task: str, fraction: float) -> str:
     for method in rows.methods(strategy):
         row = rows.row(task, strategy, method, fraction)
         if row is not None and str(row["accuracy_best"]) == "True":
@@ -113,11 +126,16 @@ def _leader(rows: _Rows, strategy: str, task: str, fraction: float) -> str:
     return "–"
 
 
+def accuracy_estimate(row: pd.Series | None) -> Value:
+    """An accuracy, bold where it is the highest of its column and clear of the second; a dash where there is none."""
+    return _estimate(row, "accuracy", bold=row is not None and _clear(row))
+
+
 def _clear(row: pd.Series) -> bool:
     return str(row["accuracy_best"]) == "True" and str(row["accuracy_clear"]) == "True"
 
 
-def _differences(rows: _Rows) -> Iterator[Table]:
+def _differences(rows: SelectionRows) -> Iterator[Table]:
     body: list[tuple[Value, ...]] = []
     for strategy in rows.strategies:
         if SUBJECT not in rows.methods(strategy):
@@ -125,25 +143,27 @@ def _differences(rows: _Rows) -> Iterator[Table]:
         for method in rows.methods(strategy):
             if method != SUBJECT:
                 found = (rows.row(task, strategy, method, at) for task, at in rows.columns)
-                cells = [_difference(row, "accuracy_difference") for row in found]
+                cells = [difference_estimate(row, "accuracy_difference") for row in found]
                 body.append((f"HyperINF − {selection_label(method)}", strategy, *cells))
         found = (rows.row(task, strategy, SUBJECT, at) for task, at in rows.columns)
-        body.append(("HyperINF − whole pool", strategy, *(_difference(row, "accuracy_over_full") for row in found)))
+        body.append(
+            ("HyperINF − whole pool", strategy, *(difference_estimate(row, "accuracy_over_full") for row in found))
+        )
     if body:
         title = f"Difference in accuracy: {rows.where}"
-        yield Table(title, ("difference", "selection", *rows.headers), tuple(body), _joined((rows.note, _PAIRED)))
+        yield Table(title, ("difference", "selection", *rows.headers), tuple(body), sentences((rows.note, _PAIRED)))
 
 
-def _references(rows: _Rows) -> Iterator[Table]:
+def _references(rows: SelectionRows) -> Iterator[Table]:
     present = [method for method in REFERENCES if any(rows.reference(t, method) is not None for t in rows.tasks)]
     if not present:
         return
     body = tuple(
-        (selection_label(method), *(_estimate(rows.reference(task, method), "accuracy") for task in rows.tasks))
+        (selection_label(method), *(accuracy_estimate(rows.reference(task, method)) for task in rows.tasks))
         for method in present
     )
     title = f"What the accuracies stand beside: {rows.where}"
-    yield Table(title, ("reference", *rows.tasks), body, _joined((rows.note, _INTERVALS, _REFERENCES)))
+    yield Table(title, ("reference", *rows.tasks), body, sentences((rows.note, INTERVALS, _REFERENCES)))
 
 
 _DETAIL_METRICS = ("accuracy_norm", "clean_share", "largest_answer_share", "kept")
@@ -164,25 +184,25 @@ def detail_tables(frame: pd.DataFrame) -> list[Table]:
     tables = []
     for _, of_model in frame.groupby(["setting", "model"], sort=True):
         for _, of_task in of_model.groupby("task", sort=True):
-            rows = _Rows(of_task)
+            rows = SelectionRows(of_task)
             tables += [*_corruption(rows), *(_kept(rows, fraction) for _, fraction in rows.columns)]
     return tables
 
 
-def _corruption(rows: _Rows) -> Iterator[Table]:
+def _corruption(rows: SelectionRows) -> Iterator[Table]:
     found = rows.frame[rows.frame["roc_auc"].notna()]
     if found.empty:
         return
     body: list[tuple[Value, ...]] = []
     for _, row in found.iterrows():
-        paired = "–" if row["method"] == SUBJECT else _difference(row, "roc_auc_difference")
+        paired = "–" if row["method"] == SUBJECT else difference_estimate(row, "roc_auc_difference")
         body.append((method_label(row["method"]), _estimate(row, "roc_auc"), paired))
     title = f"Finding corrupted samples: {rows.where}"
     headers = ("scores", "ROC-AUC", "HyperINF minus it")
-    yield Table(title, headers, tuple(body), _joined((rows.note, _ROC_NOTE, _INTERVALS, _PAIRED)))
+    yield Table(title, headers, tuple(body), sentences((rows.note, _ROC_NOTE, INTERVALS, _PAIRED)))
 
 
-def _kept(rows: _Rows, fraction: float) -> Table:
+def _kept(rows: SelectionRows, fraction: float) -> Table:
     metrics = [metric for metric in _DETAIL_METRICS if rows.frame[metric].notna().any()]
     task = rows.tasks[0]
     body: list[tuple[Value, ...]] = []
@@ -196,8 +216,8 @@ def _kept(rows: _Rows, fraction: float) -> Table:
         if row is not None and any(pd.notna(row[metric]) for metric in metrics):
             body.append((selection_label(method), "–", *(_detail(row, metric) for metric in metrics)))
     headers = ("method", "selection", *(SELECTION_METRIC_LABELS[metric] for metric in metrics))
-    title = f"What was kept at {_percent(fraction)}: {rows.where}"
-    return Table(title, headers, tuple(body), _joined((rows.note, _INTERVALS, _DETAILS_NOTE)))
+    title = f"What was kept at {percent(fraction)}: {rows.where}"
+    return Table(title, headers, tuple(body), sentences((rows.note, INTERVALS, _DETAILS_NOTE)))
 
 
 def _detail(row: pd.Series, metric: str) -> Value:
@@ -225,7 +245,8 @@ def _estimate(row: pd.Series | None, name: str, bold: bool = False) -> Value:
     return Estimate(float(row[name]), float(row[f"{name}_half_width"]), bold=bold)
 
 
-def _difference(row: pd.Series | None, name: str) -> Value:
+def difference_estimate(row: pd.Series | None, name: str) -> Value:
+    """A difference, bold where its interval excludes 0; a dash where there is none."""
     if row is None or pd.isna(row[name]):
         return "–"
     interval = Interval(float(row[name]), float(row[f"{name}_half_width"]), int(row["seeds"]))
@@ -238,9 +259,11 @@ def _seed_counts(seeds: pd.Series) -> str:
     return f"{span} seed" if counts[-1] == 1 else f"{span} seeds"
 
 
-def _percent(fraction: float) -> str:
+def percent(fraction: float) -> str:
+    """A share in percent."""
     return f"{100 * fraction:g} %"
 
 
-def _joined(parts: tuple[str, ...]) -> str:
+def sentences(parts: tuple[str, ...]) -> str:
+    """The sentences of a note, without the empty ones."""
     return " ".join(part for part in parts if part)

@@ -57,7 +57,9 @@ def outputs(command: str, parsed: object) -> list[Path]:
         return [out / name for name in ("metrics.csv", "selection.parquet", "info.json")]
     if command == "report selection":
         cells = {run.parts[-4:-1] for run in options["runs"]}
-        return [out / file for file in expected_outputs("selection", study=options["study"], cells=cells)]
+        shown = options["methods"] if options["data"] else ()
+        names = expected_outputs("selection", study=options["study"], cells=cells, methods=shown)
+        return [out / file for file in names]
     if command == "report simulation":
         return [out / file for file in expected_outputs("simulation")]
     assert command == "report mislabel", command

@@ -275,8 +275,9 @@ def caption(stem):
         if shared in stem.split("_"):
             return shared
     if study in config and "percent" in config[study]:
-        kinds = ("accuracy", "details", "cost")
-        return next((f"selection_{kind}" for kind in kinds if rest.endswith(f"_{kind}")), "selection")
+        kinds = ("accuracy", "details", "cost", "kinds", "settings", "contact")
+        last = rest.rpartition("_")[2].partition("-")[0]
+        return f"selection_{last}" if last in kinds else "selection"
     if study == "mislabel" and rest:
         return f"mislabel_{stem.rpartition('_')[2]}"
     return stem.removesuffix("_relative")

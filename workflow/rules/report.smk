@@ -1,3 +1,21 @@
+def sheet_methods(study):
+    """The methods shown on contact sheets: questions without images have none."""
+    return config[study]["methods"] if study == "vlm" else []
+
+
+def sheet_scores(study):
+    """The scores that contact sheets show: those of the first seed."""
+    first = f"/seed-{min(config[study]['seeds'])}/"
+    return [file for file in selection_runs(study, "scores/scores.parquet") if first in file and sheet_methods(study)]
+
+
+def sheet_data(study):
+    """Where the images of contact sheets lie: the data of every task's first seed."""
+    first = min(config[study]["seeds"])
+    tasks = config[study]["tasks"] if sheet_methods(study) else []
+    return [f"{RESULTS}/{study}/{task}/data/seed-{first}/info.json" for task in tasks]
+
+
 SIMULATION_REPORT = [f"{RESULTS}/{file}" for file in expected_outputs("simulation")]
 MISLABEL_REPORT = [
     f"{RESULTS}/{file}"
@@ -15,6 +33,7 @@ SELECTION_REPORTS = {
                 for model in config[study]["models"]
                 for setting in settings_of(study)
             ],
+            methods=sheet_methods(study),
         )
     ]
     for study in SELECTION
@@ -111,6 +130,8 @@ for study in SELECTION:
                 for percent in [*config[study]["percent"], 100]
                 for file in selection_runs(study, f"fraction-{percent}/metrics.csv")
             ],
+            scores=sheet_scores(study),
+            data=sheet_data(study),
         output:
             *shown_in_report(SELECTION_REPORTS[study], f"{study.upper()} data selection"),
         log:
@@ -129,13 +150,15 @@ for study in SELECTION:
             study=study,
             runs=lambda wildcards, input: [Path(file).parent.parent for file in input.info],
             percent=flags(percent=[*config[study]["percent"], 100]),
+            methods=flags(methods=sheet_methods(study)),
+            data=lambda wildcards, input: flags(data=[Path(file).parent for file in input.data]),
             results=lambda wildcards, output: Path(output[0]).parent.parent,
             code=REPORTING,
         message:
             "Figures and tables of the selection study"
         shell:
             "python -m hyperinf report selection --study {params.study} --runs {params.runs:q} {params.percent:q} "
-            "--out {params.results:q} > {log:q} 2>&1"
+            "{params.data:q} {params.methods:q} --out {params.results:q} > {log:q} 2>&1"
 
 
 rule report_page:

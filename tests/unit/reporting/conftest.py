@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from hyperinf.reporting import report_mislabel, report_selection, report_simulation
 
@@ -164,8 +165,34 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 SELECTION_COLUMNS = ["task", "model", "setting", "method", "strategy", "fraction", "seed", "metric", "value"]
 
 
+def write_pictures(run: Path, data: Path, content: str, methods: list[str]) -> None:
+    """Scores of twelve questions about images, whose data is ``content``, and the images as a checkerboard each.
+
+    The influence of sample i by the k-th method is i - 6 + k; every third answer was changed.
+    """
+    (data / "images").mkdir(parents=True, exist_ok=True)
+    (data / "info.json").write_text(json.dumps({"content_sha256": content}))
+    board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    for k in range(12):
+        Image.fromarray(np.stack([board, board, np.full_like(board, 20 * k)], axis=-1)).save(data / f"images/{k}.png")
+    changed = [k % 3 == 0 for k in range(12)]
+    columns = {
+        "sample_id": [f"row-{k}" for k in range(12)],
+        "answer": ["red" if wrong else "blue" for wrong in changed],
+        "true_answer": ["blue"] * 12,
+        "corruption": ["wrong_answer" if wrong else "" for wrong in changed],
+        "question": [f"what colour is shape number {k}?" for k in range(12)],
+        "image": [f"images/{k}.png" for k in range(12)],
+        "kind": ["colour"] * 12,
+    }
+    scores = {f"influence_{name}": np.arange(12) - 6.0 + k for k, name in enumerate(methods) if name != "random"}
+    pd.DataFrame(columns | scores | {"baseline_random": np.zeros(12)}).to_parquet(run / "scores/scores.parquet")
+
+
 def selection_builder(root: Path) -> Callable[..., Path]:
     """One seed folder; ``accuracy`` maps a method to its accuracy, and its clean share is that plus 0.2.
+
+    ``kinds`` maps a kind of question to how much higher its accuracy is than that of all questions.
 
     Plain selection keeps one answer only, stratified selection the pool's 60 %, whose accuracy is that of the method
     minus 0.1 when plain.
@@ -182,6 +209,8 @@ def selection_builder(root: Path) -> Callable[..., Path]:
         model="smol",
         setting="lora-8",
         note="Smol cut to 4 layers",
+        kinds=None,
+        pictures=False,
     ) -> Path:
         accuracy = accuracy or {"hyperinf": 0.63, "datainf": 0.6, "random": 0.5}
         run = root / f"{study}/{task}/{model}/{setting}/seed-{seed}"
@@ -200,7 +229,10 @@ def selection_builder(root: Path) -> Callable[..., Path]:
         cost += [(task, model, setting, seed, name, "precondition", 1.0 + seed / 100, "") for name in accuracy]
         head = ["task", "model", "setting", "seed", "method", "stage", "seconds", "peak_memory_mib"]
         pd.DataFrame(cost, columns=head).to_csv(run / "scores/cost.csv", index=False)
-        (run / "scores/info.json").write_text(json.dumps({"device": "cpu"} | ({"model_note": note} if note else {})))
+        info = {"device": "cpu", "data_sha256": f"{task}-{seed}"} | ({"model_note": note} if note else {})
+        (run / "scores/info.json").write_text(json.dumps(info))
+        if pictures:
+            write_pictures(run, root / f"{study}/{task}/data/seed-{seed}", f"{task}-{seed}", list(accuracy))
         for percent in percents:
             rows = []
             if percent == 100:
@@ -208,12 +240,14 @@ def selection_builder(root: Path) -> Callable[..., Path]:
                     rows.append(row(method, "", 0.0, "accuracy", value))
                 kept = {"accuracy": 0.55, "accuracy_norm": 0.56, "largest_answer_share": 0.6, "kept": 1500, "steps": 80}
                 kept |= {"clean_share": 0.6} if clean else {}
+                kept |= {f"accuracy_{kind}": 0.55 + more for kind, more in (kinds or {}).items()}
                 rows += [row("full", "plain", 1.0, metric, value) for metric, value in kept.items()]
             for method, strategy in itertools.product(accuracy if percent < 100 else (), strategies):
                 value = accuracy[method] - (0.1 if strategy == "plain" else 0.0)
                 answer = 1.0 if strategy == "plain" and method != "random" else 0.6
                 kept = {"accuracy": value, "accuracy_norm": value, "largest_answer_share": answer, "kept": 15 * percent}
                 kept |= {"clean_share": min(1.0, value + 0.2)} if clean else {}
+                kept |= {f"accuracy_{kind}": value + more for kind, more in (kinds or {}).items()}
                 rows += [row(method, strategy, percent / 100, metric, share) for metric, share in kept.items()]
             write(rows, run / f"fraction-{percent}/metrics.csv")
         return run
@@ -234,6 +268,11 @@ def selected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     runs = [make(seed=seed, accuracy={"hyperinf": 0.6 + k / 100, "random": 0.5}) for k, seed in enumerate((11, 12, 13))]
     # the other study: one seed, one share, one strategy, nothing corrupted, no references, nothing to say of the model
     plain = {"percents": (40,), "strategies": ("stratified",), "clean": False, "note": ""}
-    other = [make(study="vlm", task="shapes", model="llava", setting="last_layer", **plain)]
-    written = {"llm": report_selection("llm", runs, root), "vlm": report_selection("vlm", other, root)}
+    shapes = {"study": "vlm", "task": "shapes", "model": "llava", "pictures": True, "kinds": {"colour": 0.1}}
+    other = [make(setting=setting, **shapes, **plain) for setting in ("last_layer", "last_layer.of-projector")]
+    data = [root / "vlm/shapes/data/seed-11"]
+    written = {
+        "llm": report_selection("llm", runs, root),
+        "vlm": report_selection("vlm", other, root, data=data, methods=["hyperinf", "datainf"]),
+    }
     return {"root": root, "runs": runs, **written}

@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 from hyperinf.reporting.claims import (
@@ -93,3 +94,41 @@ def test_the_page_ledger_states_each_claim_and_its_rule_once(judged):
     assert sum(len(table.rows) for table, _ in sections) == len(frame)
     assert len({table.title for table, _ in sections}) == len(sections)
     assert all(table.headers == ("setting", "verdict", "measured") for table, _ in sections)
+
+
+def test_a_lead_that_grows_where_less_is_kept_is_a_published_claim_for_images_only(seed_folder):
+    def folder(study, seed, lead):
+        run = seed_folder(seed, {"hyperinf": 0.6, "random": 0.5}, study=study)
+        path = run / "fraction-20/metrics.csv"
+        rows = pd.read_csv(path)
+        ours = (rows["method"] == "hyperinf") & (rows["metric"] == "accuracy")
+        rows.loc[ours, "value"] += lead
+        rows.to_csv(path, index=False)
+        return run
+
+    for study, origin in (("vlm", PUBLISHED_CLAIM), ("llm", OWN_QUESTION)):
+        runs = [folder(study, 11 + k, lead) for k, lead in enumerate((0.1, 0.12, 0.14))]
+        claims = list(selection_claims(study, read_selection(study, runs)))
+        plain, stratified = (c for c in claims if "lead over random selection" in c.statement)
+        assert (plain.origin, stratified.origin) == (origin, OWN_QUESTION)
+        assert plain.measured == "+12.0 points ± 5.0 (3 seeds)"  # t(0.975, 2) * 0.02 / sqrt(3)
+        assert plain.verdict == SUPPORTED
+        assert plain.setting.endswith("plain selection, 20 % kept against 40 %")
+
+
+def test_gradients_of_parts_of_what_is_trained_are_set_against_each_other(seed_folder):
+    parts = {"projector": (0.62, 0.63), "last_layer": (0.52, 0.53), "": (0.61, 0.64)}
+    runs = [
+        seed_folder(11 + k, {"hyperinf": value}, study="vlm", setting=f"lora-8.of-{part}" if part else "lora-8")
+        for part, values in parts.items()
+        for k, value in enumerate(values)
+    ]
+    claims = [c for c in selection_claims("vlm", read_selection("vlm", runs)) if "by gradients of" in c.statement]
+    asked = {c.statement.partition("by gradients of the ")[2]: c.measured for c in claims if "plain" in c.setting}
+    assert set(asked) == {
+        "projector than by those of the last layer",
+        "projector than by those of all that is trained",
+        "last layer than by those of all that is trained",
+    }
+    assert asked["projector than by those of the last layer"] == "+10.0 points ± 0.0 (2 seeds)"
+    assert {c.origin for c in claims} == {OWN_QUESTION}

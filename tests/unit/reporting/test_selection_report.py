@@ -11,12 +11,18 @@ import pytest
 from matplotlib import pyplot as plt
 
 from hyperinf.reporting import expected_outputs, report_page, report_selection
+from hyperinf.reporting.labels import ordered_settings, setting_label
+from hyperinf.reporting.outputs import contact_groups
 from hyperinf.reporting.selection_figure import figure_selection, selection_data, spread
 from hyperinf.reporting.selection_frames import Cell, values_by_seed
 from hyperinf.reporting.selection_inputs import read_selection
 
 CELL = Cell("headlines", "smol", "lora-8")
-CELLS = {"llm": [CELL], "vlm": [("shapes", "llava", "last_layer")]}
+VISUAL = [("shapes", "llava", "last_layer"), ("shapes", "llava", "last_layer.of-projector")]
+DECLARED = {
+    "llm": expected_outputs("selection", study="llm", cells=[CELL]),
+    "vlm": expected_outputs("selection", study="vlm", cells=VISUAL, methods=["hyperinf", "datainf"]),
+}
 
 
 def hashes(files):
@@ -34,7 +40,7 @@ def bars(axis):
 @pytest.mark.parametrize("study", ["llm", "vlm"])
 def test_selection_writes_what_it_declares(selected, study):
     written = sorted(file.relative_to(selected["root"]).as_posix() for file in selected[study])
-    assert written == sorted(expected_outputs("selection", study=study, cells=CELLS[study]))
+    assert written == sorted(DECLARED[study])
 
 
 def test_declared_names_are_those_of_the_layout():
@@ -51,6 +57,45 @@ def test_declared_names_are_those_of_the_layout():
     ]
 
 
+def test_only_questions_about_images_have_a_table_by_kind_and_only_several_settings_are_compared():
+    one = expected_outputs("selection", study="vlm", cells=[("a", "m", "lora-8"), ("b", "m", "lora-8")])
+    assert "tables/vlm_lora-8_kinds.md" in one
+    assert not [name for name in one if "settings" in name or "contact" in name]
+    two = expected_outputs("selection", study="llm", cells=[("a", "m", "lora-8"), ("a", "m", "last_layer")])
+    assert {"figures/llm_a_m_settings.csv", "tables/llm_settings.tex"} <= set(two)
+    assert not [name for name in two if "kinds" in name]
+
+
+def test_a_contact_sheet_has_four_methods_and_the_rest_follow_on_a_second_one():
+    methods = ["tracin", "lissa", "hyperinf", "datainf", "gfim"]
+    declared = expected_outputs("selection", study="vlm", cells=[("a", "m", "lora-8")], methods=methods)
+    sheets = [name for name in declared if "contact" in name and name.endswith(".png")]
+    assert sheets == ["figures/vlm_a_m_lora-8_contact.png", "figures/vlm_a_m_lora-8_contact-2.png"]
+    assert contact_groups(methods) == [["hyperinf", "gfim", "datainf", "lissa"], ["tracin"]]
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("lora-8", "LoRA rank 8"),
+        ("last_layer", "last layer"),
+        ("projector", "projector"),
+        ("lora_projector-16", "LoRA rank 16 and projector"),
+        ("lora_projector-8.of-last_layer", "LoRA rank 8 and projector, gradients of the last layer only"),
+        ("lora_projector-8.of-lora", "LoRA rank 8 and projector, gradients of the LoRA adapter only"),
+        ("projector.of-mine", "projector, gradients of the mine only"),
+        ("mine-8", "mine-8"),
+    ],
+)
+def test_a_setting_is_said_in_words(setting, words):
+    assert setting_label(setting) == words
+
+
+def test_settings_stand_by_rank_and_parts_after_the_whole():
+    settings = ["lora-16", "lora-8.of-projector", "projector", "lora-8", "lora-8"]
+    assert ordered_settings(settings) == ["lora-8", "lora-8.of-projector", "lora-16", "projector"]
+
+
 def test_an_unknown_study_is_refused():
     with pytest.raises(ValueError, match="not one of llm, vlm"):
         expected_outputs("selection", study="audio")
@@ -62,6 +107,7 @@ def test_the_report_loads_no_torch():
         "expected_outputs('selection', study='llm', cells=[('a', 'b', 'c')])\n"
         "assert not {'matplotlib', 'torch', 'pandas'} & set(sys.modules)\n"
         "import hyperinf.reporting.selection_figure, hyperinf.reporting.selection_tables, hyperinf.reporting.page\n"
+        "import hyperinf.reporting.sheets, hyperinf.reporting.settings_figure\n"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -154,13 +200,28 @@ def test_the_page_has_a_section_for_each_study(page):
         ("llm", "Selection: language model"),
         ("vlm", "Selection: vision-language model"),
     ]
-    assert page.count('<img src="data:image/png;base64,') == 2
+    assert page.count('<img src="data:image/png;base64,') == 1 + 2 * 2 + 1  # accuracy and sheet by setting, settings
     assert "smol is Smol cut to 4 layers." in page
     assert "llava is" not in page
     assert (
         "Language model, plain selection: what HyperINF keeps trains a more accurate model than random selection"
         in page
     )
+
+
+def test_the_page_shows_settings_side_by_side_kinds_and_contact_sheets(page):
+    for shown in (
+        "<summary>Settings side by side</summary>",
+        "<summary>Accuracy by kind of question</summary>",
+        'id="vlm_shapes_llava_last_layer.of-projector_contact"',
+        'id="vlm_shapes_llava_settings"',
+        "last layer, gradients of the projector only",
+    ):
+        assert shown in page
+
+
+def test_the_page_says_what_the_accuracies_stand_beside(page):
+    assert "LoRA rank 8: those accuracies stand beside whole pool 0.550, after the warm-up 0.520, before" in page
 
 
 def test_the_page_says_what_was_measured_of_the_selection(page):

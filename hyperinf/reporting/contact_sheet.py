@@ -1,0 +1,186 @@
+"""The contact sheet: what each method finds most helpful and most harmful, to be looked at."""
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from hyperinf.errors import InputError
+from hyperinf.reporting.extreme_samples import SIDES
+from hyperinf.reporting.labels import method_label, noted_model, setting_label
+from hyperinf.reporting.selection_frames import Cell
+from hyperinf.reporting.style import INK, MUTED, PAGE_WIDTH, house_style, method_style
+
+CORRUPTION_LABELS = {"wrong_answer": "answer was changed", "off_task": "from another task"}
+_CORRUPTION_COLOURS = {"wrong_answer": "#c2410c", "off_task": "#6d28d9"}
+_LEGEND = "Under an image: question, answer in the pool, influence (positive is harmful)"
+_HEADINGS = {"helpful": "most helpful: kept first", "harmful": "most harmful: dropped first"}
+
+_DOTS = 200
+"""Pixels per inch of the PNG: images begin and end on whole pixels, so that a small one is enlarged without blur."""
+_SIDE = 0.64
+_MARGIN, _BETWEEN = 0.26, 0.16
+_HEAD = 0.26
+_LINE = 0.1
+_FONT = 6
+_WRAP, _BOLD_WRAP = 17, 16
+"""Characters of a line of text under an image."""
+_FOOT_LINE = 0.12
+_FOOT_WRAP = 90
+_QUESTION_LINES, _ANSWER_LINES = 3, 2
+_ABOVE, _BELOW = 0.05, 0.1
+"""Inches between an image and its text, and under the text."""
+
+Pixels = Mapping[str, np.ndarray]
+
+
+def read_pixels(folder: Path, samples: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The images of the samples as ``{path: array[height, width, 3]}``; large ones are reduced to what can be shown.
+
+    Args:
+        folder: the data folder, which their paths are relative to.
+        samples: of ``extreme_samples.extreme_samples``.
+
+    Raises:
+        InputError: an image is not there, or is none; names the sample.
+    """
+    from PIL import Image
+
+    most = 2 * round(_SIDE * _DOTS)
+    pixels = {}
+    of_sample = dict(zip(samples["sample_id"], samples["image"], strict=True))
+    for sample, name in of_sample.items():
+        if not name:
+            continue  # a question without an image among others
+        path = Path(folder) / name
+        try:
+            with Image.open(path) as image:
+                shown = image.convert("RGB")
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such image; expected that of sample {sample}") from None
+        except (OSError, ValueError, SyntaxError) as error:
+            raise InputError(f"{path}: not the image of sample {sample} ({str(error).splitlines()[0]})") from None
+        shown.thumbnail((most, most), Image.Resampling.LANCZOS)
+        pixels[name] = np.asarray(shown)
+    return pixels
+
+
+@house_style
+def figure_contact(samples: pd.DataFrame, pixels: Pixels, cell: Cell, seed: int, note: str = "") -> Figure:
+    """A row of images for each method, the most helpful samples on the left and the most harmful ones on the right.
+
+    Args:
+        samples: of ``extreme_samples.extreme_samples``, of as many methods as fit.
+        pixels: of :func:`read_pixels`.
+        cell: named under the images; so are seed and note.
+        seed: the one that was scored.
+        note: what a reader must know of the model.
+    """
+    rows = [samples[samples["method"] == method] for method in dict.fromkeys(samples["method"])]
+    lines = [max(len(_question(row)) + len(_answer(row)) + 1 for _, row in part.iterrows()) for part in rows]
+    heights = [_SIDE + _ABOVE + _LINE * count + _BELOW for count in lines]
+    foot = textwrap.wrap(f"{_where(cell, seed, note)}. {_LEGEND}", _FOOT_WRAP)
+    height = _HEAD + sum(heights) + _FOOT_LINE * len(foot) + _BELOW
+    figure = plt.figure(figsize=(PAGE_WIDTH, height))
+    figure.set_layout_engine("none")
+    count = int(samples["rank"].max())
+    slot = (PAGE_WIDTH - _MARGIN - _BETWEEN) / (2 * count)
+    lefts = {side: _MARGIN + k * (count * slot + _BETWEEN) for k, side in enumerate(SIDES)}
+    for side, left in lefts.items():
+        _text(figure, left, height - 0.1, _HEADINGS[side], weight="bold", fontsize=8)
+    top = height - _HEAD
+    for part, used in zip(rows, heights, strict=True):
+        _method(figure, part["method"].iloc[0], top, used)
+        for _, row in part.iterrows():
+            _sample(figure, row, pixels.get(row["image"]), lefts[row["side"]] + (row["rank"] - 1) * slot, top)
+        top -= used
+    for number, line in enumerate(foot):
+        _text(figure, _MARGIN, top - _FOOT_LINE * number, line, color=MUTED, fontsize=7)
+    _frames(figure, samples)
+    return figure
+
+
+def _text(figure: Figure, x: float, y: float, text: str, **options: object) -> None:
+    """A text whose top left corner is at ``x`` and ``y`` inches from the figure's bottom left."""
+    width, height = figure.get_size_inches()
+    # What people ask about may hold dollar signs: it is no mathematics.
+    style = {"va": "top", "ha": "left", "fontsize": _FONT, "color": INK, "parse_math": False} | options
+    figure.text(x / width, y / height, text, **style)  # type: ignore[arg-type]
+
+
+def _method(figure: Figure, method: str, top: float, height: float) -> None:
+    colour = method_style(method).colour
+    options: dict[str, object] = {"rotation": 90, "va": "center", "weight": "bold", "fontsize": 8, "color": colour}
+    _text(figure, 0.06, top - (height - _BELOW) / 2, method_label(method), **options)
+
+
+def _sample(figure: Figure, row: pd.Series, pixels: np.ndarray | None, left: float, top: float) -> None:
+    """One image with its question, the answer given to it in training, and its score."""
+    _draw(_square(figure, left, top - _SIDE), pixels, _CORRUPTION_COLOURS.get(row["corruption"]))
+    y = top - _SIDE - _ABOVE
+    answer: dict[str, object] = {"weight": "bold", "color": _CORRUPTION_COLOURS.get(row["corruption"], INK)}
+    lines: list[tuple[str, dict[str, object]]] = [(line, {}) for line in _question(row)]
+    lines += [(line, answer) for line in _answer(row)]
+    lines.append((_score(row["influence"]), {"color": MUTED}))
+    for line, style in lines:
+        _text(figure, left, y, line, **style)
+        y -= _LINE
+
+
+def _square(figure: Figure, left: float, bottom: float) -> Axes:
+    width, height = figure.get_size_inches()
+    x, y, side = (round(inches * _DOTS) / _DOTS for inches in (left, bottom, _SIDE))
+    return figure.add_axes((x / width, y / height, side / width, side / height))
+
+
+def _draw(axis: Axes, pixels: np.ndarray | None, colour: str | None) -> None:
+    if pixels is None:
+        axis.text(0.5, 0.5, "no image", ha="center", va="center", fontsize=_FONT, color=MUTED)
+    else:
+        enlarged = max(pixels.shape[:2]) <= round(_SIDE * _DOTS)
+        axis.imshow(pixels, interpolation="nearest" if enlarged else "antialiased")
+    axis.set(xticks=[], yticks=[])
+    axis.grid(visible=False)
+    for spine in axis.spines.values():
+        spine.set(visible=True, color=colour or MUTED, linewidth=1.8 if colour else 0.4)
+
+
+def _question(row: pd.Series) -> list[str]:
+    return _wrapped(row["question"], _WRAP, _QUESTION_LINES)
+
+
+def _answer(row: pd.Series) -> list[str]:
+    """The answer given, and what it should have been."""
+    if row["answer"] == row["true_answer"]:
+        return _wrapped(row["answer"], _BOLD_WRAP, _ANSWER_LINES)
+    texts = (f"✗ {row['answer']}", f"truth: {row['true_answer']}")
+    return [line for text in texts for line in _wrapped(text, _BOLD_WRAP, _ANSWER_LINES)]
+
+
+def _wrapped(text: str, width: int, most: int) -> list[str]:
+    return textwrap.wrap(text, width, max_lines=most, placeholder=" …") or ["–"]
+
+
+def _score(influence: float) -> str:
+    return f"{influence:+#.3g}".replace("-", "−")
+
+
+def _where(cell: Cell, seed: int, note: str) -> str:
+    return f"{cell.task}, {noted_model(cell.model, note)}, {setting_label(cell.setting)}; seed {seed}"
+
+
+def _frames(figure: Figure, samples: pd.DataFrame) -> None:
+    """What the colours of the frames mean, in the corner below the images."""
+    present = [name for name in CORRUPTION_LABELS if name in set(samples["corruption"])]
+    handles = [
+        Patch(facecolor="none", edgecolor=_CORRUPTION_COLOURS[name], linewidth=1.8, label=CORRUPTION_LABELS[name])
+        for name in present
+    ]
+    if handles:
+        figure.legend(handles=handles, loc="lower right", ncols=len(handles), borderaxespad=0.2, handleheight=0.9)
