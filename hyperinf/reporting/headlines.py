@@ -93,8 +93,10 @@ COLLAPSED = 0.95
 """A share of one answer from which on a selection is called collapsed onto it."""
 
 
-def selection_sentences(accuracy: pd.DataFrame) -> Iterator[str]:
-    """HyperINF's accuracy at every share kept, and which methods differ from it: one sentence a cell and strategy.
+def selection_sentences(accuracy: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """HyperINF's accuracy at every share kept, and which methods differ from it.
+
+    Yields the cell in words and one sentence a strategy.
 
     Args:
         accuracy: ``tables/<study>_<setting>.csv`` of all settings.
@@ -108,7 +110,7 @@ def selection_sentences(accuracy: pd.DataFrame) -> Iterator[str]:
         if parts:
             seeds = int(rows["seeds"].max())
             counted = f"{seeds} seed{'s' if seeds > 1 else ''}"
-            yield f"{where}, {strategy} selection, {counted}: HyperINF's accuracy – {'; '.join(parts)}."
+            yield where, f"{strategy.capitalize()} selection, {counted}: HyperINF's accuracy – {'; '.join(parts)}."
 
 
 def _differing(rows: pd.DataFrame) -> str:
@@ -131,19 +133,17 @@ def _differing(rows: pd.DataFrame) -> str:
     return "; ".join(parts)
 
 
-def reference_sentences(accuracy: pd.DataFrame) -> Iterator[str]:
-    """What the accuracies stand beside: one sentence a cell.
+def reference_sentences(accuracy: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """What the accuracies stand beside: (cell in words, sentence), one a cell.
 
     Args:
         accuracy: ``tables/<study>_<setting>.csv`` of all settings.
     """
     known = accuracy[~accuracy["fraction"].between(0, 1, inclusive="neither")]
-    keys = ["task", "model", "setting", "model_note"]
-    for (task, model, setting, note), rows in known.groupby(keys, sort=True):
+    for where, rows in _cells(known):
         by_method = {row["method"]: row for _, row in rows.iterrows()}
         parts = [f"{selection_label(name)} {_spread(by_method[name])}" for name in REFERENCES if name in by_method]
-        where = f"{task}, {noted_model(model, note)}, {setting_label(setting)}"
-        yield f"{where}: those accuracies stand beside {', '.join(parts)}."
+        yield where, f"Those accuracies stand beside {', '.join(parts)}."
 
 
 def _spread(row: pd.Series) -> str:
@@ -151,8 +151,8 @@ def _spread(row: pd.Series) -> str:
     return f"{row['accuracy']:.3f}" + ("" if math.isnan(half) or half == 0 else f" ± {half:.3f}")
 
 
-def collapse_sentences(details: pd.DataFrame) -> Iterator[str]:
-    """Which selections kept hardly more than one answer: one sentence a cell and strategy.
+def collapse_sentences(details: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Which selections kept hardly more than one answer: the cell in words and one sentence a strategy.
 
     Args:
         details: ``tables/<study>_<setting>_details.csv`` of all settings.
@@ -166,17 +166,24 @@ def collapse_sentences(details: pd.DataFrame) -> Iterator[str]:
         if shares:
             cases = "; ".join(f"{names} (at {', '.join(at)} kept)" for names, at in shares.items())
             yield (
-                f"{where}, {strategy} selection collapsed: at least {100 * COLLAPSED:g} % of the samples kept have one "
-                f"and the same answer with {cases}. A model learns little more from them than to give it always."
+                where,
+                f"{strategy.capitalize()} selection collapsed: at least {100 * COLLAPSED:g} % of the samples kept have "
+                f"one and the same answer with {cases}. A model learns little more from them than to give it always.",
             )
 
 
 def _selections(frame: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
     """The rows of each cell and strategy below the whole pool, with the cell in words."""
     known = frame[frame["fraction"].between(0, 1, inclusive="neither")]
-    keys = ["task", "model", "setting", "model_note", "strategy"]
-    for (task, model, setting, note, strategy), rows in known.groupby(keys, sort=True):
-        yield (f"{task}, {noted_model(model, note)}, {setting_label(setting)}", strategy), rows
+    for where, of_cell in _cells(known):
+        for strategy, rows in of_cell.groupby("strategy", sort=True):
+            yield (where, str(strategy)), rows
+
+
+def _cells(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each cell with the cell in words."""
+    for (task, model, setting, note), rows in frame.groupby(["task", "model", "setting", "model_note"], sort=True):
+        yield f"{task}, {noted_model(model, note)}, {setting_label(setting)}", rows
 
 
 def epoch_sentences(frame: pd.DataFrame) -> Iterator[str]:

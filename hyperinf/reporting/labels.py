@@ -126,7 +126,7 @@ def gradient_part(setting: str) -> str:
 def gradients_label(setting: str) -> str:
     """Whose gradients are used, in a word or two."""
     part = gradient_part(setting)
-    return _PARTS.get(part, part) if part else "all that is trained"
+    return _PARTS.get(part, part) if part else "all"
 
 
 def ordered_settings(settings: Iterable[str]) -> list[str]:

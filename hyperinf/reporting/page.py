@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -44,6 +45,9 @@ _MAYBE_EMPTY = ("model_note", "strategy", "against", "source", "published", "mea
 """Columns of text that may be empty in every row; to pandas they would be numbers that are missing."""
 
 
+Sentence = TypeVar("Sentence")
+
+
 @dataclass(frozen=True)
 class PageFigure:
     """One figure of the page; ``image`` is a data URI."""
@@ -58,12 +62,13 @@ class PageFigure:
 class PageStudy:
     """The section of one selection study.
 
-    ``cells`` are headings with their figures, ``compared`` the figures that set settings side by side.
+    ``sentences`` are those of each cell, ``cells`` headings with their figures, ``compared`` the figures that set
+    settings side by side.
     """
 
     name: str
     title: str
-    sentences: list[str]
+    sentences: dict[str, list[str]]
     cells: list[tuple[str, list[PageFigure]]]
     tables: list[Table]
     compared: list[PageFigure]
@@ -139,7 +144,7 @@ def write_page(results: Path, out: Path) -> list[Path]:
             ("Synthetic study", _sentences(headlines.simulation_sentences, simulation)),
             ("Mislabel detection", _sentences(headlines.mislabel_sentences, detection)),
             ("Epochs of fine-tuning", _sentences(headlines.epoch_sentences, epochs)),
-            *((f"Selection: {study.title}", study.sentences) for study in studies),
+            *((f"{study.title}: {where}", said) for study in studies for where, said in study.sentences.items()),
             ("Cost", _sentences(headlines.cost_sentences, cost)),
         ],
         "reported": reported,
@@ -193,11 +198,13 @@ def _study(files: _Results, name: str) -> PageStudy | None:
     return PageStudy(
         name=name,
         title=STUDY_LABELS[name],
-        sentences=[
-            *_sentences(headlines.selection_sentences, accuracy),
-            *_sentences(headlines.reference_sentences, accuracy),
-            *_sentences(headlines.collapse_sentences, details),
-        ],
+        sentences=_by_cell(
+            [
+                *_sentences(headlines.selection_sentences, accuracy),
+                *_sentences(headlines.reference_sentences, accuracy),
+                *_sentences(headlines.collapse_sentences, details),
+            ]
+        ),
         cells=cells,
         tables=_tables(accuracy_tables, accuracy),
         compared=files.figures([settings_figure(name, *pair) for pair in pairs]),
@@ -217,8 +224,16 @@ def _gathered(files: _Results, study: str, settings: Sequence[str], kind: str) -
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def _sentences(make: Callable[[pd.DataFrame], Iterator[str]], frame: pd.DataFrame | None) -> list[str]:
+def _sentences(make: Callable[[pd.DataFrame], Iterator[Sentence]], frame: pd.DataFrame | None) -> list[Sentence]:
     return list(make(frame)) if frame is not None else []
+
+
+def _by_cell(sentences: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """The sentences of each cell together, so that its name need not be said again."""
+    cells: dict[str, list[str]] = {}
+    for where, sentence in sentences:
+        cells.setdefault(where, []).append(sentence)
+    return cells
 
 
 def _tables(make: Callable[[pd.DataFrame], list[Table]], frame: pd.DataFrame | None) -> list[Table]:

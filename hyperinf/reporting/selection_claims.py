@@ -121,7 +121,7 @@ def _gradient_claims(study: str, read: SelectionRuns) -> Iterator[Claim]:
 
 
 def _with_article(part: str) -> str:
-    return part if part.startswith("all") else f"the {part}"
+    return "all that is trained" if part == "all" else f"the {part}"
 
 
 def _more_accurate(study: str, strategy: str) -> str:

@@ -146,9 +146,9 @@ def _differences(rows: SelectionRows) -> Iterator[Table]:
                 cells = [difference_estimate(row, "accuracy_difference") for row in found]
                 body.append((f"HyperINF − {selection_label(method)}", strategy, *cells))
         found = (rows.row(task, strategy, SUBJECT, at) for task, at in rows.columns)
-        body.append(
-            ("HyperINF − whole pool", strategy, *(difference_estimate(row, "accuracy_over_full") for row in found))
-        )
+        over_full = [difference_estimate(row, "accuracy_over_full") for row in found]
+        if any(isinstance(value, Estimate) for value in over_full):
+            body.append(("HyperINF − whole pool", strategy, *over_full))
     if body:
         title = f"Difference in accuracy: {rows.where}"
         yield Table(title, ("difference", "selection", *rows.headers), tuple(body), sentences((rows.note, _PAIRED)))

@@ -25,7 +25,8 @@ class Estimate:
         if math.isnan(self.mean):
             return "", ""
         sign = "+" if self.signed else ""
-        mean = f"{self.mean:{sign}.{self.digits}f}".replace("-", "−")
+        rounded = round(self.mean, self.digits) + 0.0  # which makes 0 of what would be printed as −0
+        mean = f"{rounded:{sign}.{self.digits}f}".replace("-", "−")
         return mean, "n/a" if math.isnan(self.half_width) else f"{self.half_width:.{self.digits}f}"
 
 

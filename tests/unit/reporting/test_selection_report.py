@@ -221,12 +221,13 @@ def test_the_page_shows_settings_side_by_side_kinds_and_contact_sheets(page):
 
 
 def test_the_page_says_what_the_accuracies_stand_beside(page):
-    assert "LoRA rank 8: those accuracies stand beside whole pool 0.550, after the warm-up 0.520, before" in page
+    assert "Those accuracies stand beside whole pool 0.550, after the warm-up 0.520, before fine-tuning 0.500" in page
 
 
 def test_the_page_says_what_was_measured_of_the_selection(page):
     assert "20 % kept: 0.610 ± 0.025 (above random selection)" in page
-    assert "plain selection collapsed" in page
+    assert "Plain selection collapsed" in page
+    assert "<h3>Language model: headlines, smol (Smol cut to 4 layers), LoRA rank 8</h3>" in page
 
 
 def test_a_study_that_is_absent_is_neither_shown_nor_missing(results):

@@ -120,16 +120,17 @@ def test_details_without_corruption_have_neither_roc_auc_nor_clean_shares(runs):
 
 def test_sentences_say_which_methods_differ_and_of_which_model(runs):
     read = runs({"hyperinf": OURS, "datainf": [0.60, 0.63, 0.66], "random": RANDOM}, percents=(20,))
-    plain_sentence, stratified = selection_sentences(accuracy_frame(read))
+    (where, plain_sentence), (_, stratified) = selection_sentences(accuracy_frame(read))
+    assert where == "headlines, smol (Smol cut to 4 layers), LoRA rank 8"
     assert stratified == (
-        "headlines, smol (Smol cut to 4 layers), LoRA rank 8, stratified selection, 3 seeds: HyperINF's accuracy – "
-        "20 % kept: 0.657 ± 0.150 (above random selection; within noise of the others)."
+        "Stratified selection, 3 seeds: HyperINF's accuracy – 20 % kept: 0.657 ± 0.150 (above random selection; within "
+        "noise of the others)."
     )
-    assert "plain selection" in plain_sentence
+    assert plain_sentence.startswith("Plain selection")
 
 
 def test_a_selection_of_one_answer_is_called_collapsed(runs):
     read = runs({"hyperinf": OURS, "datainf": THEIRS, "random": RANDOM})
-    (sentence,) = collapse_sentences(details_frame(read))
-    assert "plain selection collapsed" in sentence
+    ((_, sentence),) = collapse_sentences(details_frame(read))
+    assert "Plain selection collapsed" in sentence
     assert "HyperINF, DataInf (at 20 %, 40 % kept)" in sentence

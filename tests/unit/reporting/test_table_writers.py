@@ -39,3 +39,8 @@ def test_bold_marks_the_number_in_both_forms():
     bold = table(Estimate(0.7, 0.1, bold=True))
     assert "**0.700 ± 0.100**" in markdown([bold])
     assert r"$\mathbf{0.700} \pm 0.100$" in latex([bold])
+
+
+def test_what_rounds_to_nothing_has_no_minus():
+    assert "+0.000 ± 0.100" in markdown([table(Estimate(-0.0004, 0.1, signed=True))])
+    assert "−0.001 ± 0.100" in markdown([table(Estimate(-0.0006, 0.1, signed=True))])
