@@ -1,21 +1,3 @@
-def sheet_methods(study):
-    """The methods shown on contact sheets: questions without images have none."""
-    return config[study]["methods"] if study == "vlm" else []
-
-
-def sheet_scores(study):
-    """The scores that contact sheets show: those of the first seed."""
-    first = f"/seed-{min(config[study]['seeds'])}/"
-    return [file for file in selection_runs(study, "scores/scores.parquet") if first in file and sheet_methods(study)]
-
-
-def sheet_data(study):
-    """Where the images of contact sheets lie: the data of every task's first seed."""
-    first = min(config[study]["seeds"])
-    tasks = config[study]["tasks"] if sheet_methods(study) else []
-    return [f"{RESULTS}/{study}/{task}/data/seed-{first}/info.json" for task in tasks]
-
-
 SIMULATION_REPORT = [f"{RESULTS}/{file}" for file in expected_outputs("simulation")]
 MISLABEL_REPORT = [
     f"{RESULTS}/{file}"
