@@ -171,7 +171,14 @@ def _label(axis: Axes, text: str, at: float, place: float, colour: str) -> None:
         fontsize=7,
         color=colour,
         linespacing=1.0,
-        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
+        arrowprops={
+            "arrowstyle": "-",
+            "color": colour,
+            "linewidth": 0.6,
+            "shrinkA": 1,
+            "shrinkB": 0,
+            "relpos": (0, 0.5),
+        },
         annotation_clip=False,
     )
 
