@@ -104,13 +104,14 @@ def iterate(
     symmetric = torch.ones(count, dtype=torch.bool)
     missed = torch.zeros(count, dtype=torch.bool)
     before, x_before = torch.full_like(norm, torch.inf), x
+    plain = torch.ones(count, dtype=torch.bool)
 
     for iteration in itertools.count():
         loose = (norm <= tol) & ~symmetric
         if bool(loose.any()):
             x, norm, products = _settle(a, x, norm, loose, missed, tol)
             out.matmuls += products
-        status = _judge(norm, before, limit, least, tol, exhausted=iteration == max_iter)
+        status = _judge(norm, before, plain, limit, least, tol, exhausted=iteration == max_iter)
         asymmetric = loose & (x != x.mT).any(-1).any(-1).cpu()
         stuck = asymmetric | ((status == FLOOR) & (before < 0.9))
         if can_polish and bool(stuck.any()):
@@ -135,6 +136,7 @@ def iterate(
         c = update_coefficients(order, used)
         if start.scaled and order < HIGHEST_ORDER:
             c, last = _finished_by_one_order_more(c, norm, last, tol)
+        plain = last | (used == 0)
         least = 1 - _next_residual(1 - least, c)
         step = correction(r, c)
         del r
@@ -222,12 +224,16 @@ def _replaced(
     )
 
 
-def _judge(norm: Tensor, before: Tensor, limit: Tensor, least: Tensor, tol: float, exhausted: bool) -> Tensor:
+def _judge(
+    norm: Tensor, before: Tensor, plain: Tensor, limit: Tensor, least: Tensor, tol: float, exhausted: bool
+) -> Tensor:
     status = torch.zeros(norm.shape, dtype=torch.long)
     if exhausted:
         status[:] = EXHAUSTED
-    # An update at least squares the residual once it is small; short of half of that gain rounding has the upper hand.
-    stalled = ((before < 0.5) & (norm > 0.5 * before)) | ((before < 0.9) & ~(norm < before))
+    # A plain update at least squares the residual once it is small; short of half of that gain rounding has the upper
+    # hand. A fitted one says nothing: it may lift what was resolved while it brings down what was not.
+    stalled = plain & (((before < 0.5) & (norm > 0.5 * before)) | ((before < 0.9) & ~(norm < before)))
+    stalled |= (before < 0.9) & ~(norm <= limit)
     stalled |= (least > 0.9) & (norm > 0.9)
     status[stalled] = FLOOR
     status[~(norm <= limit) & ~(before < 0.9)] = DIVERGED
@@ -262,7 +268,8 @@ def _fit(
         return torch.zeros_like(rho), rho, estimate, spent
     d = r.shape[-1]
     # More residual than d eigenvalues of magnitude rho could make: the belief was wrong.
-    estimate = estimate | (norm > 1.05 * d**0.5 * rho)
+    misjudged = norm > 1.05 * d**0.5 * rho
+    estimate = estimate | misjudged
     unsure = estimate & (rho < _INFORMATIVE_RHO) & (norm >= 1)
     if bool(unsure.any()):
         spent = min(_MEASURING_STEPS, d)
@@ -270,7 +277,10 @@ def _fit(
         measured = torch.maximum(least.abs(), most.abs())
         rho = torch.where(unsure, torch.maximum(rho, measured), rho)
     rho = torch.minimum(rho, norm)
-    plain = last if bool(last.all()) else last | _plain_is_shorter(norm, rho, order, d, tol)
+    # With a residual below 1 a plain update is sure to help, unless rounding forbids it, and then it shows.
+    plain = last | (misjudged & (norm < 1))
+    if not bool(plain.all()):
+        plain = plain | _plain_is_shorter(norm, rho, order, d, tol)
     used = torch.where(plain, 0.0, rho.clamp_max(_LARGEST_RHO))
     slowest = _next_residual(rho, update_coefficients(order, used)).abs()
     return used, torch.maximum(predicted_rho(order, used), slowest), estimate, spent

@@ -25,6 +25,8 @@ def spectrum() -> Callable[..., Tensor]:
             return torch.linspace(low, 1, d, dtype=torch.float64)
         if shape == "two clusters":
             return torch.where(torch.arange(d) < d // 2, low, 1.0).double()
+        if shape == "one small":
+            return torch.where(torch.arange(d) < 1, low, 1.0).double()
         values = torch.full((d,), low, dtype=torch.float64)
         values[:3] = torch.tensor([1.0, 0.5, 0.2])
         return values

@@ -24,6 +24,16 @@ def test_a_diagonal_matrix_is_inverted_at_any_scale(scale):
     torch.testing.assert_close(result.inverse * values, torch.eye(5, dtype=torch.float64), atol=1e-9, rtol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("condition", [1e1, 1e2, 1e3, 1e4])
+@pytest.mark.parametrize("d", [2, 5, 32, 300])
+def test_one_small_eigenvalue_among_equal_ones_is_no_rounding_floor(d, condition, dtype):
+    values = torch.ones(d, dtype=dtype)
+    values[-1] = 1 / condition
+    result = hyperpower_inverse(torch.diag(values))
+    torch.testing.assert_close(result.inverse.diagonal() * values, torch.ones_like(values), atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e37])
 def test_float32_is_inverted_at_any_scale(rotated, spectrum, relative, scale):
     a = (rotated(spectrum("geometric", 30, 100.0))[0] * scale).float()

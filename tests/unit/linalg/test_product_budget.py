@@ -6,7 +6,7 @@ from hyperinf.linalg import hyperpower_inverse
 
 # Products to a relative error of 1e-6: Chebyshev scaling, and plain order 2 from its best start.
 BUDGET = {1e1: (10, 12), 1e2: (14, 20), 1e3: (16, 26), 1e4: (20, 32), 1e5: (24, 40), 1e6: (26, 46)}
-SHAPES = ["geometric", "uniform", "two clusters", "three large"]
+SHAPES = ["geometric", "uniform", "two clusters", "one small", "three large"]
 
 
 @pytest.mark.parametrize("known", [(), ("lmin",), ("lmin", "lmax")])
