@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 
+from overlays import unreadable
+
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
@@ -25,6 +27,9 @@ def die_with_parent() -> None:
 def main() -> None:
     """Run Snakemake with this process's arguments."""
     die_with_parent()
+    if lines := unreadable(sys.argv[1:]):
+        print("The configuration cannot be used; nothing was started.", *lines, sep="\n", file=sys.stderr)
+        sys.exit(2)
     from snakemake.cli import main as snakemake
 
     sys.argv[0] = "snakemake"
