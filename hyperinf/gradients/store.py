@@ -96,13 +96,14 @@ class GradientStore:
         layers = dict(source.layers)
         sample_bytes = sum(r * d for r, d in layers.values()) * _DTYPES[dtype].itemsize
         per_shard = max(1, shard_bytes // max(1, sample_bytes))
+        of_what = json.dumps(dict(fingerprint or {}), sort_keys=True)
         with atomic_directory(folder) as temporary:
             shards: list[dict[str, Any]] = []
             has_losses = False
             for ids, tensors in _regroup(source, per_shard, _DTYPES[dtype]):
                 has_losses = LOSSES in tensors
                 file = f"shard-{len(shards):05d}.safetensors"
-                own = {"format": FORMAT, "sample_ids": json.dumps(ids)}
+                own = {"format": FORMAT, "sample_ids": json.dumps(ids), "fingerprint": of_what}
                 save_file(tensors, str(temporary / file), metadata=own)
                 path = temporary / file
                 shards.append(
@@ -155,7 +156,10 @@ class GradientStore:
         try:
             with safe_open(str(path), framework="pt", device=self._device) as shard:
                 metadata = shard.metadata() or {}
-                if metadata.get("format") != FORMAT or json.loads(metadata["sample_ids"]) != list(ids):
+                # The same samples' gradients of another model have the same ids and the same size.
+                of_what = json.dumps(self.fingerprint, sort_keys=True)
+                own = metadata.get("format") == FORMAT and metadata["fingerprint"] == of_what
+                if not own or json.loads(metadata["sample_ids"]) != list(ids):
                     raise InputError(f"{path}: shard does not belong to this store")
                 for name in names:
                     tensor = shard.get_tensor(name)

@@ -61,6 +61,17 @@ def test_a_truncated_a_missing_and_a_replaced_shard_are_refused_by_name(tmp_path
     assert len(list(store)) == len(list(GradientStore(tmp_path / "store")))
 
 
+def test_a_shard_of_the_same_samples_and_another_model_is_refused_by_name(tmp_path):
+    stored(tmp_path)
+    GradientStore.write(tmp_path / "other", source(), {"model": "wide"}, shard_bytes=100)
+    name = "shard-00001.safetensors"
+    foreign = (tmp_path / "other" / name).read_bytes()
+    assert len(foreign) == (tmp_path / "store" / name).stat().st_size
+    (tmp_path / "store" / name).write_bytes(foreign)
+    with pytest.raises(InputError, match=r"shard-00001\.safetensors: shard does not belong to this store"):
+        list(GradientStore(tmp_path / "store"))
+
+
 def test_one_flipped_bit_is_found_by_verify(tmp_path):
     stored(tmp_path)
     shard = sorted((tmp_path / "store").glob("shard-*"))[1]
