@@ -17,6 +17,7 @@ from hyperinf.cli.arguments import (
     state_folder,
     training_settings,
 )
+from hyperinf.cli.harness import add_harness
 from hyperinf.cli.parser import Add, add_command
 from hyperinf.cli.select_data import add_select_data
 
@@ -40,6 +41,7 @@ def add_select(commands: Any) -> None:
     _select_warmup(commands)
     _select_score(commands)
     _select_finetune(commands)
+    add_harness(commands)
 
 
 def _select_align(commands: Any) -> None:

@@ -113,18 +113,22 @@ class LanguageFamily:
         most_frequent = Counter(question.true_answer for question in questions).most_common(1)[0][0]
         return answer_metrics(questions, [most_frequent] * len(questions))
 
-    def _by_likelihood(self, questions: Sequence[Question], batch_size: int) -> Evaluation:
+    def encode_choices(self, questions: Sequence[Question]) -> EncodedChoices:
+        """Every choice of every question as a continuation of its prompt."""
         rendered = [self._rendered(question) for question in questions]
         ids = [question.sample_id for question in questions for _ in question.choices]
         prompts = [each for each, question in zip(rendered, questions, strict=True) for _ in question.choices]
         texts = [choice for each in rendered for choice in each.choices]
-        encoded = EncodedChoices(
+        return EncodedChoices(
             tokenise(self._tokenizer, ids, prompts, texts, self._max_length),
             counts=[len(question.choices) for question in questions],
             characters=[len(text.strip()) for text in texts],
             right=[question.choices.index(question.true_answer) for question in questions],
             pad=self._pad,
         )
+
+    def _by_likelihood(self, questions: Sequence[Question], batch_size: int) -> Evaluation:
+        encoded = self.encode_choices(questions)
 
         def evaluate(model: nn.Module) -> dict[str, float]:
             found = choice_accuracy(model, encoded, batch_size)
