@@ -1,0 +1,310 @@
+"""Stop a run again and again, in every way that a run is stopped, and see that its results are those of one left alone.
+
+    python tests/faults/harness.py --stops 25 --seed 1 --report benchmarks/results/faults.json
+
+One copy of the workflow runs undisturbed. Another is started, meets a fault after a random time, and is started again
+until the stops are used up and a run ends by itself. Then the files that hold data, scores and tables must have the
+same hashes in both. The seed decides which faults come in which order and after how many seconds; what a run was doing
+at that moment depends on the machine.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "hyperinf")
+CONFIG = ("workflow/config/smoke.yaml", "overlay.yaml")
+# Seconds and memory differ from run to run, and what is made of them: costs, timings, the ledger of claims about them.
+MEASURED = re.compile(r"(^|/)(logs|benchmarks|assets|figures)/|cost|timing|claims|\.lock$|report\.html$")
+KINDS = (
+    "kill_run",
+    "kill_job",
+    "interrupt",
+    "disk_full",
+    "truncate_state",
+    "flip_state",
+    "empty_cache",
+    "second_run",
+    "clock_back",
+)
+
+
+@dataclass
+class Workspace:
+    """A copy of the workflow with results and cache of its own."""
+
+    root: Path
+    results: Path = field(init=False)
+    cache: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True)
+        for part in PARTS:
+            source = ROOT / part
+            copy: Callable[..., object] = shutil.copytree if source.is_dir() else shutil.copy2
+            copy(source, self.root / part)
+        shutil.copy2(Path(__file__).with_name("overlay.yaml"), self.root / "overlay.yaml")
+        self.results = self.root / "results" / "smoke"
+        self.cache = self.root / "cache"
+        self.fill_cache()
+
+    def fill_cache(self) -> None:
+        """As a site's shared cache is: with what another run has fetched; without one the run fetches for itself."""
+        shared = os.environ.get("HYPERINF_CACHE")
+        if shared and Path(shared).is_dir():
+            shutil.copytree(shared, self.cache, dirs_exist_ok=True)
+
+    def start(self, log: Path) -> "subprocess.Popen[bytes]":
+        environment = {**os.environ, "HYPERINF_CACHE": str(self.cache), "OMP_NUM_THREADS": "1"}
+        with open(log, "ab") as stream:
+            return subprocess.Popen(
+                [sys.executable, "workflow/run.py", "--cores", "2", "--configfile", *CONFIG],
+                cwd=self.root,
+                env=environment,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def jobs(self) -> list[int]:
+        """Ids of the processes that compute: ``python -m hyperinf ...`` of this copy."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (entry / "cmdline").read_bytes().split(b"\0")
+                here = os.readlink(entry / "cwd") == str(self.root)
+            except OSError:
+                continue
+            if here and command[1:3] == [b"-m", b"hyperinf"]:
+                found.append(int(entry.name))
+        return found
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of every file that must not depend on what happened on the way."""
+        return {
+            name: sha256(path.read_bytes()).hexdigest()
+            for path in sorted(self.results.rglob("*"))
+            if path.is_file() and not MEASURED.search(name := path.relative_to(self.results).as_posix())
+        }
+
+
+def stop(run: "subprocess.Popen[bytes]", how: int = signal.SIGKILL) -> None:
+    if run.poll() is None:
+        os.kill(run.pid, how)
+    run.wait(timeout=120)
+
+
+def kill_run(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    stop(run)
+    return "the run, by SIGKILL"
+
+
+def kill_job(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    jobs = here.jobs()
+    if not jobs:
+        return "no job was running"
+    os.kill(rng.choice(jobs), signal.SIGKILL)
+    run.wait(timeout=300)
+    return f"one of {len(jobs)} jobs, by SIGKILL"
+
+
+def interrupt(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    stop(run, signal.SIGINT)
+    return "the run, by SIGINT"
+
+
+def disk_full(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    """The disk is full until the run has ended or has got along without space for a while."""
+    ballast = here.results / "ballast"
+    with open(ballast, "wb") as stream:
+        try:
+            while True:
+                stream.write(bytes(2**20))
+                stream.flush()
+        except OSError:
+            pass
+    try:
+        run.wait(timeout=20)
+        said = "the run gave up"
+    except subprocess.TimeoutExpired:
+        stop(run)
+        said = "the run was killed while it was full"
+    ballast.unlink()
+    return f"disk full: {said}"
+
+
+def spoil_state(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random, how: str) -> str:
+    """A file that a stopped job has left to go on from."""
+    stop(run)
+    for job in here.jobs():
+        os.kill(job, signal.SIGKILL)
+    left = [path for path in here.results.rglob("*") if path.is_file() and (".state/" in f"{path}" or "/state/" in f"{path}")]
+    left += [path for path in here.results.rglob(".gradients-*/**/*") if path.is_file()]
+    if not left:
+        return f"nothing was left to {how}"
+    path = rng.choice(sorted(left))
+    content = bytearray(path.read_bytes())
+    if how == "truncate":
+        content = content[: len(content) // 2]
+    elif content:
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+    return f"{how} {path.relative_to(here.results)}"
+
+
+def truncate_state(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    return spoil_state(here, run, rng, "truncate")
+
+
+def flip_state(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    return spoil_state(here, run, rng, "flip a bit of")
+
+
+def empty_cache(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    """Under the run's feet; what another one has fetched is there again for the next start."""
+    shutil.rmtree(here.cache, ignore_errors=True)
+    try:
+        run.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        stop(run)
+    here.fill_cache()
+    return "the cache of assets emptied"
+
+
+def second_run(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    log = here.root / "second.log"
+    other = here.start(log)
+    code = other.wait(timeout=120)
+    said = log.read_text().splitlines()[-1:]
+    log.unlink()
+    assert code != 0, "a second run at once was not refused"
+    assert "at work here; nothing was started" in said[0], said
+    stop(run)
+    return "a second run at once was refused"
+
+
+def clock_back(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    """To all that was written before, a clock set back by an hour is one that was an hour ahead."""
+    stop(run)
+    for job in here.jobs():
+        os.kill(job, signal.SIGKILL)
+    for path in here.results.rglob("*"):
+        if path.is_file():
+            status = path.stat()
+            os.utime(path, (status.st_atime + 3600, status.st_mtime + 3600))
+    return "the clock set back by an hour"
+
+
+FAULTS: dict[str, Callable[[Workspace, "subprocess.Popen[bytes]", random.Random], str]] = {
+    name: globals()[name] for name in KINDS
+}
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
+    """A disk of its own for a folder, that can be filled; where none can be mounted, disks are never full."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    try:
+        yield mounted.returncode == 0
+    finally:
+        if mounted.returncode == 0:
+            subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+def undisturbed(folder: Path) -> tuple[dict[str, str], float]:
+    """Hashes of a run that is left alone, and its seconds."""
+    here = Workspace(folder)
+    log = folder.with_suffix(".log")
+    began = time.monotonic()
+    if here.start(log).wait() != 0:
+        sys.exit(f"the undisturbed run failed: {log}\n{log.read_text()[-3000:]}")
+    return here.hashes(), time.monotonic() - began
+
+
+def disturbed(folder: Path, stops: int, seed: int, seconds: float) -> tuple[dict[str, str], list[dict[str, object]]]:
+    """Hashes of a run that met so many faults, and what they were."""
+    rng = random.Random(seed)
+    here = Workspace(folder)
+    log = folder.with_suffix(".log")
+    met: list[dict[str, object]] = []
+    with small_disk(here.results.parent, 512) as can_be_full:
+        kinds = [kind for kind in KINDS if can_be_full or kind != "disk_full"]
+        plan = (kinds * (stops // len(kinds) + 1))[:stops]
+        rng.shuffle(plan)
+        while len(met) < stops:
+            kind, after = plan[len(met)], rng.uniform(2.0, max(8.0, seconds / 3))
+            run = here.start(log)
+            try:
+                run.wait(timeout=after)
+                # It ended before its fault came: with an error it was not ready for, or whole.
+                if run.returncode != 0:
+                    sys.exit(f"a run started again failed by itself: {log}\n{log.read_text()[-3000:]}")
+                forget(here, rng)
+                continue
+            except subprocess.TimeoutExpired:
+                what = FAULTS[kind](here, run, rng)
+            stop(run)
+            met.append({"fault": kind, "after_seconds": round(after, 1), "what": what})
+            print(f"stop {len(met)} of {stops}, after {after:.1f} s: {what}", flush=True)
+        final = here.start(log)
+        if final.wait() != 0:
+            sys.exit(f"the last run failed: {log}\n{log.read_text()[-3000:]}")
+        return here.hashes(), met
+
+
+def forget(here: Workspace, rng: random.Random) -> None:
+    """A finished run has nothing to stop: the results of one study are removed, as a user may."""
+    study = rng.choice(["mislabel", "llm", "vlm", "aligned", "simulation"])
+    shutil.rmtree(here.results / study, ignore_errors=True)
+    print(f"the run was whole: {study} removed", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stops", type=int, default=25)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--report", type=Path, default=None, help="JSON file to write")
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="hyperinf-faults-") as folder:
+        expected, seconds = undisturbed(Path(folder) / "alone")
+        print(f"undisturbed: {len(expected)} files in {seconds:.0f} s", flush=True)
+        found, met = disturbed(Path(folder) / "disturbed", arguments.stops, arguments.seed, seconds)
+    different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    for name in different:
+        print(f"differs: {name}", flush=True)
+    if arguments.report is not None:
+        from hyperinf.files import write_json
+
+        record = {
+            "seed": arguments.seed,
+            "stops": met,
+            "files_compared": len(expected),
+            "different": different,
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        }
+        write_json(arguments.report, record)
+    print(f"{len(met)} stops, {len(expected)} files compared, {len(different)} differ", flush=True)
+    sys.exit(bool(different or not expected))
+
+
+if __name__ == "__main__":
+    main()
