@@ -100,7 +100,7 @@ def _accuracies(frame: pd.DataFrame) -> Table:
 
 
 def _differences(frame: pd.DataFrame) -> Table:
-    rows = SelectionRows(frame)
+    rows = SelectionRows(frame.assign(setting=frame["setting"].map(trained_setting)))
     against = gradients_label(frame["against"].iloc[0])
     body: tuple[tuple[Value, ...], ...] = tuple(
         (

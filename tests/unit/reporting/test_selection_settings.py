@@ -54,7 +54,7 @@ def test_the_tables_name_whose_gradients_are_used(read):
     parts = {f"{TRAINED}.of-{part}": values for part, values in (("projector", WHOLE), ("last_layer", OF_PROJECTOR))}
     accuracies, differences = settings_tables(settings_frame(read(parts, percents=(20,))))
     assert accuracies.headers == ("method", "selection", "gradients of", "20 % kept")
-    assert "LoRA rank 8 and projector, 3 seeds" in accuracies.title
+    assert all("smol, LoRA rank 8 and projector, 3 seeds" in table.title for table in (accuracies, differences))
     assert [row[:3] for row in accuracies.rows[:2]] == [
         ("HyperINF", "plain", "last layer"),
         ("HyperINF", "plain", "projector"),
