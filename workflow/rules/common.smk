@@ -52,6 +52,8 @@ def gpus():
     return int(DEVICE == "cuda" or (DEVICE == "auto" and found))
 
 
+# Of a selection study: the run of a seed up to its warm-up, which is the same whatever gradients are taken.
+WARMUP_RUN = "{study}/{task}/{model}/{trained}/seed-{seed}"
 # What is trained, as folders and tables name it; `.of-PART` follows where only a part's gradients are taken.
 TRAINED = "lora-[0-9]+|lora_projector-[0-9]+|last_layer|projector"
 
@@ -223,9 +225,24 @@ def settings_of(study):
     return [name if part == "trained" else f"{name}.of-{part}" for name in trained for part in parts]
 
 
+def align_settings(name):
+    """How a model is aligned."""
+    return config["models"][name]["align"]
+
+
+def align_questions(name):
+    """The set of captions that a model is aligned on."""
+    return config["questions"][align_settings(name)["data"]]
+
+
 def trained_of(setting):
     """What a setting trains."""
     return setting.partition(".of-")[0]
+
+
+def warmup_of(wildcards):
+    """The warm-up that a run starts from: the same whatever gradients are taken."""
+    return f"{RESULTS}/{WARMUP_RUN}/warmup".format(trained=trained_of(wildcards.setting), **wildcards)
 
 
 def gradients_of(setting):

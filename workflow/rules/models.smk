@@ -1,16 +1,6 @@
 ALIGNED = f"{RESULTS}/aligned/{{model}}"
 
 
-def align_settings(name):
-    """How a model is aligned."""
-    return config["models"][name]["align"]
-
-
-def align_questions(name):
-    """The set of captions that a model is aligned on."""
-    return config["questions"][align_settings(name)["data"]]
-
-
 # Made once: a GGUF file takes twenty seconds to read, the folder that is written here a tenth of one.
 rule model_prepare:
     input:

@@ -1,11 +1,5 @@
 SELECTION_DATA = f"{RESULTS}/{{study}}/{{task}}/data/seed-{{seed}}"
 SELECTION_RUN = "{study}/{task}/{model}/{setting}/seed-{seed}"
-WARMUP_RUN = "{study}/{task}/{model}/{trained}/seed-{seed}"
-
-
-def warmup_of(wildcards):
-    """The warm-up that a run starts from: the same whatever gradients are taken."""
-    return f"{RESULTS}/{WARMUP_RUN}/warmup".format(trained=trained_of(wildcards.setting), **wildcards)
 
 
 rule selection_data:
