@@ -6,11 +6,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from hyperinf.data import registry
 from hyperinf.data.sources import Source
 from hyperinf.data.text import SPLITS, TextTaskConfig, prepare_text_task, read_info, read_split
 from hyperinf.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -157,6 +160,34 @@ def test_fewer_samples_than_asked_of_a_set_in_the_hubs_layout_are_recorded_and_s
     assert info["asked"]["train"] == 4500
     assert info["drawn_from"]["test"] == {"validation": 4}
     assert "20 train samples, 4500 asked for" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "drawn"),
+    [
+        ({"train": 9000, "validation": 1200}, {"train": 4500, "validation": 500, "test": 500}),  # as QNLI, QQP, SST-2
+        # As MRPC, RTE, WNLI: training and test share what there is, 4500 to 500.
+        ({"train": 3000, "validation": 408}, {"train": 2700, "validation": 408, "test": 300}),
+    ],
+)
+def test_the_published_subsampling_takes_4500_and_500_of_a_glue_task_and_less_of_a_small_one(tmp_path, rows, drawn):
+    folder = tmp_path / "glue" / "qqp"
+    folder.mkdir(parents=True)
+    for split, count in {**rows, "test": 50}.items():
+        labels = [-1 if split == "test" else i % 2 for i in range(count)]
+        table = {"text": [f"{split} {i}" for i in range(count)], "stars": labels}
+        pq.write_table(pa.table(table), folder / f"{split}-00000-of-00001.parquet")
+    paper = yaml.safe_load((ROOT / "workflow/config/paper.yaml").read_text(encoding="utf-8"))["mislabel"]
+    asked = {role: paper[role] for role in SPLITS}
+    prepare_text_task(
+        config(folder.parent, subset="qqp", cache=tmp_path / "cache", **asked),
+        tmp_path / "task",
+    )
+    info = read_info(tmp_path / "task")
+    assert {role: info["counts"][role]["samples"] for role in SPLITS} == drawn
+    assert info["flipped"] == round(0.2 * drawn["train"])
+    used = [sample for role in SPLITS for sample in read_split(tmp_path / "task", role).sample_ids]
+    assert len(set(used)) == len(used) == sum(drawn.values())
 
 
 def headlines(count: int) -> bytes:
