@@ -50,7 +50,7 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
         (
             "on: 3",
             "True: unknown key; known here: results, cache, wheels, device, "
-            "studies, simulation, models, data, questions, mislabel, llm",
+            "studies, simulation, models, data, questions, mislabel, llm, vlm",
         ),
         ("mislabel: {damping: -1}", "mislabel.damping: -1 stands here; expected a number above 0"),
         ("mislabel: {damping: .nan}", "mislabel.damping: NaN stands here; expected a number above 0"),
@@ -79,7 +79,7 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
         (
             "mislabel: {models: [bert]}",
             "mislabel.models[0]: 'bert' stands here; expected a key of models: minilm, roberta_large, smollm2_4, "
-            "llama_2_7b",
+            "llama_2_7b, llava_small",
         ),
         (
             "mislabel: {report_epoch: 4}",
