@@ -1,22 +1,13 @@
-"""What counts as the same answer, and what a set of answers scores."""
+"""What counts as the same answer."""
 
 import re
 from collections.abc import Sequence
 
+from hyperinf.answer_words import normalised
 from hyperinf.data.questions import Question
+from hyperinf.data.questions.cells import POPE_KINDS, YES_NO
 
-ARTICLES = ("a", "an", "the")
-_NUMBERS = "zero one two three four five six seven eight nine ten"
-NUMBERS = {"none": "0", **{word: str(number) for number, word in enumerate(_NUMBERS.split())}}
-# Without their apostrophe these are words that English does not have otherwise.
-_CONTRACTIONS = """
-    ain't aren't can't couldn't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't needn't
-    oughtn't shan't shouldn't wasn't weren't won't wouldn't could've might've must've should've would've they've
-    we've you've i've he's she's that's there's what's where's who's how's it'll they'll you'll they'd you'd
-    they're you're i'm let's o'clock
-"""
-CONTRACTIONS = {word.replace("'", ""): word for word in _CONTRACTIONS.split()}
-POPE_KINDS = frozenset({"random", "popular", "adversarial"})
+_AGREEING = 3
 
 
 def plain(text: str) -> str:
@@ -25,83 +16,93 @@ def plain(text: str) -> str:
     return " ".join(lines[0].lower().rstrip(".").split()) if lines else ""
 
 
-def normalised(text: str) -> str:
-    """An answer as the VQA evaluation compares it (Antol et al. 2015, https://visualqa.org/evaluation).
-
-    Lower case; no full stops but decimal points; no commas within numbers; other punctuation, apart from apostrophes
-    and colons, is a space; number words are digits; no articles; contractions have their apostrophe.
-    """
-    text = " ".join(text.lower().split())
-    text = re.sub(r"(?<!\d)\.|\.(?!\d)", "", text)
-    text = re.sub(r"(?<=\d),(?=\d)", "", text)
-    words = re.sub(r"[^\w\s':.]", " ", text).split()
-    return " ".join(CONTRACTIONS.get(word, NUMBERS.get(word, word)) for word in words if word not in ARTICLES)
-
-
 def soft_accuracy(answer: str, accepted: Sequence[str]) -> float:
-    """VQA accuracy of an answer (Antol et al. 2015): right if three other people gave it, in part if fewer did.
+    """The VQA accuracy of an answer, in ``[0, 1]``: right if three people have given it.
 
-    The mean over all people, each left out once, of ``min(matches among the others / 3, 1)``. The measure is meant for
-    ten people; with fewer the same formula holds, and with one or none left to agree it is 0.
+    The mean of ``min(matches / 3, 1)`` over the subsets that leave out one of the people (Antol et al., *VQA: Visual
+    Question Answering*, ICCV 2015), answers being compared as :func:`hyperinf.answer_words.normalised`. Where fewer
+    than three people are left, all of them have to agree with it; a single person's answer is right or wrong.
 
     Args:
-        answer: what the model wrote.
-        accepted: the people's answers, with repetition.
+        answer: what is judged.
+        accepted: the people's answers, ten in the published sets.
+
+    Raises:
+        ValueError: nobody has answered.
     """
-    if not accepted:
-        return 0.0
-    given = normalised(answer)
-    same = [normalised(each) == given for each in accepted]
-    matches = sum(same)
-    return sum(min((matches - each) / 3, 1.0) for each in same) / len(same)
+    people = len(accepted)
+    if not people:
+        raise ValueError("accepted is empty; expected people's answers")
+    same = normalised(answer)
+    matches = sum(normalised(each) == same for each in accepted)
+    if people == 1:
+        return float(matches)
+    needed = min(_AGREEING, people - 1)
+    # As many subsets leave out a match as there are matches.
+    without, with_all = (min(left / needed, 1.0) for left in (matches - 1, matches))
+    return (matches * without + (people - matches) * with_all) / people
 
 
 def answer_metrics(questions: Sequence[Question], texts: Sequence[str]) -> dict[str, float]:
-    """What a model's answers score, over all questions and over each kind.
+    """How right the texts are.
 
-    An answer to a question that several people have answered scores its :func:`soft_accuracy`, any other one 1 if it is
-    the true answer up to case, white space and a full stop.
+    A text counts by :func:`soft_accuracy` where a question has the answers of several people; elsewhere it is right or
+    wrong, compared with the true answer as :func:`plain`.
 
     Args:
-        questions: n questions.
-        texts: n answers as the model wrote them.
+        questions: at least one.
+        texts: for each, what was answered.
 
     Returns:
-        ``accuracy``, and ``accuracy_<kind>`` where the questions tell their kind. For POPE's kinds also ``precision``,
-        ``recall``, ``f1`` of the answer yes and ``yes_share`` (Li et al. 2023).
+        ``accuracy``, the mean over all questions; ``accuracy_<kind>`` over those of each kind, its name in lower case
+        with ``_`` for what is neither letter nor digit; of POPE's questions what :func:`pope_metrics` says, too.
     """
-    scores = [_score(each, text) for each, text in zip(questions, texts, strict=True)]
-    metrics = {"accuracy": sum(scores) / len(scores)}
-    for kind in sorted({each.kind for each in questions} - {""}):
-        metrics[f"accuracy_{_safe(kind)}"] = _mean(scores, [each.kind == kind for each in questions])
-    if {each.kind for each in questions} <= POPE_KINDS:
-        metrics |= _yes_no(questions, texts)
-    return metrics
+    if is_pope(questions):
+        texts = [_pope_answer(text) for text in texts]
+    credits = [_credit(question, text) for question, text in zip(questions, texts, strict=True)]
+    metrics = {"accuracy": _mean(credits)}
+    kinds = [_safe(question.kind) for question in questions]
+    for kind in sorted(set(kinds) - {""}):
+        metrics[f"accuracy_{kind}"] = _mean([credit for credit, own in zip(credits, kinds, strict=True) if own == kind])
+    return metrics | (pope_metrics(questions, texts) if is_pope(questions) else {})
 
 
-def _score(question: Question, text: str) -> float:
+def is_pope(questions: Sequence[Question]) -> bool:
+    """Whether all are yes/no questions of POPE's kinds: random, popular, adversarial."""
+    return all(set(each.choices) == set(YES_NO) and each.kind in POPE_KINDS for each in questions)
+
+
+def pope_metrics(questions: Sequence[Question], texts: Sequence[str]) -> dict[str, float]:
+    """``precision``, ``recall`` and ``f1`` of the answer yes, and ``yes_share``, the share of texts that say it.
+
+    As Li et al., *Evaluating Object Hallucination in Large Vision-Language Models*, EMNLP 2023, report. A text says no
+    if "no" or "not" is among the words of its first sentence, and yes otherwise. What has nothing to count is 0.
+    """
+    said = [_pope_answer(text) == "yes" for text in texts]
+    true = [question.true_answer == "yes" for question in questions]
+    both = sum(one and other for one, other in zip(said, true, strict=True))
+    return {
+        "precision": both / max(sum(said), 1),
+        "recall": both / max(sum(true), 1),
+        "f1": 2 * both / max(sum(said) + sum(true), 1),
+        "yes_share": _mean(said),
+    }
+
+
+def _credit(question: Question, text: str) -> float:
     if question.accepted:
         return soft_accuracy(text, question.accepted)
     return float(plain(question.true_answer) == plain(text))
 
 
-def _yes_no(questions: Sequence[Question], texts: Sequence[str]) -> dict[str, float]:
-    said = [plain(text) == "yes" for text in texts]
-    true = [plain(each.true_answer) == "yes" for each in questions]
-    right = sum(map(bool.__and__, said, true))
-    return {
-        "precision": right / max(1, sum(said)),
-        "recall": right / max(1, sum(true)),
-        "f1": 2 * right / max(1, sum(said) + sum(true)),
-        "yes_share": sum(said) / len(said),
-    }
-
-
-def _mean(values: Sequence[float], chosen: Sequence[bool]) -> float:
-    kept = [value for value, each in zip(values, chosen, strict=True) if each]
-    return sum(kept) / len(kept)
+def _pope_answer(text: str) -> str:
+    words = re.findall(r"[a-z]+", text.partition(".")[0].lower())
+    return "no" if {"no", "not"}.intersection(words) else "yes"
 
 
 def _safe(kind: str) -> str:
-    """A kind of question as part of a metric's name: letters, digits and _."""
-    return re.sub(r"\W+", "_", kind.strip().lower()).strip("_")
+    return re.sub(r"[^a-z0-9]+", "_", kind.lower()).strip("_")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -8,6 +8,7 @@ from hyperinf.data.questions.question import NoAnswerError
 
 Row = Mapping[str, Any]
 YES_NO = ("yes", "no")
+POPE_KINDS = ("random", "popular", "adversarial")
 EASY_VQA = {
     "shape": ("circle", "rectangle", "triangle"),
     "colour": ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow"),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.questions.cells import EASY_VQA, YES_NO, Row
+from hyperinf.data.questions.cells import EASY_VQA, POPE_KINDS, YES_NO, Row
 from hyperinf.data.tables import read_json_lines
 from hyperinf.errors import InputError
 from hyperinf.files import read_json
@@ -56,12 +56,17 @@ def read_vqav2(path: Path) -> Iterator[Located]:
         if not isinstance(image, int):
             raise InputError(f"{where}: image_id is {image!r}, expected an integer")
         name = f"{folder}/COCO_{folder}_{image:012d}.jpg"
-        yield where, {**annotations.get(row.get("question_id"), {}), **row, "image": name}
+        yield where, {**annotations.get(_number(where, row), {}), **row, "image": name}
 
 
 def read_pope(path: Path) -> Iterator[Located]:
-    """POPE: JSON lines, although the published files' names end in ``.json``."""
-    return read_json_lines(path)
+    """POPE: JSON lines, although the published files' names end in ``.json``.
+
+    Where rows lack a ``category`` it is the last word of the file's name: ``coco_pope_popular.json``.
+    """
+    category = path.stem.rpartition("_pope_")[2]
+    known = {"category": category} if category in POPE_KINDS else {}
+    return ((where, known | row) for where, row in read_json_lines(path))
 
 
 def read_easy_vqa(path: Path) -> Iterator[Located]:
@@ -85,17 +90,17 @@ def read_easy_vqa_open(path: Path) -> Iterator[Located]:
 def read_easy_vqa_captions(path: Path) -> Iterator[Located]:
     """Easy-VQA's images, each with what its open questions and their answers tell of it: column ``caption``.
 
-    An image of which they do not tell both shape and colour has an empty one. Yes/no questions tell nothing here: they
-    name what is not there, too.
+    An image of which they do not tell one shape and one colour has an empty one. Yes/no questions tell nothing here:
+    they name what is not there, too.
     """
-    shown: dict[str, dict[str, str]] = {}
-    for _, row in read_easy_vqa_open(path):
-        told = {word for text in (row["question"], row["answer"]) for word in re.findall("[a-z]+", text)}
-        for kind in ("colour", "shape"):
-            found = told.intersection(EASY_VQA[kind])
-            shown.setdefault(row["image"], {}).update((kind, word) for word in found)
-    for image, parts in shown.items():
-        caption = f"a {parts['colour']} {parts['shape']}" if len(parts) == 2 else ""
+    told: dict[str, set[str]] = {}
+    for _, row in read_easy_vqa(path):
+        words = told.setdefault(row["image"], set())
+        if row["answer"] not in YES_NO:
+            words.update(word for text in (row["question"], row["answer"]) for word in re.findall("[a-z]+", text))
+    for image, words in told.items():
+        colours, shapes = (words.intersection(EASY_VQA[kind]) for kind in ("colour", "shape"))
+        caption = f"a {min(colours)} {min(shapes)}" if len(colours) == len(shapes) == 1 else ""
         yield f"{path}, {image}", {"id": Path(image).stem, "caption": caption, "image": image}
 
 
@@ -107,9 +112,16 @@ def _annotations_file(path: Path) -> Path:
     return path.parent / name
 
 
-def _annotations(path: Path) -> dict[Any, Row]:
+def _annotations(path: Path) -> dict[int, Row]:
     rows = _objects(str(path), _member(path, read_json(path), "annotations"))
-    return {row.get("question_id"): row for _, row in rows}
+    return {_number(where, row): row for where, row in rows}
+
+
+def _number(where: str, row: Row) -> int:
+    number = row.get("question_id")
+    if not isinstance(number, int):
+        raise InputError(f"{where}: question_id is {number!r}, expected an integer")
+    return number
 
 
 def _member(path: Path, document: Any, name: str) -> Any:
