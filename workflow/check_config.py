@@ -258,7 +258,11 @@ def _across_keys(config: Any, base: Path) -> Iterator[Mistake]:
             if isinstance(entry, Mapping) and isinstance(entry.get("source"), Mapping):
                 kinds = (*SOURCES, "shape") if section == "models" else SOURCES
                 yield from _one_source((section, name, "source"), entry["source"], kinds, base)
-    yield from _images_and_tests(config.get("questions"), base)
+    questions = config.get("questions")
+    if isinstance(questions, Mapping):
+        for name, entry in questions.items():
+            if isinstance(entry, Mapping):
+                yield from _question_set(str(name), entry, [str(each) for each in questions], base)
     wheels = config.get("wheels")
     for index, wheel in enumerate(wheels) if isinstance(wheels, list) else ():
         if isinstance(wheel, str) and not (base / Path(wheel).expanduser()).is_file():
@@ -295,17 +299,21 @@ def _corruption(study: str, corruption: Mapping[str, Any], questions: Any) -> It
         )
 
 
-def _images_and_tests(questions: Any, base: Path) -> Iterator[Mistake]:
-    """Folders of images must be there, and test questions come from another entry."""
-    for name, entry in questions.items() if isinstance(questions, Mapping) else ():
-        if not isinstance(entry, Mapping):
-            continue
-        images, place = entry.get("images"), ("questions", str(name), "images")
-        if isinstance(images, str) and images and not (base / Path(images).expanduser()).is_dir():
-            yield place, f"{_dotted(place)}: {images!r} stands here; expected a folder, and there is none"
-        yield from _named_elsewhere(
-            [entry.get("test_from")], ("questions", str(name), "test_from"), questions, "questions"
-        )
+def _question_set(name: str, entry: Mapping[str, Any], known: Sequence[str], base: Path) -> Iterator[Mistake]:
+    images, other, splits = (entry.get(key) for key in ("images", "test_from", "splits"))
+    if isinstance(images, str) and images and not (base / Path(images).expanduser()).is_dir():
+        place: tuple[str, ...] = ("questions", name, "images")
+        yield place, f"{_dotted(place)}: {images!r} stands here; expected a folder, and there is none"
+    if not isinstance(other, str):
+        return
+    place = ("questions", name, "test_from")
+    choices = [each for each in known if each != name]
+    if other not in choices:
+        line = f"{_dotted(place)}: {other!r} stands here; expected another key of questions: {', '.join(choices)}"
+        yield place, line + _suggestion(other, choices)
+    if isinstance(splits, Mapping) and splits.get("test") is not None:
+        place = ("questions", name, "splits", "test")
+        yield place, f"{_dotted(place)}: {splits['test']!r} stands here; expected null, as test_from is {other!r}"
 
 
 def _one_source(

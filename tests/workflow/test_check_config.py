@@ -133,6 +133,42 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
             'models.minilm.source.asset: "minilm6" stands here; expected one of minilm, smollm2, null, '
             "did you mean minilm?",
         ),
+        (
+            "questions: {easy_vqa: {format: easy_vqq}}",
+            'questions.easy_vqa.format: "easy_vqq" stands here; expected one of headlines, logiqa, logiqa_evals, qasc, '
+            "qasc_facts, hellaswag, piqa, quartz, record, easy_vqa, easy_vqa_all, easy_vqa_captions, llava, vqav2, "
+            "textvqa, gqa, pope, did you mean easy_vqa?",
+        ),
+        (
+            "questions: {easy_vqa: {images: no/such}}",
+            "questions.easy_vqa.images: 'no/such' stands here; expected a folder, and there is none",
+        ),
+        (
+            "questions: {easy_vqa: {images: config.yaml}}",
+            "questions.easy_vqa.images: 'config.yaml' stands here; expected a folder, and there is none",
+        ),
+        (
+            "questions: {easy_vqa: {images: ''}}",
+            "questions.easy_vqa.images: nothing stands here; expected the path of a folder",
+        ),
+        (
+            "questions: {easy_vqa: {test_from: easy_vqa_caption}}",
+            "questions.easy_vqa.test_from: 'easy_vqa_caption' stands here; expected another key of questions: "
+            "headlines, logiqa, easy_vqa_captions, qasc, hellaswag, piqa, logiqa_hub, did you mean easy_vqa_captions?",
+        ),
+        (
+            "questions: {easy_vqa: {test_from: easy_vqa}}",
+            "questions.easy_vqa.test_from: 'easy_vqa' stands here; expected another key of questions: "
+            "headlines, logiqa, easy_vqa_captions, qasc, hellaswag, piqa, logiqa_hub",
+        ),
+        (
+            "questions: {easy_vqa: {test_from: logiqa, splits: {test: test}}}",
+            "questions.easy_vqa.splits.test: 'test' stands here; expected null, as test_from is 'logiqa'",
+        ),
+        (
+            "questions: {easy_vqa: {skip_bad_images: some}}",
+            'questions.easy_vqa.skip_bad_images: "some" stands here; expected true or false',
+        ),
     ],
 )
 def test_a_mistake_is_named_with_what_stands_there_and_what_may(overlay: str, line: str) -> None:
@@ -174,6 +210,13 @@ def test_a_source_is_replaced_in_an_overlay_by_dropping_the_other_kind(tmp_path:
     overlay = {"data": {"sarcasm": {"source": {"asset": None, "path": "mine.csv"}}}}
     config = checked_config(merged(loaded("config.yaml"), overlay), tmp_path)
     assert config["data"]["sarcasm"]["source"] == {"asset": None, "path": "mine.csv"}
+
+
+def test_a_folder_of_images_and_another_set_to_test_on_are_accepted(tmp_path: Path) -> None:
+    (tmp_path / "coco").mkdir()
+    overlay = {"questions": {"easy_vqa": {"images": "coco", "text_rows": True, "test_from": "easy_vqa_captions"}}}
+    config = checked_config(merged(loaded("config.yaml"), overlay), tmp_path)
+    assert config["questions"]["easy_vqa"]["images"] == "coco"
 
 
 def test_what_is_left_out_is_filled_in_as_config_yaml_has_it() -> None:

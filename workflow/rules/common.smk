@@ -57,6 +57,9 @@ WARMUP_RUN = "{study}/{task}/{model}/{trained}/seed-{seed}"
 # What is trained, as folders and tables name it; `.of-PART` follows where only a part's gradients are taken.
 TRAINED = "lora-[0-9]+|lora_projector-[0-9]+|last_layer|projector"
 
+# Files of a folder of questions that are images.
+IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+
 
 wildcard_constraints:
     asset="[a-z0-9_]+",
@@ -175,10 +178,8 @@ def question_flags(study, name):
     """Where a task's questions come from and what is done to the pool, as flags of `hyperinf select data`."""
     entry, settings = config["questions"][name], config[study]
     harm = settings["corruption"]
-    other = config["questions"][harm["off_task_data"]] if harm["off_task"] > 0 else None
     return [
         *question_source(entry),
-        *(f"--{key.replace('_', '-')}" for key in ("text_rows", "skip_bad_images") if entry[key]),
         *flags(**{f"split_{role}": split for role, split in entry["splits"].items()}),
         *flags(
             pool=settings["pool"],
@@ -187,30 +188,45 @@ def question_flags(study, name):
             wrong_answers=harm["wrong_answers"],
             wrong_mode=harm["wrong_mode"],
             off_task=harm["off_task"],
+            skip_bad_images=entry["skip_bad_images"] or None,
         ),
-        *(question_source(other, "off_task_") if other else []),
-        *(test_source(config["questions"][entry["test_from"]]) if entry["test_from"] else []),
+        *(flag for role, other in other_questions(study, name).items() for flag in other_source(role, other)),
     ]
 
 
-def test_source(entry):
-    """Where test questions come from if from another set than the pool: of that set, its test split."""
-    return [*question_source(entry, "test_"), *flags(test_split=entry["splits"]["test"])]
+def other_questions(study, name):
+    """By the part they play, keys of the other question sets that a task draws from."""
+    harm = config[study]["corruption"]
+    others = {
+        "off_task": harm["off_task_data"] if harm["off_task"] > 0 else None,
+        "test": config["questions"][name]["test_from"],
+    }
+    return {role: other for role, other in others.items() if other is not None}
+
+
+def other_source(role, name):
+    """Another question set, and the split of it that suits the part it plays, as flags of `hyperinf select data`."""
+    entry = config["questions"][name]
+    split = entry["splits"]["test" if role == "test" else "pool"]
+    return [*question_source(entry, f"{role}_"), *flags(**{f"{role}_split": split})]
 
 
 def question_source(entry, prefix=""):
-    # A folder of images may hold a hundred thousand: they are no inputs of the DAG, and those that are drawn are copied.
     keys = ("format", "template", "subset", "revision", "images")
     named = {"source": source_name(entry["source"]), **{key: entry[key] for key in keys}}
+    named["text_rows"] = entry["text_rows"] or None
     return flags(**{f"{prefix}{key}": value for key, value in named.items()})
 
 
 def question_files(study, name):
-    """What a job that reads a task's questions waits for."""
-    harm = config[study]["corruption"]
-    tests = config["questions"][name]["test_from"]
-    names = [name, *([harm["off_task_data"]] if harm["off_task"] > 0 else []), *([tests] if tests else [])]
-    return [file for each in names for file in source_files(config["questions"][each]["source"])]
+    """What a job that reads a task's questions waits for.
+
+    Images are no part of it, as there can be a hundred thousand: that one has changed is not seen. The questions name
+    them, and the prepared data hold copies.
+    """
+    names = [name, *other_questions(study, name).values()]
+    found = [file for each in names for file in source_files(config["questions"][each]["source"])]
+    return [file for file in found if Path(file).suffix.lower() not in IMAGES]
 
 
 def settings_of(study):

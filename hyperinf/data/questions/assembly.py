@@ -68,11 +68,13 @@ def _read(config: QuestionTaskConfig) -> tuple[Reading, Assignment]:
     assigned = config.roles.assign(where, [*corpus.splits, *corpus.hidden], corpus.hidden)
     if config.test_from is None:
         return reading, assigned
-    other, questions = _one_split(config.test_from, config)
+    other, questions = _one_split(config.test_from, config, "test")
     name = _other_name(config, config.test_from, "test")
-    named = [replace(each, sample_id=f"test/{each.sample_id}", source=name) for each in questions]
+    named = [replace(each, sample_id=f"test_from/{each.sample_id}", source=name) for each in questions]
+    # The task's own source may have splits, or a file, of whatever name the other one has.
+    split = f"test_from {config.test_from.where}"
     merged = Corpus(
-        {**corpus.splits, str(config.test_from.where): named},
+        {**corpus.splits, split: named},
         label_names=(),
         exact=corpus.exact and other.corpus.exact,
         hidden=corpus.hidden,
@@ -82,17 +84,18 @@ def _read(config: QuestionTaskConfig) -> tuple[Reading, Assignment]:
         reason: reading.unusable.get(reason, 0) + other.unusable.get(reason, 0)
         for reason in sorted({*reading.unusable, *other.unusable})
     }
-    return Reading(merged, unusable), replace(assigned, test=str(config.test_from.where))
+    return Reading(merged, unusable), replace(assigned, test=split)
 
 
-def _one_split(origin: QuestionSource, config: QuestionTaskConfig) -> tuple[Reading, list[Question]]:
-    """The different questions of the one split of another source that is used."""
+def _one_split(origin: QuestionSource, config: QuestionTaskConfig, role: str) -> tuple[Reading, list[Question]]:
+    """The different questions of the one split of another source that is used; by default that of the role's name."""
     # The split that is named serves all roles: the others need not be read.
     roles = Roles(origin.split, origin.split, origin.split)
     reading = read_source(origin, roles, config.cache, config.wheels)
     corpus = reading.corpus
-    train = roles.assign(origin.where, [*corpus.splits, *corpus.hidden], corpus.hidden).train
-    return reading, list(distinct(corpus, Assignment(train, None, None)).splits[train])
+    assigned = roles.assign(origin.where, [*corpus.splits, *corpus.hidden], corpus.hidden)
+    split = (assigned.test if role == "test" else None) or assigned.train
+    return reading, list(distinct(corpus, Assignment(split, None, None)).splits[split])
 
 
 def _draw(
@@ -135,7 +138,7 @@ def _off_task(
     if origin is None or number == 0:
         return []
     own = {each.group for questions in drawn.examples.values() for each in questions}
-    others = [each for each in _one_split(origin, config)[1] if each.group not in own]
+    others = [each for each in _one_split(origin, config, "train")[1] if each.group not in own]
     name = _other_name(config, origin, "off task")
     chosen: list[Question] = []
     for index in rng.permutation(len(others)):

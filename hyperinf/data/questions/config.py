@@ -24,7 +24,8 @@ class QuestionSource:
         subset: the hub's name for one of several sets under one roof.
         revision: branch, tag or commit on the hub; ``refs/convert/parquet`` for a set that is a loading script.
         template: one of ``hyperinf/data/prompts.yaml``; by default the one that suits the format.
-        split: the split (or file of a folder) to draw from; by default ``train``.
+        split: the split (or file of a folder) to draw from; by default ``train``, and of a source of test questions
+            ``test`` if there is one with answers.
         images: the folder that paths of images are relative to; by default that of the file they stand in.
         text_rows: of a format that is about images, use the rows without one, too.
     """
@@ -51,6 +52,8 @@ class QuestionSource:
             raise InputError(f"{self.source}: format {self.format!r} is that of the published file; expected path:FILE")
         if self.text_rows and not form.visual:
             raise InputError(f"{self.source}: text_rows is for formats about images, not for {self.format!r}")
+        if self.images is not None and not (form.visual or "image" in form.optional):
+            raise InputError(f"{self.source}: a folder of images is named, but format {self.format!r} has none")
         if self.revision is not None and self.source.kind != "hub":
             raise InputError(f"{self.source}: a revision ({self.revision!r}) exists on the hub only")
         if self.subset is not None and not self.has_subsets:
