@@ -69,8 +69,8 @@ def read_image(folder: Path, image: str) -> "Image":
 class Images:
     """The images that questions of the sources are about, each file read and decoded once.
 
-    In the prepared folder an image is ``images/<SHA-256 of its bytes>.<kind>``: copies are one, a hash over the
-    questions covers their images, and questions on copies of one image are known for what they are.
+    In the prepared folder an image is ``images/<half the SHA-256 of its bytes>.<kind>``: copies are one, a hash over
+    the questions covers their images, and questions on copies of one image are known for what they are.
 
     Args:
         skip_bad: pass over a question whose image is missing or cannot be decoded, rather than refuse it.
@@ -129,6 +129,9 @@ class Images:
 
     def _name(self, path: str) -> None:
         try:
+            # Of a pipe or a device there would be no end.
+            if not Path(path).is_file():
+                raise BadImageError("Not a file" if Path(path).exists() else "No such file")
             content = Path(path).read_bytes()
         except OSError as error:
             raise BadImageError(error.strerror or "cannot be read") from None

@@ -53,6 +53,8 @@ def read_source(origin: QuestionSource, roles: Roles, cache: Path, wheels: Seque
         InputError: the source cannot be read, or has a row that is none of its format.
     """
     form = origin.form
+    if origin.images is not None and not origin.images.expanduser().is_dir():
+        raise InputError(f"{origin.images}: no such folder of images")
     if origin.source.kind == "asset":
         return _read(origin, _asset_splits(origin, fetch_asset(origin.source.name, cache, wheels)), exact=True)
     if origin.source.kind == "hub":
@@ -181,13 +183,20 @@ def _usable(origin: QuestionSource, split: _Split) -> tuple[list[Question], int,
 
 
 def _image(where: str, image: str, folder: Path | None) -> str:
-    """The image's path on this machine."""
+    """The image's path on this machine.
+
+    A path that someone else has written must not name any file of this machine: it would be copied to the results.
+    """
     if not image:
         return ""
     if folder is None:
         raise InputError(f"{where}: image {image!r} is a path, and no folder of images is named")
     folder = folder.expanduser()
     path = folder / image
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        below = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{where}: image {image[:100]!r} is no path of a file ({error})") from None
+    if not below:
         raise InputError(f"{where}: image {image!r} is not below {folder}; expected a path relative to that folder")
     return str(path)

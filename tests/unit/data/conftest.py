@@ -60,3 +60,17 @@ def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def write_png(tmp_path: Path) -> Callable[..., Path]:
+    """Write a small grey picture; the same shade gives the same bytes."""
+    from PIL import Image
+
+    def write(name: str, shade: int = 0) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (3, 2), shade).save(path, "PNG")
+        return path
+
+    return write

@@ -1,4 +1,5 @@
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -238,3 +239,36 @@ def test_every_sample_is_equally_likely_to_be_drawn():
             times[each] += 1
     # Binomial with 1,000 draws of probability 1/2: five standard deviations are 79.
     assert max(abs(count - 500) for count in times.values()) < 79
+
+
+def test_every_role_has_its_part_of_each_stratum():
+    source = corpus(reviews=[*table("coco", 120), *table("gqa", 60), *table("vg", 20)])
+    assigned = Roles().assign("set", list(source.splits))
+    asked = {"train": 100, "validation": 20, "test": 40}
+
+    def stratum(each: Example) -> str:
+        return each.sample_id.partition("/")[0]
+
+    for seed in range(20):
+        result = draw("set", source, assigned, asked, np.random.default_rng(seed), stratum=stratum)
+        for role, number in asked.items():
+            counts = Counter(map(stratum, result.examples[role]))
+            for name, share in (("coco", 0.6), ("gqa", 0.3), ("vg", 0.1)):
+                assert abs(counts[name] - share * number) <= 1
+
+
+def test_a_sample_that_is_not_admitted_has_another_in_its_place_and_only_those_needed_are_looked_at():
+    source = corpus(exact=True, reviews=table("reviews", 60))
+    looked_at: list[str] = []
+
+    def admit(each: Example) -> Example | None:
+        looked_at.append(each.sample_id)
+        return None if each.sample_id.endswith("3") else replace(each, text=f"{each.text}!")
+
+    assigned = Roles().assign("set", list(source.splits))
+    asked = {"train": 12, "validation": 4, "test": 4}
+    result = draw("set", source, assigned, asked, np.random.default_rng(0), admit=admit)
+    found = [each for role in asked for each in result.examples[role]]
+    assert len(found) == 20
+    assert all(each.text.endswith("!") and not each.sample_id.endswith("3") for each in found)
+    assert len(looked_at) == 20 + sum(name.endswith("3") for name in looked_at) < 60

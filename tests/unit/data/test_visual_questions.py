@@ -339,7 +339,7 @@ def test_the_test_questions_may_come_from_another_set(own, tmp_path):
         rows[f"q{i}"] = {"question": f"Is {i}?", "answer": "yes", "imageId": f"n{i}"}
     other = QuestionSource(Source("path", str(write_json(tmp_path / "gqa.json", rows))), "gqa")
     splits = prepared(tmp_path, config(own, test=8, test_from=other))
-    assert {each.sample_id for each in splits["test"]} == {f"test/q{i}" for i in range(8)}
+    assert {each.sample_id for each in splits["test"]} == {f"test_from/q{i}" for i in range(8)}
     assert {each.source for each in splits["test"]} == {"gqa"}
     info = read_questions_info(tmp_path / "task")
     assert info["templates"] == {"mine": "vqa", "gqa": "vqa_phrase"}
