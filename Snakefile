@@ -18,8 +18,10 @@ include: "workflow/rules/report.smk"
 report: "workflow/report/workflow.rst"
 
 
+# Fetching needs the network, which the nodes of a cluster seldom have.
 localrules:
     all,
+    asset_record,
 
 
 rule all:
@@ -34,3 +36,11 @@ rule all:
 
 onstart:
     hold_results()
+
+
+onsuccess:
+    run_ended(finished=True)
+
+
+onerror:
+    run_ended(finished=False)

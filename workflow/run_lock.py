@@ -1,8 +1,10 @@
 """One run at a time in a results folder, and nothing left over from a run that was killed.
 
 Snakemake's own lock survives a ``kill -9`` and must then be removed by hand, so the profiles switch it off and the
-workflow holds a lock of the kernel's instead: whatever ends the run releases it. Jobs that outlive a killed run are
-found by a mark in their environment and ended before the next run starts any of its own.
+workflow holds a lock of the kernel's instead: whatever ends the run releases it. Over NFS it holds on all machines.
+
+Jobs that outlive a killed run are ended before the next run starts any of its own. On this machine they are found by a
+mark in their environment, and in Slurm, wherever they wait or run, by the name that the lock file keeps.
 """
 
 import errno
@@ -10,23 +12,33 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import time
 import uuid
 from pathlib import Path
+
+from slurm_jobs import LeftoverError, cancel_jobs
 
 MARK = "HYPERINF_RUN"
 _held: list[int] = []
 
 
 class RunningError(RuntimeError):
-    """Another run is at work in the results folder."""
+    """Another run is at work in the results folder, or jobs of one that was killed are."""
 
 
-def hold(folder: Path | str) -> None:
+def hold(folder: Path | str, slurm_name: str | None = None) -> str:
     """Lock ``folder`` until this process ends; end what a killed run has left; mark the jobs to come.
 
+    Args:
+        folder: the results folder.
+        slurm_name: the name of all jobs that this run submits to Slurm, if it does.
+
+    Returns:
+        What the user should know of the run before, in one line; mostly nothing.
+
     Raises:
-        RunningError: another process holds the lock.
+        RunningError: another process holds the lock, or jobs of a killed run cannot be ended.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,24 +47,56 @@ def hold(folder: Path | str) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
-            owner = _read(handle).get("process", "unknown")
+            owner = _process(_read(handle))
             os.close(handle)
-            raise RunningError(
-                f"{folder}: another run (process {owner}) is at work here; nothing was started"
-            ) from None
+            raise RunningError(f"{folder}: another run ({owner}) is at work here; nothing was started") from None
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
         # A file system without locks: the run goes on, unprotected, as any other program would there.
-    end_marked_processes(str(_read(handle).get("mark", "")))
+    before = _read(handle)
+    try:
+        _end_leftovers(folder, before)
+    except RunningError:
+        os.close(handle)
+        raise
     mark = uuid.uuid4().hex
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps({"process": os.getpid(), "mark": mark}).encode(), 0)
+    _write(handle, {"process": os.getpid(), "host": socket.gethostname(), "mark": mark, "slurm": slurm_name})
     os.environ[MARK] = mark
     _held.append(handle)
+    if "process" in before and before.get("host", socket.gethostname()) != socket.gethostname():
+        return (
+            f"{folder}: the last run here ({_process(before)}) was killed; what it may have left on that machine "
+            "cannot be ended from this one"
+        )
+    return ""
+
+
+def run_ended(finished: bool) -> None:
+    """Note that the run held here came to an end by itself, and so has left no process on this machine.
+
+    Args:
+        finished: all its jobs have ended; otherwise Slurm may still be ending some of them.
+    """
+    for handle in _held:
+        slurm_name = _read(handle).get("slurm")
+        _write(handle, {} if finished else {"slurm": slurm_name})
+
+
+def _end_leftovers(folder: Path, before: dict[str, object]) -> None:
+    name = before.get("slurm")
+    if name:
+        try:
+            cancel_jobs(str(name))
+        except LeftoverError as error:
+            raise RunningError(
+                f"{folder}: jobs of the last run may be at work in Slurm, and cannot be ended from here ({error}); "
+                f"nothing was started. Where Slurm is, `scancel --name {name}`; then delete {folder}/.lock"
+            ) from None
+    end_marked_processes(str(before.get("mark", "")))
 
 
 def end_marked_processes(mark: str, patience: float = 10.0) -> list[int]:
-    """Kill the processes that a run with this mark has started.
+    """Kill the processes that a run with this mark has started on this machine.
 
     Args:
         mark: what the run wrote into its lock; nothing happens when it is empty.
@@ -86,9 +130,18 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
+def _process(record: dict[str, object]) -> str:
+    return f"process {record.get('process', 'unknown')} on {record.get('host', 'an unknown machine')}"
+
+
 def _read(handle: int) -> dict[str, object]:
     try:
         record = json.loads(os.pread(handle, 4096, 0) or b"{}")
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def _write(handle: int, record: dict[str, object]) -> None:
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, json.dumps(record).encode(), 0)

@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -43,7 +44,8 @@ def test_a_second_run_in_the_same_results_is_refused_in_one_line(fresh: Workspac
         refused = fresh.start("--configfile", SMOKE, "--cores", "2")
         printed, _ = refused.communicate(timeout=60)
         assert refused.returncode == 1
-        line = f"results/smoke: another run (process {running.pid}) is at work here; nothing was started"
+        owner = f"process {running.pid} on {socket.gethostname()}"
+        line = f"results/smoke: another run ({owner}) is at work here; nothing was started"
         assert printed.splitlines()[-1] == line
         assert "Traceback" not in printed
         assert alive(job)
@@ -104,3 +106,64 @@ def test_only_processes_of_the_killed_run_are_ended(tmp_path: Path) -> None:
         for process in (ours, other):
             process.kill()
             process.wait()
+
+
+def stand_in(folder: Path, **commands: str) -> str:
+    """Commands of Slurm as scripts, and a PATH that finds them first."""
+    folder.mkdir()
+    for name, script in commands.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def held(folder: Path, path: str) -> subprocess.CompletedProcess[str]:
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import run_lock; print(run_lock.hold(sys.argv[2], 'new'))"
+    command = [sys.executable, "-c", program, ROOT / "workflow", folder]
+    return subprocess.run(command, env={**environment(), "PATH": path}, capture_output=True, text=True, check=False)
+
+
+def test_jobs_that_a_killed_run_left_in_slurm_are_cancelled_by_their_name(tmp_path: Path) -> None:
+    left, cancelled = tmp_path / "left", tmp_path / "cancelled"
+    left.write_text("17\n18_[3-4]\n")
+    path = stand_in(
+        tmp_path / "bin",
+        squeue=f'echo "$@" >> {left}.asked; cat {left}',
+        scancel=f'echo "$@" > {cancelled}; : > {left}',
+    )
+    (tmp_path / ".lock").write_text(json.dumps({"process": 1, "host": socket.gethostname(), "slurm": "the-old-run"}))
+    done = held(tmp_path, path)
+    assert done.returncode == 0, done.stderr
+    assert cancelled.read_text() == "--name the-old-run\n"
+    assert set(Path(f"{left}.asked").read_text().splitlines()) == {"--noheader --name the-old-run --format=%i"}
+    assert json.loads((tmp_path / ".lock").read_text())["slurm"] == "new"
+
+
+def test_a_run_is_refused_in_one_line_while_jobs_in_slurm_cannot_be_ended(fresh: Workspace, tmp_path: Path) -> None:
+    record = json.dumps({"process": 1, "host": socket.gethostname(), "slurm": "the-old-run"})
+    lock = fresh.root / "results/smoke/.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(record)
+    path = stand_in(tmp_path / "bin", squeue="echo 'slurm_load_jobs error: no controller' >&2; exit 1")
+    refused = fresh.start("--configfile", SMOKE, "--cores", "2", PATH=path)
+    printed, _ = refused.communicate(timeout=120)
+    assert refused.returncode == 1
+    assert printed.splitlines()[-1] == (
+        "results/smoke: jobs of the last run may be at work in Slurm, and cannot be ended from here (slurm_load_jobs "
+        "error: no controller); nothing was started. Where Slurm is, `scancel --name the-old-run`; then delete "
+        "results/smoke/.lock"
+    )
+    assert not (fresh.root / "calls.jsonl").exists()
+    assert lock.read_text() == record
+
+
+def test_a_run_that_was_killed_on_another_machine_is_mentioned(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text(json.dumps({"process": 7, "host": "elsewhere", "mark": "m"}))
+    assert held(tmp_path, os.environ["PATH"]).stdout == (
+        f"{tmp_path}: the last run here (process 7 on elsewhere) was killed; what it may have left on that machine "
+        "cannot be ended from this one\n"
+    )
+
+
+def test_a_run_that_ended_by_itself_leaves_nothing_to_end(finished: Workspace) -> None:
+    assert json.loads((finished.root / "results/smoke/.lock").read_text()) == {}

@@ -10,7 +10,7 @@ sys.path[:0] = [f"{workflow.basedir}/workflow", str(workflow.basedir)]
 
 from check_config import ConfigError, checked_config
 from code_hash import code_hash
-from run_lock import RunningError, hold
+from run_lock import RunningError, hold, run_ended
 
 from hyperinf.reporting.outputs import expected_outputs
 
@@ -50,6 +50,11 @@ def gpus():
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     found = shutil.which("nvidia-smi") is not None and not hidden
     return int(DEVICE == "cuda" or (DEVICE == "auto" and found))
+
+
+def grows(amount):
+    """Memory or time to ask a scheduler for: as much again with each attempt of a job."""
+    return lambda wildcards, attempt: attempt * (amount(wildcards) if callable(amount) else amount)
 
 
 # Of a selection study: the run of a seed up to its warm-up, which is the same whatever gradients are taken.
@@ -335,8 +340,12 @@ def caption(stem):
 
 
 def hold_results():
-    """Refuse a second run in the same results folder."""
+    """Refuse a second run in the same results folder, and end what a killed one has left."""
+    # Slurm's executor gives all jobs of a run one name, and tells it nowhere else.
+    slurm = workflow.executor_plugin.name == "slurm"
     try:
-        hold(RESULTS)
+        note = hold(RESULTS, slurm_name=workflow.scheduler._executor.run_uuid if slurm else None)
     except RunningError as refusal:
         sys.exit(str(refusal))
+    if note:
+        print(note, file=sys.stderr)

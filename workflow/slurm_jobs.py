@@ -1,0 +1,51 @@
+"""Cancel the Slurm jobs that a killed run has left, before the next run submits the same ones again.
+
+Slurm knows nothing of the process that submitted a job: it goes on when that one is killed, and would write the files
+that the next run's job writes. All jobs of a run have one name, which the executor makes up and the run's lock keeps.
+"""
+
+import subprocess
+import time
+
+
+class LeftoverError(RuntimeError):
+    """Jobs of a killed run are still there."""
+
+
+def cancel_jobs(name: str, patience: float = 120.0) -> list[str]:
+    """Cancel the jobs of this name and wait until they have ended.
+
+    Args:
+        name: the name that all jobs of the run have.
+        patience: seconds to wait; Slurm kills what does not end by itself after its ``KillWait``, 30 s by default.
+
+    Returns:
+        Their ids, as ``squeue`` writes them.
+
+    Raises:
+        LeftoverError: Slurm does not answer, or jobs are still there after that time.
+    """
+    cancelled = left = _listed(name)
+    if left:
+        _slurm("scancel", "--name", name)
+    until = time.monotonic() + patience
+    while left := _listed(name):
+        if time.monotonic() > until:
+            raise LeftoverError(f"{', '.join(left)} cancelled {patience:.0f} s ago and not ended yet")
+        time.sleep(0.5)
+    return cancelled
+
+
+def _listed(name: str) -> list[str]:
+    """Jobs that wait, run or are being ended."""
+    return _slurm("squeue", "--noheader", "--name", name, "--format=%i").split()
+
+
+def _slurm(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+        raise LeftoverError(str(error)) from None
+    if done.returncode:
+        raise LeftoverError((done.stderr.strip().splitlines() or [f"{command[0]} failed"])[-1])
+    return done.stdout
