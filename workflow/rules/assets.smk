@@ -10,8 +10,8 @@ rule asset_record:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=30,
+        mem_mb=grows(500),
+        runtime=grows(30),
         gpu=0,
         share=1,
         cache=CACHE,

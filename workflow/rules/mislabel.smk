@@ -18,8 +18,8 @@ rule mislabel_data:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
         gpu=0,
         share=1,
         cache=CACHE,
@@ -58,8 +58,8 @@ rule mislabel_finetune:
         "../../envs/hyperinf.yaml"
     threads: MISLABEL["threads"]
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=grows(6000),
+        runtime=grows(240),
         gpu=gpus(),
         share=1,
         device=DEVICE,
@@ -101,8 +101,8 @@ rule mislabel_score:
         "../../envs/hyperinf.yaml"
     threads: MISLABEL["threads"]
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=grows(8000),
+        runtime=grows(240),
         gpu=gpus(),
         share=1,
         device=DEVICE,

@@ -15,8 +15,8 @@ rule model_prepare:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
         gpu=0,
         share=1,
         cache=CACHE,
@@ -49,8 +49,8 @@ rule align_data:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grows(2000),
+        runtime=grows(60),
         gpu=0,
         share=1,
         cache=CACHE,
@@ -88,8 +88,8 @@ rule align:
         "../../envs/hyperinf.yaml"
     threads: config["vlm"]["threads"]
     resources:
-        mem_mb=6000,
-        runtime=480,
+        mem_mb=grows(6000),
+        runtime=grows(480),
         gpu=gpus(),
         share=1,
         device=DEVICE,

@@ -51,8 +51,8 @@ rule report_simulation:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=grows(2000),
+        runtime=grows(20),
         gpu=0,
         share=1,
     params:
@@ -82,8 +82,8 @@ rule report_mislabel:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=grows(2000),
+        runtime=grows(20),
         gpu=0,
         share=1,
     params:
@@ -124,8 +124,8 @@ for study in SELECTION:
             "../../envs/hyperinf.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=20,
+            mem_mb=grows(2000),
+            runtime=grows(20),
             gpu=0,
             share=1,
         params:
@@ -157,8 +157,8 @@ rule report_page:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
         gpu=0,
         share=1,
     params:

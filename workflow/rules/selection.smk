@@ -18,8 +18,8 @@ rule selection_data:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
         gpu=0,
         share=1,
         cache=CACHE,
@@ -50,8 +50,8 @@ rule selection_warmup:
         "../../envs/hyperinf.yaml"
     threads: lambda wildcards: config[wildcards.study]["threads"]
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=grows(6000),
+        runtime=grows(240),
         gpu=gpus(),
         share=1,
         device=DEVICE,
@@ -95,8 +95,8 @@ rule selection_score:
         "../../envs/hyperinf.yaml"
     threads: lambda wildcards: config[wildcards.study]["threads"]
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=grows(8000),
+        runtime=grows(240),
         gpu=gpus(),
         share=1,
         device=DEVICE,
@@ -149,8 +149,8 @@ rule selection_finetune:
         "../../envs/hyperinf.yaml"
     threads: lambda wildcards: config[wildcards.study]["threads"]
     resources:
-        mem_mb=6000,
-        runtime=480,
+        mem_mb=grows(6000),
+        runtime=grows(480),
         gpu=gpus(),
         share=1,
         device=DEVICE,

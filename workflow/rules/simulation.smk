@@ -9,8 +9,8 @@ rule simulation_convergence:
         "../../envs/hyperinf.yaml"
     threads: SIMULATION["threads"]
     resources:
-        mem_mb=lambda wildcards: 2000 + int(wildcards.dim) ** 2 // 10_000,
-        runtime=lambda wildcards: 30 + int(wildcards.dim) // 20,
+        mem_mb=grows(lambda wildcards: 2000 + int(wildcards.dim) ** 2 // 10_000),
+        runtime=grows(lambda wildcards: 30 + int(wildcards.dim) // 20),
         gpu=gpus(),
         share=1,
         device=DEVICE,
@@ -42,8 +42,8 @@ rule simulation_fisher:
         "../../envs/hyperinf.yaml"
     threads: SIMULATION["threads"]
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
         gpu=0,
         share=1,
     params:
@@ -68,8 +68,8 @@ rule simulation_timing:
         "../../envs/hyperinf.yaml"
     threads: SIMULATION["timing"]["threads"]
     resources:
-        mem_mb=2000 + max(SIMULATION["timing"]["dims"]) ** 2 // 10_000,
-        runtime=120,
+        mem_mb=grows(2000 + max(SIMULATION["timing"]["dims"]) ** 2 // 10_000),
+        runtime=grows(120),
         gpu=gpus(),
         share=WHOLE_MACHINE,
         device=DEVICE,

@@ -1,0 +1,62 @@
+"""What the profiles say of the rules must hold for the rules that there are."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT, SMOKE, Workspace, job_counts
+
+PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
+RULES = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
+
+
+def profile(name: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
+
+
+def body(rule: str) -> str:
+    """A rule's text, without its name."""
+    found = re.search(rf"^rule {rule}:\n((?:    .*\n|\n)+)", RULES, re.M)
+    assert found, f"there is no rule {rule}"
+    return found[1]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_names_rules_that_exist(name: str) -> None:
+    settings = profile(name)
+    named = {*settings.get("groups", {}), *settings.get("set-resources", {}), *arrays(settings)}
+    made_in_a_loop = {f"report_{study}" for study in ("llm", "vlm")}
+    for rule in named - made_in_a_loop:
+        body(rule)
+
+
+def arrays(settings: dict[str, Any]) -> list[str]:
+    return re.findall(r"\w+", settings.get("slurm-array-jobs", ""))
+
+
+def test_all_jobs_of_an_array_ask_for_the_same_and_their_number_is_not_limited() -> None:
+    settings = profile("slurm")
+    assert settings["jobs"] == "unlimited"
+    assert "resources" not in settings
+    assert arrays(settings)
+    for rule in arrays(settings):
+        assert re.search(r"\bmem_mb=grows\([0-9_]+\)", body(rule)), rule
+        assert re.search(r"\bruntime=grows\([0-9_]+\)", body(rule)), rule
+
+
+def test_every_rule_asks_for_more_with_each_attempt_and_leaves_retries_to_the_profile() -> None:
+    asked = re.findall(r"^ +(?:mem_mb|runtime)=(.*)$", RULES, re.M)
+    assert len(asked) == 2 * len(re.findall(r"^ *rule\b.*:$", RULES, re.M))
+    assert [each for each in asked if not each.startswith("grows(")] == []
+    assert "retries:" not in RULES
+
+
+@pytest.mark.parametrize("name", ["slurm", "generic"])
+def test_a_dry_run_with_the_profile_shows_the_same_jobs(pristine: Workspace, name: str) -> None:
+    executor = profile(name)["executor"].replace("-", "_")
+    pytest.importorskip(f"snakemake_executor_plugin_{executor}")
+    plain = pristine.snakemake("--dry-run", "--configfile", SMOKE)
+    printed = pristine.snakemake("--dry-run", "--configfile", SMOKE, "--workflow-profile", f"profiles/{name}")
+    assert f"Using workflow specific profile profiles/{name}" in printed
+    assert job_counts(printed) == job_counts(plain) != {}
