@@ -1,0 +1,269 @@
+"""The workflow on a real Slurm: what is submitted, how, and what happens when jobs or the run itself are killed."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SMOKE, Workspace, environment, job_counts, new_workspace
+
+sys.path.insert(0, str(Path(__file__).parent))
+from one_node import CPUS, one_node_slurm, reason_against
+
+pytestmark = pytest.mark.slurm
+PROFILE = ["--workflow-profile", "profiles/slurm", "--configfile", SMOKE, "overlay.yaml", "--cores", str(CPUS)]
+# The first look at jobs after 8 s, which most of them need; a later one would come 10 s after it.
+IMPATIENT = ["--slurm-init-seconds-before-status-checks", "8", "--latency-wait", "10"]
+FINETUNE = "mislabel/sarcasm/minilm/rank-8/seed-11"
+TWO_SEEDS_ON_GPUS = "{device: cuda, studies: [mislabel], mislabel: {seeds: [11, 12]}}"
+
+
+def real(damping: float) -> str:
+    """A small experiment with the real commands."""
+    return f"""
+        device: cpu
+        studies: [simulation, mislabel]
+        simulation:
+          dims: [32]
+          samples: [50]
+          iterations: 5
+          timing: {{dims: [16], methods: [schulz, inv], repeats: 1}}
+        mislabel: {{train: 100, validation: 40, test: 60, methods: [hyperinf, tracin], damping: {damping}}}
+    """
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as Slurm keeps it for ten minutes after its end."""
+
+    id: str
+    rule: str
+    state: str
+    partition: str
+    cpus: int
+    memory_mb: int
+    limit: str
+    gpus: str
+    submitted: str
+    ended: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Snakemake with the Slurm profile, and what it prints."""
+
+    process: subprocess.Popen[bytes]
+    file: Path
+
+    @property
+    def printed(self) -> str:
+        return self.file.read_text()
+
+    @property
+    def jobs(self) -> list[Job]:
+        """What it has submitted."""
+        name = re.search(r"SLURM run ID: (\S+)", self.printed)
+        return jobs_named(name[1]) if name else []
+
+    def finish(self, seconds: float = 600) -> str:
+        self.process.wait(seconds)
+        return self.printed
+
+
+def jobs_named(name: str) -> list[Job]:
+    """In the order in which they were submitted; tasks of an array one by one."""
+    command = ["scontrol", "show", "job", "--oneliner"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    shown = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in lines]
+    jobs = [
+        Job(
+            id=f"{job['ArrayJobId']}_{job['ArrayTaskId']}" if "ArrayTaskId" in job else job["JobId"],
+            rule=job["Comment"].partition("_wildcards")[0].removeprefix("rule_"),
+            state=job["JobState"],
+            partition=job["Partition"],
+            cpus=int(job["NumCPUs"]),
+            memory_mb=int(job["MinMemoryNode"].removesuffix("M")),
+            limit=job["TimeLimit"],
+            gpus=job.get("TresPerJob", ""),
+            submitted=job["SubmitTime"],
+            ended=job["EndTime"],
+        )
+        for job in shown
+        if job.get("JobName") == name
+    ]
+    return sorted(jobs, key=lambda job: [int(number) for number in re.findall(r"\d+", job.id)])
+
+
+def of_rule(jobs: list[Job], rule: str) -> list[Job]:
+    return [job for job in jobs if job.rule.startswith(rule)]
+
+
+def wait_until(condition: Callable[[], object], run: Run, seconds: float = 300) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"waited in vain\n{run.printed}"
+        assert run.process.poll() is None, f"the run has ended\n{run.printed}"
+        time.sleep(0.1)
+
+
+@contextmanager
+def started(workspace: Workspace, overlay: str, *arguments: str, **variables: str) -> Iterator[Run]:
+    (workspace.root / "overlay.yaml").write_text(overlay)
+    file = workspace.root / f"printed-{time.monotonic_ns()}.txt"
+    with file.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *PROFILE, *IMPATIENT, *arguments],
+            cwd=workspace.root,
+            env={**environment(), **variables},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield Run(process, file)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    pytest.importorskip("snakemake_executor_plugin_slurm", reason="the executor plugin of Slurm is not installed")
+    if reason := reason_against():
+        assert "HYPERINF_TEST_SLURM" not in os.environ, f"these tests must run here: {reason}"
+        pytest.skip(f"no Slurm can be started here: {reason}")
+    with one_node_slurm(tmp_path_factory.mktemp("slurm")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def failed(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose commands end at once, and whose fine-tuning fails at both attempts."""
+    workspace = new_workspace(tmp_path_factory.mktemp("failed"))
+    only = ["--until", "mislabel_finetune", "--retries", "1"]
+    with started(workspace, TWO_SEEDS_ON_GPUS, *only, STUB_FAIL="mislabel finetune") as run:
+        run.finish()
+    return run
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with the real commands."""
+    workspace = new_workspace(tmp_path_factory.mktemp("real"))
+    shutil.copy2(ROOT / "hyperinf" / "__main__.py", workspace.root / "hyperinf" / "__main__.py")
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def cache() -> dict[str, str]:
+    return {"HYPERINF_CACHE": os.environ.get("HYPERINF_CACHE", str(ROOT / "results" / "assets"))}
+
+
+@pytest.fixture(scope="module")
+def killed(slurm: None, workspace: Workspace, cache: dict[str, str]) -> tuple[Run, list[Job]]:
+    """A run that was killed while its fine-tuning ran again after having been cancelled; its jobs at that moment."""
+    log = workspace.root / "results/smoke/logs" / FINETUNE / "finetune.log"
+    with started(workspace, real(damping=0.1), **cache) as run:
+        wait_until(log.exists, run)
+        (first,) = of_rule(run.jobs, "mislabel_finetune")
+        subprocess.run(["scancel", first.id], check=True)
+        wait_until(lambda: [job.state for job in of_rule(run.jobs, "mislabel_finetune")][1:] == ["RUNNING"], run)
+        wait_until(lambda: all(job.state != "RUNNING" for job in of_rule(run.jobs, "simulation")), run)
+        run.process.send_signal(signal.SIGKILL)
+        run.process.wait()
+        return run, run.jobs
+
+
+@pytest.fixture(scope="module")
+def resumed(killed: tuple[Run, list[Job]], workspace: Workspace, cache: dict[str, str]) -> Run:
+    """The run after the one that was killed."""
+    with started(workspace, real(damping=0.1), **cache) as run:
+        run.finish()
+    return run
+
+
+@pytest.fixture(scope="module")
+def changed(resumed: Run, workspace: Workspace, cache: dict[str, str]) -> Run:
+    """A run with another damping."""
+    with started(workspace, real(damping=0.2), **cache) as run:
+        run.finish()
+    return run
+
+
+def test_jobs_go_to_the_partition_that_has_what_they_ask_for(failed: Run) -> None:
+    tuning, data = of_rule(failed.jobs, "mislabel_finetune"), of_rule(failed.jobs, "data")
+    assert {(job.partition, job.gpus) for job in data} == {("cpu", "")}
+    assert {(job.partition, job.gpus) for job in tuning} == {("gpu", "gres:gpu:1")}
+
+
+def test_short_jobs_are_one_submission_of_no_more_cpus_than_allowed(failed: Run) -> None:
+    (group,) = of_rule(failed.jobs, "data")
+    assert (group.state, group.cpus) == ("COMPLETED", CPUS)
+    assert job_counts(failed.printed)["mislabel_data"] == 2
+
+
+def test_the_jobs_of_a_wide_stage_are_one_array(failed: Run) -> None:
+    first, second, *_ = of_rule(failed.jobs, "mislabel_finetune")
+    assert first.id.endswith("_1")
+    assert second.id == first.id.replace("_1", "_2")
+
+
+def test_each_attempt_asks_for_more_memory_and_time(failed: Run) -> None:
+    tuning = of_rule(failed.jobs, "mislabel_finetune")
+    # The plugin adds a megabyte for an array's list of tasks.
+    asked = sorted((job.memory_mb // 10 * 10, job.limit) for job in tuning)
+    assert asked == [(6000, "04:00:00"), (6000, "04:00:00"), (12000, "08:00:00"), (12000, "08:00:00")]
+
+
+def test_a_job_that_fails_names_its_own_log_and_the_one_of_slurm(failed: Run) -> None:
+    assert failed.process.returncode == 1
+    assert f"log: results/smoke/logs/{FINETUNE}/finetune.log, " in failed.printed
+    assert "hyperinf: error: the stub was told to fail" in failed.printed
+    # The plugin names a folder too many for a task of an array; the file lies in the rule's own.
+    logs = Path(failed.file.parent, ".snakemake/slurm_logs/rule_mislabel_finetune")
+    for job in of_rule(failed.jobs, "mislabel_finetune"):
+        (log,) = logs.rglob(f"{job.id}.log")
+        assert "Error in rule mislabel_finetune" in log.read_text()
+        assert f"/{job.id}.log" in failed.printed
+
+
+def test_a_job_that_is_cancelled_comes_back_and_asks_for_more(killed: tuple[Run, list[Job]]) -> None:
+    run, jobs = killed
+    first, second = of_rule(jobs, "mislabel_finetune")
+    assert (first.state, first.memory_mb) == ("CANCELLED", 6000)
+    assert (second.state, second.memory_mb) == ("RUNNING", 12000)
+    assert f"SLURM-job '{first.id}' failed, SLURM status is: 'CANCELLED'" in run.printed
+
+
+def test_what_a_killed_run_left_in_slurm_is_cancelled_before_anything_is_submitted(
+    killed: tuple[Run, list[Job]], resumed: Run
+) -> None:
+    run, jobs = killed
+    left = {job.id for job in jobs if job.state in ("RUNNING", "PENDING")}
+    ended = [job for job in run.jobs if job.id in left]
+    assert {job.state for job in ended} == {"CANCELLED"}
+    assert max(job.ended for job in ended) <= min(job.submitted for job in resumed.jobs)
+
+
+def test_a_resumed_run_finishes_and_computes_nothing_again(
+    killed: tuple[Run, list[Job]], resumed: Run, workspace: Workspace
+) -> None:
+    assert resumed.process.returncode == 0, resumed.printed
+    finished = {"asset_record", "mislabel_data", "simulation_convergence", "simulation_fisher", "simulation_timing"}
+    assert finished.isdisjoint(job_counts(resumed.printed))
+    assert {"mislabel_finetune", "mislabel_score", "report_page"} <= set(job_counts(resumed.printed))
+    assert len(of_rule(resumed.jobs, "mislabel_finetune")) == 1
+    assert (workspace.root / "results/smoke/report.html").is_file()
+
+
+def test_another_damping_submits_the_scoring_and_what_follows(changed: Run) -> None:
+    assert changed.process.returncode == 0, changed.printed
+    assert job_counts(changed.printed) == {"mislabel_score": 1, "report_mislabel": 1, "report_page": 1}
+    assert [job.rule for job in changed.jobs] == ["mislabel_score", "reports_report_mislabel_report_page"]
