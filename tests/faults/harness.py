@@ -9,7 +9,6 @@ at that moment depends on the machine.
 """
 
 import argparse
-import json
 import os
 import platform
 import random
@@ -31,6 +30,8 @@ PARTS = ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "hyperinf")
 CONFIG = ("workflow/config/smoke.yaml", "overlay.yaml")
 # Seconds and memory differ from run to run, and what is made of them: costs, timings, the ledger of claims about them.
 MEASURED = re.compile(r"(^|/)(logs|benchmarks|assets|figures)/|cost|timing|claims|\.lock$|report\.html$")
+# What a stopped job leaves to go on from, or to be swept away.
+LEFT = re.compile(r"[./]state/|/\.gradients-")
 KINDS = (
     "kill_run",
     "kill_job",
@@ -87,7 +88,7 @@ class Workspace:
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 command = (entry / "cmdline").read_bytes().split(b"\0")
-                here = os.readlink(entry / "cwd") == str(self.root)
+                here = (entry / "cwd").readlink() == self.root
             except OSError:
                 continue
             if here and command[1:3] == [b"-m", b"hyperinf"]:
@@ -153,8 +154,9 @@ def spoil_state(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Ran
     stop(run)
     for job in here.jobs():
         os.kill(job, signal.SIGKILL)
-    left = [path for path in here.results.rglob("*") if path.is_file() and (".state/" in f"{path}" or "/state/" in f"{path}")]
-    left += [path for path in here.results.rglob(".gradients-*/**/*") if path.is_file()]
+    left = [
+        path for path in here.results.rglob("*") if path.is_file() and LEFT.search(f"/{path.relative_to(here.results)}")
+    ]
     if not left:
         return f"nothing was left to {how}"
     path = rng.choice(sorted(left))
