@@ -3,22 +3,28 @@
 Snakemake compares a rule's shell command and parameters, not the Python modules that the command imports. A rule that
 carries ``params: code=code_hash("hyperinf.tasks.mislabel")`` is rerun when that module, or any module of the package
 that it reaches by imports, changes its meaning. Comments, docstrings and formatting do not count, nor does the
-package's ``__version__``. Which modules are reached is read from the source, so nothing is imported here.
+package's ``__version__``. The installed releases of the other packages that those modules import count as well: an
+update of torch reruns what computes with torch, one of matplotlib what draws. What is reached is read from the source,
+so nothing is imported here.
 """
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+# Where a distribution has another name than the package that it installs.
+DISTRIBUTIONS = {"PIL": "pillow", "yaml": "PyYAML"}
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def code_hash(*modules: str, data: Sequence[str] = (), root: Path = ROOT) -> str:
-    """Hash everything that ``modules`` run inside their package.
+    """Hash everything that ``modules`` run inside their package, and the releases of what they import from outside.
 
     Args:
         modules: dotted names, such as ``hyperinf.tasks.mislabel``.
@@ -34,6 +40,7 @@ def code_hash(*modules: str, data: Sequence[str] = (), root: Path = ROOT) -> str
     files = [path for pattern in data for path in sorted(root.glob(pattern)) or [_missing(pattern, root)]]
     parts = [f"{name} {_read(_locate(name, root))[0]}" for name in sorted(reached_modules(*modules, root=root))]
     parts += [f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
+    parts += [f"{name}=={release(name)}" for name in sorted(imported_packages(*modules, root=root))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -49,6 +56,31 @@ def reached_modules(*modules: str, root: Path = ROOT) -> set[str]:
         waiting += _parents(name)
         waiting += _imported(name, root)
     return reached
+
+
+def imported_packages(*modules: str, root: Path = ROOT) -> set[str]:
+    """The packages outside their own, and outside Python's library, that the reached modules import."""
+    own = {name.partition(".")[0] for name in modules}
+    reached = reached_modules(*modules, root=root)
+    imports = [node for name in reached for node in _read(_locate(name, root))[1]]
+    return {name for node in imports for name in _top_names(node)} - own - sys.stdlib_module_names
+
+
+def release(package: str) -> str | None:
+    """The installed version of a package; None without one.
+
+    Its local part is left out: 2.13.0+cpu and 2.13.0+cu130 differ in where they run, which is never a reason to rerun.
+    """
+    try:
+        return version(DISTRIBUTIONS.get(package, package)).partition("+")[0]
+    except PackageNotFoundError:
+        return None
+
+
+def _top_names(node: ast.Import | ast.ImportFrom) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name.partition(".")[0] for alias in node.names}
+    return set() if node.level else {(node.module or "").partition(".")[0]}
 
 
 def _parents(name: str) -> Iterator[str]:

@@ -38,7 +38,7 @@ def add_simulate(commands: Any) -> None:
 
 def _run_convergence(parsed: argparse.Namespace) -> None:
     from hyperinf.devices import resolve_device, set_threads
-    from hyperinf.simulation import ConvergenceConfig, run_convergence
+    from hyperinf.simulation.convergence import ConvergenceConfig, run_convergence
 
     set_threads(parsed.threads)
     config = ConvergenceConfig(
@@ -54,14 +54,14 @@ def _run_convergence(parsed: argparse.Namespace) -> None:
 
 
 def _run_fisher(parsed: argparse.Namespace) -> None:
-    from hyperinf.simulation import FisherConfig, run_fisher_heatmap
+    from hyperinf.simulation.fisher import FisherConfig, run_fisher_heatmap
 
     run_fisher_heatmap(FisherConfig(parsed.rows, parsed.columns, parsed.samples, parsed.seed), parsed.out)
 
 
 def _run_timing(parsed: argparse.Namespace) -> None:
     from hyperinf.devices import resolve_device, set_threads
-    from hyperinf.simulation import TimingConfig, run_timing
+    from hyperinf.simulation.timing import TimingConfig, run_timing
 
     set_threads(parsed.threads)
     config = TimingConfig(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import code_hash as module
 import pytest
-from code_hash import code_hash, reached_modules
+from code_hash import DISTRIBUTIONS, code_hash, imported_packages, reached_modules, release
 from conftest import ROOT
 
 PACKAGE = {
@@ -116,6 +116,33 @@ def test_a_name_that_is_not_there_is_refused(root: Path) -> None:
         code_hash("pack.nothing", root=root)
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         code_hash("pack.leaf", data=["pack/none.csv"], root=root)
+
+
+def test_packages_count_by_their_release_wherever_they_are_imported(
+    root: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit("pack/late.py", "value = 2", "import json\nimport thing.deep\nfrom other.part import x\nvalue = 2")
+    assert imported_packages("pack.entry", root=root) == {"thing", "other"}
+    assert imported_packages("pack.leaf", root=root) == set()
+    hashes = set()
+    for thing, other in (("1.0", "2.0"), ("1.1", "2.0"), ("1.0", "2.1")):
+        versions = {"thing": thing, "other": other}
+        monkeypatch.setattr(module, "version", versions.__getitem__)
+        hashes.add(code_hash("pack.entry", root=root))
+    assert len(hashes) == 3
+    monkeypatch.setattr(module, "version", {"thing": "1.0+cu130", "other": "2.0"}.__getitem__)
+    assert code_hash("pack.entry", root=root) in hashes
+
+
+def test_every_package_that_the_library_imports_has_a_release_in_the_lock() -> None:
+    lock = dict(
+        line.lower().split("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line
+    )
+    imported = imported_packages("hyperinf.cli", root=ROOT)
+    assert {"torch", "PIL", "yaml", "matplotlib"} <= imported
+    for package in imported:
+        assert release(package) is not None, package
+        assert DISTRIBUTIONS.get(package, package).lower() in lock
 
 
 def test_scoring_depends_on_the_methods_and_fine_tuning_does_not() -> None:

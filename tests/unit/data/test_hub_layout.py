@@ -4,53 +4,20 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from published import GLUE, write_glue, write_split
+from published import glue_rows as rows
 
 from hyperinf.data.corpus import Columns, Corpus
 from hyperinf.data.hub import read_folder, read_hub
 from hyperinf.data.roles import Roles
 from hyperinf.errors import InputError
 
-datasets = pytest.importorskip("datasets")
-
-# Columns and class names as published at nyu-mll/glue.
-GLUE = {
-    "qnli": ("question", "sentence", ["entailment", "not_entailment"]),
-    "qqp": ("question1", "question2", ["not_duplicate", "duplicate"]),
-    "sst2": ("sentence", None, ["negative", "positive"]),
-    "cola": ("sentence", None, ["unacceptable", "acceptable"]),
-    "mrpc": ("sentence1", "sentence2", ["not_equivalent", "equivalent"]),
-    "rte": ("sentence1", "sentence2", ["entailment", "not_entailment"]),
-    "wnli": ("sentence1", "sentence2", ["not_entailment", "entailment"]),
-}
-
-
-def write_split(path: Path, rows: dict, classes: list[str] | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    features = datasets.Dataset.from_dict(rows).features
-    if classes:
-        features["label"] = datasets.ClassLabel(names=classes)
-    table = datasets.Dataset.from_dict(rows, features=features).data.table
-    pq.write_table(table.replace_schema_metadata(features.arrow_schema.metadata), path)
-
-
-def rows(split: str, count: int, text: str, pair: str | None, hidden: bool = False) -> dict:
-    found = {text: [f"{split} text {index}" for index in range(count)]}
-    if pair:
-        found[pair] = [f"{split} pair {index}" for index in range(count)]
-    found["label"] = [-1 if hidden else index % 2 for index in range(count)]
-    found["idx"] = list(range(count))
-    return found
-
 
 @pytest.fixture
 def glue(tmp_path):
     def write(subset: str) -> Path:
-        text, pair, classes = GLUE[subset]
-        folder = tmp_path / "glue"
-        for split, count in (("train", 12), ("validation", 6), ("test", 5)):
-            path = folder / subset / f"{split}-00000-of-00001.parquet"
-            write_split(path, rows(split, count, text, pair, hidden=split == "test"), classes)
-        return folder
+        write_glue(tmp_path / "glue", subset)
+        return tmp_path / "glue"
 
     return write
 
@@ -106,16 +73,16 @@ def test_a_file_that_has_changed_is_read_anew(glue, tmp_path):
     columns = Columns("sentence", "label")
     assert len(read(folder, tmp_path / "cache", columns, "cola").splits["train"]) == 12
     path = folder / "cola" / "train-00000-of-00001.parquet"
-    write_split(path, rows("train", 10, "sentence", None), GLUE["cola"][2])
+    write_split(path, rows("train", 10, "sentence", None), {"label": GLUE["cola"][2]})
     os.utime(path, ns=(path.stat().st_mtime_ns + 10**9,) * 2)
     assert len(read(folder, tmp_path / "cache", columns, "cola").splits["train"]) == 10
 
 
 def test_rows_without_text_or_label_are_left_out_and_the_others_keep_their_ids(tmp_path):
     table = rows("train", 8, "text", None)
-    table["text"][2] = " "
-    table["label"][5] = -1
-    write_split(tmp_path / "mine" / "train.parquet", table, ["no", "yes"])
+    table[2]["text"] = " "
+    table[5]["label"] = -1
+    write_split(tmp_path / "mine" / "train.parquet", table, {"label": ["no", "yes"]})
     corpus = read(tmp_path / "mine", tmp_path / "cache", Columns("text", "label"))
     assert [each.sample_id for each in corpus.splits["train"]] == [f"train/{index}" for index in (0, 1, 3, 4, 6, 7)]
     assert corpus.skipped == 2
@@ -123,7 +90,8 @@ def test_rows_without_text_or_label_are_left_out_and_the_others_keep_their_ids(t
 
 def test_minus_one_is_a_class_where_classes_are_plain_numbers_and_others_are_there(tmp_path):
     table = rows("train", 9, "text", None)
-    table["label"] = [-1, 0, 1] * 3
+    for index, row in enumerate(table):
+        row["label"] = index % 3 - 1
     write_split(tmp_path / "mine" / "train.parquet", table)
     assert read(tmp_path / "mine", tmp_path / "cache", Columns("text", "label")).label_names == ("-1", "0", "1")
 
@@ -190,7 +158,8 @@ def test_labels_that_are_all_withheld_are_refused(tmp_path):
 
 def test_a_regression_target_is_refused(tmp_path):
     table = rows("train", 6, "text", None)
-    table["label"] = [0.5, 1.0, 2.5, 3.0, 4.5, 5.0]
+    for row, label in zip(table, [0.5, 1.0, 2.5, 3.0, 4.5, 5.0], strict=True):
+        row["label"] = label
     write_split(tmp_path / "mine" / "train.parquet", table)
     assert "split 'train', row 0: label 0.5 is not a class" in refusal(
         tmp_path / "mine", tmp_path / "cache", Columns("text", "label")

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+from published import Rows, hellaswag_row, logiqa_row, piqa_row, qasc_row, write_split
 
 from hyperinf.data import registry
 from hyperinf.data.assets import fetch_asset
@@ -20,66 +20,6 @@ from hyperinf.data.questions import (
 )
 from hyperinf.data.sources import Source
 from hyperinf.errors import InputError
-
-datasets = pytest.importorskip("datasets")
-
-LETTERS = "ABCDEFGH"
-Rows = list[dict[str, Any]]
-
-
-def qasc_row(split: str, index: int) -> dict[str, Any]:
-    return {
-        "id": f"{split}-{index}",
-        "question": f"What is {split} {index}?",
-        "choices": {"text": [f"thing {index + i}" for i in range(8)], "label": list(LETTERS)},
-        "answerKey": "" if split == "test" else LETTERS[index % 8],
-        "fact1": f"first {index}.",
-        "fact2": "" if split == "test" else f"second {index}.",
-        "combinedfact": "",
-        "formatted_question": "What is it? (A) thing",
-    }
-
-
-def hellaswag_row(split: str, index: int) -> dict[str, Any]:
-    return {
-        "ind": index,
-        "activity_label": "Rowing",
-        "ctx_a": f"A man rows {split} {index}.",
-        "ctx_b": "he",
-        "ctx": f"A man rows {split} {index}. he",
-        "endings": [f"ends {index} as {i}." for i in range(4)],
-        "source_id": "activitynet~v_x",
-        "split": split,
-        "split_type": "indomain",
-        "label": "" if split == "test" else str(index % 4),
-    }
-
-
-def piqa_row(split: str, index: int) -> dict[str, Any]:
-    return {
-        "goal": f"How to {split} {index}",
-        "sol1": f"one {index}",
-        "sol2": f"two {index}",
-        "label": -1 if split == "test" else index % 2,
-    }
-
-
-def logiqa_row(split: str, index: int) -> dict[str, Any]:
-    return {
-        "context": f"Some {split} {index} are all.",
-        "query": "Which follows?",
-        "options": [f"It follows {index} {i}." for i in range(4)],
-        "correct_option": index % 4,
-    }
-
-
-def write(path: Path, rows: Rows, labels: list[str] | None = None) -> None:
-    """Parquet with the features that the hub writes beside the columns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = datasets.Dataset.from_list(rows)
-    if labels:
-        table = table.cast_column("label", datasets.ClassLabel(names=labels))
-    pq.write_table(table.data.table.replace_schema_metadata(table.features.arrow_schema.metadata), path)
 
 
 def prepare(tmp_path: Path, source: Source, form: str, sizes: tuple[int, int, int] = (8, 4, 3), **more: Any) -> Path:
@@ -101,7 +41,7 @@ SIZES = {"train": 12, "validation": 9, "test": 6}
 def test_a_local_copy_of_qasc_is_read_with_its_published_columns(tmp_path):
     for split, count in SIZES.items():
         path = tmp_path / "qasc" / "data" / f"{split}-00000-of-00001.parquet"
-        write(path, [qasc_row(split, index) for index in range(count)])
+        write_split(path, [qasc_row(split, index) for index in range(count)])
     folder = prepare(tmp_path, Source("path", str(tmp_path / "qasc")), "qasc")
     info = read_questions_info(folder)
     assert info["withheld_splits"] == ["test"]
@@ -123,7 +63,7 @@ def test_a_local_copy_of_qasc_is_read_with_its_published_columns(tmp_path):
 
 def test_qasc_may_have_its_facts_as_context(tmp_path):
     for split in ("train", "validation"):
-        write(tmp_path / "qasc" / f"{split}.parquet", [qasc_row(split, index) for index in range(12)])
+        write_split(tmp_path / "qasc" / f"{split}.parquet", [qasc_row(split, index) for index in range(12)])
     folder = prepare(tmp_path, Source("path", str(tmp_path / "qasc")), "qasc_facts")
     for name, each in by_id(folder).items():
         assert each.context == f"first {name.rpartition('-')[2]}.\nsecond {name.rpartition('-')[2]}."
@@ -134,7 +74,7 @@ def test_qasc_choices_may_be_pairs_as_plain_parquet_has_them(tmp_path):
     for row in rows:
         pairs = zip(row["choices"]["text"], row["choices"]["label"], strict=True)
         row["choices"] = [{"text": text, "label": label} for text, label in pairs]
-    write(tmp_path / "qasc" / "train.parquet", rows)
+    write_split(tmp_path / "qasc" / "train.parquet", rows)
     found = by_id(prepare(tmp_path, Source("path", str(tmp_path / "qasc")), "qasc"))
     assert all(each.answer == f"thing {2 * i}" for i in range(8) if (each := found.get(f"train/train-{i}")))
 
@@ -142,7 +82,7 @@ def test_qasc_choices_may_be_pairs_as_plain_parquet_has_them(tmp_path):
 def test_a_local_copy_of_hellaswag_is_read_with_its_published_columns(tmp_path):
     for split, count in SIZES.items():
         path = tmp_path / "hellaswag" / "data" / f"{split}-00000-of-00001.parquet"
-        write(path, [hellaswag_row(split, index) for index in range(count)])
+        write_split(path, [hellaswag_row(split, index) for index in range(count)])
     folder = prepare(tmp_path, Source("path", str(tmp_path / "hellaswag")), "hellaswag")
     assert read_questions_info(folder)["withheld_splits"] == ["test"]
     for name, each in by_id(folder).items():
@@ -153,11 +93,11 @@ def test_a_local_copy_of_hellaswag_is_read_with_its_published_columns(tmp_path):
         assert each.answer == f"ends {index} as {index % 4}."
 
 
-@pytest.mark.parametrize("labels", [None, ["0", "1"]], ids=["integers", "classes"])
+@pytest.mark.parametrize("labels", [None, {"label": ["0", "1"]}], ids=["integers", "classes"])
 def test_a_local_copy_of_piqa_is_read_as_the_hub_converts_it(tmp_path, labels):
     for split, count in SIZES.items():
         path = tmp_path / "piqa" / "plain_text" / split / "0000.parquet"
-        write(path, [piqa_row(split, index) for index in range(count)], labels)
+        write_split(path, [piqa_row(split, index) for index in range(count)], labels)
     folder = prepare(tmp_path, Source("path", str(tmp_path / "piqa")), "piqa", subset="plain_text")
     assert read_questions_info(folder)["withheld_splits"] == ["test"]
     for name, each in by_id(folder).items():
@@ -172,7 +112,7 @@ def test_a_local_copy_of_logiqa_is_read_as_the_hub_converts_it(tmp_path, number)
     for split, count in SIZES.items():
         rows = [logiqa_row(split, index) for index in range(count)]
         rows = [{**row, "correct_option": number(row["correct_option"])} for row in rows]
-        write(tmp_path / "logiqa" / "default" / split / "0000.parquet", rows)
+        write_split(tmp_path / "logiqa" / "default" / split / "0000.parquet", rows)
     folder = prepare(tmp_path, Source("path", str(tmp_path / "logiqa")), "logiqa", subset="default")
     assert read_questions_info(folder)["drawn_from"]["test"] == {"test": 3}
     for name, each in by_id(folder).items():
@@ -196,7 +136,7 @@ def test_rows_of_a_published_set_that_cannot_be_used_are_left_out_and_counted(tm
     rows[4]["sol1"] = "  "
     rows[5]["label"] = -1
     rows[6]["sol2"] = rows[6]["sol1"]
-    write(tmp_path / "piqa" / "train.parquet", rows)
+    write_split(tmp_path / "piqa" / "train.parquet", rows)
     folder = prepare(tmp_path, Source("path", str(tmp_path / "piqa")), "piqa", (10, 3, 3))
     expected = {"a choice is empty": 1, "a choice occurs twice": 2, "no answer": 1}
     assert read_questions_info(folder)["unusable_rows_dropped"] == expected
@@ -217,7 +157,7 @@ def test_rows_of_a_published_set_that_cannot_be_used_are_left_out_and_counted(tm
 def test_a_row_whose_answer_is_no_choice_is_refused_with_its_place(tmp_path, form, row, changes, line):
     rows = [row("train", index) for index in range(20)]
     rows[7] |= changes
-    write(tmp_path / "mine" / "train.parquet", rows)
+    write_split(tmp_path / "mine" / "train.parquet", rows)
     with pytest.raises(InputError) as error:
         prepare(tmp_path, Source("path", str(tmp_path / "mine")), form)
     assert f"mine, split 'train', row 7: {line}" in str(error.value)
@@ -225,7 +165,7 @@ def test_a_row_whose_answer_is_no_choice_is_refused_with_its_place(tmp_path, for
 
 
 def test_a_folder_in_another_format_is_refused_with_its_columns(tmp_path):
-    write(tmp_path / "mine" / "train.parquet", [piqa_row("train", index) for index in range(20)])
+    write_split(tmp_path / "mine" / "train.parquet", [piqa_row("train", index) for index in range(20)])
     with pytest.raises(InputError, match="no column 'question'; it has goal, sol1, sol2, label"):
         prepare(tmp_path, Source("path", str(tmp_path / "mine")), "qasc")
 
