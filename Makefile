@@ -1,6 +1,7 @@
 # make run     the default experiment (config.yaml)         make test    the tests
 # make smoke   every stage once, small                      make lint    what CI checks before the tests
-# make report  Snakemake's own report of the last run       make clean   remove what was produced, not what was fetched
+# make report  Snakemake's own report of the last run       make cost    GPU hours and disk of a grid, estimated
+# make clean   remove what was produced, not what was fetched
 #
 # The first call installs requirements.lock into .venv. Options: PYTHON=python3.12 (3.11 to 3.13), CORES=4,
 # ARGS="--configfile my.yaml" (any argument of snakemake).
@@ -18,7 +19,7 @@ SMOKE := --configfile workflow/config/smoke.yaml
 # Threads that wait for work must not take the processor from other jobs.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: setup run smoke test lint report clean
+.PHONY: setup run smoke test lint report cost clean
 
 setup: $(STAMP)
 
@@ -40,6 +41,9 @@ lint: $(STAMP)
 
 report: run
 	$(BIN)/snakemake --report results/snakemake-report.html $(ARGS)
+
+cost: $(STAMP)
+	$(BIN)/python benchmarks/grid_cost.py $(ARGS)
 
 clean:
 	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name assets -exec rm -rf {} +

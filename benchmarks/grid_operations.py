@@ -16,7 +16,7 @@ MATRIX_PRODUCTS = {"schulz_paper": 2, "schulz": 2, "chebyshev": 2, "datainf": 0}
 
 @dataclass(frozen=True)
 class Tower:
-    """A vision transformer that is never trained here, and what its output becomes: ``tokens`` of the language model."""
+    """A vision transformer, never trained here, whose output becomes ``tokens`` of the language model."""
 
     layers: int
     hidden: int

@@ -100,3 +100,80 @@ def logiqa_row(split: str, index: int) -> dict[str, Any]:
         "options": [f"It follows {index} {i}." for i in range(4)],
         "correct_option": index % 4,
     }
+
+
+def write_llava_data(folder: Path, count: int = 30) -> None:
+    """LLaVA-1.5's instructions and four benchmarks, each in its published form, with pictures where they belong."""
+    import json
+
+    folders = {"coco/train2017": "jpg", "gqa/images": "jpg", "textvqa/train_images": "jpg", "vg/VG_100K": "jpg"}
+    conversations = []
+    for index in range(count):
+        below, kind = list(folders.items())[index % len(folders)]
+        image = f"{below}/{index:012d}.{kind}"
+        _picture(folder / image, index)
+        turns = [("human", f"<image>\nWhat is in it {index}?"), ("gpt", f"thing {index % 3}"), ("human", "Where?")]
+        asked = [{"from": who, "value": text} for who, text in [*turns, ("gpt", "there")]]
+        conversations.append({"id": f"{index:012d}", "image": image, "conversations": asked})
+    conversations.append({"id": "text", "conversations": conversations[0]["conversations"][:2]})
+    _write_json(folder / "llava_v1_5_mix665k.json", conversations)
+
+    numbers = range(262148, 262148 + count)
+    for number in numbers:
+        _picture(folder / f"val2014/COCO_val2014_{number:012d}.jpg", number)
+        _picture(folder / f"images/{number}.jpg", number)
+        _picture(folder / f"train_images/{number:x}.jpg", number)
+    questions = [{"image_id": n, "question": f"What {n}?", "question_id": n * 1000} for n in numbers]
+    _write_json(
+        folder / "v2_OpenEnded_mscoco_val2014_questions.json", {"data_subtype": "val2014", "questions": questions}
+    )
+    annotations = [
+        {
+            "question_id": n * 1000,
+            "image_id": n,
+            "answer_type": "other",
+            "question_type": "what",
+            "multiple_choice_answer": "down",
+            "answers": [
+                {"answer": "down" if i < 7 else "up", "answer_confidence": "yes", "answer_id": i} for i in range(10)
+            ],
+        }
+        for n in numbers
+    ]
+    _write_json(
+        folder / "v2_mscoco_val2014_annotations.json", {"data_subtype": "val2014", "annotations": annotations}
+    )
+    gqa = {
+        str(n): {"imageId": str(n), "question": f"Which {n}?", "answer": "left", "types": {"structural": "query"}}
+        for n in numbers
+    }
+    _write_json(folder / "testdev_balanced_questions.json", gqa)
+    textvqa = [
+        {"question_id": n, "image_id": f"{n:x}", "question": f"Brand {n}?", "answers": ["ace"] * 6 + ["ice"] * 4}
+        for n in numbers
+    ]
+    _write_json(folder / "TextVQA_0.5.1_val.json", {"data": textvqa})
+    lines = [
+        {
+            "question_id": place,
+            "image": f"COCO_val2014_{n:012d}.jpg",
+            "text": "Is there a dog in the image?",
+            "label": ("yes", "no")[place % 2],
+            "category": "random",
+        }
+        for place, n in enumerate(numbers, start=1)
+    ]
+    (folder / "coco_pope_random.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _picture(path: Path, number: int) -> None:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (40, 30), (number % 256, number // 256 % 256, 7)).save(path)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    import json
+
+    path.write_text(json.dumps(content), encoding="utf-8")
