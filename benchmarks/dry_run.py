@@ -5,6 +5,7 @@ process of its own, for a folder without results. Wall time depends on what else
 """
 
 import argparse
+import os
 import re
 import resource
 import subprocess
@@ -30,7 +31,9 @@ def main() -> None:
     arguments = parser.parse_args()
     runs = [dry_run(arguments.configfile) for _ in range(arguments.repeats)]
     for run in runs:
-        print(f"{run['jobs']} jobs, {run['wall_seconds']:.1f} s, of which CPU {run['cpu_seconds']:.1f} s")
+        print(
+            "{jobs} jobs, {wall_seconds:.1f} s, of which CPU {cpu_seconds:.1f} s, load {load_average:.1f}".format(**run)
+        )
     if arguments.name:
         files = [path.as_posix() for path in arguments.configfile]
         content = {"device": device_name("cpu"), "snakemake": snakemake.__version__, "configfiles": files, "runs": runs}
@@ -49,7 +52,8 @@ def dry_run(files: list[Path]) -> dict[str, Any]:
     if done.returncode or total is None:
         sys.exit(done.stdout + done.stderr)
     cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return {"jobs": int(total[1]), "wall_seconds": wall, "cpu_seconds": cpu}
+    load = os.getloadavg()[0]  # of other work as well, on which the wall time depends
+    return {"jobs": int(total[1]), "wall_seconds": wall, "cpu_seconds": cpu, "load_average": load}
 
 
 if __name__ == "__main__":

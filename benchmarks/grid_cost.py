@@ -31,6 +31,7 @@ STARTUP = 4.0  # CPU seconds of a job on the machine of the check before it comp
 def main() -> None:
     arguments = parse_arguments()
     config = merged([ROOT / "config.yaml", *arguments.configfile])
+    config["studies"] = arguments.studies or config["studies"]
     facts = yaml.safe_load(ASSUMPTIONS.read_text(encoding="utf-8"))
     found = stages(config, facts, models(facts))
     rows = check(found, arguments.check) if arguments.check else cost(found, facts["gpu"])
@@ -45,6 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--configfile", type=Path, nargs="+", default=[], metavar="FILE", help="on top of config.yaml")
+    parser.add_argument("--studies", nargs="+", metavar="STUDY", help="instead of the configuration's")
     parser.add_argument("--check", type=Path, metavar="RESULTS", help="compare with the benchmarks of a finished run")
     parser.add_argument("--name", help="also write benchmarks/results/NAME.json")
     return parser.parse_args()
@@ -88,6 +90,8 @@ def cost(found: list[Stage], gpu: dict[str, Any]) -> list[dict[str, Any]]:
                 "scratch GB a job": stage.scratch / 1e9,
             }
         )
+    if not rows:
+        sys.exit("no study to compute the cost of")
     summed = {key: sum(row[key] for row in rows) for key in ("jobs", "PFLOP", "GPU hours", "disk GB")}
     largest = max(row["scratch GB a job"] for row in rows)
     return [*rows, {"study": "all", "rule": "", **summed, "scratch GB a job": largest}]

@@ -8,7 +8,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -252,21 +252,53 @@ def _across_keys(config: Any, base: Path) -> Iterator[Mistake]:
             caption_source = ("models", str(name), "align", "data")
             data = entry["align"].get("data")
             yield from _named_elsewhere([data], caption_source, config.get("questions"), "questions")
+    chosen_studies = config.get("studies")
+    running = [study for study in STUDIES if isinstance(chosen_studies, list) and study in chosen_studies]
+    # What only studies that do not run would read may be brought later.
+    later = _entries_of(config, [study for study in STUDIES if study not in running]) - _entries_of(config, running)
     for section in ("models", "data", "questions"):
         entries = config.get(section)
         for name, entry in entries.items() if isinstance(entries, Mapping) else ():
             if isinstance(entry, Mapping) and isinstance(entry.get("source"), Mapping):
                 kinds = (*SOURCES, "shape") if section == "models" else SOURCES
-                yield from _one_source((section, name, "source"), entry["source"], kinds, base)
+                there = None if (section, name) in later else base
+                yield from _one_source((section, name, "source"), entry["source"], kinds, there)
     questions = config.get("questions")
     if isinstance(questions, Mapping):
         for name, entry in questions.items():
             if isinstance(entry, Mapping):
-                yield from _question_set(str(name), entry, [str(each) for each in questions], base)
+                there = None if ("questions", name) in later else base
+                yield from _question_set(str(name), entry, [str(each) for each in questions], there)
     wheels = config.get("wheels")
     for index, wheel in enumerate(wheels) if isinstance(wheels, list) else ():
         if isinstance(wheel, str) and not (base / Path(wheel).expanduser()).is_file():
             yield ("wheels", index), f"wheels[{index}]: {wheel!r} stands here; expected a file, and there is none"
+
+
+def _entries_of(config: Mapping[str, Any], studies: Sequence[str]) -> set[tuple[str, str]]:
+    """Section and name of all entries that the studies read."""
+    found = {
+        (section, name)
+        for study in studies
+        for key, section in STUDIES[study].items()
+        for name in _names(_at(config, study, key))
+    }
+    others = [name for study in studies for name in _names(_at(config, study, "corruption", "off_task_data"))]
+    others += [name for _, model in found for name in _names(_at(config, "models", model, "align", "data"))]
+    found |= {("questions", name) for name in others}
+    tests = [name for _, task in found for name in _names(_at(config, "questions", task, "test_from"))]
+    return found | {("questions", name) for name in tests}
+
+
+def _at(config: Any, *path: str) -> Any:
+    for key in path:
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config
+
+
+def _names(value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [each for each in values if isinstance(each, str)]
 
 
 def _named_elsewhere(names: Any, path: tuple[str, ...], known: Any, section: str) -> Iterator[Mistake]:
@@ -299,9 +331,9 @@ def _corruption(study: str, corruption: Mapping[str, Any], questions: Any) -> It
         )
 
 
-def _question_set(name: str, entry: Mapping[str, Any], known: Sequence[str], base: Path) -> Iterator[Mistake]:
+def _question_set(name: str, entry: Mapping[str, Any], known: Sequence[str], base: Path | None) -> Iterator[Mistake]:
     images, other, splits = (entry.get(key) for key in ("images", "test_from", "splits"))
-    if isinstance(images, str) and images and not (base / Path(images).expanduser()).is_dir():
+    if base is not None and isinstance(images, str) and images and not (base / Path(images).expanduser()).is_dir():
         place: tuple[str, ...] = ("questions", name, "images")
         yield place, f"{_dotted(place)}: {images!r} stands here; expected a folder, and there is none"
     if not isinstance(other, str):
@@ -317,7 +349,7 @@ def _question_set(name: str, entry: Mapping[str, Any], known: Sequence[str], bas
 
 
 def _one_source(
-    path: tuple[Any, ...], source: Mapping[str, Any], kinds: Sequence[str], base: Path
+    path: tuple[Any, ...], source: Mapping[str, Any], kinds: Sequence[str], base: Path | None
 ) -> Iterator[Mistake]:
     given = [kind for kind in kinds if source.get(kind) is not None]
     if not given:
@@ -329,7 +361,8 @@ def _one_source(
             f"(an overlay is merged into config.yaml: there, write {given[0]}: null to drop it)",
         )
     elif (
-        given == ["path"]
+        base is not None
+        and given == ["path"]
         and isinstance(source["path"], str)
         and not (base / Path(source["path"]).expanduser()).exists()
     ):

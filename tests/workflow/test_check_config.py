@@ -266,6 +266,18 @@ def test_the_schema_names_the_formats_templates_and_shapes_that_the_library_has(
     assert set(load_schema()["$defs"]["selection"]["properties"]["strategies"]["items"]["enum"]) == set(STRATEGIES)
 
 
+def test_a_file_that_only_a_study_which_does_not_run_reads_may_be_brought_later() -> None:
+    overlay = """
+        questions: {mine: {source: {path: no/such.jsonl}, format: record, template: question}}
+        llm: {tasks: [mine]}
+        studies: %s
+    """
+    checked_config(merged(loaded("config.yaml"), yaml.safe_load(overlay % "[simulation]")), ROOT)
+    assert mistakes(overlay % "[simulation, llm]") == (
+        "questions.mine.source.path: 'no/such.jsonl' stands here; expected a file or folder, and there is none",
+    )
+
+
 def test_the_schema_names_only_assets_that_the_library_can_fetch() -> None:
     from hyperinf.data.registry import ASSETS
 

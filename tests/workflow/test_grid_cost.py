@@ -5,8 +5,12 @@ import subprocess
 import sys
 from collections import Counter
 
+import hub_sets
 import pytest
 from conftest import ROOT, Workspace, job_counts
+
+PAGE = ROOT / "docs" / "paper-grid.md"
+PAPER = ("workflow/config/paper.yaml", "workflow/config/paper_vlm.yaml")
 
 
 def table(*arguments: str) -> list[list[str]]:
@@ -18,14 +22,19 @@ def table(*arguments: str) -> list[list[str]]:
     return rows[2:]
 
 
-@pytest.mark.parametrize("overlay", ["", "workflow/config/paper.yaml"], ids=["default", "paper"])
-def test_the_cost_is_that_of_all_jobs_that_would_run(pristine: Workspace, overlay: str) -> None:
-    chosen = ["--configfile", overlay] if overlay else []
-    *rows, total = table(*chosen)
+STUDIES = ("simulation", "mislabel", "llm", "vlm")
+
+
+@pytest.mark.parametrize("overlays", [(), PAPER], ids=["default", "paper"])
+def test_the_cost_is_that_of_all_jobs_that_would_run(fresh: Workspace, overlays: tuple[str, ...]) -> None:
+    chosen = ["--configfile", *overlays] if overlays else []
+    hub_sets.write_llava_data(fresh.root / "data")
+    # For a cost nothing has to be there: the last overlay only says that the files of the VLM study are.
+    *rows, total = table(*chosen[:2], "--studies", *STUDIES)
     jobs: Counter[str] = Counter()
     for row in rows:
         jobs[re.sub(r" \(.*\)", "", row[1])] += int(row[2].replace(",", ""))
-    workflow = job_counts(pristine.snakemake("--dry-run", *chosen))
+    workflow = job_counts(fresh.snakemake("--dry-run", *chosen))
     assert jobs == {rule: workflow[rule] for rule in jobs}
     # What is not counted takes seconds a job; a fine-tuning or a scoring that is left out would be a hole.
     left_out = workflow.keys() - jobs.keys()
@@ -33,3 +42,10 @@ def test_the_cost_is_that_of_all_jobs_that_would_run(pristine: Workspace, overla
     assert float(total[4].replace(",", "")) == pytest.approx(
         sum(float(row[4].replace(",", "")) for row in rows), rel=0.02
     )
+
+
+def test_the_page_shows_what_the_command_prints() -> None:
+    shown = [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("|")]
+    begin = next(place for place, row in enumerate(shown) if row[:2] == ["study", "rule"])
+    printed = table("--configfile", PAPER[0], "--studies", *STUDIES)
+    assert shown[begin + 2 : begin + 2 + len(printed)] == printed

@@ -4,8 +4,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from published import GLUE, write_glue, write_split
-from published import glue_rows as rows
+from hub_sets import GLUE, write_glue, write_split
+from hub_sets import glue_rows as rows
 
 from hyperinf.data.corpus import Columns, Corpus
 from hyperinf.data.hub import read_folder, read_hub

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from published import Rows, hellaswag_row, logiqa_row, piqa_row, qasc_row, write_split
+from hub_sets import Rows, hellaswag_row, logiqa_row, piqa_row, qasc_row, write_split
 
 from hyperinf.data import registry
 from hyperinf.data.assets import fetch_asset

@@ -94,8 +94,13 @@ def llama_tokenizer() -> Any:
 def llava_1_5(folder: Path) -> None:
     """llava-hf/llava-1.5-7b-hf: CLIP's last layer but one through two layers into a Llama, a token for each patch."""
     import torch
-    from transformers import CLIPImageProcessorPil, CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration
-    from transformers import LlavaProcessor
+    from transformers import (
+        CLIPImageProcessorPil,
+        CLIPVisionConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+    )
 
     tokenizer = llama_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"], "pad_token": "<pad>"})

@@ -103,7 +103,7 @@ def logiqa_row(split: str, index: int) -> dict[str, Any]:
 
 
 def write_llava_data(folder: Path, count: int = 30) -> None:
-    """LLaVA-1.5's instructions and four benchmarks, each in its published form, with pictures where they belong."""
+    """LLaVA-1.5's instructions and four benchmarks, each in its published form, where paper.yaml names them."""
     import json
 
     folders = {"coco/train2017": "jpg", "gqa/images": "jpg", "textvqa/train_images": "jpg", "vg/VG_100K": "jpg"}
@@ -111,21 +111,21 @@ def write_llava_data(folder: Path, count: int = 30) -> None:
     for index in range(count):
         below, kind = list(folders.items())[index % len(folders)]
         image = f"{below}/{index:012d}.{kind}"
-        _picture(folder / image, index)
+        _picture(folder / "llava" / image, index)
         turns = [("human", f"<image>\nWhat is in it {index}?"), ("gpt", f"thing {index % 3}"), ("human", "Where?")]
         asked = [{"from": who, "value": text} for who, text in [*turns, ("gpt", "there")]]
         conversations.append({"id": f"{index:012d}", "image": image, "conversations": asked})
     conversations.append({"id": "text", "conversations": conversations[0]["conversations"][:2]})
-    _write_json(folder / "llava_v1_5_mix665k.json", conversations)
+    _write_json(folder / "llava/llava_v1_5_mix665k.json", conversations)
 
     numbers = range(262148, 262148 + count)
     for number in numbers:
-        _picture(folder / f"val2014/COCO_val2014_{number:012d}.jpg", number)
-        _picture(folder / f"images/{number}.jpg", number)
-        _picture(folder / f"train_images/{number:x}.jpg", number)
+        _picture(folder / f"coco/val2014/COCO_val2014_{number:012d}.jpg", number)
+        _picture(folder / f"gqa/images/{number}.jpg", number)
+        _picture(folder / f"textvqa/train_images/{number:x}.jpg", number)
     questions = [{"image_id": n, "question": f"What {n}?", "question_id": n * 1000} for n in numbers]
     _write_json(
-        folder / "v2_OpenEnded_mscoco_val2014_questions.json", {"data_subtype": "val2014", "questions": questions}
+        folder / "vqav2/v2_OpenEnded_mscoco_val2014_questions.json", {"data_subtype": "val2014", "questions": questions}
     )
     annotations = [
         {
@@ -141,18 +141,18 @@ def write_llava_data(folder: Path, count: int = 30) -> None:
         for n in numbers
     ]
     _write_json(
-        folder / "v2_mscoco_val2014_annotations.json", {"data_subtype": "val2014", "annotations": annotations}
+        folder / "vqav2/v2_mscoco_val2014_annotations.json", {"data_subtype": "val2014", "annotations": annotations}
     )
     gqa = {
         str(n): {"imageId": str(n), "question": f"Which {n}?", "answer": "left", "types": {"structural": "query"}}
         for n in numbers
     }
-    _write_json(folder / "testdev_balanced_questions.json", gqa)
+    _write_json(folder / "gqa/testdev_balanced_questions.json", gqa)
     textvqa = [
         {"question_id": n, "image_id": f"{n:x}", "question": f"Brand {n}?", "answers": ["ace"] * 6 + ["ice"] * 4}
         for n in numbers
     ]
-    _write_json(folder / "TextVQA_0.5.1_val.json", {"data": textvqa})
+    _write_json(folder / "textvqa/TextVQA_0.5.1_val.json", {"data": textvqa})
     lines = [
         {
             "question_id": place,
@@ -163,7 +163,8 @@ def write_llava_data(folder: Path, count: int = 30) -> None:
         }
         for place, n in enumerate(numbers, start=1)
     ]
-    (folder / "coco_pope_random.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "pope").mkdir()
+    (folder / "pope/coco_pope_random.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _picture(path: Path, number: int) -> None:
@@ -176,4 +177,5 @@ def _picture(path: Path, number: int) -> None:
 def _write_json(path: Path, content: Any) -> None:
     import json
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content), encoding="utf-8")
