@@ -152,11 +152,11 @@ def test_scoring_depends_on_the_methods_and_fine_tuning_does_not() -> None:
     assert "hyperinf.training" in training
 
 
-def test_hashing_the_whole_library_takes_less_than_a_second_and_imports_nothing_heavy() -> None:
+def test_hashing_the_whole_library_takes_less_than_a_second_of_processor_time_and_imports_nothing_heavy() -> None:
     program = (
-        "import sys, time; sys.path.insert(0, 'workflow'); begin = time.monotonic(); from code_hash import code_hash;"
+        "import sys, time; sys.path.insert(0, 'workflow'); begin = time.process_time(); from code_hash import code_hash;"
         "[code_hash(name) for name in ('hyperinf.tasks.mislabel', 'hyperinf.tasks.finetune', 'hyperinf.reporting')];"
-        "assert 'torch' not in sys.modules and 'hyperinf' not in sys.modules; print(time.monotonic() - begin)"
+        "assert 'torch' not in sys.modules and 'hyperinf' not in sys.modules; print(time.process_time() - begin)"
     )
     printed = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
