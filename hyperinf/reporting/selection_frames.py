@@ -9,7 +9,7 @@ import pandas as pd
 from hyperinf.reporting.intervals import Interval, paired_interval, t_interval
 from hyperinf.reporting.labels import REFERENCES, STRATEGY_LABELS, ordered_methods
 from hyperinf.reporting.leaders import Leader, leader
-from hyperinf.reporting.selection_inputs import CELL, SelectionRuns
+from hyperinf.reporting.selection_inputs import CELL, SPLITS, SelectionRuns
 
 SUBJECT = "hyperinf"
 DETAILS = ("accuracy_norm", "clean_share", "largest_answer_share", "kept", "steps")
@@ -128,36 +128,40 @@ def details_frame(read: SelectionRuns) -> pd.DataFrame:
     """What was kept, and how well the scores tell corrupted samples from clean ones.
 
     Returns:
-        One row per task, model, setting, strategy, method and fraction: these columns, model_note, seeds and for each
-        of ``DETAILS`` its mean over seeds and ``<metric>_half_width``. Rows with neither strategy nor fraction hold
+        One row per task, model, setting, strategy, method and fraction: these columns, model_note, seeds, the samples
+        of each split that were too long for the model (``truncated_<split>``, the most of any seed) and for each of
+        ``DETAILS`` its mean over seeds and ``<metric>_half_width``. Rows with neither strategy nor fraction hold
         ``roc_auc`` of a method's or baseline's scores and HyperINF minus it, ``roc_auc_difference``, both with their
         half-widths.
     """
     scores = [f"roc_auc{part}{half}" for part in ("", "_difference") for half in ("", "_half_width")]
-    columns = [*KEYS, *(f"{metric}{half}" for metric in DETAILS for half in ("", "_half_width")), *scores]
+    cut = [f"truncated_{split}" for split in SPLITS]
+    columns = [*KEYS, *cut, *(f"{metric}{half}" for metric in DETAILS for half in ("", "_half_width")), *scores]
     values = values_by_seed(read.metrics)
-    return pd.DataFrame(list(_details_rows(read, values))).reindex(columns=columns)
+    rows = [
+        row | read.truncated(*cell) for cell in map(Cell._make, read.cells) for row in _details_rows(read, values, cell)
+    ]
+    return pd.DataFrame(rows).reindex(columns=columns)
 
 
-def _details_rows(read: SelectionRuns, values: Values) -> Iterator[dict[str, object]]:
-    for cell in map(Cell._make, read.cells):
-        note = read.note(*cell)
-        found = at_place(values, cell, "", NO_FRACTION, "roc_auc")
-        for method, seeds in found.items():
-            row = place_row(Place(cell, "", math.nan, method), note, seeds)
-            row |= flat("roc_auc", t_interval(list(seeds.values())))
-            if method != SUBJECT and SUBJECT in found:
-                row |= flat("roc_auc_difference", paired_interval(found[SUBJECT], seeds))
-            yield row
-        for strategy, fraction in selections(values, cell):
-            for method, seeds in at_place(values, cell, strategy, fraction, "accuracy").items():
-                place = Place(cell, strategy, fraction, method)
-                yield place_row(place, note, seeds) | _means(values, place)
-        for method in REFERENCES:
-            seeds = reference(values, cell, method, "accuracy")
-            if seeds:
-                place = reference_place(cell, method)
-                yield place_row(place, note, seeds) | _means(values, place)
+def _details_rows(read: SelectionRuns, values: Values, cell: Cell) -> Iterator[dict[str, object]]:
+    note = read.note(*cell)
+    found = at_place(values, cell, "", NO_FRACTION, "roc_auc")
+    for method, seeds in found.items():
+        row = place_row(Place(cell, "", math.nan, method), note, seeds)
+        row |= flat("roc_auc", t_interval(list(seeds.values())))
+        if method != SUBJECT and SUBJECT in found:
+            row |= flat("roc_auc_difference", paired_interval(found[SUBJECT], seeds))
+        yield row
+    for strategy, fraction in selections(values, cell):
+        for method, seeds in at_place(values, cell, strategy, fraction, "accuracy").items():
+            place = Place(cell, strategy, fraction, method)
+            yield place_row(place, note, seeds) | _means(values, place)
+    for method in REFERENCES:
+        seeds = reference(values, cell, method, "accuracy")
+        if seeds:
+            place = reference_place(cell, method)
+            yield place_row(place, note, seeds) | _means(values, place)
 
 
 def reference_place(cell: Cell, method: str) -> Place:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ SELECTION_COST = Schema(
     key=("task", "model", "setting", "method", "seed", "stage"),
     optional=("method", "peak_memory_mib"),
 )
+SPLITS = ("pool", "validation", "test")
 SHARES = ("roc_auc", "accuracy", "clean_share", "largest_answer_share")
 KIND_PREFIX = "accuracy_"
 BY_LENGTH = "accuracy_norm"
@@ -44,7 +46,8 @@ class SelectionRuns:
     Attributes:
         metrics: of the scores and of every fraction, in the form of ``SELECTION_METRICS``.
         cost: in the form of ``SELECTION_COST``.
-        runs: one row per run: task, model, setting, seed, folder, percents, model_note.
+        runs: one row per run: task, model, setting, seed, folder, percents, model_note, and how many samples of each
+            split were too long for the model and lost a part: truncated_pool, truncated_validation, truncated_test.
     """
 
     metrics: pd.DataFrame
@@ -67,6 +70,11 @@ class SelectionRuns:
         own = self.runs[(self.runs[list(CELL)] == [task, model, setting]).all(axis=1)]
         return " | ".join(dict.fromkeys(note for note in own["model_note"] if note))
 
+    def truncated(self, task: str, model: str, setting: str) -> dict[str, int]:
+        """``{truncated_<split>: samples too long for the model}`` of a cell, the most of any seed, where recorded."""
+        own = self.runs[(self.runs[list(CELL)] == [task, model, setting]).all(axis=1)]
+        return {name: int(own[name].max()) for name in own if name.startswith("truncated_") and own[name].notna().any()}
+
 
 def read_selection(study: str, runs: Sequence[Path], percents: Sequence[int] | None = None) -> SelectionRuns:
     """The runs in seed folders ``runs``: of the named shares of the pool, or of all that are there.
@@ -84,7 +92,9 @@ def read_selection(study: str, runs: Sequence[Path], percents: Sequence[int] | N
     rows = []
     for run in map(Path, runs):
         own = list(_metrics(run, percents))
-        rows.append({**_identity(run, own, percents), "folder": run, "model_note": _note(run / "scores/info.json")})
+        infos = [_info(path.with_name("info.json")) for path, _ in own]
+        note = " ".join(str(infos[0].get("model_note") or "").split())
+        rows.append({**_identity(run, own, percents), "folder": run, "model_note": note, **_truncated(infos)})
         parts += own
     metrics = joined(parts, SELECTION_METRICS)
     cost = read_many([Path(run) / "scores/cost.csv" for run in runs], SELECTION_COST)
@@ -164,8 +174,16 @@ def _named(key: tuple[object, ...]) -> str:
     return "{}, {}, {}, seed {}".format(*key)
 
 
-def _note(path: Path) -> str:
+def _info(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object")
-    return " ".join(str(content.get("model_note") or "").split())
+    return content
+
+
+def _truncated(infos: Sequence[dict[str, Any]]) -> dict[str, int | None]:
+    """The scores speak of the pool and the validation set, the fine-tunings of the test set."""
+    found: dict[str, int] = {}
+    for info in infos:
+        found |= info.get("truncated") or {}
+    return {f"truncated_{split}": found.get(split) for split in SPLITS}

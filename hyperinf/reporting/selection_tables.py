@@ -18,7 +18,7 @@ from hyperinf.reporting.labels import (
     trained_setting,
 )
 from hyperinf.reporting.selection_frames import SUBJECT
-from hyperinf.reporting.selection_inputs import CELL
+from hyperinf.reporting.selection_inputs import CELL, SPLITS
 from hyperinf.reporting.table_writers import Estimate, Table, Value
 
 COST_KEYS = (*CELL, "model_note")
@@ -217,7 +217,17 @@ def _kept(rows: SelectionRows, fraction: float) -> Table:
             body.append((selection_label(method), "–", *(_detail(row, metric) for metric in metrics)))
     headers = ("method", "selection", *(SELECTION_METRIC_LABELS[metric] for metric in metrics))
     title = f"What was kept at {percent(fraction)}: {rows.where}"
-    return Table(title, headers, tuple(body), sentences((rows.note, INTERVALS, _DETAILS_NOTE)))
+    return Table(title, headers, tuple(body), sentences((rows.note, INTERVALS, _DETAILS_NOTE, _truncated(rows.frame))))
+
+
+def _truncated(frame: pd.DataFrame) -> str:
+    known = [(split, frame[f"truncated_{split}"].max()) for split in SPLITS]
+    cut = ", ".join(f"{split} {int(number):,}" for split, number in known if pd.notna(number))
+    return (
+        f"Samples too long for the model, cut at the left of their context (the most of any seed): {cut}."
+        if cut
+        else ""
+    )
 
 
 def _detail(row: pd.Series, metric: str) -> Value:

@@ -89,8 +89,9 @@ def run_kept(
     selections = choose(config, pool, scores)
     family = open_family(model_config, places)
     test = read_questions(places.data, "test")
+    encoded = family.encode(pool)
     bench = _Bench(
-        family.encode(pool),
+        encoded,
         family,
         family.evaluation(test, evaluation_batch),
         open_model(model_config, family, places),
@@ -118,6 +119,7 @@ def run_kept(
     write_text(out / "metrics.csv", frame.to_csv(index=False))
     write_parquet(out / "selection.parquet", _listed(selections, pool))
     more = {"data_sha256": trained["data_sha256"], "model": trained["settings"]["model"]}
+    more["truncated"] = {"pool": encoded.truncated, "test": family.encode(test).truncated}
     write_json(out / "info.json", fingerprint(stable(config), places.device, **more))
     shutil.rmtree(state, ignore_errors=True)
 

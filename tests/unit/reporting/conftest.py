@@ -211,6 +211,7 @@ def selection_builder(root: Path) -> Callable[..., Path]:
         note="Smol cut to 4 layers",
         kinds=None,
         pictures=False,
+        truncated=(0, 0, 0),
     ) -> Path:
         accuracy = accuracy or {"hyperinf": 0.63, "datainf": 0.6, "random": 0.5}
         run = root / f"{study}/{task}/{model}/{setting}/seed-{seed}"
@@ -229,7 +230,11 @@ def selection_builder(root: Path) -> Callable[..., Path]:
         cost += [(task, model, setting, seed, name, "precondition", 1.0 + seed / 100, "") for name in accuracy]
         head = ["task", "model", "setting", "seed", "method", "stage", "seconds", "peak_memory_mib"]
         pd.DataFrame(cost, columns=head).to_csv(run / "scores/cost.csv", index=False)
-        info = {"device": "cpu", "data_sha256": f"{task}-{seed}"} | ({"model_note": note} if note else {})
+        pool, validation, test = truncated
+        cut = {"pool": pool, "validation": validation}
+        info = {"device": "cpu", "data_sha256": f"{task}-{seed}", "truncated": cut} | (
+            {"model_note": note} if note else {}
+        )
         (run / "scores/info.json").write_text(json.dumps(info))
         if pictures:
             write_pictures(run, root / f"{study}/{task}/data/seed-{seed}", f"{task}-{seed}", list(accuracy))
@@ -250,6 +255,8 @@ def selection_builder(root: Path) -> Callable[..., Path]:
                 kept |= {f"accuracy_{kind}": value + more for kind, more in (kinds or {}).items()}
                 rows += [row(method, strategy, percent / 100, metric, share) for metric, share in kept.items()]
             write(rows, run / f"fraction-{percent}/metrics.csv")
+            info = {"device": "cpu", "truncated": {"pool": pool, "test": test}}
+            (run / f"fraction-{percent}/info.json").write_text(json.dumps(info))
         return run
 
     return make

@@ -112,6 +112,17 @@ def test_details_show_what_was_kept_and_leave_out_what_is_unknown(runs):
     assert "clean samples among the kept" in known[1].headers
 
 
+def test_details_tell_how_many_samples_were_too_long_for_the_model(seed_folder):
+    read = read_selection(
+        "llm", [seed_folder(seed=11, truncated=(1200, 0, 3)), seed_folder(seed=12, truncated=(7, 2, 1))]
+    )
+    frame = details_frame(read)
+    assert set(zip(frame["truncated_pool"], frame["truncated_validation"], frame["truncated_test"])) == {(1200, 2, 3)}
+    kept = next(table for table in detail_tables(frame) if table.title.startswith("What was kept"))
+    assert "too long for the model" in kept.note
+    assert "(the most of any seed): pool 1,200, validation 2, test 3." in kept.note
+
+
 def test_details_without_corruption_have_neither_roc_auc_nor_clean_shares(runs):
     tables = detail_tables(details_frame(runs({"hyperinf": OURS}, clean=False)))
     assert [table.title.split(":")[0] for table in tables] == ["What was kept at 20 %", "What was kept at 40 %"]
