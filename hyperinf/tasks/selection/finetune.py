@@ -130,15 +130,11 @@ def choose(config: KeepConfig, pool: Sequence[Question], scores: Path | None) ->
     Raises:
         InputError: a method without scores, scores of another pool, or a pool too small for the share.
     """
-    import pandas as pd
-
     if config.percent == 100:
         return [Selection("full", "plain", tuple(range(len(pool))))]
     if scores is None:
         raise InputError(f"scores: none given; expected scores of the pool, as {config.percent} % of it is kept")
-    table = pd.read_parquet(scores)
-    if list(table["sample_id"]) != [question.sample_id for question in pool]:
-        raise InputError(f"{scores}: holds scores of other samples than the pool")
+    table = _read_scores(scores, pool)
     fraction = config.percent / 100
     selections = []
     for strategy in config.strategies:
@@ -151,6 +147,18 @@ def choose(config: KeepConfig, pool: Sequence[Question], scores: Path | None) ->
         drawn = keep_random(len(pool), fraction, config.key.seed, strata)
         selections.append(Selection("random", strategy, _indices(drawn)))
     return selections
+
+
+def _read_scores(scores: Path, pool: Sequence[Question]) -> Any:
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(scores)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{scores}: cannot be read as scores ({str(error).splitlines()[0]})") from None
+    if "sample_id" not in table or list(table["sample_id"]) != [question.sample_id for question in pool]:
+        raise InputError(f"{scores}: holds scores of other samples than the pool")
+    return table
 
 
 @dataclass

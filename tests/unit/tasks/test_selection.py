@@ -212,6 +212,17 @@ def test_scores_of_another_pool_and_methods_without_scores_are_refused(data, run
         keep(data, tmp_path, tmp_path / "kept")
 
 
+@pytest.mark.parametrize("content", [None, b"", b"sample_id,influence_hyperinf"], ids=["missing", "empty", "text"])
+def test_a_file_that_holds_no_scores_is_refused_by_its_name(data, run, tmp_path, content):
+    (tmp_path / "scores").mkdir()
+    shutil.copytree(run / "warmup", tmp_path / "warmup")
+    if content is not None:
+        (tmp_path / "scores" / "scores.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=r"scores\.parquet: cannot be read as scores") as error:
+        keep(data, tmp_path, tmp_path / "kept")
+    assert "\n" not in str(error.value)
+
+
 def test_a_share_of_less_than_one_sample_is_refused(data, run, tmp_path):
     with pytest.raises(InputError, match=r"fraction: 0.01 of a pool of 30 is less than one sample"):
         keep(data, run, tmp_path / "kept", percent=1)
