@@ -5,7 +5,7 @@ operations, a multiplication with its addition being two. What autograd keeps an
 second time by running the library's own extraction on tensors that have a shape but no content (:func:`counted`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -61,13 +61,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class Workload:
-    """How much is scored: samples of the pool, tokens of each, answer tokens of those, samples of a batch, methods."""
+    """How much is scored: samples of the pool, tokens of each, answer tokens of those, samples of a batch, methods.
+
+    And how much is trained on: steps, those of the warm-up and of one fine-tuning, and samples of each.
+    """
 
     pool: int = 10_000
     tokens: int = 512
     answer: int = 8
     batch: int = 4
     methods: int = 4
+    steps: int = 1000
+    training_batch: int = 32
 
 
 def activation_bytes(shape: Shape, setting: Setting, tokens: int) -> int:
@@ -87,6 +92,29 @@ def activation_bytes(shape: Shape, setting: Setting, tokens: int) -> int:
     else:
         layers = layer + (2 * d + m) * BASE_BYTES  # its first norm is below what is differentiated, as above
     return tokens * (layers + once)
+
+
+def training_bytes(shape: Shape, setting: Setting, work: Workload) -> int:
+    """What a training step with gradient checkpointing holds beside the weights.
+
+    The input of every layer that is differentiated through, ``B t d s``; one layer's activations, computed again in the
+    backward pass; logits of the answers in both dtypes and their gradient, ``B (a + 1) V (s + 8)``; the trained
+    weights' gradients and AdamW's two moments in their own dtype.
+    """
+    b, t = work.training_batch, work.tokens
+    behind = shape.layers if setting.rank else 1
+    one = activation_bytes(replace(shape, layers=1), setting, t)
+    logits = (work.answer + 1) * shape.vocabulary * (BASE_BYTES + 8)
+    own = ADAPTER_BYTES if setting.rank else BASE_BYTES
+    return b * (behind * t * shape.hidden * BASE_BYTES + one + logits) + 3 * own * scored_weights(shape, setting)
+
+
+def training_operations(shape: Shape, setting: Setting, work: Workload) -> int:
+    """One sample of a training step: as in the extraction, the checkpointed layers forward again, and ``2 t r d``."""
+    t = work.tokens
+    behind = shape.layers if setting.rank else 1
+    again = behind * (2 * shape.layer_weights * t + 4 * t * t * shape.hidden)
+    return extraction_operations(shape, setting, work) + again + 2 * t * scored_weights(shape, setting)
 
 
 def factor_bytes(shape: Shape, setting: Setting, tokens: int) -> int:
@@ -174,7 +202,9 @@ def budget(shape: Shape, setting: Setting, work: Workload, solver: str, memory: 
     weights = BASE_BYTES * shape.parameters + (ADAPTER_BYTES * scored_weights(shape, setting) if setting.rank else 0)
     gfim, vectors = gfim_bytes(shape, setting), vector_bytes(shape, setting, work.methods)
     inverse = inverse_bytes(shape, setting, solver)
+    training = training_bytes(shape, setting, work)
     peaks = {
+        "training": weights + training,
         "extraction and GFIM": weights + max(extraction, factors) + gfim + vectors // (1 + work.methods),
         "inverse": weights + gfim + vectors + inverse,
         "extraction and scores": weights + max(extraction, factors) + gfim + vectors,
@@ -182,6 +212,11 @@ def budget(shape: Shape, setting: Setting, work: Workload, solver: str, memory: 
     forming = 2 * work.tokens * scored_weights(shape, setting)
     stages = [
         ("weights", weights, 0),
+        (
+            f"training, {work.steps:,} steps, batch of {work.training_batch}, checkpointing",
+            training,
+            work.steps * work.training_batch * training_operations(shape, setting, work),
+        ),
         (f"extraction, batch of {b}, one sweep", extraction, n * extraction_operations(shape, setting, work)),
         (f"factors, batch of {b}", factors, 0),
         ("GFIM and squares", gfim, n * curvature_operations(shape, setting, work.tokens)),
