@@ -42,9 +42,10 @@ def new_causal(name: str, seed: int) -> tuple[Any, Any]:
 
     tokenizer = byte_tokenizer()
     torch.manual_seed(seed)
+    # No id to pad with: its embedding, and with tied weights its logit, would be zero, and it is the end's id as well,
+    # so that no answer could ever come to its end.
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         **SHAPES[name],

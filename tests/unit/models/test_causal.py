@@ -20,6 +20,13 @@ def test_a_shape_gives_the_same_model_for_the_same_seed_and_says_that_its_weight
     assert json.loads((tiny_llama / "prepared.json").read_text())["note"] == "llama_tiny with random weights"
 
 
+def test_the_tiny_model_can_learn_where_an_answer_ends(tiny_llama):
+    model = load_causal(str(tiny_llama))
+    end = AutoTokenizer.from_pretrained(tiny_llama).eos_token_id
+    # Weights are tied: an end whose row is zero would have the logit 0 whatever is trained.
+    assert model.get_output_embeddings().weight[end].abs().sum() > 0
+
+
 def test_a_cut_model_computes_what_the_first_layers_of_the_whole_one_compute(tiny_llama, tmp_path):
     prepare_causal(parse_source(f"path:{tiny_llama}"), tmp_path / "cut", tmp_path, layers=1)
     whole = AutoModelForCausalLM.from_pretrained(tiny_llama)
