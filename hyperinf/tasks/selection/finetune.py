@@ -87,6 +87,7 @@ def run_kept(
     model_config, trained = read_warmup(warmup, places)
     pool = read_questions(places.data, "pool")
     selections = choose(config, pool, scores)
+    _check_scores(scores, warmup, trained)
     family = open_family(model_config, places)
     test = read_questions(places.data, "test")
     encoded = family.encode(pool)
@@ -159,6 +160,13 @@ def _read_scores(scores: Path, pool: Sequence[Question]) -> Any:
     if "sample_id" not in table or list(table["sample_id"]) != [question.sample_id for question in pool]:
         raise InputError(f"{scores}: holds scores of other samples than the pool")
     return table
+
+
+def _check_scores(scores: Path | None, warmup: Path, trained: dict[str, Any]) -> None:
+    """Scores with a record beside them must be of the same warm-up; without one they are the user's own."""
+    record = None if scores is None else scores.with_name("info.json")
+    if record is not None and record.is_file() and read_json(record).get("model") != trained["settings"]["model"]:
+        raise InputError(f"{scores}: was scored with another model or setting than that of {warmup}")
 
 
 @dataclass

@@ -193,6 +193,14 @@ def test_the_last_layer_can_be_trained_instead_of_an_adapter(data, tiny_llama, t
     assert set(metrics["setting"]) == {"last_layer"}
 
 
+def test_scores_of_another_setting_are_refused(data, tiny_llama, run, tmp_path):
+    warm_up(data, tiny_llama, tmp_path / "warmup", lora=None)
+    shutil.copytree(run / "scores", tmp_path / "scores")
+    with pytest.raises(InputError, match=r"scores\.parquet: was scored with another model or setting than that of"):
+        keep(data, tmp_path, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
 def test_weights_of_other_data_are_refused(data, run, tmp_path):
     shutil.copytree(data, tmp_path / "data")
     info = json.loads((tmp_path / "data" / "info.json").read_text())
