@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 
+import hyperinf
 from hyperinf.data.harness import write_harness_task
 from hyperinf.data.questions import QuestionTaskConfig, prepare_questions, read_questions, read_questions_info
 from hyperinf.data.sources import parse_source
@@ -46,7 +47,7 @@ TASKS = {
 }
 LORA = LoraSettings(rank=8, targets=("q_proj", "v_proj"))
 MAX_LENGTH = 2048  # nothing is cut: the harness would cut elsewhere
-PACKAGES = ("lm_eval", "torch", "transformers", "peft", "datasets", "hyperinf")
+PACKAGES = ("lm_eval", "torch", "transformers", "peft", "datasets")
 
 
 def main() -> None:
@@ -60,7 +61,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         rows = compare(Path(folder), arguments)
-    versions = {name: version(name) for name in PACKAGES}
+    versions = {"hyperinf": hyperinf.__version__, **{name: version(name) for name in PACKAGES}}
     setting = {"layers": arguments.layers, "steps": arguments.steps, "lora_rank": LORA.rank, "max_length": MAX_LENGTH}
     content = {"versions": versions, "python": platform.python_version(), "device": "cpu", **setting, "rows": rows}
     write_json(RESULTS / f"{arguments.name}.json", content)
