@@ -11,39 +11,45 @@ from conftest import ROOT, Workspace, job_counts
 
 EXPECTED = {
     "": {
-        "asset_record": 3,
+        "asset_record": 4,
         "simulation_convergence": 6,
         "simulation_fisher": 1,
         "simulation_timing": 1,
         "mislabel_data": 3,
         "mislabel_finetune": 6,
         "mislabel_score": 6,
-        "model_prepare": 1,
-        "selection_data": 3,
-        "selection_warmup": 3,
-        "selection_score": 3,
-        "selection_finetune": 3 * 3,
+        "model_prepare": 2,
+        "align_data": 1,
+        "align": 1,
+        "selection_data": 3 + 3,
+        "selection_warmup": 3 + 3,
+        "selection_score": 3 + 3,
+        "selection_finetune": 3 * 3 + 3 * 5,
         "report_simulation": 1,
         "report_mislabel": 1,
         "report_llm": 1,
+        "report_vlm": 1,
         "report_page": 1,
     },
     "workflow/config/smoke.yaml": {
-        "asset_record": 2,
+        "asset_record": 3,
         "simulation_convergence": 2,
         "simulation_fisher": 1,
         "simulation_timing": 1,
         "mislabel_data": 1,
         "mislabel_finetune": 1,
         "mislabel_score": 1,
-        "model_prepare": 1,
-        "selection_data": 1,
-        "selection_warmup": 1,
-        "selection_score": 1,
-        "selection_finetune": 2,
+        "model_prepare": 2,
+        "align_data": 1,
+        "align": 1,
+        "selection_data": 2,
+        "selection_warmup": 2,
+        "selection_score": 2,
+        "selection_finetune": 4,
         "report_simulation": 1,
         "report_mislabel": 1,
         "report_llm": 1,
+        "report_vlm": 1,
         "report_page": 1,
     },
     "workflow/config/paper.yaml": {
@@ -73,14 +79,14 @@ def test_the_dag_has_one_job_per_stage_task_model_rank_and_seed(pristine: Worksp
     assert time.monotonic() - begin < 60
 
 
-def test_the_smoke_run_has_at_most_twenty_jobs() -> None:
-    assert sum(EXPECTED["workflow/config/smoke.yaml"].values()) <= 20
+def test_the_smoke_run_has_at_most_thirty_jobs() -> None:
+    assert sum(EXPECTED["workflow/config/smoke.yaml"].values()) <= 30
 
 
 def test_every_rule_declares_what_a_scheduler_and_a_reader_need() -> None:
     text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
     rules = re.split(r"^ *rule ?", text, flags=re.M)[1:]
-    assert len(rules) == len(EXPECTED[""])
+    assert len(rules) == len(EXPECTED[""].keys() - {"report_vlm"})  # one rule in a loop writes both studies' reports
     for rule in rules:
         name = rule.partition(":")[0]
         for needed in ("output:", "log:", "benchmark:", "threads:", "params:", "shell:", "message:", "code=", "share="):
