@@ -1,5 +1,6 @@
 """Which device and dtype a stage runs on."""
 
+import re
 from typing import Any
 
 from hyperinf.errors import InputError
@@ -11,14 +12,18 @@ def resolve_device(name: str) -> str:
     """``"auto"`` is a GPU where there is one, else the CPU.
 
     Raises:
-        InputError: CUDA was asked for and is not there.
+        InputError: another name than ``auto``, ``cpu``, ``cuda`` and ``cuda:N``, or a GPU that is not there.
     """
     import torch
 
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise InputError(f"device: expected auto, cpu, cuda or cuda:N, got {name!r}")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"device: expected one that is here, got {name!r} but torch finds no CUDA device")
+    if int(name.partition(":")[2] or 0) >= max(1, torch.cuda.device_count()):
+        raise InputError(f"device: expected a number below {torch.cuda.device_count()}, got {name!r}")
     return name
 
 

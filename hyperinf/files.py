@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from hyperinf.errors import InputError
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @contextlib.contextmanager
@@ -75,11 +79,32 @@ def read_json(path: Path | str) -> Any:
         InputError: the file is missing or is not JSON; the message names it.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
         raise InputError(f"{path}: not a JSON file ({error})") from None
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is not JSON, or JSON that nothing here can hold: nested too deep, a number of thousands of
+            digits, half a character (a lone surrogate), which no file could be written with. Says which.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if _SURROGATE.search(text):
+        # Pairs of them are characters; what is left alone after decoding is not.
+        half = _HALF.search(json.dumps(value, ensure_ascii=False))
+        if half:
+            raise ValueError(f"half a character, the surrogate \\u{ord(half[0]):04x}")
+    return value
 
 
 def sha256_file(path: Path | str) -> str:

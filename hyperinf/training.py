@@ -56,7 +56,7 @@ class TrainingSettings:
             raise InputError(f"learning_rate: expected a positive number, got {self.learning_rate}")
         if not 0 <= self.warmup < 1:
             raise InputError(f"warmup: expected a share 0 <= w < 1, got {self.warmup}")
-        if self.weight_decay < 0:
+        if not 0 <= self.weight_decay < math.inf:
             raise InputError(f"weight_decay: expected 0 or more, got {self.weight_decay}")
 
     def steps_of_an_epoch(self, samples: int) -> int:

@@ -25,7 +25,7 @@ def die_with_parent() -> None:
 
 
 def main() -> None:
-    """Run Snakemake with this process's arguments."""
+    """Run Snakemake with this process's arguments, unless they name a configuration file that cannot be read."""
     die_with_parent()
     if lines := unreadable(sys.argv[1:]):
         print("The configuration cannot be used; nothing was started.", *lines, sep="\n", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,48 @@ if TYPE_CHECKING:
 
 STATE_HELP = "what a kill leaves to go on from; OUT.state without it"
 SOURCE_HELP = "asset:NAME, hub:OWNER/NAME or path:FILE_OR_FOLDER"
+
+
+def whole_number(text: str) -> int:
+    """A seed: what every generator of random numbers takes."""
+    return _whole(text, 0)
+
+
+def count(text: str) -> int:
+    """A number of things, at least one."""
+    return _whole(text, 1)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not least <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {least} and below 2^63, got {text!r}")
+    return value
+
+
+def out_folder(text: str) -> Path:
+    """A folder to write; what cannot become one is refused before anything is computed."""
+    return _writable(text, Path.is_file, "is a file; expected a new or empty folder")
+
+
+def out_file(text: str) -> Path:
+    """A file to write; what cannot become one is refused before anything is computed."""
+    return _writable(text, Path.is_dir, "is a folder; expected a file to write")
+
+
+def _writable(text: str, taken: Callable[[Path], bool], what: str) -> Path:
+    path = Path(text)
+    if taken(path):
+        raise argparse.ArgumentTypeError(f"{path} {what}")
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if there != path and not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} cannot be made: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{path} cannot be written: no permission for {there}")
+    return path
 
 
 def add_cache(add: Add) -> None:
@@ -56,7 +98,7 @@ def add_scoring(add: Add, methods: Sequence[str]) -> None:
     add("--damping", type=float, default=0.1, metavar="DELTA", help="lambda = DELTA * mean squared gradient, per layer")
     add("--gfim-scale", default="sum", choices=["sum", "mean"], help="the GFIM as a sum over the rank, or its mean")
     add("--solver", default="schulz", choices=["schulz", "cholesky", "auto"], help="how hyperinf inverts")
-    add("--lissa-iterations", type=int, default=10, metavar="T", help="iterations of lissa and lissa_gfim")
+    add("--lissa-iterations", type=count, default=10, metavar="T", help="iterations of lissa and lissa_gfim")
 
 
 def lora_settings(parsed: argparse.Namespace) -> "LoraSettings":

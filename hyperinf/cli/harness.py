@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from hyperinf.cli.arguments import (
+    out_folder,
+)
 from hyperinf.cli.parser import add_command
 
 
@@ -13,7 +16,7 @@ def add_harness(commands: Any) -> None:
     add = add_command(commands, "harness", what, _run)
     add("--data", type=Path, required=True, metavar="DIR", help="what 'select data' wrote")
     add("--task", required=True, metavar="NAME", help="name of the task in the harness")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder to write; its task is bound to this place")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write; its task is bound to this place")
 
 
 def _run(parsed: argparse.Namespace) -> None:

@@ -12,10 +12,13 @@ from hyperinf.cli.arguments import (
     add_lora,
     add_scoring,
     add_training,
+    count,
     lora_settings,
+    out_folder,
     scoring_options,
     state_folder,
     training_settings,
+    whole_number,
 )
 from hyperinf.cli.parser import add_command
 
@@ -35,9 +38,9 @@ def add_mislabel(commands: Any) -> None:
     add("--label", required=True, metavar="COLUMN", help="column of the class")
     add("--id", default=None, metavar="COLUMN", help="column of sample ids; the row's place in the source without it")
     add("--noise-rate", type=float, default=0.2, metavar="F", help="share of the training labels to flip; 0 for none")
-    add("--seed", type=int, required=True, help="of all that is drawn")
+    add("--seed", type=whole_number, required=True, help="of all that is drawn")
     add_cache(add)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write")
 
     add = add_command(commands, "finetune", "fine-tune a LoRA classifier; goes on after a kill", _run_finetune)
     add("--data", type=Path, required=True, metavar="DIR", help="what 'mislabel data' wrote")
@@ -54,18 +57,18 @@ def add_mislabel(commands: Any) -> None:
     add_training(add)
     add("--max-length", type=int, default=128, metavar="T", help="tokens of a sample, at most")
     add("--dtype", default="float32", choices=["float32", "bfloat16", "float64"], help="of all weights")
-    add("--seed", type=int, required=True, help="of all that is drawn")
+    add("--seed", type=whole_number, required=True, help="of all that is drawn")
     add_device(add)
     add_cache(add)
     add("--state", type=Path, default=None, metavar="DIR", help=STATE_HELP)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write")
 
     add = add_command(commands, "score", "score every training sample by influence, at every kept epoch", _run_score)
     add("--data", type=Path, required=True, metavar="DIR", help="what 'mislabel data' wrote")
     add("--adapter", type=Path, required=True, metavar="DIR", help="what 'mislabel finetune' wrote")
     add("--task", required=True, metavar="NAME", help="name of the data in the tables")
     add("--model-name", required=True, metavar="NAME", help="name of the model in the tables")
-    add("--seed", type=int, required=True, help="of the random baseline, and in the tables")
+    add("--seed", type=whole_number, required=True, help="of the random baseline, and in the tables")
     add_scoring(add, ["hyperinf", "gfim", "datainf", "lissa", "tracin", "fim"])
     add(
         "--baselines",
@@ -75,10 +78,10 @@ def add_mislabel(commands: Any) -> None:
         help="cheap scores beside them",
     )
     add("--gradients", default="disk", choices=["disk", "memory", "live"], help="where gradients are between sweeps")
-    add("--batch-size", type=int, default=32, metavar="B", help="of the extraction; no result depends on it")
+    add("--batch-size", type=count, default=32, metavar="B", help="of the extraction; no result depends on it")
     add_device(add)
     add_cache(add)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write")
 
 
 def _run_data(parsed: argparse.Namespace) -> None:

@@ -1,10 +1,14 @@
 """Commands that make models."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from hyperinf.cli.arguments import SOURCE_HELP, add_cache
+from hyperinf.cli.arguments import (
+    SOURCE_HELP,
+    add_cache,
+    out_folder,
+    whole_number,
+)
 from hyperinf.cli.parser import add_command
 
 
@@ -14,9 +18,9 @@ def add_model(commands: Any) -> None:
     add = add_command(commands, "prepare", what, _run_prepare)
     add("--source", required=True, metavar="SRC", help=f"{SOURCE_HELP}, or shape:NAME for random weights")
     add("--layers", type=int, default=None, metavar="K", help="keep only the first K decoder layers")
-    add("--seed", type=int, default=0, help="of random weights")
+    add("--seed", type=whole_number, default=0, help="of random weights")
     add_cache(add)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write")
 
 
 def _run_prepare(parsed: argparse.Namespace) -> None:

@@ -2,9 +2,24 @@
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
+
+from hyperinf.redaction import redacted
 
 Add = Callable[..., Any]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one line, like those of all other mistakes."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit with status 2."""
+        self.exit(2, f"{self.prog}: error: {redacted(one_line(message))} (see {self.prog} --help)\n")
+
+
+def one_line(message: object) -> str:
+    """The message without the line breaks that a path or a library may have put into it."""
+    return " ".join(str(message).splitlines())
 
 
 class Defaults(argparse.ArgumentDefaultsHelpFormatter):

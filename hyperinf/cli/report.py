@@ -4,6 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from hyperinf.cli.arguments import (
+    out_file,
+    out_folder,
+)
 from hyperinf.cli.parser import add_command
 
 
@@ -20,12 +24,12 @@ def add_report(commands: Any) -> None:
     )
     add("--fisher", type=Path, default=None, metavar="DIR", help="what 'simulate fisher' wrote")
     add("--timing", type=Path, default=None, metavar="FILE.csv", help="what 'simulate timing' wrote")
-    add("--out", type=Path, required=True, metavar="DIR", help="figures/ and tables/ are written below it")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="figures/ and tables/ are written below it")
 
     add = add_command(commands, "mislabel", "figures and tables of mislabel detection", _run_report_mislabel)
     add("--runs", type=Path, nargs="+", required=True, metavar="DIR", help="what 'mislabel score' wrote")
     add("--epoch", type=int, required=True, metavar="E", help="the epoch that the main figure and table show")
-    add("--out", type=Path, required=True, metavar="DIR", help="figures/ and tables/ are written below it")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="figures/ and tables/ are written below it")
 
     add = add_command(commands, "selection", "figures and tables of data selection", _run_report_selection)
     add("--study", required=True, choices=["llm", "vlm"], help="begins the names of all files")
@@ -40,11 +44,11 @@ def add_report(commands: Any) -> None:
         help="what 'select data' wrote for the first seed of each task: draw contact sheets of its images",
     )
     add("--methods", nargs="+", default=None, metavar="METHOD", help="shown on contact sheets; all that were scored")
-    add("--out", type=Path, required=True, metavar="DIR", help="figures/ and tables/ are written below it")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="figures/ and tables/ are written below it")
 
     add = add_command(commands, "page", "one self-contained HTML page of all there is", _run_report_page)
     add("--results", type=Path, required=True, metavar="DIR", help="results folder to read")
-    add("--out", type=Path, required=True, metavar="FILE.html", help="file to write")
+    add("--out", type=out_file, required=True, metavar="FILE.html", help="file to write")
 
 
 def _run_report_simulation(parsed: argparse.Namespace) -> None:

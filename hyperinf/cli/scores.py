@@ -4,7 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hyperinf.cli.arguments import add_scoring, scoring_options
+from hyperinf.cli.arguments import (
+    add_scoring,
+    out_file,
+    scoring_options,
+)
 from hyperinf.cli.parser import add_command
 
 
@@ -17,7 +21,7 @@ def add_scores(commands: Any) -> None:
     add_scoring(add, ["hyperinf"])
     add(
         "--out",
-        type=Path,
+        type=out_file,
         required=True,
         metavar="FILE.parquet",
         help="sample_id, influence_METHOD; positive is harmful",

@@ -12,10 +12,13 @@ from hyperinf.cli.arguments import (
     add_lora,
     add_scoring,
     add_training,
+    count,
     lora_settings,
+    out_folder,
     scoring_options,
     state_folder,
     training_settings,
+    whole_number,
 )
 from hyperinf.cli.harness import add_harness
 from hyperinf.cli.parser import Add, add_command
@@ -69,11 +72,11 @@ def _select_align(commands: Any) -> None:
     add_training(add, steps=250)
     add("--max-length", type=int, default=128, metavar="T", help="tokens of a sample with its picture")
     add("--dtype", default="float32", choices=["float32", "bfloat16", "float64"], help="of all weights")
-    add("--seed", type=int, required=True, help="of the order of samples")
+    add("--seed", type=whole_number, required=True, help="of the order of samples")
     add_device(add)
     add_cache(add)
     add("--state", type=Path, default=None, metavar="DIR", help=STATE_HELP)
-    add("--out", type=Path, required=True, metavar="DIR", help="model folder to write")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="model folder to write")
 
 
 def _select_warmup(commands: Any) -> None:
@@ -87,11 +90,11 @@ def _select_warmup(commands: Any) -> None:
     add("--max-length", type=int, default=128, metavar="T", help="tokens of a sample; contexts are cut from their left")
     add("--dtype", default="float32", choices=["float32", "bfloat16", "float64"], help="of all weights")
     add("--checkpointing", action="store_true", help="compute activations twice to save memory in training")
-    add("--seed", type=int, required=True, help="of the adapter and the order of samples")
+    add("--seed", type=whole_number, required=True, help="of the adapter and the order of samples")
     add_device(add)
     add_cache(add)
     add("--state", type=Path, default=None, metavar="DIR", help=STATE_HELP)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write")
 
 
 def _select_score(commands: Any) -> None:
@@ -112,10 +115,10 @@ def _select_score(commands: Any) -> None:
         help="cheap scores beside them",
     )
     add("--gradients", default="disk", choices=["disk", "memory", "live"], help="where gradients are between sweeps")
-    add("--batch-size", type=int, default=16, metavar="B", help="of the extraction; no result depends on it")
+    add("--batch-size", type=count, default=16, metavar="B", help="of the extraction; no result depends on it")
     add_device(add)
     add_cache(add)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write")
 
 
 def _select_finetune(commands: Any) -> None:
@@ -130,7 +133,7 @@ def _select_finetune(commands: Any) -> None:
     add_device(add)
     add_cache(add)
     add("--state", type=Path, default=None, metavar="DIR", help=STATE_HELP)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write")
 
 
 def _add_selection_inputs(add: Add) -> None:
@@ -144,7 +147,7 @@ def _add_selection_inputs(add: Add) -> None:
         metavar="NAME",
         help="what is trained and scored, in the tables; as trained without it",
     )
-    add("--seed", type=int, required=True, help="of all that is drawn, and in the tables")
+    add("--seed", type=whole_number, required=True, help="of all that is drawn, and in the tables")
 
 
 def _add_family(add: Add) -> None:

@@ -4,7 +4,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hyperinf.cli.arguments import SOURCE_HELP, add_cache
+from hyperinf.cli.arguments import (
+    SOURCE_HELP,
+    add_cache,
+    out_folder,
+    whole_number,
+)
 from hyperinf.cli.parser import Add, add_command
 
 if TYPE_CHECKING:
@@ -33,9 +38,9 @@ def add_select_data(commands: Any) -> None:
     )
     _add_questions(add, "off-task-", "off-task questions")
     _add_questions(add, "test-", "test questions of another source")
-    add("--seed", type=int, required=True, help="of all that is drawn")
+    add("--seed", type=whole_number, required=True, help="of all that is drawn")
     add_cache(add)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write")
 
 
 def _add_questions(add: Add, prefix: str, whose: str, required: bool = False) -> None:

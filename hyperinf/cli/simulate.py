@@ -1,10 +1,14 @@
 """Commands of the synthetic studies."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from hyperinf.cli.arguments import add_device
+from hyperinf.cli.arguments import (
+    add_device,
+    out_file,
+    out_folder,
+    whole_number,
+)
 from hyperinf.cli.parser import add_command
 
 
@@ -15,25 +19,25 @@ def add_simulate(commands: Any) -> None:
     add("--samples", type=int, nargs="+", required=True, metavar="N", help="numbers of samples in the matrix")
     add("--damping", type=float, default=0.01, metavar="LAMBDA", help="added to the diagonal")
     add("--iterations", type=int, default=40, metavar="T", help="of every iterative method")
-    add("--seed", type=int, required=True, help="of all that is drawn")
+    add("--seed", type=whole_number, required=True, help="of all that is drawn")
     add("--methods", nargs="+", required=True, metavar="METHOD", help="solvers to compare")
     add_device(add)
-    add("--out", type=Path, required=True, metavar="FILE.csv", help="file to write")
+    add("--out", type=out_file, required=True, metavar="FILE.csv", help="file to write")
 
     add = add_command(commands, "fisher", "the GFIM against the FIM on random gradient matrices", _run_fisher)
     add("--rows", type=int, default=40, metavar="R", help="rows of a gradient")
     add("--columns", type=int, default=40, metavar="D", help="columns of a gradient")
     add("--samples", type=int, default=2000, metavar="N", help="gradients")
-    add("--seed", type=int, required=True, help="of all that is drawn")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--seed", type=whole_number, required=True, help="of all that is drawn")
+    add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write")
 
     add = add_command(commands, "timing", "time to invert against the side of the matrix", _run_timing)
     add("--dims", type=int, nargs="+", required=True, metavar="D", help="sides of the matrix")
     add("--methods", nargs="+", required=True, metavar="METHOD", help="solvers to time")
     add("--repeats", type=int, default=5, metavar="R", help="timed runs of each, after a warm-up")
-    add("--seed", type=int, required=True, help="of all that is drawn")
+    add("--seed", type=whole_number, required=True, help="of all that is drawn")
     add_device(add)
-    add("--out", type=Path, required=True, metavar="FILE.csv", help="file to write")
+    add("--out", type=out_file, required=True, metavar="FILE.csv", help="file to write")
 
 
 def _run_convergence(parsed: argparse.Namespace) -> None:

@@ -141,7 +141,7 @@ def _quiet() -> Iterator[None]:
 
     disabled, verbosity = are_progress_bars_disabled(), logging.get_verbosity()
     disable_progress_bars()
-    logging.set_verbosity_error()
+    logging.set_verbosity(logging.CRITICAL)  # what goes wrong is told in one line, by us
     try:
         yield
     finally:

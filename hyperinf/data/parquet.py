@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hyperinf.data.corpus import check_columns
 from hyperinf.errors import InputError
 from hyperinf.files import atomic_file
 
@@ -16,6 +17,25 @@ def write_columns(path: Path, columns: Mapping[str, Sequence[Any]], schema: Any)
     table = pa.table(dict(columns), schema=schema)
     with atomic_file(path) as temporary:
         pq.write_table(table, temporary)
+
+
+def read_frame(path: Path, columns: Sequence[str]) -> Any:
+    """A Parquet file as a ``pandas.DataFrame``, whatever other columns it has.
+
+    Raises:
+        InputError: the file is missing, not whole, or lacks one of the columns.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        frame = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})") from None
+    check_columns(str(path), columns, list(frame.columns))
+    return frame
 
 
 def read_columns(path: Path, schema: Any, what: str, expected: str) -> dict[str, list[Any]]:

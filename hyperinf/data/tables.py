@@ -19,6 +19,7 @@ from hyperinf.data.corpus import (
     order_names,
 )
 from hyperinf.errors import InputError
+from hyperinf.files import parse_json
 
 Row = tuple[str, dict[str, Any]]
 """Where a row stands (``file:line`` or ``file:row``) and what it holds."""
@@ -127,9 +128,11 @@ def read_json_lines(path: Path, columns: Sequence[str] = (), optional: Collectio
 
 def _json_object(where: str, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{where}: not JSON ({error.msg} at column {error.colno})") from None
+    except ValueError as error:
+        raise InputError(f"{where}: not JSON that can be used ({error})") from None
     if not isinstance(row, dict):
         raise InputError(f"{where}: expected a JSON object, not a {type(row).__name__}")
     return row

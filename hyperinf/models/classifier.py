@@ -1,12 +1,12 @@
 """Sequence classifiers of transformers: fresh with LoRA, or with a saved adapter."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
-from hyperinf.devices import torch_dtype
 from hyperinf.errors import InputError
 from hyperinf.files import read_json, write_json
-from hyperinf.models.loading import loaded, quiet
+from hyperinf.models.loading import load_model, loaded
 from hyperinf.models.lora import LoraSettings, add_lora
 
 
@@ -25,15 +25,13 @@ def load_classifier(folder: str, labels: int, seed: int, dtype: str = "float32")
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    quiet()  # transformers warns that the head is new, which is the point
     torch.manual_seed(seed)
-    return loaded(
-        folder,
-        "model",
-        lambda: AutoModelForSequenceClassification.from_pretrained(
-            folder, num_labels=labels, dtype=torch_dtype(dtype), use_safetensors=True
-        ),
-    )
+    return load_model(AutoModelForSequenceClassification, folder, dtype, _is_head, num_labels=labels)
+
+
+def _is_head(name: str) -> bool:
+    """Whether a weight is of what is put on an encoder: a head, or BERT's pooler, which masked models lack."""
+    return name.partition(".")[0] in ("classifier", "score", "pre_classifier") or ".pooler." in name
 
 
 def adapted_classifier(folder: str, labels: int, lora: LoraSettings, seed: int, dtype: str = "float32") -> Any:
@@ -62,11 +60,15 @@ def load_adapted_classifier(folder: str, labels: int, adapter: Path, dtype: str 
     """A classifier with the adapter and head that :func:`save_adapter` wrote; both can be trained.
 
     Raises:
-        InputError: no adapter there.
+        InputError: no adapter there, or one of another model.
     """
     from peft import PeftModel
 
     if not (adapter / "adapter_model.safetensors").is_file():
         raise InputError(f"{adapter}: expected a PEFT adapter (adapter_config.json and adapter_model.safetensors)")
     model = load_classifier(folder, labels, seed=0, dtype=dtype)
-    return loaded(str(adapter), "adapter", lambda: PeftModel.from_pretrained(model, str(adapter), is_trainable=True))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Found missing adapter keys")
+        return loaded(
+            str(adapter), "adapter", lambda: PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
+        )

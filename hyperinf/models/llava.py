@@ -7,10 +7,9 @@ gradients of the projector's weights can be told apart sample by sample.
 from dataclasses import replace
 from typing import Any
 
-from hyperinf.devices import torch_dtype
 from hyperinf.errors import InputError
 from hyperinf.models.causal import contiguous_input
-from hyperinf.models.loading import loaded, quiet
+from hyperinf.models.loading import load_model, loaded, quiet
 from hyperinf.models.lora import LoraSettings
 
 _PARTS = ("vision_tower", "multi_modal_projector", "language_model")
@@ -28,12 +27,7 @@ def load_llava(folder: str, dtype: str = "float32") -> Any:
     """
     from transformers import AutoModelForImageTextToText
 
-    quiet()
-    model = loaded(
-        folder,
-        "model",
-        lambda: AutoModelForImageTextToText.from_pretrained(folder, dtype=torch_dtype(dtype), use_safetensors=True),
-    )
+    model = load_model(AutoModelForImageTextToText, folder, dtype)
     if not is_llava(model):
         raise InputError(f"{folder}: a {type(model).__name__}; expected a model with {', '.join(_PARTS)}")
     model.get_output_embeddings().register_forward_pre_hook(contiguous_input)
@@ -51,11 +45,13 @@ def load_processor(folder: str) -> Any:
     from transformers import AutoImageProcessor, AutoProcessor
 
     quiet()
-    processor = loaded(folder, "processor", lambda: AutoProcessor.from_pretrained(folder))
+    processor = loaded(folder, "processor", lambda: AutoProcessor.from_pretrained(folder, trust_remote_code=False))
     if not hasattr(processor, "image_token") or not hasattr(processor, "tokenizer"):
         raise InputError(f"{folder}: a {type(processor).__name__}; expected a processor of pictures and text")
     processor.image_processor = loaded(
-        folder, "picture processor", lambda: AutoImageProcessor.from_pretrained(folder, backend="pil")
+        folder,
+        "picture processor",
+        lambda: AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False),
     )
     return processor
 

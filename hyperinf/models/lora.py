@@ -1,5 +1,6 @@
 """LoRA on a model, through PEFT, as the paper has it: alpha = 2r and rank-stabilised scaling."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +32,8 @@ class LoraSettings:
             raise InputError("targets: expected at least one layer name")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout: expected 0 <= p < 1, got {self.dropout}")
-        if self.alpha is not None and self.alpha <= 0:
-            raise InputError(f"alpha: expected a positive number, got {self.alpha}")
+        if self.alpha is not None and not 0 < self.alpha < math.inf:
+            raise InputError(f"alpha: expected a positive finite number, got {self.alpha}")
 
 
 def add_lora(model: Any, settings: LoraSettings, task_type: str | None = None) -> Any:

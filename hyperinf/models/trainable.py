@@ -15,6 +15,7 @@ from hyperinf.models.loading import loaded
 from hyperinf.models.lora import LoraSettings, add_lora
 
 WEIGHTS = "trained.safetensors"
+ADAPTER = "adapter_model.safetensors"
 DensePart = Literal["last_layer", "projector"]
 """A part whose linear layers are trained densely: the last decoder layer, or a vision-language model's projector."""
 DENSE_PARTS: tuple[DensePart, ...] = get_args(DensePart)
@@ -115,8 +116,11 @@ def load_trained(model: Any, folder: Path) -> None:
 
     wrong: list[str] = []
     if hasattr(model, "peft_config"):
+        # Without it PEFT would turn to adapter_model.bin, which is a pickle.
+        if not (folder / ADAPTER).is_file():
+            raise InputError(f"{folder}: no {ADAPTER}; expected a PEFT adapter in safetensors")
         adapter = loaded(str(folder), "adapter", lambda: load_peft_weights(str(folder), device="cpu"))
-        result = set_peft_model_state_dict(model, adapter)
+        result = loaded(str(folder), "adapter", lambda: set_peft_model_state_dict(model, adapter))
         wrong = [*result.unexpected_keys, *(key for key in result.missing_keys if _is_adapter(key))]
     dense = _dense_weights(model)
     if dense:

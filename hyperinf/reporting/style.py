@@ -1,6 +1,7 @@
 """The house style of all figures, and the one way to save one."""
 
 import functools
+import io
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -184,10 +185,12 @@ def save_figure(fig: Figure, data: pd.DataFrame, folder: Path, name: str) -> lis
             fig.set_layout_engine("none")
             with atomic_file(targets[0]) as temporary:
                 data.to_csv(temporary, index=False, lineterminator="\n")
-            with atomic_file(targets[1]) as temporary:
-                fig.savefig(temporary, format="pdf", metadata={"CreationDate": None})
-            with atomic_file(targets[2]) as temporary:
-                fig.savefig(temporary, format="png", metadata={"Software": None})
+            for target, metadata in zip(targets[1:], ({"CreationDate": None}, {"Software": None}), strict=True):
+                # Drawn in memory: on a full disk Matplotlib's own writing fails in ways that hide the reason.
+                drawn = io.BytesIO()
+                fig.savefig(drawn, format=target.suffix[1:], metadata=metadata)
+                with atomic_file(target) as temporary:
+                    temporary.write_bytes(drawn.getvalue())
     finally:
         plt.close(fig)
     return targets

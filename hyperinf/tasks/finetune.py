@@ -1,10 +1,12 @@
 """Fine-tune a LoRA classifier on (noisy) labels and keep its adapter after chosen epochs."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hyperinf.data.folders import INFO, check_out
 from hyperinf.data.sources import parse_source, resolve_model_folder
 from hyperinf.data.text import TextSplit, read_info, read_split
 from hyperinf.devices import resolve_device, set_threads
@@ -19,6 +21,7 @@ from hyperinf.provenance import digest, fingerprint, to_json
 from hyperinf.training import TrainingSettings, finetune
 
 EVALUATION_BATCH = 64
+TRAINING = "training.csv"
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def run_finetune(
     """
     import pandas as pd
 
+    check_out(out, ["epoch-*", TRAINING])
     device = resolve_device(device)
     set_threads(threads)
     info = read_info(config.data)
@@ -107,18 +111,65 @@ def run_finetune(
         for epoch in config.keep:
             shutil.copytree(kept / f"epoch-{epoch}", temporary / f"epoch-{epoch}")
         columns = ["epoch", "step", "loss", "validation_accuracy", "test_accuracy"]
-        write_text(temporary / "training.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))
+        write_text(temporary / TRAINING, pd.DataFrame(rows, columns=columns).to_csv(index=False))
         more = {
             "data_sha256": info["content_sha256"],
             "labels": len(info["label_names"]),
             "truncated": {name: split.truncated for name, split in splits.items()},
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         }
-        write_json(temporary / "info.json", fingerprint(_identity(config), device, **more))
+        write_json(temporary / INFO, fingerprint(_identity(config), device, **more))
     shutil.rmtree(state, ignore_errors=True)
 
 
 SPLITS = ("train", "validation", "test")
+
+
+def read_finetuned(folder: Path) -> dict[str, Any]:
+    """What :func:`run_finetune` wrote of its run into ``info.json``.
+
+    Raises:
+        InputError: it is missing, or lacks what scoring needs.
+    """
+    path = folder / INFO
+    info = read_json(path)
+    settings = info.get("settings") if isinstance(info, dict) else None
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: no settings; expected what 'mislabel finetune' wrote")
+    lora = settings.get("lora")
+    found = {**settings, **info, "rank": lora.get("rank") if isinstance(lora, dict) else None}
+    expected = {
+        "data_sha256": str,
+        "labels": int,
+        "model": str,
+        "keep": list,
+        "max_length": int,
+        "dtype": str,
+        "rank": int,
+    }
+    for key, kind in expected.items():
+        if not isinstance(found.get(key), kind):
+            raise InputError(f"{path}: {key} is {found.get(key)!r}; expected what 'mislabel finetune' wrote")
+    finetuned: dict[str, Any] = info
+    return finetuned
+
+
+def read_accuracy(folder: Path, epochs: Sequence[int]) -> list[float]:
+    """The test accuracy after each of the epochs.
+
+    Raises:
+        InputError: the table of the training is missing, or has no such epoch.
+    """
+    import pandas as pd
+
+    path = folder / TRAINING
+    try:
+        accuracy = pd.read_csv(path).set_index("epoch")["test_accuracy"]
+        return [float(accuracy.loc[epoch]) for epoch in epochs]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected what 'mislabel finetune' wrote") from None
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: no test accuracy of every epoch ({type(error).__name__}: {error})") from None
 
 
 def encode(tokenizer: Any, split: TextSplit, max_length: int) -> EncodedText:

@@ -10,14 +10,14 @@ from hyperinf.data.sources import parse_source, resolve_model_folder
 from hyperinf.data.text import TextSplit, read_info, read_split
 from hyperinf.devices import resolve_device, set_threads
 from hyperinf.errors import InputError
-from hyperinf.files import read_json, write_json, write_parquet, write_text
+from hyperinf.files import write_json, write_parquet, write_text
 from hyperinf.gradients import LiveSource
 from hyperinf.models.classifier import load_adapted_classifier
 from hyperinf.models.encoding import Batches
 from hyperinf.models.loading import load_tokenizer
 from hyperinf.provenance import fingerprint
 from hyperinf.tasks.detection import curve_auc, detection_curve, roc_auc
-from hyperinf.tasks.finetune import encode
+from hyperinf.tasks.finetune import encode, read_accuracy, read_finetuned
 from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live
 
 FOUND_AT = (0.2, 0.4)
@@ -75,7 +75,7 @@ def run_scores(
 
     device = resolve_device(device)
     set_threads(threads)
-    trained = read_json(config.adapter / "info.json")
+    trained = read_finetuned(config.adapter)
     data_info = read_info(config.data)
     if trained["data_sha256"] != data_info["content_sha256"]:
         raise InputError(f"{config.adapter}: was trained on other data than {config.data}")
@@ -84,10 +84,10 @@ def run_scores(
     tokenizer = load_tokenizer(folder)
     train, validation = read_split(config.data, "train"), read_split(config.data, "validation")
     encoded = {split: encode(tokenizer, rows, settings["max_length"]) for split, rows in _named(train, validation)}
-    accuracy = pd.read_csv(config.adapter / "training.csv").set_index("epoch")["test_accuracy"]
+    accuracies = read_accuracy(config.adapter, settings["keep"])
 
     metrics, curves, costs, reports = [], [], [], {}
-    for epoch in settings["keep"]:
+    for epoch, accuracy in zip(settings["keep"], accuracies, strict=True):
         model = load_adapted_classifier(
             folder, trained["labels"], config.adapter / f"epoch-{epoch}", settings["dtype"]
         ).to(device)
@@ -99,7 +99,7 @@ def run_scores(
         labels = {"label": train.labels, "true_label": train.true_labels, "flipped": train.flipped}
         write_parquet(out / f"epoch-{epoch}.parquet", {"sample_id": train.sample_ids, **labels, **scored.columns})
         flipped = np.array(train.flipped, dtype=bool)
-        metrics += _metrics(key, scored.columns, flipped, float(accuracy.loc[epoch]))
+        metrics += _metrics(key, scored.columns, flipped, accuracy)
         curves += _curves(key, scored.columns, flipped)
         costs += cost_rows(key, scored.costs)
         reports[f"epoch-{epoch}"] = scored.table.reports

@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, GradientStore, LiveSource, TensorSource
-from hyperinf.influence import METHODS, ScoreTable, score_methods
+from hyperinf.influence import METHODS, ScoreTable, built_methods, score_methods
 from hyperinf.metering import Cost, metered
 
 BASELINES = ("loss", "grad_norm", "random")
@@ -44,8 +44,10 @@ class ScoringOptions:
             for value in values:
                 if value not in known:
                     raise InputError(f"{key}: expected some of {', '.join(known)}, got {value!r}")
-        if not self.methods:
-            raise InputError("methods: expected at least one")
+        try:
+            built_methods(self.own, self.common)
+        except ValueError as error:
+            raise InputError(str(error)) from None
 
     @property
     def own(self) -> dict[str, dict[str, Any]]:
@@ -98,14 +100,17 @@ def score_live(
         device: where the gradients are.
 
     Raises:
-        InputError: another ``keeping``.
+        InputError: another ``keeping``, or gradients that no score can be taken of (not finite).
     """
     if keeping not in KEEPING:
         raise InputError(f"gradients: expected one of {', '.join(KEEPING)}, got {keeping!r}")
     with contextlib.ExitStack() as stack:
         with metered(device) as extraction:
             source = stack.enter_context(_kept(train, keeping, scratch, device))
-        table = score_methods(source, target, options.own, device=device, **options.common)
+        try:
+            table = score_methods(source, target, options.own, device=device, **options.common)
+        except ValueError as error:
+            raise InputError(str(error)) from error
     costs = {("shared", "gradients"): extraction if keeping != "live" else Cost(0.0, None), **table.costs}
     return Scored(table, _columns(table, sample_ids, options.baselines, seed), costs)
 

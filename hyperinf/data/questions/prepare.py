@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.folders import INFO, check_out, written_folder
+from hyperinf.data.folders import INFO, check_content_hash, check_out, written_folder
 from hyperinf.data.prompts import load_template, render
 from hyperinf.data.questions.assembly import Assembly, assemble
 from hyperinf.data.questions.config import QuestionTaskConfig
@@ -57,6 +57,7 @@ def read_questions_info(folder: Path) -> dict[str, Any]:
     info = read_json(path)
     if not isinstance(info, dict) or not isinstance(info.get("templates"), dict):
         raise InputError(f"{path}: not the description of a question task (no templates)")
+    check_content_hash(path, info)
     return info
 
 

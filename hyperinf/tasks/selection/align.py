@@ -7,10 +7,12 @@ from typing import Any, Literal, get_args
 
 from torch import nn
 
+from hyperinf.data.folders import check_replaced
 from hyperinf.data.questions import read_questions, read_questions_info
 from hyperinf.data.sources import parse_source, resolve_model_folder
 from hyperinf.errors import InputError
 from hyperinf.files import atomic_directory, write_json, write_text
+from hyperinf.models.causal import PREPARED
 from hyperinf.models.llava import load_processor
 from hyperinf.models.tower import PicturedClasses, TowerClassifier
 from hyperinf.provenance import digest, fingerprint
@@ -75,6 +77,7 @@ def run_align(config: AlignConfig, places: Places, state: Path, out: Path, evalu
     """
     import pandas as pd
 
+    check_replaced(out, PREPARED)
     data = read_questions_info(places.data)
     folder = resolve_model_folder(parse_source(config.source), places.cache, places.wheels)
     family = VisionFamily(folder, data["templates"], config.max_length, places.data)
@@ -91,7 +94,7 @@ def run_align(config: AlignConfig, places: Places, state: Path, out: Path, evalu
         load_processor(folder).save_pretrained(str(temporary))
         write_text(temporary / "training.csv", pd.DataFrame(rows).to_csv(index=False))
         note = " ".join(filter(None, [source_note(config.source), f"aligned on {data['source']}"]))
-        write_json(temporary / "prepared.json", {"source": config.source, "note": note})
+        write_json(temporary / PREPARED, {"source": config.source, "note": note})
         more = {"data_sha256": data["content_sha256"], "caption_accuracy": found["accuracy"]}
         write_json(temporary / "info.json", fingerprint(stable(config), places.device, **more))
     shutil.rmtree(state, ignore_errors=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperinf.data.parquet import read_frame
 from hyperinf.data.questions import Question, read_questions
 from hyperinf.errors import InputError
 from hyperinf.files import read_json, write_json, write_parquet, write_text
@@ -135,7 +136,9 @@ def choose(config: KeepConfig, pool: Sequence[Question], scores: Path | None) ->
         return [Selection("full", "plain", tuple(range(len(pool))))]
     if scores is None:
         raise InputError(f"scores: none given; expected scores of the pool, as {config.percent} % of it is kept")
-    table = _read_scores(scores, pool)
+    table = read_frame(scores, ["sample_id"])
+    if list(table["sample_id"]) != [question.sample_id for question in pool]:
+        raise InputError(f"{scores}: holds scores of other samples than the pool")
     fraction = config.percent / 100
     selections = []
     for strategy in config.strategies:
@@ -148,18 +151,6 @@ def choose(config: KeepConfig, pool: Sequence[Question], scores: Path | None) ->
         drawn = keep_random(len(pool), fraction, config.key.seed, strata)
         selections.append(Selection("random", strategy, _indices(drawn)))
     return selections
-
-
-def _read_scores(scores: Path, pool: Sequence[Question]) -> Any:
-    import pandas as pd
-
-    try:
-        table = pd.read_parquet(scores)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{scores}: cannot be read as scores ({str(error).splitlines()[0]})") from None
-    if "sample_id" not in table or list(table["sample_id"]) != [question.sample_id for question in pool]:
-        raise InputError(f"{scores}: holds scores of other samples than the pool")
-    return table
 
 
 def _check_scores(scores: Path | None, warmup: Path, trained: dict[str, Any]) -> None:

@@ -41,10 +41,15 @@ def read_warmup(warmup: Path, places: Places) -> tuple[ModelConfig, dict[str, An
     Raises:
         InputError: it was warmed up on other data.
     """
-    trained: dict[str, Any] = read_json(warmup / "info.json")
-    if trained["data_sha256"] != read_questions_info(places.data)["content_sha256"]:
+    path = warmup / "info.json"
+    trained: dict[str, Any] = read_json(path)
+    try:
+        data, model = trained["data_sha256"], ModelConfig.from_json(trained["settings"]["model"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not of a warm-up ({type(error).__name__}: {error})") from None
+    if data != read_questions_info(places.data)["content_sha256"]:
         raise InputError(f"{warmup}: was trained on other data than {places.data}")
-    return ModelConfig.from_json(trained["settings"]["model"]), trained
+    return model, trained
 
 
 def stable(config: Any) -> Any:

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from hyperinf.data.folders import check_out
 from hyperinf.data.questions import read_questions, read_questions_info
 from hyperinf.files import atomic_directory, write_json, write_text
 from hyperinf.models.trainable import save_trained
@@ -35,6 +36,7 @@ def run_warmup(config: WarmupConfig, places: Places, state: Path, out: Path) -> 
     """
     import pandas as pd
 
+    check_out(out, ["adapter_*", "trained.safetensors", "training.csv"])
     data = read_questions_info(places.data)
     family = open_family(config.model, places)
     pool = family.encode(read_questions(places.data, "pool"))

@@ -1,0 +1,36 @@
+"""The catalogue: one line for each mistake, an exit code that is not 0, quickly, and nothing written."""
+
+from pathlib import Path
+
+import commands
+import pytest
+from catalogue import CATALOGUE, Wrong
+from commands import Run, tree
+
+SECONDS = 3.0
+"""Of processor time, in which a mistake is refused that can be seen without a model."""
+IMPORTS = 1.5
+"""Of them, what importing torch takes, which the tests' server has done already."""
+
+
+@pytest.mark.parametrize("wrong", CATALOGUE, ids=lambda wrong: wrong.name)
+def test_a_mistake_is_refused_in_one_line_with_nothing_written(
+    wrong: Wrong, world: Path, run: Run, tmp_path: Path
+) -> None:
+    wrong.spoil(tmp_path, world)
+    before = tree(tmp_path), tree(world)
+    words = commands.words(wrong.command, wrong.flags, {"here": tmp_path, "world": world})
+    ended = run(words, tmp_path, wrong.variables)
+    assert ended.code == 2, f"{ended.code}: {ended.out}{ended.err}"
+    lines = ended.err.splitlines()
+    assert len(lines) == 1, ended.err
+    assert lines[0].startswith("hyperinf"), lines[0]
+    assert all(part in lines[0] for part in wrong.says), lines[0]
+    assert (tree(tmp_path), tree(world)) == before
+    assert wrong.model or ended.cpu < SECONDS - IMPORTS, ended.cpu
+
+
+def test_the_catalogue_is_long_and_has_every_command() -> None:
+    assert len(CATALOGUE) >= 60
+    assert len({wrong.name for wrong in CATALOGUE}) == len(CATALOGUE)
+    assert {wrong.command for wrong in CATALOGUE} >= set(commands.COMMANDS) - {"simulate fisher"}

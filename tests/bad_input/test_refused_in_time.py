@@ -1,0 +1,36 @@
+"""The time to refuse, all in: a process of its own that imports what it needs."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import commands
+import pytest
+
+SECONDS = 3.0
+EARLY = [
+    ("", {}),
+    ("mislabel data", {"--source": "path:{here}/no.csv"}),
+    ("mislabel finetune", {"--data": "{here}/no"}),
+    ("mislabel score", {"--adapter": "{here}/no"}),
+    ("select data", {"--source": "path:{here}/no.jsonl"}),
+    ("select score", {"--weights": "{here}/no"}),
+    ("scores", {"--train": "{here}/no"}),
+    ("report simulation", {"--convergence": "{here}/no.csv"}),
+]
+
+
+@pytest.mark.parametrize(("command", "flags"), EARLY, ids=lambda value: value if isinstance(value, str) else "")
+def test_what_can_be_seen_without_a_model_is_refused_within_3_seconds(
+    command: str, flags: dict[str, str], tmp_path: Path
+) -> None:
+    words = commands.words(command, flags, {"here": tmp_path, "world": tmp_path})
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-m", "hyperinf", *words], capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    # Processor time: what else the machine does must not decide a test.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SECONDS
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,59 @@
+"""Whatever a configuration names reaches the commands as it stands there: no shell reads it."""
+
+import json
+
+import pytest
+import yaml
+from conftest import Workspace
+
+EVIL = (
+    "$(touch ran) `touch ran` ; touch ran # && touch ran",
+    'it\'s a "b" {task} {{x}} * ? ~ \\ %',
+    "line\nbreak; touch ran",
+    "' ; touch ran; '",
+)
+CUT = '; touch ran; \'$(touch ran)` "y"'
+
+
+def calls(workspace: Workspace) -> list[list[str]]:
+    return [json.loads(line) for line in (workspace.root / "calls.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def evil(fresh: Workspace) -> Workspace:
+    """A workspace with a file and a folder of unpleasant names."""
+    (fresh.root / f"{CUT}.csv").write_text("text,label\n")
+    return fresh
+
+
+@pytest.mark.parametrize("value", EVIL)
+def test_a_value_is_never_read_by_a_shell(evil: Workspace, value: str) -> None:
+    overlay = {
+        "studies": ["mislabel"],
+        "cache": value,
+        "data": {
+            "sarcasm": {
+                "source": {"asset": None, "path": f"{CUT}.csv"},
+                "text": value,
+                "label": f"l {value}",
+                "subset": value,
+                "id": value + "id",
+                "splits": {"train": value},
+            }
+        },
+        "models": {"minilm": {"targets": [value]}},
+    }
+    evil.smoke("--until", "mislabel_finetune", overlay=yaml.safe_dump(overlay))
+    assert not (evil.root / "ran").exists()
+    data, finetune = (next(call for call in calls(evil) if call[1] == name) for name in ("data", "finetune"))
+    assert f"--text={value}" in data
+    assert f"--source=path:{CUT}.csv" in data
+    assert data[data.index("--cache") + 1] == value
+    assert finetune[finetune.index("--targets") + 1] == value
+
+
+def test_a_results_folder_with_a_shell_s_words_is_a_folder(evil: Workspace) -> None:
+    name = "results/a b; $(touch ran) 'x'"
+    evil.smoke("--until", "simulation_fisher", "mislabel_data", overlay=yaml.safe_dump({"results": name}))
+    assert not (evil.root / "ran").exists()
+    assert (evil.root / name / "simulation/fisher/summary.csv").is_file()
