@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperinf import __version__
+from hyperinf.files import sha256_file
 
 PACKAGES = ("torch", "transformers", "peft", "datasets", "safetensors", "numpy", "scipy", "pandas")
 
@@ -31,6 +32,36 @@ def fingerprint(settings: Any, device: str, **more: Any) -> dict[str, Any]:
         "settings_sha256": digest(plain),
         **more,
     }
+
+
+def hashed(folder: Path, *patterns: str, below: str = "") -> dict[str, str]:
+    """SHA-256 of the files of a folder, for ``inputs`` and ``outputs`` of a stage: whose outputs another one read.
+
+    Args:
+        folder: where they are.
+        *patterns: of names below it.
+        below: put before each name.
+
+    Returns:
+        ``{name: SHA-256}``, sorted by name; none where there is no such folder.
+    """
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    return {f"{below}{path.relative_to(folder).as_posix()}": sha256_file(path) for path in sorted(found)}
+
+
+def source_files(source: object) -> dict[str, str]:
+    """SHA-256 of the file or files of a data source ``path:FILE_OR_FOLDER``; nothing of other sources."""
+    kind, _, name = str(source).partition(":")
+    path = Path(name).expanduser()
+    if kind != "path":
+        return {}
+    return hashed(path, "**/*", below=f"{name}/") if path.is_dir() else {name: sha256_file(path)}
+
+
+def model_files(source: str) -> dict[str, str]:
+    """SHA-256 of the weights of ``path:FOLDER``; an asset has a record of its own, the hub its revisions."""
+    kind, _, name = source.partition(":")
+    return hashed(Path(name).expanduser(), "*.safetensors", below=f"{name}/") if kind == "path" else {}
 
 
 def to_json(value: Any) -> Any:

@@ -6,8 +6,8 @@ A line says which key, what stands there and what may stand there. Defaults of t
 import copy
 import difflib
 import json
-import math
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -108,7 +108,7 @@ def _resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 @cache
 def _validator() -> Any:
     def finite(_: Any, value: Any) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
     checker = Draft202012Validator.TYPE_CHECKER.redefine("number", finite)
     return extend(Draft202012Validator, type_checker=checker)(load_schema())

@@ -9,6 +9,7 @@ from hyperinf.cli.assets import add_assets
 from hyperinf.cli.mislabel import add_mislabel
 from hyperinf.cli.model import add_model
 from hyperinf.cli.parser import Parser, add_group, one_line
+from hyperinf.cli.provenance import add_provenance
 from hyperinf.cli.report import add_report
 from hyperinf.cli.scores import add_scores
 from hyperinf.cli.select import add_select
@@ -81,5 +82,6 @@ def build_parser() -> Parser:
     add_model(add_group(commands, "model", "models that have to be made before they can be used"))
     add_select(add_group(commands, "select", "select training data of a language model by influence"))
     add_scores(commands)
+    add_provenance(commands)
     add_report(add_group(commands, "report", "figures, tables and the HTML page"))
     return parser

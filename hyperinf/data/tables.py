@@ -151,7 +151,7 @@ def _read_parquet(path: Path, columns: Sequence[str], optional: Collection[str])
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}:{number}", row
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})") from None
 
 

@@ -24,6 +24,7 @@ from hyperinf.data.splitfile import SPLITS, TextSplit, read_split, write_split
 from hyperinf.data.tables import read_table
 from hyperinf.errors import InputError
 from hyperinf.files import read_json, write_json
+from hyperinf.provenance import hashed, source_files
 
 __all__ = ["SPLITS", "TextSplit", "TextTaskConfig", "prepare_text_task", "read_info", "read_split"]
 
@@ -137,7 +138,9 @@ def prepare_text_task(config: TextTaskConfig, out: Path) -> None:
     with written_folder(out) as folder:
         for role in SPLITS:
             write_split(folder, role, splits[role])
-        write_json(folder / INFO, info)
+        write_json(
+            folder / INFO, {**info, "inputs": source_files(config.source), "outputs": hashed(folder, "*.parquet")}
+        )
 
 
 def read_info(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 from hyperinf.errors import InputError
 from hyperinf.files import read_json
 
-_HIDDEN = ("sha256", "reports", "wheels", "cache")
+_HIDDEN = ("sha256", "reports", "wheels", "cache", "inputs", "outputs")
 _MAX_VALUES = 12
 
 

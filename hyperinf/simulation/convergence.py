@@ -11,6 +11,7 @@ from hyperinf.simulation.curves import CurvePoint
 from hyperinf.simulation.device import limit_threads, resolve_device
 from hyperinf.simulation.methods import CONVERGENCE_METHODS, PreparedProblem
 from hyperinf.simulation.problem import SyntheticProblem
+from hyperinf.simulation.record import write_record
 
 COLUMNS = ["method", "dim", "samples", "damping", "seed", "iteration", "error_l2", "error_relative", "status"]
 
@@ -69,6 +70,7 @@ def run_convergence(config: ConvergenceConfig, out: Path) -> None:
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"iteration": "Int64"})
     with atomic_file(out) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
+    write_record(out, config, device)
 
 
 def _row(config: ConvergenceConfig, samples: int, method: str, point: CurvePoint) -> dict[str, object]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hyperinf.files import atomic_file
 from hyperinf.simulation.checks import check_counts, check_seed
+from hyperinf.simulation.record import write_record
 
 # The correlation of neighbours in the AR(1) covariance rho^|i-j| of the cases that are not independent.
 NEIGHBOUR_CORRELATION = 0.5
@@ -167,6 +168,7 @@ def run_fisher_heatmap(config: FisherConfig, out: Path) -> None:
                     np.save(temporary, matrix.to(torch.float32).numpy(), allow_pickle=False)
     with atomic_file(out / "summary.csv") as temporary:
         pd.concat(summaries).to_csv(temporary, index=False, lineterminator="\n")
+    write_record(out / "summary.csv", config, "cpu")
 
 
 def _regions(matrix: Tensor, config: FisherConfig) -> dict[str, float]:

@@ -18,6 +18,7 @@ from hyperinf.linalg.solvers import SOLVERS
 from hyperinf.simulation.checks import check_choices, check_counts, check_damping, check_seed, check_sizes
 from hyperinf.simulation.device import limit_threads, resolve_device, timed
 from hyperinf.simulation.problem import SyntheticProblem
+from hyperinf.simulation.record import write_record
 
 COLUMNS = ["method", "dim", "device", "dtype", "threads", "repeat", "seconds", "error_relative", "matmuls"]
 # What a layer of rank 16 asks for: A^-1 applied to so many rows of gradients, not the inverse itself.
@@ -104,6 +105,7 @@ def run_timing(config: TimingConfig, out: Path) -> None:
     table = pd.DataFrame(rows, columns=COLUMNS)
     with atomic_file(out) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
+    write_record(out, config, device)
 
 
 def timing_matrix(config: TimingConfig, dim: int, device: torch.device) -> Tensor:

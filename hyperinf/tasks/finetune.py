@@ -17,7 +17,7 @@ from hyperinf.models.classifier import adapted_classifier, save_adapter
 from hyperinf.models.encoding import Batches, EncodedText
 from hyperinf.models.loading import load_tokenizer
 from hyperinf.models.lora import LoraSettings
-from hyperinf.provenance import digest, fingerprint, to_json
+from hyperinf.provenance import digest, fingerprint, hashed, model_files, to_json
 from hyperinf.training import TrainingSettings, finetune
 
 EVALUATION_BATCH = 64
@@ -115,6 +115,8 @@ def run_finetune(
         more = {
             "data_sha256": info["content_sha256"],
             "labels": len(info["label_names"]),
+            "inputs": {**hashed(config.data, "*.parquet"), **model_files(config.model)},
+            "outputs": hashed(temporary, "epoch-*/*.safetensors", TRAINING),
             "truncated": {name: split.truncated for name, split in splits.items()},
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         }

@@ -15,9 +15,9 @@ from hyperinf.gradients import LiveSource
 from hyperinf.models.classifier import load_adapted_classifier
 from hyperinf.models.encoding import Batches
 from hyperinf.models.loading import load_tokenizer
-from hyperinf.provenance import fingerprint
+from hyperinf.provenance import fingerprint, hashed
 from hyperinf.tasks.detection import curve_auc, detection_curve, roc_auc
-from hyperinf.tasks.finetune import encode, read_accuracy, read_finetuned
+from hyperinf.tasks.finetune import TRAINING, encode, read_accuracy, read_finetuned
 from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live
 
 FOUND_AT = (0.2, 0.4)
@@ -108,7 +108,13 @@ def run_scores(
     write_text(out / "curves.csv", pd.DataFrame(curves, columns=CURVE_COLUMNS).to_csv(index=False))
     write_text(out / "cost.csv", pd.DataFrame(costs, columns=COST_COLUMNS).to_csv(index=False))
     shown = {key: value for key, value in vars(config).items() if key not in ("data", "adapter", "cache", "wheels")}
-    write_json(out / "info.json", fingerprint(shown, device, data_sha256=trained["data_sha256"], reports=reports))
+    more = {
+        "data_sha256": trained["data_sha256"],
+        "reports": reports,
+        "inputs": {**hashed(config.data, "*.parquet"), **hashed(config.adapter, "epoch-*/*.safetensors", TRAINING)},
+        "outputs": hashed(out, "epoch-*.parquet", "metrics.csv", "curves.csv"),
+    }
+    write_json(out / "info.json", fingerprint(shown, device, **more))
 
 
 METRIC_COLUMNS = ["task", "model", "method", "rank", "epoch", "fraction", "seed", "metric", "value"]

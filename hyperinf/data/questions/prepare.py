@@ -15,6 +15,7 @@ from hyperinf.data.questions.question import Question
 from hyperinf.data.questions.splits import SPLITS, write_questions
 from hyperinf.errors import InputError
 from hyperinf.files import read_json, write_json
+from hyperinf.provenance import hashed, source_files
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,9 @@ def prepare_questions(config: QuestionTaskConfig, out: Path) -> None:
         for split in SPLITS:
             write_questions(folder, split, assembly.splits[split])
         images.copy(questions, folder)
-        write_json(folder / INFO, info)
+        write_json(
+            folder / INFO, {**info, "inputs": source_files(config.source), "outputs": hashed(folder, "*.parquet")}
+        )
 
 
 def read_questions_info(folder: Path) -> dict[str, Any]:

@@ -12,9 +12,9 @@ import numpy as np
 from hyperinf.data.parquet import read_frame
 from hyperinf.data.questions import Question, read_questions
 from hyperinf.errors import InputError
-from hyperinf.files import read_json, write_json, write_parquet, write_text
+from hyperinf.files import read_json, sha256_file, write_json, write_parquet, write_text
 from hyperinf.models.trainable import load_trained, restore, trained_weights
-from hyperinf.provenance import digest, fingerprint
+from hyperinf.provenance import digest, fingerprint, hashed
 from hyperinf.tasks.choosing import STRATEGIES, keep_least_harmful, keep_random
 from hyperinf.tasks.selection.family import Evaluation, ModelFamily, Samples
 from hyperinf.tasks.selection.model import Places, open_family, open_model
@@ -120,8 +120,17 @@ def run_kept(
     frame = pd.DataFrame([{**key, **row} for row in rows], columns=METRIC_COLUMNS)
     write_text(out / "metrics.csv", frame.to_csv(index=False))
     write_parquet(out / "selection.parquet", _listed(selections, pool))
-    more = {"data_sha256": trained["data_sha256"], "model": trained["settings"]["model"]}
-    more["truncated"] = {"pool": encoded.truncated, "test": family.encode(test).truncated}
+    more = {
+        "data_sha256": trained["data_sha256"],
+        "model": trained["settings"]["model"],
+        "truncated": {"pool": encoded.truncated, "test": family.encode(test).truncated},
+        "inputs": {
+            **hashed(places.data, "*.parquet"),
+            **hashed(warmup, "*.safetensors"),
+            **({} if scores is None else {scores.name: sha256_file(scores)}),
+        },
+        "outputs": hashed(out, "metrics.csv", "selection.parquet"),
+    }
     write_json(out / "info.json", fingerprint(stable(config), places.device, **more))
     shutil.rmtree(state, ignore_errors=True)
 

@@ -13,7 +13,7 @@ from hyperinf.files import write_json, write_parquet, write_text
 from hyperinf.gradients import LiveSource
 from hyperinf.models.encoding import Batches
 from hyperinf.models.trainable import GradientsOf, gradient_layers, load_trained
-from hyperinf.provenance import fingerprint
+from hyperinf.provenance import fingerprint, hashed
 from hyperinf.tasks.detection import roc_auc
 from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live
 from hyperinf.tasks.selection.family import Samples
@@ -92,6 +92,8 @@ def run_pool_scores(
     more = {
         "data_sha256": trained["data_sha256"],
         "model": trained["settings"]["model"],
+        "inputs": {**hashed(places.data, "*.parquet"), **hashed(warmup, "*.safetensors")},
+        "outputs": hashed(out, "scores.parquet", "metrics.csv"),
         "model_note": trained["model_note"],
         "truncated": {name: rows.truncated for name, rows in encoded.items()},
         "reports": scored.table.reports,

@@ -8,7 +8,7 @@ from hyperinf.data.folders import check_out
 from hyperinf.data.questions import read_questions, read_questions_info
 from hyperinf.files import atomic_directory, write_json, write_text
 from hyperinf.models.trainable import save_trained
-from hyperinf.provenance import digest, fingerprint
+from hyperinf.provenance import digest, fingerprint, hashed, model_files
 from hyperinf.tasks.selection.model import ModelConfig, Places, open_family, open_model, source_note
 from hyperinf.tasks.selection.run import stable
 from hyperinf.training import TrainingSettings, finetune
@@ -49,6 +49,8 @@ def run_warmup(config: WarmupConfig, places: Places, state: Path, out: Path) -> 
         more = {
             "data_sha256": data["content_sha256"],
             "truncated": pool.truncated,
+            "inputs": {**hashed(places.data, "*.parquet"), **model_files(config.model.source)},
+            "outputs": hashed(temporary, "*.safetensors", "training.csv"),
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             "model_note": source_note(config.model.source),
         }

@@ -1,0 +1,18 @@
+"""What a study of the simulation was made with, beside its table."""
+
+from pathlib import Path
+from typing import Any
+
+from hyperinf.files import sha256_file, write_json
+from hyperinf.provenance import fingerprint
+
+
+def record_path(out: Path) -> Path:
+    """The record of a table: ``dim-64_seed-11.csv`` has ``dim-64_seed-11.info.json``."""
+    return out.with_suffix(".info.json")
+
+
+def write_record(out: Path, config: Any, device: object) -> None:
+    """Write the record of the table ``out``: versions, device, settings, its SHA-256."""
+    outputs = {out.name: sha256_file(out)}
+    write_json(record_path(out), fingerprint(config, str(device), inputs={}, outputs=outputs))
