@@ -175,8 +175,9 @@ def _made(record: Record | None, results: Results, depth: int) -> Iterator[Link]
 
 
 def _made_with(content: Mapping[str, Any]) -> str:
-    settings = content.get("settings")
-    seed = settings.get("seed") if isinstance(settings, Mapping) else content.get("seed")
+    settings = content.get("settings", content)
+    parts_of = (settings, *(settings.get(part) for part in ("training", "key", "model")))
+    seed = next((part["seed"] for part in parts_of if isinstance(part, Mapping) and "seed" in part), None)
     packages = content.get("packages") or {}
     parts = {
         "hyperinf": content.get("hyperinf"),
