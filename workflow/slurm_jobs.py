@@ -4,7 +4,7 @@ Slurm knows nothing of the process that submitted a job: it goes on when that on
 that the next run's job writes. All jobs of a run have one name, which the executor makes up and the run's lock keeps.
 """
 
-import subprocess
+import subprocess  # nosec B404
 import time
 
 
@@ -43,7 +43,8 @@ def _listed(name: str) -> list[str]:
 
 def _slurm(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        # A list of words, no shell.
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # nosec B603
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         raise LeftoverError(str(error)) from None
     if done.returncode:
