@@ -28,7 +28,7 @@ def check_out(out: Path, names: Sequence[str]) -> None:
         there = sorted(each.name for each in out.iterdir())
         foreign = [name for name in there if not any(fnmatch(name, pattern) for pattern in expected)]
         if foreign:
-            raise InputError(f"{out}: holds {foreign[0]!r}, no part of what goes there; expected a new or empty folder")
+            raise InputError(f"{out}: holds {foreign[0]!r}, which is no part of a task; expected a new or empty folder")
     elif out.exists():
         raise InputError(f"{out}: is a file; expected a new or empty folder")
 
