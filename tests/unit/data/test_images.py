@@ -118,7 +118,7 @@ def test_a_bad_image_is_refused_with_its_question_its_file_and_the_reason(questi
 @pytest.mark.parametrize("name", ["a\0b.png", "\ud800.png", "x" * 5_000])
 def test_a_name_that_no_file_can_have_is_a_bad_image_too(questions, tmp_path, name):
     questions.write_text(questions.read_text().replace('"bad.png"', json.dumps(name)))
-    where = r"question bad: image |jsonl:13: (image .* is no path of a file|not JSON that can be used .half a character)"
+    where = r"question bad: image |jsonl:13: (image .* is no path of a file|not JSON .*half a character)"
     with pytest.raises(InputError, match=where):
         prepare_questions(task(questions), tmp_path / "task")
 
