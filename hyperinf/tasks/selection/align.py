@@ -15,7 +15,7 @@ from hyperinf.files import atomic_directory, write_json, write_text
 from hyperinf.models.causal import PREPARED
 from hyperinf.models.llava import load_processor
 from hyperinf.models.tower import PicturedClasses, TowerClassifier
-from hyperinf.provenance import digest, fingerprint
+from hyperinf.provenance import digest, fingerprint, hashed, model_files
 from hyperinf.tasks.selection.model import Places, source_note
 from hyperinf.tasks.selection.run import stable
 from hyperinf.tasks.selection.vision import VisionFamily
@@ -95,7 +95,12 @@ def run_align(config: AlignConfig, places: Places, state: Path, out: Path, evalu
         write_text(temporary / "training.csv", pd.DataFrame(rows).to_csv(index=False))
         note = " ".join(filter(None, [source_note(config.source), f"aligned on {data['source']}"]))
         write_json(temporary / PREPARED, {"source": config.source, "note": note})
-        more = {"data_sha256": data["content_sha256"], "caption_accuracy": found["accuracy"]}
+        more = {
+            "data_sha256": data["content_sha256"],
+            "caption_accuracy": found["accuracy"],
+            "inputs": {**hashed(places.data, "*.parquet"), **model_files(config.source)},
+            "outputs": hashed(temporary, "*.safetensors", "training.csv"),
+        }
         write_json(temporary / "info.json", fingerprint(stable(config), places.device, **more))
     shutil.rmtree(state, ignore_errors=True)
 
