@@ -4,12 +4,13 @@ import re
 from typing import Any
 
 from hyperinf.errors import InputError
+from hyperinf.launch import launched, local_index
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
 def resolve_device(name: str) -> str:
-    """``"auto"`` is a GPU where there is one, else the CPU.
+    """``"auto"`` is a GPU where there is one, else the CPU; of several processes on a machine each has its own GPU.
 
     Raises:
         InputError: another name than ``auto``, ``cpu``, ``cuda`` and ``cuda:N``, or a GPU that is not there.
@@ -19,12 +20,12 @@ def resolve_device(name: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise InputError(f"device: expected auto, cpu, cuda or cuda:N, got {name!r}")
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"device: expected one that is here, got {name!r} but torch finds no CUDA device")
     if int(name.partition(":")[2] or 0) >= max(1, torch.cuda.device_count()):
         raise InputError(f"device: expected a number below {torch.cuda.device_count()}, got {name!r}")
-    return name
+    return f"cuda:{local_index()}" if name == "cuda" and launched() else name
 
 
 def set_threads(count: int | None) -> None:

@@ -1,4 +1,7 @@
-"""Files that are either whole or absent: everything is written under a temporary name and renamed."""
+"""Files that are either whole or absent: everything is written under a temporary name and renamed.
+
+Of several processes that ``accelerate launch`` started, only the first one's files get their name.
+"""
 
 import contextlib
 import hashlib
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperinf.errors import InputError
+from hyperinf.launch import is_main, wait_for_all
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _HALF = re.compile("[\ud800-\udfff]")
@@ -27,8 +31,9 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _default_mode(temporary)
-        os.replace(temporary, target)
+        if is_main():
+            _default_mode(temporary)
+            os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -41,6 +46,8 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
         yield temporary
+        if not is_main():
+            return
         temporary.chmod(0o777 & ~_umask())
         if target.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
@@ -51,6 +58,13 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
             os.replace(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder, if it is there, once no process needs it any more."""
+    wait_for_all()
+    if is_main():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: Path | str, text: str) -> None:

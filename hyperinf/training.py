@@ -17,6 +17,7 @@ from hyperinf.errors import InputError
 from hyperinf.files import atomic_file
 from hyperinf.losses import LossFunction, default_loss
 from hyperinf.models.encoding import Encoded
+from hyperinf.team import fill, team, whole
 
 GROUP = 50
 
@@ -91,6 +92,9 @@ def finetune(
 ) -> list[EpochLog]:
     """Train in place; a run that was killed goes on where its last state was saved and ends in the same weights.
 
+    Processes that ``accelerate launch`` started share every batch: the steps are those of one process, up to rounding
+    (and dropout, whose draws are a process's own). The state has all weights, whatever they are sharded over.
+
     Args:
         model: its parameters with ``requires_grad`` are trained, on the device they are on.
         encoded: the training samples.
@@ -110,8 +114,12 @@ def finetune(
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if not trained:
         raise InputError("model: nothing in it can be trained")
+    processes = team()
+    called, optimizer = processes.prepare(
+        model, torch.optim.AdamW(_groups(trained, settings.weight_decay), lr=settings.learning_rate)
+    )
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     device = next(iter(trained.values())).device
-    optimizer = torch.optim.AdamW(_groups(trained, settings.weight_decay), lr=settings.learning_rate)
     samples = len(encoded.ids)
     per_epoch, total = settings.steps_of_an_epoch(samples), settings.total_steps(samples)
 
@@ -128,15 +136,17 @@ def finetune(
                 break
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule(step, total, settings.warmup)
-            torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout's draws do not depend on where we resumed
-            batch = {key: value.to(device) for key, value in encoded.collate(rows).items()}
-            loss = loss_fn(model, batch).mean()
-            if not torch.isfinite(loss):
-                raise InputError(f"training diverged: the loss is {loss.item()} at step {step}; lower learning_rate")
+            # Dropout's draws do not depend on where we resumed; no two processes have the same.
+            torch.manual_seed(settings.seed * 1_000_003 + step + (processes.index << 40))
+            batch = {key: value.to(device) for key, value in encoded.collate(processes.own(rows)).items()}
+            part = processes.mean(loss_fn(called, batch), rows)
+            loss, overdue = processes.total(part, time.monotonic() - saved_at > settings.save_seconds)
+            if not math.isfinite(loss):
+                raise InputError(f"training diverged: the loss is {loss} at step {step}; lower learning_rate")
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            processes.backward(part)
             optimizer.step()
-            loss_sum += float(loss.detach()) * len(rows)
+            loss_sum += loss * len(rows)
             seen += len(rows)
             done = step + 1
             if done % per_epoch == 0 or done == total:
@@ -145,9 +155,10 @@ def finetune(
                 if on_epoch is not None and done % per_epoch == 0:
                     on_epoch(epoch + 1)
                     model.train()
-            if done % per_epoch == 0 or done == total or time.monotonic() - saved_at > settings.save_seconds:
+            if done % per_epoch == 0 or done == total or overdue:
                 _save(state, fingerprint, trained, optimizer, done, loss_sum, logs)
                 saved_at = time.monotonic()
+    processes.disband()
     return logs
 
 
@@ -198,9 +209,9 @@ def _save(
 ) -> None:
     tensors: dict[str, Tensor] = {}
     for name, parameter in trained.items():
-        tensors[f"weight/{name}"] = parameter.detach().cpu().contiguous()
+        tensors[f"weight/{name}"] = whole(parameter.detach()).cpu().contiguous()
         for key, value in optimizer.state[parameter].items():
-            tensors[f"{key}/{name}"] = value.detach().cpu().contiguous()
+            tensors[f"{key}/{name}"] = whole(value.detach()).cpu().contiguous()
     progress = {"done": done, "loss_sum": loss_sum, "logs": [[log.epoch, log.step, log.loss] for log in logs]}
     with atomic_file(state) as temporary:
         save_file(tensors, str(temporary), metadata={"fingerprint": fingerprint, "progress": json.dumps(progress)})
@@ -221,10 +232,11 @@ def _resume(
         return 0, 0.0, []
     with torch.no_grad():
         for name, parameter in trained.items():
-            parameter.copy_(tensors[f"weight/{name}"])
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                value = tensors.get(f"{key}/{name}")
-                if value is None:  # the loss does not depend on this weight: AdamW has nothing of it
-                    continue
-                optimizer.state[parameter][key] = value if key == "step" else value.to(parameter.device)
+            fill(parameter, tensors[f"weight/{name}"])
+            if f"step/{name}" not in tensors:  # the loss does not depend on this weight: AdamW has nothing of it
+                continue
+            optimizer.state[parameter]["step"] = tensors[f"step/{name}"]
+            for key in ("exp_avg", "exp_avg_sq"):
+                optimizer.state[parameter][key] = torch.zeros_like(parameter)
+                fill(optimizer.state[parameter][key], tensors[f"{key}/{name}"])
     return progress["done"], progress["loss_sum"], [EpochLog(*log) for log in progress["logs"]]

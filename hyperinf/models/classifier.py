@@ -8,6 +8,7 @@ from hyperinf.errors import InputError
 from hyperinf.files import read_json, write_json
 from hyperinf.models.loading import load_model, loaded
 from hyperinf.models.lora import LoraSettings, add_lora
+from hyperinf.team import whole_state
 
 
 def load_classifier(folder: str, labels: int, seed: int, dtype: str = "float32") -> Any:
@@ -47,7 +48,7 @@ def save_adapter(model: Any, source: str, folder: Path) -> None:
     """Write adapter and head as PEFT does (safetensors), naming ``source`` as the base model."""
     model.peft_config["default"].base_model_name_or_path = source
     # "auto" would ask a hub whether the vocabulary had been resized.
-    model.save_pretrained(str(folder), save_embedding_layers=False)
+    model.save_pretrained(str(folder), save_embedding_layers=False, state_dict=whole_state(model))
     (folder / "README.md").unlink(missing_ok=True)
     # PEFT writes a set of names in an order that differs from process to process.
     config = read_json(folder / "adapter_config.json")

@@ -12,7 +12,8 @@ from hyperinf.data.text import TextSplit, read_info, read_split
 from hyperinf.devices import resolve_device, set_threads
 from hyperinf.errors import InputError
 from hyperinf.evaluation import classification_accuracy
-from hyperinf.files import atomic_directory, read_json, write_json, write_text
+from hyperinf.files import atomic_directory, discard, read_json, write_json, write_text
+from hyperinf.launch import is_main, wait_for_all
 from hyperinf.models.classifier import adapted_classifier, save_adapter
 from hyperinf.models.encoding import Batches, EncodedText
 from hyperinf.models.loading import load_tokenizer
@@ -121,7 +122,7 @@ def run_finetune(
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         }
         write_json(temporary / INFO, fingerprint(_identity(config), device, **more))
-    shutil.rmtree(state, ignore_errors=True)
+    discard(state)
 
 
 SPLITS = ("train", "validation", "test")
@@ -191,12 +192,12 @@ def _identity(config: FinetuneConfig) -> dict[str, Any]:
 def _start(state: Path, identity: str) -> None:
     """Adapters kept by a run of other settings must not end up in this one's output."""
     marker = state / "identity"
-    if marker.is_file() and marker.read_text(encoding="utf-8") == identity:
-        return
-    if state.exists():
-        shutil.rmtree(state)
-    (state / "kept").mkdir(parents=True)
-    write_text(marker, identity)
+    if is_main() and not (marker.is_file() and marker.read_text(encoding="utf-8") == identity):
+        if state.exists():
+            shutil.rmtree(state)
+        (state / "kept").mkdir(parents=True)
+        write_text(marker, identity)
+    wait_for_all()
 
 
 def _accuracies(folder: Path) -> dict[str, float]:

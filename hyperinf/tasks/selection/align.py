@@ -1,6 +1,5 @@
 """Alignment of a vision-language model: what its tower sees becomes tokens that its language model understands."""
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -11,7 +10,7 @@ from hyperinf.data.folders import check_replaced
 from hyperinf.data.questions import read_questions, read_questions_info
 from hyperinf.data.sources import parse_source, resolve_model_folder
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_directory, write_json, write_text
+from hyperinf.files import atomic_directory, discard, write_json, write_text
 from hyperinf.models.causal import PREPARED
 from hyperinf.models.llava import load_processor
 from hyperinf.models.tower import PicturedClasses, TowerClassifier
@@ -102,7 +101,7 @@ def run_align(config: AlignConfig, places: Places, state: Path, out: Path, evalu
             "outputs": hashed(temporary, "*.safetensors", "training.csv"),
         }
         write_json(temporary / "info.json", fingerprint(stable(config), places.device, **more))
-    shutil.rmtree(state, ignore_errors=True)
+    discard(state)
 
 
 def _train_tower(

@@ -1,6 +1,5 @@
 """Fine-tune a fresh adapter on the share of the pool that each method keeps, and evaluate it on the test set."""
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ import numpy as np
 from hyperinf.data.parquet import read_frame
 from hyperinf.data.questions import Question, read_questions
 from hyperinf.errors import InputError
-from hyperinf.files import read_json, sha256_file, write_json, write_parquet, write_text
+from hyperinf.files import discard, read_json, sha256_file, write_json, write_parquet, write_text
+from hyperinf.launch import wait_for_all
 from hyperinf.models.trainable import load_trained, restore, trained_weights
 from hyperinf.provenance import digest, fingerprint, hashed
 from hyperinf.tasks.choosing import STRATEGIES, keep_least_harmful, keep_random
@@ -132,7 +132,7 @@ def run_kept(
         "outputs": hashed(out, "metrics.csv", "selection.parquet"),
     }
     write_json(out / "info.json", fingerprint(stable(config), places.device, **more))
-    shutil.rmtree(state, ignore_errors=True)
+    discard(state)
 
 
 def choose(config: KeepConfig, pool: Sequence[Question], scores: Path | None) -> list[Selection]:
@@ -199,6 +199,7 @@ class _Bench:
             finetune(self.model, samples, self.training, resume, name, loss_fn=self.family.loss)
             found = {**self.evaluation(self.model), "steps": float(self.training.total_steps(len(indices)))}
             write_json(done, found)
+            wait_for_all()  # all must see that it is done
             resume.unlink(missing_ok=True)
         metrics: dict[str, float] = read_json(done)
         return metrics

@@ -1,12 +1,11 @@
 """The warm-up: a short fine-tuning on the whole pool, whose weights the gradients are taken at."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from hyperinf.data.folders import check_out
 from hyperinf.data.questions import read_questions, read_questions_info
-from hyperinf.files import atomic_directory, write_json, write_text
+from hyperinf.files import atomic_directory, discard, write_json, write_text
 from hyperinf.models.trainable import save_trained
 from hyperinf.provenance import digest, fingerprint, hashed, model_files
 from hyperinf.tasks.selection.model import ModelConfig, Places, open_family, open_model, source_note
@@ -55,4 +54,4 @@ def run_warmup(config: WarmupConfig, places: Places, state: Path, out: Path) -> 
             "model_note": source_note(config.model.source),
         }
         write_json(temporary / "info.json", fingerprint(stable(config), places.device, **more))
-    shutil.rmtree(state, ignore_errors=True)
+    discard(state)

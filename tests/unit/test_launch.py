@@ -1,0 +1,128 @@
+"""Fine-tuning in two processes that accelerate launch starts, on the CPU, against one process."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from launched import train
+from safetensors.torch import load_file
+
+from hyperinf.cli import main
+from hyperinf.data.questions import QuestionTaskConfig, prepare_questions
+from hyperinf.data.sources import parse_source
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def launch(*command):
+    """Start two processes as the example of a configuration says, but for their number."""
+    arguments = ["--config_file", ROOT / "profiles/accelerate/ddp.yaml", "--num_processes", 2, *command]
+    return subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{HERE}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("letters")
+    rows = [
+        {"id": f"q{index}", "question": f"{index}: {'ab'[index % 2] * 5}?", "choices": ["a", "b"], "answer": letter}
+        for index, letter in enumerate("abbabaabababbaabab")
+    ]
+    (folder / "letters.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    source = parse_source(f"path:{folder / 'letters.jsonl'}")
+    task = QuestionTaskConfig(source=source, format="record", template="question", pool=9, validation=2, test=7, seed=1)
+    prepare_questions(task, folder / "prepared")
+    return folder / "prepared"
+
+
+@pytest.fixture(scope="module")
+def calm_bert(tiny_bert, tmp_path_factory):
+    """Without dropout, whose draws are a process's own."""
+    folder = tmp_path_factory.mktemp("models") / "calm-bert"
+    shutil.copytree(tiny_bert, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def commands(letters, words, llama, bert, out):
+    """A warm-up, fine-tunings one after the other, and one that keeps adapters by the epoch."""
+    shared = ["--batch-size", "4", "--learning-rate", "5e-3", "--seed", "1", "--device", "cpu", "--threads", "1"]
+    named = ["--weights", out / "warmup", "--task", "letters", "--model-name", "tiny"]
+    model = ["--model", f"path:{bert}", "--rank", "2", "--max-length", "32"]
+    steps = ["--steps", "3"]
+    return [
+        ["select", "warmup", "--data", letters, "--model", f"path:{llama}", *steps, *shared, "--out", out / "warmup"],
+        ["select", "finetune", "--data", letters, "--percent=100", *named, *steps, *shared, "--out", out / "kept"],
+        ["mislabel", "finetune", "--data", words, *model, "--epochs", "1", "2", *shared, "--out", out / "adapter"],
+    ]
+
+
+@pytest.fixture(scope="module")
+def runs(letters, word_task, tiny_llama, calm_bert, tmp_path_factory):
+    """Folders ``alone`` and ``together`` with the same files."""
+    folder = tmp_path_factory.mktemp("runs")
+    train(folder / "alone" / "net")
+    for command in commands(letters, word_task, tiny_llama, calm_bert, folder / "alone"):
+        assert main([*map(str, command)]) == 0
+    given = commands(letters, word_task, tiny_llama, calm_bert, folder / "together")
+    done = launch(HERE / "launched.py", folder / "together", *("\t".join(map(str, command)) for command in given))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def flat(value):
+    return [item for each in value for item in flat(each)] if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_two_processes_that_were_killed_once_end_where_one_does(runs, kind):
+    """Sixteen steps, the last batch of an epoch of one sample; the state was saved after the sixth."""
+    alone, found = (
+        json.loads((runs / name / "result-0.json").read_text()) for name in ("alone/net", f"together/{kind}")
+    )
+    assert (alone["steps"], found["steps"]) == (16, 10)
+    assert found["epochs"] == [2, 3, 4]
+    for name, weight in alone["weights"].items():
+        assert flat(found["weights"][name]) == pytest.approx(flat(weight), rel=1e-5, abs=1e-6), name
+    assert [log["loss"] for log in found["logs"]] == pytest.approx([log["loss"] for log in alone["logs"]], rel=1e-5)
+
+
+def test_only_the_first_process_writes_and_nothing_temporary_is_left(runs):
+    assert files(runs / "together/ddp") == files(runs / "together/fsdp") == ["result-0.json", "state"]
+    for folder in ("warmup", "kept", "adapter"):
+        assert files(runs / "together" / folder) == files(runs / "alone" / folder)
+    assert {path.name for path in (runs / "together").iterdir()} == {"ddp", "fsdp", "warmup", "kept", "adapter"}
+
+
+@pytest.mark.parametrize("adapter", ["warmup", "adapter/epoch-1", "adapter/epoch-2"])
+def test_the_commands_that_fine_tune_write_the_weights_of_one_process(runs, adapter):
+    alone, together = (load_file(runs / name / adapter / "adapter_model.safetensors") for name in ("alone", "together"))
+    assert alone.keys() == together.keys()
+    for name, weight in alone.items():
+        error = (together[name] - weight).norm() / weight.norm().clamp(min=1e-3)
+        assert error < 1e-3, name
+
+
+def test_the_tables_of_two_processes_are_those_of_one(runs):
+    for name in ("kept/metrics.csv", "adapter/training.csv", "warmup/training.csv"):
+        alone, together = (pd.read_csv(runs / folder / name) for folder in ("alone", "together"))
+        pd.testing.assert_frame_equal(together, alone, rtol=1e-3)
