@@ -13,6 +13,7 @@ from hyperinf.cli.provenance import add_provenance
 from hyperinf.cli.report import add_report
 from hyperinf.cli.scores import add_scores
 from hyperinf.cli.select import add_select
+from hyperinf.cli.shards import add_shards
 from hyperinf.cli.simulate import add_simulate
 from hyperinf.errors import InputError
 from hyperinf.redaction import redacted
@@ -81,6 +82,7 @@ def build_parser() -> Parser:
     add_mislabel(add_group(commands, "mislabel", "find mislabelled training samples of a text classifier"))
     add_model(add_group(commands, "model", "models that have to be made before they can be used"))
     add_select(add_group(commands, "select", "select training data of a language model by influence"))
+    add_shards(add_group(commands, "shards", "add and solve what the shards of a large pool have summed"))
     add_scores(commands)
     add_provenance(commands)
     add_report(add_group(commands, "report", "figures, tables and the HTML page"))

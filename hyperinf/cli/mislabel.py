@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperinf.cli.arguments import (
     SOURCE_HELP,
@@ -20,7 +20,12 @@ from hyperinf.cli.arguments import (
     training_settings,
     whole_number,
 )
-from hyperinf.cli.parser import add_command
+from hyperinf.cli.parser import Add, add_command
+from hyperinf.cli.shards import add_gather, add_shard_commands, sharded_scores
+
+if TYPE_CHECKING:
+    from hyperinf.gradients import LiveSource
+    from hyperinf.tasks.sharding.parts import Shard
 
 
 def add_mislabel(commands: Any) -> None:
@@ -79,9 +84,12 @@ def add_mislabel(commands: Any) -> None:
     )
     add("--gradients", default="disk", choices=["disk", "memory", "live"], help="where gradients are between sweeps")
     add("--batch-size", type=count, default=32, metavar="B", help="of the extraction; no result depends on it")
+    add_gather(add, "mislabel")
     add_device(add)
     add_cache(add)
     add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write")
+
+    add_shard_commands(commands, _add_shard_inputs, _shard_gradients)
 
 
 def _run_data(parsed: argparse.Namespace) -> None:
@@ -140,4 +148,29 @@ def _run_score(parsed: argparse.Namespace) -> None:
         cache=parsed.cache,
         wheels=tuple(parsed.wheel),
     )
-    run_scores(config, parsed.out, parsed.device, parsed.threads, parsed.gradients, parsed.batch_size)
+    run_scores(
+        config, parsed.out, parsed.device, parsed.threads, parsed.gradients, parsed.batch_size, sharded_scores(parsed)
+    )
+
+
+def _add_shard_inputs(add: Add) -> None:
+    add("--data", type=Path, required=True, metavar="DIR", help="what 'mislabel data' wrote")
+    add("--adapter", type=Path, required=True, metavar="DIR", help="what 'mislabel finetune' wrote")
+    add("--epoch", type=int, required=True, metavar="E", help="the kept adapter whose gradients are taken")
+    add("--batch-size", type=int, default=32, metavar="B", help="of the extraction; the same for all steps of a run")
+    add_device(add)
+    add_cache(add)
+
+
+def _shard_gradients(parsed: argparse.Namespace, shard: "Shard | None") -> tuple["LiveSource", dict[str, str], str]:
+    from hyperinf.devices import resolve_device, set_threads
+    from hyperinf.tasks.checkpoints import Checkpoints
+
+    set_threads(parsed.threads)
+    device = resolve_device(parsed.device)
+    opened = Checkpoints.opened(parsed.data, parsed.adapter, parsed.cache, tuple(parsed.wheel), device)
+    model, origin = opened.model(parsed.epoch), opened.origin(parsed.epoch)
+    if shard is None:
+        return opened.gradients(model, "validation", parsed.batch_size), origin, device
+    source = opened.gradients(model, "train", parsed.batch_size, shard)
+    return source, {**origin, "batch size": str(parsed.batch_size)}, device

@@ -23,10 +23,13 @@ from hyperinf.cli.arguments import (
 from hyperinf.cli.harness import add_harness
 from hyperinf.cli.parser import Add, add_command
 from hyperinf.cli.select_data import add_select_data
+from hyperinf.cli.shards import add_gather, add_shard_commands, sharded_scores
 
 if TYPE_CHECKING:
+    from hyperinf.gradients import LiveSource
     from hyperinf.tasks.selection.model import Places
     from hyperinf.tasks.selection.run import SelectionKey
+    from hyperinf.tasks.sharding.parts import Shard
 
 # What --train may be, and the parts that it opens to training.
 TRAINED: dict[str, tuple[Any, ...]] = {
@@ -43,6 +46,7 @@ def add_select(commands: Any) -> None:
     _select_align(commands)
     _select_warmup(commands)
     _select_score(commands)
+    add_shard_commands(commands, _add_shard_inputs, _shard_gradients)
     _select_finetune(commands)
     add_harness(commands)
 
@@ -100,12 +104,7 @@ def _select_warmup(commands: Any) -> None:
 def _select_score(commands: Any) -> None:
     add = add_command(commands, "score", "score every sample of the pool by its influence", _run_pool_score)
     _add_selection_inputs(add)
-    add(
-        "--gradients-of",
-        default="trained",
-        choices=["trained", "lora", "last_layer", "projector"],
-        help="weights whose gradients are taken: all that were trained, or those of a part, trained or not",
-    )
+    _add_gradients_of(add)
     add_scoring(add, ["hyperinf", "datainf", "lissa", "tracin"])
     add(
         "--baselines",
@@ -116,9 +115,19 @@ def _select_score(commands: Any) -> None:
     )
     add("--gradients", default="disk", choices=["disk", "memory", "live"], help="where gradients are between sweeps")
     add("--batch-size", type=count, default=16, metavar="B", help="of the extraction; no result depends on it")
+    add_gather(add, "select")
     add_device(add)
     add_cache(add)
     add("--out", type=out_folder, required=True, metavar="DIR", help="folder to write")
+
+
+def _add_shard_inputs(add: Add) -> None:
+    add("--data", type=Path, required=True, metavar="DIR", help="what 'select data' wrote")
+    add("--weights", type=Path, required=True, metavar="DIR", help="what 'select warmup' wrote")
+    _add_gradients_of(add)
+    add("--batch-size", type=count, default=16, metavar="B", help="of the extraction; the same for all steps of a run")
+    add_device(add)
+    add_cache(add)
 
 
 def _select_finetune(commands: Any) -> None:
@@ -148,6 +157,15 @@ def _add_selection_inputs(add: Add) -> None:
         help="what is trained and scored, in the tables; as trained without it",
     )
     add("--seed", type=whole_number, required=True, help="of all that is drawn, and in the tables")
+
+
+def _add_gradients_of(add: Add) -> None:
+    add(
+        "--gradients-of",
+        default="trained",
+        choices=["trained", "lora", "last_layer", "projector"],
+        help="weights whose gradients are taken: all that were trained, or those of a part, trained or not",
+    )
 
 
 def _add_family(add: Add) -> None:
@@ -190,7 +208,26 @@ def _run_pool_score(parsed: argparse.Namespace) -> None:
     from hyperinf.tasks.selection.score import PoolScoreConfig, run_pool_scores
 
     config = PoolScoreConfig(_selection_key(parsed), scoring_options(parsed, parsed.baselines), parsed.gradients_of)
-    run_pool_scores(config, _places(parsed), parsed.weights, parsed.out, parsed.gradients, parsed.batch_size)
+    run_pool_scores(
+        config,
+        _places(parsed),
+        parsed.weights,
+        parsed.out,
+        parsed.gradients,
+        parsed.batch_size,
+        sharded_scores(parsed),
+    )
+
+
+def _shard_gradients(parsed: argparse.Namespace, shard: "Shard | None") -> tuple["LiveSource", dict[str, str], str]:
+    from hyperinf.tasks.selection.gradients import pool_gradients, validation_gradients
+
+    places, of = _places(parsed), parsed.gradients_of
+    if shard is None:
+        source, origin = validation_gradients(places, parsed.weights, parsed.batch_size, of)
+    else:
+        source, origin = pool_gradients(shard, places, parsed.weights, parsed.batch_size, of)
+    return source, origin, places.device
 
 
 def _run_kept(parsed: argparse.Namespace) -> None:

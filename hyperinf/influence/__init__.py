@@ -1,19 +1,36 @@
 """Influence scores: damping, curvature, the methods, and the dot products."""
 
-from hyperinf.influence.methods import METHODS, InfluenceMethod, build_method, register
-from hyperinf.influence.scores import ScoreTable, built_methods, influence_scores, score_methods
-from hyperinf.influence.statistics import GradientStatistics, gradient_statistics, mean_gradient
+from hyperinf.influence.methods import METHODS, InfluenceMethod, SweepingMethod, build_method, register
+from hyperinf.influence.scores import ScoreTable, build_methods, influence_scores, score_methods
+from hyperinf.influence.statistics import (
+    GradientStatistics,
+    StatisticSums,
+    added,
+    gradient_statistics,
+    mean_gradient,
+    statistic_sums,
+)
+from hyperinf.influence.sweeps import SampleScores, Sweep, replayed, sweep_scores, sweep_sums
 
 __all__ = [
     "METHODS",
     "GradientStatistics",
     "InfluenceMethod",
+    "SampleScores",
     "ScoreTable",
+    "StatisticSums",
+    "Sweep",
+    "SweepingMethod",
+    "added",
     "build_method",
-    "built_methods",
+    "build_methods",
     "gradient_statistics",
     "influence_scores",
     "mean_gradient",
     "register",
+    "replayed",
     "score_methods",
+    "statistic_sums",
+    "sweep_scores",
+    "sweep_sums",
 ]

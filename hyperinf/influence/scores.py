@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from hyperinf.gradients import GradientSource, TensorSource
 from hyperinf.influence.methods import InfluenceMethod, build_method, options_of
 from hyperinf.influence.statistics import DEFAULT_DAMPING, gradient_statistics, mean_gradient
+from hyperinf.influence.sweeps import sweep_scores
 from hyperinf.metering import Cost, metered
 
 Gradients = GradientSource | Mapping[str, Tensor]
@@ -97,8 +97,7 @@ def score_methods(
         ValueError: as in :func:`influence_scores`.
         ConvergenceError: as in :func:`influence_scores`.
     """
-    own = {name: dict(methods[name]) if isinstance(methods, Mapping) else {} for name in methods}
-    built = built_methods(own, {"damping": damping, "gfim_scale": gfim_scale, "solver": solver})
+    built = build_methods(methods, damping, gfim_scale, solver)
     train, target = _as_source(train), _as_source(target)
     _check_layers(train, target)
 
@@ -115,51 +114,28 @@ def score_methods(
         with metered(device) as costs[name, "precondition"]:
             products[name] = method.fit(train, statistics).precondition(v)
     with metered(device) as costs["shared", "scores"]:
-        ids, influence, losses = _sweep(train, products)
+        scores = sweep_scores(train, products)
     reports = {name: method.report() for name, method in built.items()}
-    return ScoreTable(ids, influence, statistics.grad_norm, losses, reports, costs)
+    return ScoreTable(scores.sample_ids, scores.influence, statistics.grad_norm, scores.losses, reports, costs)
 
 
-def built_methods(own: Mapping[str, Mapping[str, Any]], common: Mapping[str, Any]) -> dict[str, InfluenceMethod]:
-    """The methods of :func:`score_methods`, which have learnt nothing yet.
-
-    Args:
-        own: ``{name: its own options}``.
-        common: the options that all methods know.
+def build_methods(
+    methods: Sequence[str] | Mapping[str, Mapping[str, Any]],
+    damping: float = DEFAULT_DAMPING,
+    gfim_scale: str = "sum",
+    solver: str = "schulz",
+) -> dict[str, InfluenceMethod]:
+    """The methods by name, each with its own options and those of the common ones that it has.
 
     Raises:
-        ValueError: no method, an unknown one, or an option that is unknown or out of range.
+        ValueError: no method, an unknown one, or an option that cannot be.
     """
+    own = {name: dict(methods[name]) if isinstance(methods, Mapping) else {} for name in methods}
     if not own:
         raise ValueError("methods: expected at least one")
+    common: dict[str, Any] = {"damping": damping, "gfim_scale": gfim_scale, "solver": solver}
     _check_common(common)
     return {name: _build(name, common, options) for name, options in own.items()}
-
-
-def _sweep(
-    train: GradientSource, products: dict[str, dict[str, Tensor]]
-) -> tuple[tuple[str, ...], dict[str, Tensor], Tensor | None]:
-    """``-sum_l <hvp_l, g_il>`` of every method in one sweep, summed in float64; uses ``products`` up."""
-    names = list(products)
-    stacked = {layer: torch.stack([products[name].pop(layer) for name in names]) for layer in train.layers}
-    ids: list[str] = []
-    scores, losses = [], []
-    for block in train:
-        ids.extend(block.sample_ids)
-        total = torch.zeros(())
-        for layer, vectors in stacked.items():
-            dots = block.contractions(layer).dots(vectors)
-            total = total.to(dots) + dots
-        scores.append(-total)
-        losses.append(block.losses)
-        del block
-    table = torch.cat(scores)
-    known = [loss for loss in losses if loss is not None]
-    return (
-        tuple(ids),
-        {name: table[:, column].contiguous() for column, name in enumerate(names)},
-        torch.cat(known) if len(known) == len(losses) else None,
-    )
 
 
 def _build(name: str, common: Mapping[str, Any], own: Mapping[str, Any]) -> InfluenceMethod:

@@ -3,7 +3,8 @@
 import math
 import time
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,12 +45,43 @@ class GradientStatistics:
         return {name: delta * value for name, value in self.mean_square.items()}
 
 
+@dataclass(frozen=True)
+class StatisticSums:
+    """What one sweep over some of the training samples adds up to.
+
+    Attributes:
+        layers: ``{layer name: (r, d)}``.
+        sample_ids: n ids.
+        squares: ``{layer: sum over n, r and d of g**2}``.
+        grad_norm: ``Tensor[n]``, the norm of each sample's gradient over all layers.
+        grams: ``{layer: Tensor[d, d]}``, ``sum_i g_i^T g_i``; empty when the GFIM was not asked for.
+        gfim_seconds: time that the GFIM alone took in the sweep.
+    """
+
+    layers: Mapping[str, tuple[int, int]]
+    sample_ids: tuple[str, ...]
+    squares: Mapping[str, float]
+    grad_norm: Tensor
+    grams: Mapping[str, Tensor]
+    gfim_seconds: float = 0.0
+
+    def finished(self) -> GradientStatistics:
+        """The statistics of these samples; uses ``grams`` up, and warns of layers whose gradients are all zero."""
+        samples = len(self.sample_ids)
+        mean_square = {name: self.squares[name] / (samples * r * d) for name, (r, d) in self.layers.items()}
+        silent = [name for name, value in mean_square.items() if value == 0]
+        if silent:
+            warnings.warn(
+                f"all gradients of {len(silent)} of {len(self.layers)} layers are zero, so they have no influence: "
+                f"{', '.join(silent[:3])}{', ...' if len(silent) > 3 else ''}",
+                stacklevel=3,
+            )
+        gfim = {name: matrix.div_(samples) for name, matrix in self.grams.items()}
+        return GradientStatistics(self.layers, samples, mean_square, self.grad_norm, gfim, self.gfim_seconds)
+
+
 def gradient_statistics(source: GradientSource, gfim: bool = True) -> GradientStatistics:
     """Sweep ``source`` once.
-
-    Products are taken in the gradients' own dtype (float32 or better) and summed in float64 where the device's
-    memory is the host's, so that neither the block size nor the number of shards matters beyond rounding. The GFIM of
-    a large layer is in float64 throughout, on every device.
 
     Args:
         source: the training gradients.
@@ -58,10 +90,28 @@ def gradient_statistics(source: GradientSource, gfim: bool = True) -> GradientSt
     Raises:
         ValueError: a gradient that is not finite; the message names the layer and the first such sample.
     """
+    return statistic_sums(source, gfim).finished()
+
+
+def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
+    """:func:`gradient_statistics` of the samples of a shard, before anything is divided by their number.
+
+    Products are taken in the gradients' own dtype (float32 or better) and summed in float64 where the device's
+    memory is the host's, so that neither the block size nor the number of shards matters beyond rounding. The GFIM of
+    a large layer is in float64 throughout, on every device.
+
+    Args:
+        source: as in :func:`gradient_statistics`.
+        gfim: as in :func:`gradient_statistics`.
+
+    Raises:
+        ValueError: as in :func:`gradient_statistics`.
+    """
     layers = dict(source.layers)
     sums = dict.fromkeys(layers, 0.0)
     matrices: dict[str, Tensor] = {}
     norms: list[Tensor] = []
+    ids: list[str] = []
     seconds = 0.0
     for block in source:
         norm = torch.zeros(())
@@ -79,23 +129,44 @@ def gradient_statistics(source: GradientSource, gfim: bool = True) -> GradientSt
                     matrices[name] = product if product.is_cuda else product.double()
                 seconds += time.perf_counter() - started
         norms.append(norm.sqrt())
+        ids.extend(block.sample_ids)
         del block, gradients  # before the source makes the next one
     if not norms:
         raise ValueError("gradients: expected at least one sample, got none")
-    grad_norm = torch.cat(norms)
-    samples = len(grad_norm)
     for matrix in matrices.values():
         matrix += matrix.T.clone()  # rounding leaves products of two different factors not quite symmetric
-        matrix /= 2 * samples
-    mean_square = {name: sums[name] / (samples * r * d) for name, (r, d) in layers.items()}
-    silent = [name for name, value in mean_square.items() if value == 0]
-    if silent:
-        warnings.warn(
-            f"all gradients of {len(silent)} of {len(layers)} layers are zero, so they have no influence: "
-            f"{', '.join(silent[:3])}{', ...' if len(silent) > 3 else ''}",
-            stacklevel=2,
-        )
-    return GradientStatistics(layers, samples, mean_square, grad_norm, matrices, seconds)
+        matrix /= 2
+    return StatisticSums(layers, tuple(ids), sums, torch.cat(norms), matrices, seconds)
+
+
+def added(parts: Sequence[StatisticSums]) -> StatisticSums:
+    """The sums of all samples from those of shards of them, added in float64 in the order given.
+
+    Args:
+        parts: at least one, of different samples; a layer's matrices are asked for one layer at a time.
+
+    Raises:
+        ValueError: a sample that two parts have.
+    """
+    ids = [sample for part in parts for sample in part.sample_ids]
+    if len(set(ids)) < len(ids):
+        twice = next(sample for sample, times in Counter(ids).items() if times > 1)
+        raise ValueError(f"sample {twice!r} is in two shards; expected each in one")
+    layers = parts[0].layers
+    grams = {}
+    for name in parts[0].grams:
+        total = parts[0].grams[name].to(torch.float64, copy=True)
+        for part in parts[1:]:
+            _accumulate(total, part.grams[name])
+        grams[name] = total
+    return StatisticSums(
+        layers,
+        tuple(ids),
+        {name: math.fsum(part.squares[name] for part in parts) for name in layers},
+        torch.cat([part.grad_norm for part in parts]),
+        grams,
+        sum(part.gfim_seconds for part in parts),
+    )
 
 
 def _accumulate(total: Tensor, product: Tensor) -> None:

@@ -1,10 +1,13 @@
 """Text as token ids, and batches of it that can be iterated again and again."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from hyperinf.errors import InputError
 
 
 class Encoded(Protocol):
@@ -90,6 +93,26 @@ class Batches:
             for rows in [[index for index in order if (kinds is not None and kinds[index]) is kind]]
             for start in range(0, len(rows), batch_size)
         ]
+
+    def shard(self, index: int, count: int) -> "Batches":
+        """Every ``count``-th batch, beginning with batch ``index``.
+
+        Samples stay in the batches that they are in: their gradients are the same to the last bit, however many shards.
+
+        Args:
+            index: 0, 1, ..., ``count - 1``.
+            count: of shards.
+
+        Raises:
+            InputError: there is no such batch.
+        """
+        if not 0 <= index < count:
+            raise InputError(f"shard: expected 1 to {count}, got {index + 1}")
+        if count > len(self._groups):
+            raise InputError(f"shards: expected at most {len(self._groups)}, the number of batches, got {count}")
+        part = copy(self)
+        part._groups = self._groups[index::count]
+        return part
 
     def __iter__(self) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
         for group in self._groups:

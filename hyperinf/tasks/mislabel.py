@@ -1,24 +1,22 @@
 """Find flipped labels by influence: gradients of every kept checkpoint, scores by all methods, metrics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hyperinf.data.sources import parse_source, resolve_model_folder
-from hyperinf.data.text import TextSplit, read_info, read_split
 from hyperinf.devices import resolve_device, set_threads
 from hyperinf.errors import InputError
 from hyperinf.files import write_json, write_parquet, write_text
-from hyperinf.gradients import LiveSource
-from hyperinf.models.classifier import load_adapted_classifier
-from hyperinf.models.encoding import Batches
-from hyperinf.models.loading import load_tokenizer
 from hyperinf.provenance import fingerprint, hashed
+from hyperinf.tasks.checkpoints import Checkpoints
 from hyperinf.tasks.detection import curve_auc, detection_curve, roc_auc
-from hyperinf.tasks.finetune import TRAINING, encode, read_accuracy, read_finetuned
+from hyperinf.tasks.finetune import TRAINING, read_accuracy
 from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live
+from hyperinf.tasks.sharding.parts import read_part
+from hyperinf.tasks.sharding.steps import ShardedScores, gathered
 
 FOUND_AT = (0.2, 0.4)
 
@@ -55,6 +53,7 @@ def run_scores(
     threads: int | None = None,
     gradients: str = "disk",
     batch_size: int = 32,
+    shards: ShardedScores | None = None,
 ) -> None:
     """Score all checkpoints.
 
@@ -67,33 +66,29 @@ def run_scores(
         threads: of torch's operations.
         gradients: where the training gradients are kept between sweeps; see :func:`score_live`.
         batch_size: samples in a batch of the extraction.
+        shards: scores of all epochs that were taken in shards, to be gathered instead of taken here.
 
     Raises:
-        InputError: data or adapter that cannot be used, or that do not belong together.
+        InputError: data, adapter or shards that cannot be used, or that do not belong together.
     """
     import pandas as pd
 
     device = resolve_device(device)
     set_threads(threads)
-    trained = read_finetuned(config.adapter)
-    data_info = read_info(config.data)
-    if trained["data_sha256"] != data_info["content_sha256"]:
-        raise InputError(f"{config.adapter}: was trained on other data than {config.data}")
-    settings = trained["settings"]
-    folder = resolve_model_folder(parse_source(settings["model"]), config.cache, config.wheels)
-    tokenizer = load_tokenizer(folder)
-    train, validation = read_split(config.data, "train"), read_split(config.data, "validation")
-    encoded = {split: encode(tokenizer, rows, settings["max_length"]) for split, rows in _named(train, validation)}
-    accuracies = read_accuracy(config.adapter, settings["keep"])
+    opened = Checkpoints.opened(config.data, config.adapter, config.cache, config.wheels, device)
+    train, settings = opened.splits["train"], opened.trained["settings"]
+    accuracies = read_accuracy(config.adapter, opened.epochs)
+    by_epoch = shards_of_epochs(shards, opened.epochs)
 
     metrics, curves, costs, reports = [], [], [], {}
-    for epoch, accuracy in zip(settings["keep"], accuracies, strict=True):
-        model = load_adapted_classifier(
-            folder, trained["labels"], config.adapter / f"epoch-{epoch}", settings["dtype"]
-        ).to(device)
-        live = LiveSource(model, Batches(encoded["train"], batch_size))
-        target = LiveSource(model, Batches(encoded["validation"], batch_size))
-        scored = score_live(live, target, train.sample_ids, config.scoring, config.seed, gradients, out, device)
+    for epoch, accuracy in zip(opened.epochs, accuracies, strict=True):
+        if by_epoch:
+            origin = opened.origin(epoch)
+            scored = gathered(by_epoch[epoch], origin, train.sample_ids, config.scoring, config.seed)
+        else:
+            model = opened.model(epoch)
+            live, target = (opened.gradients(model, split, batch_size) for split in ("train", "validation"))
+            scored = score_live(live, target, train.sample_ids, config.scoring, config.seed, gradients, out, device)
         key = {"task": config.task, "model": config.model, "rank": settings["lora"]["rank"], "epoch": epoch}
         key["seed"] = config.seed
         labels = {"label": train.labels, "true_label": train.true_labels, "flipped": train.flipped}
@@ -109,7 +104,7 @@ def run_scores(
     write_text(out / "cost.csv", pd.DataFrame(costs, columns=COST_COLUMNS).to_csv(index=False))
     shown = {key: value for key, value in vars(config).items() if key not in ("data", "adapter", "cache", "wheels")}
     more = {
-        "data_sha256": trained["data_sha256"],
+        "data_sha256": opened.trained["data_sha256"],
         "reports": reports,
         "inputs": {**hashed(config.data, "*.parquet"), **hashed(config.adapter, "epoch-*/*.safetensors", TRAINING)},
         "outputs": hashed(out, "epoch-*.parquet", "metrics.csv", "curves.csv"),
@@ -122,8 +117,23 @@ CURVE_COLUMNS = ["task", "model", "method", "rank", "epoch", "seed", "inspected_
 COST_COLUMNS = ["task", "model", "method", "rank", "epoch", "seed", "stage", "seconds", "peak_memory_mib"]
 
 
-def _named(train: TextSplit, validation: TextSplit) -> tuple[tuple[str, TextSplit], tuple[str, TextSplit]]:
-    return ("train", train), ("validation", validation)
+def shards_of_epochs(shards: ShardedScores | None, epochs: Sequence[int]) -> dict[int, ShardedScores]:
+    """The files of each epoch, which say themselves of which they are; none where there are no shards.
+
+    Raises:
+        InputError: a file that is not a part, or an epoch without its files.
+    """
+    if shards is None:
+        return {}
+    products = {read_part(path, "products").origin.get("epoch"): path for path in shards.products}
+    scores: dict[str | None, list[Path]] = {}
+    for path in shards.scores:
+        scores.setdefault(read_part(path, "scores").origin.get("epoch"), []).append(path)
+    for epoch in map(str, epochs):
+        for name, found in (("products", products), ("parts", scores)):
+            if epoch not in found:
+                raise InputError(f"{name}: no file of epoch {epoch}; expected those of every epoch that was kept")
+    return {epoch: ShardedScores((products[str(epoch)],), tuple(scores[str(epoch)])) for epoch in epochs}
 
 
 def _metrics(key: dict[str, Any], scores: dict[str, Any], flipped: Any, accuracy: float) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, GradientStore, LiveSource, TensorSource
-from hyperinf.influence import METHODS, ScoreTable, built_methods, score_methods
+from hyperinf.influence import METHODS, ScoreTable, build_methods, score_methods
 from hyperinf.metering import Cost, metered
 
 BASELINES = ("loss", "grad_norm", "random")
@@ -45,7 +45,7 @@ class ScoringOptions:
                 if value not in known:
                     raise InputError(f"{key}: expected some of {', '.join(known)}, got {value!r}")
         try:
-            built_methods(self.own, self.common)
+            build_methods(self.own, **self.common)
         except ValueError as error:
             raise InputError(str(error)) from None
 
@@ -112,7 +112,7 @@ def score_live(
         except ValueError as error:
             raise InputError(str(error)) from error
     costs = {("shared", "gradients"): extraction if keeping != "live" else Cost(0.0, None), **table.costs}
-    return Scored(table, _columns(table, sample_ids, options.baselines, seed), costs)
+    return Scored(table, score_columns(table, sample_ids, options.baselines, seed), costs)
 
 
 def cost_rows(key: Mapping[str, Any], costs: Mapping[tuple[str, str], Cost]) -> list[dict[str, Any]]:
@@ -143,7 +143,8 @@ def _kept(live: LiveSource, keeping: str, scratch: Path, device: str) -> Iterato
             yield GradientStore(Path(folder) / "store", device=device)
 
 
-def _columns(table: ScoreTable, sample_ids: Sequence[str], baselines: Sequence[str], seed: int) -> dict[str, Any]:
+def score_columns(table: ScoreTable, sample_ids: Sequence[str], baselines: Sequence[str], seed: int) -> dict[str, Any]:
+    """``influence_<method>`` and ``baseline_<name>``, each ``[n]`` in the order of ``sample_ids``."""
     place = {sample: index for index, sample in enumerate(table.sample_ids)}
     order = [place[sample] for sample in sample_ids]
     columns = {f"influence_{name}": values.cpu().numpy()[order] for name, values in table.influence.items()}

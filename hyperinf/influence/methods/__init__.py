@@ -1,6 +1,6 @@
 """The influence methods; importing this module registers them all."""
 
-from hyperinf.influence.methods.base import METHODS, InfluenceMethod, build_method, options_of, register
+from hyperinf.influence.methods.base import METHODS, InfluenceMethod, SweepingMethod, build_method, options_of, register
 from hyperinf.influence.methods.datainf import DataInf, DataInfGFIM
 from hyperinf.influence.methods.fim import ExactFisher
 from hyperinf.influence.methods.hyperinf import GFIM, HyperINF
@@ -17,6 +17,7 @@ __all__ = [
     "InfluenceMethod",
     "LiSSA",
     "LiSSAGFIM",
+    "SweepingMethod",
     "TracIN",
     "build_method",
     "options_of",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hyperinf.gradients import GradientSource
 from hyperinf.influence.statistics import DEFAULT_DAMPING, GradientStatistics, gradient_statistics
+from hyperinf.influence.sweeps import Steps, completed
 
 METHODS: dict[str, type["InfluenceMethod"]] = {}
 GFIM_SCALES = ("sum", "mean")
@@ -30,6 +31,8 @@ class InfluenceMethod(ABC):
 
     name: ClassVar[str]
     needs_gfim: ClassVar[bool] = False
+    needs_source: ClassVar[bool] = False
+    """Whether the training gradients themselves are needed, which no sum over shards of them can stand for."""
 
     damping: float = DEFAULT_DAMPING
     gfim_scale: str = "sum"
@@ -51,7 +54,11 @@ class InfluenceMethod(ABC):
             statistics: those of ``source``, when another method has already swept it; swept here when None.
         """
         self.source = source
-        self.statistics = statistics or gradient_statistics(source, gfim=self.needs_gfim)
+        return self.fit_statistics(statistics or gradient_statistics(source, gfim=self.needs_gfim))
+
+    def fit_statistics(self, statistics: GradientStatistics) -> Self:
+        """Learn what the statistics alone tell: all that :meth:`precondition` of most methods needs."""
+        self.statistics = statistics
         self.lambdas = self.statistics.damping(self.damping)
         return self
 
@@ -73,6 +80,27 @@ class InfluenceMethod(ABC):
     def _gfim(self, layer: str) -> Tensor:
         matrix = self.statistics.gfim[layer]
         return matrix if self.gfim_scale == "sum" else matrix / self.statistics.layers[layer][0]
+
+
+@dataclass
+class SweepingMethod(InfluenceMethod):
+    """A method that needs sums over the training samples beyond the statistics.
+
+    It does not take them itself but asks for them, so that shards of the samples can be summed in other processes.
+    """
+
+    @property
+    @abstractmethod
+    def sweeps(self) -> int:
+        """The most sums that :meth:`steps` asks for, one after the other."""
+
+    @abstractmethod
+    def steps(self, v: Mapping[str, Tensor]) -> Steps:
+        """:meth:`precondition` as steps that yield the sweeps they need and are sent their sums."""
+
+    def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The steps, each sum from a sweep over the source."""
+        return completed(self.steps(v), self.source)
 
 
 def register(cls: _Class) -> _Class:

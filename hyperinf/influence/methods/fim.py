@@ -23,6 +23,7 @@ class ExactFisher(InfluenceMethod):
     """
 
     name: ClassVar[str] = "fim"
+    needs_source: ClassVar[bool] = True
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One layer at a time."""

@@ -1,21 +1,22 @@
 """LiSSA: a truncated, scaled Neumann series for the damped inverse."""
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from hyperinf.gradients import GradientSource
-from hyperinf.influence.methods.base import InfluenceMethod, register
+from hyperinf.gradients import GradientBlock
+from hyperinf.influence.methods.base import SweepingMethod, register
+from hyperinf.influence.sweeps import Steps, Sweep, Vectors
 
-Vectors = dict[str, Tensor]
 LANCZOS_STEPS = 5
 
 
 @dataclass
-class _ScaledSeries(InfluenceMethod):
+class _ScaledSeries(SweepingMethod):
     """``r_0 = v; r_{t+1} = v + r_t - (C + lambda I) r_t / s; hvp = r_T / s`` (Agarwal et al. 2017).
 
     ``s`` is an upper bound of the largest eigenvalue of ``C + lambda I``.
@@ -34,14 +35,19 @@ class _ScaledSeries(InfluenceMethod):
         if self.iterations < 1:
             raise ValueError(f"iterations: expected at least 1, got {self.iterations}")
 
-    def _series(self, v: Mapping[str, Tensor], multiply: Callable[[Vectors], Vectors]) -> Vectors:
+    @abstractmethod
+    def _multiply(self, vectors: Vectors) -> Steps:
+        """The product of the curvature with a vector of every layer."""
+
+    def steps(self, v: Mapping[str, Tensor]) -> Steps:
+        """``LANCZOS_STEPS + iterations`` products with the curvature."""
         active = {layer: vector for layer, vector in v.items() if self.lambdas[layer] > 0 and bool(vector.any())}
         self.residuals = []
         self.products = 0
-        scales = self._scales(active, multiply)
+        scales = yield from self._scales(active)
         r = dict(active)
         for _ in range(self.iterations if active else 0):
-            curved = self._damped(r, multiply)
+            curved = yield from self._damped(r)
             change = {layer: active[layer] - curved[layer] / scales[layer] for layer in r}
             self.residuals.append(max(float(change[layer].norm() / active[layer].norm()) for layer in r))
             r = {layer: r[layer] + change[layer] for layer in r}
@@ -50,11 +56,12 @@ class _ScaledSeries(InfluenceMethod):
             for layer, vector in v.items()
         }
 
-    def _damped(self, vectors: Vectors, multiply: Callable[[Vectors], Vectors]) -> Vectors:
+    def _damped(self, vectors: Vectors) -> Steps:
         self.products += 1
-        return {layer: product + self.lambdas[layer] * vectors[layer] for layer, product in multiply(vectors).items()}
+        products = yield from self._multiply(vectors)
+        return {layer: product + self.lambdas[layer] * vectors[layer] for layer, product in products.items()}
 
-    def _scales(self, start: Vectors, multiply: Callable[[Vectors], Vectors]) -> dict[str, float]:
+    def _scales(self, start: Vectors) -> Generator[Sweep, Vectors, dict[str, float]]:
         """An upper bound of each layer's largest eigenvalue by a few Lanczos steps.
 
         The largest Ritz value plus its residual norm (Zhou and Li 2011), never more than the trace, which bounds it
@@ -70,7 +77,7 @@ class _ScaledSeries(InfluenceMethod):
         alphas: dict[str, list[float]] = {layer: [] for layer in q}
         betas: dict[str, list[float]] = {layer: [] for layer in q}
         for _ in range(LANCZOS_STEPS if q else 0):
-            products = self._damped({layer: vectors[-1] for layer, vectors in basis.items()}, multiply)
+            products = yield from self._damped({layer: vectors[-1] for layer, vectors in basis.items()})
             for layer, w in products.items():
                 alphas[layer].append(float((w * basis[layer][-1]).sum()))
                 for vector in basis[layer] + basis[layer]:  # twice: one pass of Gram-Schmidt loses orthogonality
@@ -104,9 +111,21 @@ class LiSSA(_ScaledSeries):
 
     name: ClassVar[str] = "lissa"
 
-    def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``LANCZOS_STEPS + iterations`` sweeps."""
-        return self._series(v, lambda vectors: fisher_product(self.source, vectors, self.statistics.samples))
+    @property
+    def sweeps(self) -> int:
+        """One for every product."""
+        return LANCZOS_STEPS + self.iterations
+
+    def _multiply(self, vectors: Vectors) -> Steps:
+        """``F x = mean_i <g_i, x> g_i``; ``x: Tensor[r, d]``, float64."""
+
+        def term(block: GradientBlock, layer: str) -> Tensor:
+            gradients = block.contractions(layer)
+            weights = gradients.dots(vectors[layer][None].to(gradients.dtype))[:, 0]
+            return gradients.weighted_sum(weights)
+
+        sums = yield Sweep(tuple(vectors), term)
+        return {layer: total / self.statistics.samples for layer, total in sums.items()}
 
     def report(self) -> dict[str, Any]:
         """Sweeps, and how far the series got."""
@@ -120,21 +139,9 @@ class LiSSAGFIM(_ScaledSeries):
 
     name: ClassVar[str] = "lissa_gfim"
     needs_gfim: ClassVar[bool] = True
+    sweeps: ClassVar[int] = 0
 
-    def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``LANCZOS_STEPS + iterations`` products ``[r, d] x [d, d]`` a layer."""
-        return self._series(
-            v, lambda vectors: {layer: x @ self._gfim(layer).to(x.dtype) for layer, x in vectors.items()}
-        )
-
-
-def fisher_product(source: GradientSource, vectors: Mapping[str, Tensor], samples: int) -> Vectors:
-    """``F x = mean_i <g_i, x> g_i`` of every layer in one sweep; ``x: Tensor[r, d]``, float64."""
-    sums = {layer: torch.zeros_like(vector) for layer, vector in vectors.items()}
-    for block in source:
-        for layer, vector in vectors.items():
-            gradients = block.contractions(layer)
-            weights = gradients.dots(vector[None].to(gradients.dtype))[:, 0]
-            sums[layer] += gradients.weighted_sum(weights)
-        del block, gradients
-    return {layer: total / samples for layer, total in sums.items()}
+    def _multiply(self, vectors: Vectors) -> Steps:
+        """``x G``, ``[r, d] x [d, d]``."""
+        yield from ()
+        return {layer: x @ self._gfim(layer).to(x.dtype) for layer, x in vectors.items()}

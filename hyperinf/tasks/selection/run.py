@@ -6,8 +6,8 @@ from typing import Any
 
 from hyperinf.data.questions import read_questions_info
 from hyperinf.errors import InputError
-from hyperinf.files import read_json
-from hyperinf.provenance import to_json
+from hyperinf.files import read_json, sha256_file
+from hyperinf.provenance import digest, to_json
 from hyperinf.tasks.selection.model import ModelConfig, Places
 
 METRIC_COLUMNS = ["task", "model", "setting", "method", "strategy", "fraction", "seed", "metric", "value"]
@@ -50,6 +50,13 @@ def read_warmup(warmup: Path, places: Places) -> tuple[ModelConfig, dict[str, An
     if data != read_questions_info(places.data)["content_sha256"]:
         raise InputError(f"{warmup}: was trained on other data than {places.data}")
     return model, trained
+
+
+def origin_of(warmup: Path, trained: dict[str, Any], gradients_of: str) -> dict[str, str]:
+    """What gradients at the warmed-up weights are taken of: the parts of a sharded scoring must agree on it."""
+    weights = {path.name: sha256_file(path) for path in sorted(warmup.glob("*.safetensors"))}
+    model = digest([trained["settings"]["model"], weights])
+    return {"data": trained["data_sha256"], "model": model, "part of the model": gradients_of}
 
 
 def stable(config: Any) -> Any:

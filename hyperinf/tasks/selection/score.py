@@ -1,6 +1,5 @@
 """Influence of every sample of the pool on the validation set, at the warmed-up weights."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,17 +7,15 @@ from typing import Any
 import numpy as np
 
 from hyperinf.data.questions import Question, read_questions
-from hyperinf.errors import InputError
 from hyperinf.files import write_json, write_parquet, write_text
-from hyperinf.gradients import LiveSource
-from hyperinf.models.encoding import Batches
-from hyperinf.models.trainable import GradientsOf, gradient_layers, load_trained
+from hyperinf.models.trainable import GradientsOf
 from hyperinf.provenance import fingerprint, hashed
 from hyperinf.tasks.detection import roc_auc
 from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live
-from hyperinf.tasks.selection.family import Samples
-from hyperinf.tasks.selection.model import Places, open_family, open_model
-from hyperinf.tasks.selection.run import METRIC_COLUMNS, SelectionKey, named, read_warmup
+from hyperinf.tasks.selection.gradients import sample_gradients, warmed_up
+from hyperinf.tasks.selection.model import Places, open_family
+from hyperinf.tasks.selection.run import METRIC_COLUMNS, SelectionKey, named, origin_of, read_warmup
+from hyperinf.tasks.sharding.steps import ShardedScores, gathered
 
 COST_COLUMNS = ["task", "model", "setting", "seed", "method", "stage", "seconds", "peak_memory_mib"]
 
@@ -39,9 +36,15 @@ class PoolScoreConfig:
 
 
 def run_pool_scores(
-    config: PoolScoreConfig, places: Places, warmup: Path, out: Path, keeping: str = "disk", batch_size: int = 16
+    config: PoolScoreConfig,
+    places: Places,
+    warmup: Path,
+    out: Path,
+    keeping: str = "disk",
+    batch_size: int = 16,
+    shards: ShardedScores | None = None,
 ) -> None:
-    """Write ``scores.parquet``, ``metrics.csv``, ``cost.csv`` and ``info.json``.
+    """Write ``scores.parquet``, ``metrics.csv``, ``cost.csv``, ``info.json``, and the number of ``shards``.
 
     Args:
         config: see :class:`PoolScoreConfig`.
@@ -50,35 +53,36 @@ def run_pool_scores(
         out: folder to write into.
         keeping: where gradients are kept between sweeps; see ``score_live``. Large models: ``live``.
         batch_size: samples in a batch of the extraction.
+        shards: scores that were taken in shards, to be gathered instead of taken here.
 
     Raises:
-        InputError: data or weights that cannot be used, or that do not belong together.
+        InputError: data, weights or shards that cannot be used, or that do not belong together.
     """
     import pandas as pd
 
     model_config, trained = read_warmup(warmup, places)
     family = open_family(model_config, places)
-    model = open_model(model_config, family, places)
-    load_trained(model, warmup)
     pool = read_questions(places.data, "pool")
     encoded = {"pool": family.encode(pool), "validation": family.encode(read_questions(places.data, "validation"))}
-    layers = gradient_layers(model, config.gradients_of)
-    if config.gradients_of == "projector":
-        _check_pictures(encoded)
-    sources = {
-        name: LiveSource(model, Batches(rows, batch_size, kinds=rows.kinds), family.loss, layers)
-        for name, rows in encoded.items()
-    }
-    scored = score_live(
-        sources["pool"],
-        sources["validation"],
-        encoded["pool"].ids,
-        config.scoring,
-        config.key.seed,
-        keeping,
-        out,
-        places.device,
-    )
+    if shards is None:
+        model = warmed_up(model_config, family, places, warmup)
+        sources = {
+            name: sample_gradients(model, family, name, rows, batch_size, config.gradients_of)
+            for name, rows in encoded.items()
+        }
+        scored = score_live(
+            sources["pool"],
+            sources["validation"],
+            encoded["pool"].ids,
+            config.scoring,
+            config.key.seed,
+            keeping,
+            out,
+            places.device,
+        )
+    else:
+        origin = origin_of(warmup, trained, config.gradients_of)
+        scored = gathered(shards, origin, encoded["pool"].ids, config.scoring, config.key.seed)
     key = named(config.key, model_config)
     shown = ["answer", "true_answer", "corruption"]
     if any(question.image for question in pool):
@@ -98,16 +102,9 @@ def run_pool_scores(
         "truncated": {name: rows.truncated for name, rows in encoded.items()},
         "reports": scored.table.reports,
     }
+    # Not in info.json, as it decides no result: it is how a workflow knows in how many shards a run was scored.
+    write_text(out / "shards", f"{len(shards.scores) if shards else 1}\n")
     write_json(out / "info.json", fingerprint(config, places.device, **more))
-
-
-def _check_pictures(encoded: Mapping[str, Samples]) -> None:
-    for name, rows in encoded.items():
-        if not all(rows.kinds):
-            raise InputError(
-                f"gradients of: projector has none for the {rows.kinds.count(False):,} samples of the {name} without a"
-                " picture; expected a picture for each, or gradients of trained weights"
-            )
 
 
 def _corruption_found(columns: dict[str, Any], pool: tuple[Question, ...]) -> list[dict[str, Any]]:
