@@ -12,6 +12,7 @@ include: "workflow/rules/simulation.smk"
 include: "workflow/rules/mislabel.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/selection.smk"
+include: "workflow/rules/shards.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -18,6 +18,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from hyperinf.tasks.sharding.rounds import NOT_SHARDED
+
 SCHEMA = Path(__file__).resolve().parent / "schemas" / "config.schema.yaml"
 SOURCES = ("asset", "hub", "path")
 _SELECTION = {"tasks": "questions", "models": "models"}
@@ -246,6 +248,8 @@ def _across_keys(config: Any, base: Path) -> Iterator[Mistake]:
         chosen = config.get(study)
         if isinstance(chosen, Mapping) and isinstance(chosen.get("corruption"), Mapping):
             yield from _corruption(study, chosen["corruption"], config.get("questions"))
+        if isinstance(chosen, Mapping):
+            yield from _sharded(study, chosen)
     models = config.get("models")
     for name, entry in models.items() if isinstance(models, Mapping) else ():
         if isinstance(entry, Mapping) and isinstance(entry.get("align"), Mapping):
@@ -269,6 +273,9 @@ def _across_keys(config: Any, base: Path) -> Iterator[Mistake]:
             if isinstance(entry, Mapping):
                 there = None if ("questions", name) in later else base
                 yield from _question_set(str(name), entry, [str(each) for each in questions], there)
+    launcher = config.get("launcher")
+    if isinstance(launcher, str) and not (base / Path(launcher).expanduser()).is_file():
+        yield ("launcher",), f"launcher: {launcher!r} stands here; expected a file, and there is none"
     wheels = config.get("wheels")
     for index, wheel in enumerate(wheels) if isinstance(wheels, list) else ():
         if isinstance(wheel, str) and not (base / Path(wheel).expanduser()).is_file():
@@ -346,6 +353,16 @@ def _question_set(name: str, entry: Mapping[str, Any], known: Sequence[str], bas
     if isinstance(splits, Mapping) and splits.get("test") is not None:
         place = ("questions", name, "splits", "test")
         yield place, f"{_dotted(place)}: {splits['test']!r} stands here; expected null, as test_from is {other!r}"
+
+
+def _sharded(study: str, chosen: Mapping[str, Any]) -> Iterator[Mistake]:
+    shards, methods = chosen.get("shards"), chosen.get("methods")
+    if not isinstance(shards, int) or shards == 1 or not isinstance(methods, list):
+        return
+    for index, name in enumerate(methods):
+        if name in NOT_SHARDED:
+            place = (study, "methods", index)
+            yield place, f"{_dotted(place)}: {name!r} stands here; expected it only with {study}.shards 1, not {shards}"
 
 
 def _one_source(

@@ -1,5 +1,6 @@
 """Stands in for ``python -m hyperinf`` in the workflow's tests: writes what a command promises, at once."""
 
+import argparse
 import json
 import os
 import sys
@@ -19,18 +20,22 @@ def main() -> None:
     if command == os.environ.get("STUB_HANG"):
         Path("hanging.pid").write_text(str(os.getpid()))
         time.sleep(600)
-    if command == os.environ.get("STUB_FAIL"):
+    if command == os.environ.get("STUB_FAIL") or os.environ.get("STUB_FAIL_ON") in argv:
         sys.exit("hyperinf: error: the stub was told to fail")
     for file in outputs(command, parsed):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{command}\n")
+        file.write_text(f"{len(parsed.parts) or 1}\n" if file.name == "shards" else f"{command}\n")
 
 
-def outputs(command: str, parsed: object) -> list[Path]:
+def outputs(command: str, parsed: argparse.Namespace) -> list[Path]:
     options = vars(parsed)
     if command == "assets fetch":
         return [options["record"]]
     out = Path(options["out"])
+    if command.startswith(("select shard-", "shards ")):
+        return [out]
+    if command == "select align":
+        return [out / "config.json"]
     if command in ("simulate convergence", "simulate timing", "report page"):
         tables = [out.parent / file for file in expected_outputs("page")] if command == "report page" else []
         return [out, *tables]
@@ -52,7 +57,7 @@ def outputs(command: str, parsed: object) -> list[Path]:
     if command == "select warmup":
         return [out / "adapter_model.safetensors", out / "info.json"]
     if command == "select score":
-        return [out / name for name in ("scores.parquet", "metrics.csv", "cost.csv", "info.json")]
+        return [out / name for name in ("scores.parquet", "metrics.csv", "cost.csv", "info.json", "shards")]
     if command == "select finetune":
         return [out / name for name in ("metrics.csv", "selection.parquet", "info.json")]
     if command == "report selection":

@@ -49,7 +49,7 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
         ),
         (
             "on: 3",
-            "True: unknown key; known here: results, cache, wheels, device, "
+            "True: unknown key; known here: results, cache, wheels, device, launcher, "
             "studies, simulation, models, data, questions, mislabel, llm, vlm",
         ),
         ("mislabel: {damping: -1}", "mislabel.damping: -1 stands here; expected a number above 0"),
@@ -97,6 +97,12 @@ def test_the_default_configuration_and_the_overlays_are_accepted(name: str) -> N
         ),
         ("device: gpu", 'device: "gpu" stands here; expected one of auto, cpu, cuda'),
         ("results: 'a/{b}'", 'results: "a/{b}" stands here; expected a folder\'s path, without braces, * and ?'),
+        ("launcher: no.yaml", "launcher: 'no.yaml' stands here; expected a file, and there is none"),
+        ("llm: {shards: 0}", "llm.shards: 0 stands here; expected a whole number of at least 1"),
+        (
+            "vlm: {shards: 4, methods: [hyperinf, fim]}",
+            "vlm.methods[1]: 'fim' stands here; expected it only with vlm.shards 1, not 4",
+        ),
         ("wheels: [no.whl]", "wheels[0]: 'no.whl' stands here; expected a file, and there is none"),
         (
             "data: {sarcasm: {source: {hub: a/b}}}",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT, Workspace, job_counts
+from test_shards import SHARDED
 
 EXPECTED = {
     "": {
@@ -86,7 +87,7 @@ def test_the_smoke_run_has_at_most_thirty_jobs() -> None:
 def test_every_rule_declares_what_a_scheduler_and_a_reader_need() -> None:
     text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
     rules = re.split(r"^ *rule ?", text, flags=re.M)[1:]
-    assert len(rules) == len(EXPECTED[""].keys() - {"report_vlm"})  # one rule in a loop writes both studies' reports
+    assert len(rules) == len((EXPECTED[""] | SHARDED).keys() - {"report_vlm"})  # one rule reports on both studies
     for rule in rules:
         name = rule.partition(":")[0]
         for needed in ("output:", "log:", "benchmark:", "threads:", "params:", "shell:", "message:", "code=", "share="):
@@ -104,6 +105,21 @@ def test_every_command_that_the_workflow_gives_is_one_that_the_command_line_take
     assert score[score.index("--baselines") + 1 : score.index("--gradients")] == ["loss", "grad_norm", "random"]
     finetune = next(call for call in calls if call[:2] == ["mislabel", "finetune"])
     assert {"--alpha=16", "--rank=8", "--rslora", "--model=asset:minilm"} <= set(finetune)
+
+
+def test_a_launcher_starts_what_fine_tunes_and_nothing_else(fresh: Workspace) -> None:
+    launcher = "profiles/accelerate/a launcher.yaml"
+    (fresh.root / launcher).write_text((fresh.root / "profiles/accelerate/ddp.yaml").read_text())
+    printed = fresh.smoke(
+        "--dry-run", "--printshellcmds", overlay=f"{{studies: [mislabel, llm], launcher: {launcher}}}"
+    )
+    launched = re.findall(r"command: accelerate launch '--config_file=(.*?)' -m hyperinf (\w+ \w+) ", printed)
+    assert {path for path, _ in launched} == {launcher}
+    names = [name for _, name in launched]
+    assert sorted(set(names)) == ["mislabel finetune", "select finetune", "select warmup"]
+    alone = re.findall(r"command: python -m hyperinf (\w+ \w+) ", printed)
+    assert {"mislabel score", "select score"} <= set(alone)
+    assert not set(alone) & set(names)
 
 
 def test_settings_with_spaces_and_quotes_reach_the_commands_whole(fresh: Workspace) -> None:

@@ -6,6 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import yaml
+
 sys.path[:0] = [f"{workflow.basedir}/workflow", str(workflow.basedir)]
 
 from check_config import ConfigError, checked_config
@@ -13,6 +15,7 @@ from code_hash import code_hash
 from run_lock import RunningError, hold, run_ended
 
 from hyperinf.reporting.outputs import expected_outputs
+from hyperinf.tasks.sharding.rounds import rounds_of
 
 try:
     config = checked_config(config)
@@ -39,6 +42,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # params change, and not when its resources do.
 DEVICE = config["device"]
 CACHE = config["cache"] or os.environ.get("HYPERINF_CACHE") or "results/assets"
+LAUNCHER = config["launcher"]
+LAUNCH = shlex.join(["accelerate", "launch", f"--config_file={LAUNCHER}", "-m"] if LAUNCHER else ["python", "-m"])
 WHEELS = shlex.join(f"--wheel={wheel}" for wheel in config["wheels"])
 
 # The default profile has this many shares of the machine. A job takes one, a measurement all of them.
@@ -50,6 +55,14 @@ def gpus():
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     found = shutil.which("nvidia-smi") is not None and not hidden
     return int(DEVICE == "cuda" or (DEVICE == "auto" and found))
+
+
+def launched_gpus():
+    """GPUs that a job of fine-tuning asks for: one for each process that the launcher starts on a machine."""
+    if not (LAUNCHER and gpus()):
+        return gpus()
+    launcher = yaml.safe_load(Path(LAUNCHER).read_text())
+    return max(1, int(launcher.get("num_processes", 1)) // int(launcher.get("num_machines", 1)))
 
 
 def grows(amount):
@@ -269,6 +282,46 @@ def warmup_of(wildcards):
 def gradients_of(setting):
     """The part whose gradients a setting takes."""
     return setting.partition(".of-")[2] or "trained"
+
+
+def scoring_flags(study):
+    """How influence is scored, as flags of the commands that do."""
+    names = ("methods", "damping", "gfim_scale", "solver", "lissa_iterations")
+    return flags(**{name: config[study][name] for name in names})
+
+
+def shards_of(wildcards):
+    """Shards that a run is scored in; one that has been scored keeps its number, so that another reruns nothing."""
+    record = Path(f"{RESULTS}/{SELECTION_RUN}/scores/shards".format(**wildcards))
+    return int(record.read_text()) if record.is_file() else config[wildcards.study]["shards"]
+
+
+def shard_files(wildcards):
+    """What a run's scores are gathered from; nothing where it is scored in one piece."""
+    count = shards_of(wildcards)
+    if count == 1:
+        return []
+    folder = SHARDS.format(total=count, **wildcards)
+    return [f"{folder}/products.safetensors", *shards(f"{folder}/scores", count)]
+
+
+def shards(stem, count):
+    """A file for each shard."""
+    return [f"{stem}-{shard}.safetensors" for shard in range(1, int(count) + 1)]
+
+
+def sums_before(wildcards):
+    """The sums of the rounds before a sweep; of all rounds where the wildcards name none."""
+    settings = config[wildcards.study]
+    rounds = rounds_of(settings["methods"], settings["lissa_iterations"])
+    last = int(wildcards.round) - 1 if "round" in wildcards.keys() else rounds
+    folder = SHARDS.format(**wildcards)
+    return [f"{folder}/sums-{number}.safetensors" for number in range(1, last + 1)]
+
+
+def sums_flags(files):
+    """The sums as flags; none where there are none."""
+    return ["--sums", *([files] if isinstance(files, str) else files)] if files else []
 
 
 def selection_runs(study, name):

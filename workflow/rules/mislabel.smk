@@ -60,10 +60,11 @@ rule mislabel_finetune:
     resources:
         mem_mb=grows(6000),
         runtime=grows(240),
-        gpu=gpus(),
+        gpu=launched_gpus(),
         share=1,
         device=DEVICE,
         cache=CACHE,
+        launch=LAUNCH,
     params:
         model=lambda wildcards: [
             *flags(model=model_source(wildcards.model)),
@@ -76,7 +77,7 @@ rule mislabel_finetune:
     message:
         "Fine-tune {wildcards.model} on {wildcards.task}, rank {wildcards.rank}, seed {wildcards.seed}"
     shell:
-        "python -m hyperinf mislabel finetune --data {params.data:q} {params.model:q} {params.settings:q} "
+        "{resources.launch} hyperinf mislabel finetune --data {params.data:q} {params.model:q} {params.settings:q} "
         "--seed {wildcards.seed} --cache {resources.cache:q} --device {resources.device:q} --threads {threads} "
         "--state {params.state:q} --out {output.adapter:q} > {log:q} 2>&1"
 

@@ -52,10 +52,11 @@ rule selection_warmup:
     resources:
         mem_mb=grows(6000),
         runtime=grows(240),
-        gpu=gpus(),
+        gpu=launched_gpus(),
         share=1,
         device=DEVICE,
         cache=CACHE,
+        launch=LAUNCH,
     params:
         model=lambda wildcards: trained_flags(wildcards.study, wildcards.model, wildcards.trained),
         settings=lambda wildcards: flags(
@@ -70,7 +71,7 @@ rule selection_warmup:
     message:
         "Warm up {wildcards.model} on {wildcards.task}, {wildcards.trained}, seed {wildcards.seed}"
     shell:
-        "python -m hyperinf select warmup --data {params.data:q} {params.model:q} {params.settings:q} "
+        "{resources.launch} hyperinf select warmup --data {params.data:q} {params.model:q} {params.settings:q} "
         "--seed {wildcards.seed} --cache {resources.cache:q} --device {resources.device:q} --threads {threads} "
         "--state {params.state:q} --out {output.weights:q} > {log:q} 2>&1"
 
@@ -82,6 +83,7 @@ rule selection_score:
         validation=f"{SELECTION_DATA}/validation.parquet",
         info=f"{SELECTION_DATA}/info.json",
         weights=warmup_of,
+        shards=lambda wildcards: shard_files(wildcards),
     output:
         scores=f"{RESULTS}/{SELECTION_RUN}/scores/scores.parquet",
         metrics=f"{RESULTS}/{SELECTION_RUN}/scores/metrics.csv",
@@ -104,16 +106,14 @@ rule selection_score:
         gradients=lambda wildcards: config[wildcards.study]["gradients"]["store"],
         batch_size=lambda wildcards: config[wildcards.study]["gradients"]["batch_size"],
     params:
-        settings=lambda wildcards: flags(
-            **{
-                key: config[wildcards.study][key]
-                for key in ("methods", "damping", "gfim_scale", "solver", "lissa_iterations")
-            }
-        ),
+        settings=lambda wildcards: scoring_flags(wildcards.study),
         gradients_of=lambda wildcards: flags(gradients_of=gradients_of(wildcards.setting)),
         # An empty list of baselines is a choice, and must reach the command as such.
         baselines=lambda wildcards: ["--baselines", *config[wildcards.study]["baselines"]],
         data=lambda wildcards, input: Path(input.info).parent,
+        shards=lambda wildcards, input: (
+            ["--products", input.shards[0], "--parts", *input.shards[1:]] if input.shards else []
+        ),
         folder=lambda wildcards, output: Path(output.info).parent,
         code=code_hash("hyperinf.tasks.selection.score"),
     message:
@@ -123,7 +123,7 @@ rule selection_score:
         "--task {wildcards.task:q} --model-name {wildcards.model:q} --setting {wildcards.setting:q} "
         "--seed {wildcards.seed} {params.gradients_of:q} {params.settings:q} {params.baselines:q} "
         "--gradients {resources.gradients:q} --batch-size {resources.batch_size} --cache {resources.cache:q} "
-        "--device {resources.device:q} --threads {threads} --out {params.folder:q} > {log:q} 2>&1"
+        "--device {resources.device:q} --threads {threads} {params.shards:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule selection_finetune:
@@ -151,10 +151,11 @@ rule selection_finetune:
     resources:
         mem_mb=grows(6000),
         runtime=grows(480),
-        gpu=gpus(),
+        gpu=launched_gpus(),
         share=1,
         device=DEVICE,
         cache=CACHE,
+        launch=LAUNCH,
     params:
         settings=lambda wildcards: flags(**config[wildcards.study]["finetune"]),
         chosen=lambda wildcards: (
@@ -170,7 +171,7 @@ rule selection_finetune:
     message:
         "Fine-tune {wildcards.model} on {wildcards.percent} % of {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
     shell:
-        "python -m hyperinf select finetune --data {params.data:q} --weights {input.weights:q} {params.scores:q} "
+        "{resources.launch} hyperinf select finetune --data {params.data:q} --weights {input.weights:q} {params.scores:q} "
         "--task {wildcards.task:q} --model-name {wildcards.model:q} --setting {wildcards.setting:q} "
         "--seed {wildcards.seed} --percent {wildcards.percent} {params.chosen:q} {params.settings:q} --cache {resources.cache:q} "
         "--device {resources.device:q} --threads {threads} --state {params.state:q} --out {params.folder:q} "
