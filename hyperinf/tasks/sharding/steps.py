@@ -109,9 +109,9 @@ def take_sums(
         InputError: files that do not belong to this run; no method asks for more sums.
     """
     run = _Run.opened(progress, options, device, origin)
-    asked = run.next_sweeps()
-    if not asked:
+    if len(progress.sums) >= run.rounds:
         raise InputError(f"sums: no method asks for round {len(progress.sums) + 1}; expected to solve")
+    asked = run.next_sweeps()
     with metered(device) as cost:
         sums = sweep_sums(samples, list(asked.values()))
     tensors = {
@@ -266,6 +266,11 @@ class _Run:
         return cls(
             statistics.origin, statistics.content["sample_ids"], known, methods, v, [target, statistics, *rounds]
         )
+
+    @property
+    def rounds(self) -> int:
+        """The most sums that any method asks for."""
+        return max((each.sweeps for each in self.methods.values() if isinstance(each, SweepingMethod)), default=0)
 
     def next_sweeps(self) -> dict[str, Sweep]:
         """What methods ask for after the sums that are there."""

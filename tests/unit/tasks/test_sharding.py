@@ -110,6 +110,15 @@ def test_shards_of_dense_gradients_score_as_one_process_does(tmp_path, count, bl
     assert scored.table.reports["lissa"]["sweeps"] == LANCZOS_STEPS + 3
 
 
+def test_a_method_that_needs_fewer_rounds_than_planned_leaves_the_rest_empty(tmp_path):
+    train = TensorSource(gradients(6, 0), block_size=1)
+    target = TensorSource({name: torch.zeros_like(value) for name, value in gradients(4, 1).items()})
+    options = ScoringOptions(methods=("lissa", "tracin"), baselines=(), lissa_iterations=2)
+    files = sharded(tmp_path, target, lambda shard: Blocks(train, shard.index - 1, shard.count), 2, options)
+    scored = gathered(files, ORIGIN, [str(index) for index in range(6)], options, seed=1)
+    assert all(not values.any() for values in scored.columns.values())
+
+
 @pytest.fixture(scope="module")
 def warmup(data, tiny_llama, tmp_path_factory):
     return warm_up(data, tiny_llama, tmp_path_factory.mktemp("run") / "warmup")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from test_sharding import sharded
 
 from hyperinf.data.questions import QuestionTaskConfig, prepare_questions, read_questions
 from hyperinf.data.sources import parse_source
@@ -17,10 +18,12 @@ from hyperinf.models.lora import LoraSettings
 from hyperinf.tasks.scoring import ScoringOptions
 from hyperinf.tasks.selection.align import AlignConfig, run_align
 from hyperinf.tasks.selection.finetune import KeepConfig, run_kept
+from hyperinf.tasks.selection.gradients import pool_gradients, validation_gradients
 from hyperinf.tasks.selection.model import ModelConfig, Places, open_family
 from hyperinf.tasks.selection.run import SelectionKey
 from hyperinf.tasks.selection.score import PoolScoreConfig, run_pool_scores
 from hyperinf.tasks.selection.warmup import WarmupConfig, run_warmup
+from hyperinf.tasks.sharding.parts import Shard
 from hyperinf.training import TrainingSettings
 
 TRAINING = TrainingSettings(steps=30, batch_size=8, learning_rate=2e-3, seed=1)
@@ -178,3 +181,20 @@ def test_samples_with_and_without_a_picture_are_scored_apart(model, tmp_path):
     np.testing.assert_allclose(many["influence_hyperinf"] / scale, one["influence_hyperinf"] / scale, atol=5e-5)
     with pytest.raises(InputError, match="gradients of: projector has none for the [0-9]+ samples of the pool"):
         score(tmp_path / "prepared", tmp_path, tmp_path / "projector", of="projector")
+
+
+@pytest.mark.parametrize("of", ["trained", "projector"])
+def test_shards_of_a_pool_of_pictures_score_as_one_process_does(data, run, tmp_path, of):
+    warmup, options = run / "warmup", ScoringOptions(methods=("hyperinf", "tracin"))
+    target, _ = validation_gradients(Places(data), warmup, 8, of)
+    opened = [pool_gradients(Shard(index, 3), Places(data), warmup, 8, of) for index in (1, 2, 3)]
+    files = sharded(tmp_path, target, lambda shard: opened[shard.index - 1][0], 3, options, opened[0][1])
+    score(data, run, tmp_path / "sharded", of, shards=files)
+    score(data, run, tmp_path / "whole", of, keeping="live", batch_size=8)
+    expected, found = (pd.read_parquet(tmp_path / name / "scores.parquet") for name in ("whole", "sharded"))
+    for column in ("influence_hyperinf", "influence_tracin"):
+        error = np.linalg.norm(found[column] - expected[column]) / np.linalg.norm(expected[column])
+        assert error < 1e-9, column
+    other = {"trained": "projector", "projector": "trained"}[of]
+    with pytest.raises(InputError, match="products: products of another part of the model; expected a part of this"):
+        score(data, run, tmp_path / "other", other, shards=files)
