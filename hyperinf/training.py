@@ -1,9 +1,10 @@
 """Fine-tune whatever of a model can be trained: AdamW, linear warm-up and decay, exact resume after a kill."""
 
+import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -212,24 +213,38 @@ def _save(
         tensors[f"weight/{name}"] = whole(parameter.detach()).cpu().contiguous()
         for key, value in optimizer.state[parameter].items():
             tensors[f"{key}/{name}"] = whole(value.detach()).cpu().contiguous()
-    progress = {"done": done, "loss_sum": loss_sum, "logs": [[log.epoch, log.step, log.loss] for log in logs]}
+    progress = json.dumps(
+        {"done": done, "loss_sum": loss_sum, "logs": [[log.epoch, log.step, log.loss] for log in logs]}
+    )
+    metadata = {"fingerprint": fingerprint, "progress": progress, "sha256": _content(tensors, progress)}
     with atomic_file(state) as temporary:
-        save_file(tensors, str(temporary), metadata={"fingerprint": fingerprint, "progress": json.dumps(progress)})
+        save_file(tensors, str(temporary), metadata=metadata)
+
+
+def _content(tensors: Mapping[str, Tensor], progress: str) -> str:
+    """SHA-256 of a state: a disk's error must not become a result."""
+    digest = hashlib.sha256(progress.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _resume(
     state: Path, fingerprint: str, trained: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> tuple[int, float, list[EpochLog]]:
-    """Load the state if there is one of this very run; an unreadable or foreign one means starting again."""
+    """Load the state if there is one of this very run; an unreadable, damaged or foreign one means starting again."""
     try:
         with safe_open(str(state), framework="pt") as stored:
             metadata = stored.metadata() or {}
             if metadata.get("fingerprint") != fingerprint:
                 return 0, 0.0, []
-            progress = json.loads(metadata["progress"])
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
     except (OSError, SafetensorError):
         return 0, 0.0, []
+    if metadata.get("sha256") != _content(tensors, metadata.get("progress", "")):
+        return 0, 0.0, []
+    progress = json.loads(metadata["progress"])
     with torch.no_grad():
         for name, parameter in trained.items():
             fill(parameter, tensors[f"weight/{name}"])

@@ -252,14 +252,14 @@ def disturbed(folder: Path, stops: int, seed: int, seconds: float) -> tuple[dict
         plan = (kinds * (stops // len(kinds) + 1))[:stops]
         rng.shuffle(plan)
         while len(met) < stops:
-            kind, after = plan[len(met)], rng.uniform(2.0, max(8.0, seconds / 3))
+            kind, after = plan[len(met)], rng.uniform(4.0, max(10.0, seconds / 3))
             run = here.start(log)
             try:
                 run.wait(timeout=after)
                 # It ended before its fault came: with an error it was not ready for, or whole.
                 if run.returncode != 0:
                     sys.exit(f"a run started again failed by itself: {log}\n{log.read_text()[-3000:]}")
-                forget(here, rng)
+                forget(here)
                 continue
             except subprocess.TimeoutExpired:
                 what = FAULTS[kind](here, run, rng)
@@ -272,11 +272,11 @@ def disturbed(folder: Path, stops: int, seed: int, seconds: float) -> tuple[dict
         return here.hashes(), met
 
 
-def forget(here: Workspace, rng: random.Random) -> None:
-    """A finished run has nothing to stop: the results of one study are removed, as a user may."""
-    study = rng.choice(["mislabel", "llm", "vlm", "aligned", "simulation"])
-    shutil.rmtree(here.results / study, ignore_errors=True)
-    print(f"the run was whole: {study} removed", flush=True)
+def forget(here: Workspace) -> None:
+    """A finished run has nothing to stop: the results of the studies on models are removed, as a user may."""
+    for study in ("mislabel", "llm", "vlm", "aligned"):
+        shutil.rmtree(here.results / study, ignore_errors=True)
+    print("the run was whole: its studies on models removed", flush=True)
 
 
 def main() -> None:

@@ -149,3 +149,19 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
 def test_settings_out_of_range_are_refused_by_name(change, message):
     with pytest.raises(InputError, match=message):
         TrainingSettings(**{"epochs": 1, **change})
+
+
+@pytest.mark.parametrize("spoil", ["flipped", "truncated", "foreign"])
+def test_a_state_that_is_damaged_or_foreign_means_starting_again(tmp_path, spoil):
+    undisturbed = Net()
+    run(undisturbed, tmp_path / "a", SETTINGS)
+    started = Net()
+    run(started, tmp_path / "b", TrainingSettings(epochs=4, batch_size=4, learning_rate=0.05, seed=9, save_seconds=0.0))
+    content = bytearray((tmp_path / ("b" if spoil == "foreign" else "a")).read_bytes())
+    if spoil == "flipped":
+        content[-3] ^= 1  # in a tensor, whose header stays whole
+    (tmp_path / "state").write_bytes(content[:-7] if spoil == "truncated" else content)
+    again = Net()
+    run(again, tmp_path / "state", SETTINGS, fingerprint="b" if spoil == "foreign" else "a")
+    for name, weight in again.state_dict().items():
+        assert torch.equal(weight, undisturbed.state_dict()[name])
