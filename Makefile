@@ -1,14 +1,18 @@
-# make run     the default experiment (config.yaml)         make test    the tests
-# make smoke   every stage once, small                      make lint    what CI checks before the tests
-# make report  Snakemake's own report of the last run       make cost    GPU hours and disk of a grid, estimated
+# make run     the default experiment (config.yaml)
+# make smoke   every stage once, small
+# make report  Snakemake's own report of the last run
+# make test    the tests                                    make lint    what CI checks before the tests
+# make cost    GPU hours and disk of a grid, estimated      make faults  stop runs in every way, compare their results
 # make clean   remove what was produced, not what was fetched
 #
 # The first call installs requirements.lock into .venv. Options: PYTHON=python3.12 (3.11 to 3.13), CORES=4,
-# ARGS="--configfile my.yaml" (any argument of snakemake).
+# ARGS="--configfile my.yaml" (any argument of snakemake); of faults, STOPS=25 and SEED=1.
 
 PYTHON ?= python3
 CORES ?= all
 ARGS ?=
+STOPS ?= 25
+SEED ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +23,7 @@ SMOKE := --configfile workflow/config/smoke.yaml
 # Threads that wait for work must not take the processor from other jobs.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: setup run smoke test lint report cost clean
+.PHONY: setup run smoke test lint report cost faults clean
 
 setup: $(STAMP)
 
@@ -45,6 +49,9 @@ report: run
 
 cost: $(STAMP)
 	$(BIN)/python benchmarks/grid_cost.py $(ARGS)
+
+faults: $(STAMP)
+	$(BIN)/python tests/faults/harness.py --stops $(STOPS) --seed $(SEED) $(ARGS)
 
 clean:
 	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name assets -exec rm -rf {} +
