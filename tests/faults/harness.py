@@ -273,10 +273,11 @@ def disturbed(folder: Path, stops: int, seed: int, seconds: float) -> tuple[dict
 
 
 def forget(here: Workspace) -> None:
-    """A finished run has nothing to stop: the results of the studies on models are removed, as a user may."""
-    for study in ("mislabel", "llm", "vlm", "aligned"):
-        shutil.rmtree(here.results / study, ignore_errors=True)
-    print("the run was whole: its studies on models removed", flush=True)
+    """A finished run has nothing to stop: all but the synthetic study's numbers and the models is removed."""
+    for path in here.results.iterdir():
+        if path.name not in ("simulation", "models"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    print("the run was whole: its results removed", flush=True)
 
 
 def main() -> None:
