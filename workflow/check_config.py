@@ -145,7 +145,7 @@ def _mistakes(error: ValidationError) -> Iterator[Mistake]:
         where = _dotted((*path, key))
         yield (*path, key), f"{where}: nothing stands here; expected {_expected(schema['properties'][key])}"
     elif error.validator == "uniqueItems":
-        for item in dict.fromkeys(json.dumps(item) for item in value if value.count(item) > 1):
+        for item in dict.fromkeys(json.dumps(item, default=str) for item in value if value.count(item) > 1):
             yield path, f"{_dotted(path)}: {item} stands here more than once; expected each value once"
     elif _is_name(error):
         yield (*path, value), f"{_dotted((*path, value))}: {value!r} is the name; expected {_expected(schema)}"

@@ -451,7 +451,7 @@ IMAGES = [
         "an image that is a folder",
         "select data",
         JSONL,
-        ("cat.png", "directory"),
+        ("cat.png", "Not a file"),
         both(written("mine.jsonl", IMAGED), folder("cat.png")),
     ),
 ]

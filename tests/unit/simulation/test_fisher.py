@@ -106,6 +106,7 @@ def test_the_study_writes_float32_matrices_and_the_same_bytes_again(tmp_path: Pa
         "fim.npy",
         "gfim.npy",
         "summary.csv",
+        "summary.info.json",
     ]
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
