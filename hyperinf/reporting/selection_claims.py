@@ -34,11 +34,6 @@ _SOURCES = {
     "vlm": "HyperINF paper, selection for vision-language models at 20 to 80 % (no published numbers at hand)",
 }
 
-_LEAD_SOURCE = (
-    "HyperINF paper, selection for vision-language models: the lead is largest where least is kept (no published "
-    "numbers at hand)"
-)
-
 
 def selection_claims(study: str, read: SelectionRuns) -> Iterator[Claim]:
     """HyperINF's selections against each rival's and the whole pool, and its scores against the others'.
@@ -81,13 +76,11 @@ def _lead_claims(study: str, read: SelectionRuns) -> Iterator[Claim]:
                 fractions = [fraction for _, fraction in steps]
                 if len(fractions) > 1:
                     least, most = fractions[0], fractions[-1]
-                    known = {round(100 * at, 6) for at in (least, most)} <= set(_PUBLISHED_PERCENTS[study])
-                    published = study == "vlm" and strategy == "plain" and known
                     leads = [_lead(at_place(values, cell, strategy, at, "accuracy"), rival) for at in (least, most)]
                     yield _claim(
                         f"{STUDY_LABELS[study]}, {strategy} selection: HyperINF's lead over {_named(rival)} is larger "
                         "where less is kept",
-                        _LEAD_SOURCE if published else "",
+                        "",
                         f"{_setting(read, cell, strategy, least)} against {100 * most:g} %",
                         paired_interval(*leads),
                     )
