@@ -142,12 +142,18 @@ def _source(row: "pd.Series[Any]", results: Results) -> Iterator[Link]:
         run = results.folder / row["folder"]
         files = {run / "scores/metrics.csv": row["scores_sha256"]}
         fractions = [run / f"fraction-{percent}/metrics.csv" for percent in str(row["percents"]).split()]
-        files |= dict.fromkeys(fractions, "")
+        files |= {path: _recorded(path, results) for path in fractions}
     for path, digest in files.items():
         yield Link(2, str(path), _state(path, digest))
     records = {record.path: record for record in map(results.of_file, files) if record is not None}
     for record in records.values():
         yield from _made(record, results, 3)
+
+
+def _recorded(path: Path, results: Results) -> str:
+    """The hash that the stage which wrote a file wrote down; empty if it did not."""
+    record = results.of_file(path)
+    return "" if record is None else record.hashes("outputs").get(path.name, "")
 
 
 def _made(record: Record | None, results: Results, depth: int) -> Iterator[Link]:

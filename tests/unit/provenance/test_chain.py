@@ -88,3 +88,21 @@ def test_the_chain_needs_no_torch(run):
     code = f"import sys; from hyperinf.cli import main; main(['provenance', {str(run / 'report.html')!r}]); "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_the_shares_kept_of_a_selection_are_checked_against_the_records_of_their_fine_tunings(tmp_path):
+    run = tmp_path / "llm/words/tiny/lora-2/seed-1"
+    digests = {}
+    for stage, file in (("scores", "metrics.csv"), ("fraction-20", "metrics.csv")):
+        (run / stage).mkdir(parents=True)
+        (run / stage / file).write_text(stage)
+        digests[stage] = hashlib.sha256(stage.encode()).hexdigest()
+        write_json(run / stage / "info.json", {"outputs": {file: digests[stage]}})
+    (tmp_path / "tables").mkdir()
+    row = f"llm/words/tiny/lora-2/seed-1,20,{digests['scores']}"
+    (tmp_path / "tables/llm_sources.csv").write_text(f"folder,percents,scores_sha256\n{row}\n")
+    (tmp_path / "tables/llm_lora-2.csv").write_text("x\n")
+    kept = "llm/words/tiny/lora-2/seed-1/fraction-20/metrics.csv"
+    assert states(tmp_path, "tables/llm_lora-2.csv")[kept] == "matches"
+    (run / "fraction-20/metrics.csv").write_text("changed")
+    assert states(tmp_path, "tables/llm_lora-2.csv")[kept] == "CHANGED"
