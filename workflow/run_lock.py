@@ -20,11 +20,25 @@ from pathlib import Path
 from slurm_jobs import LeftoverError, cancel_jobs
 
 MARK = "HYPERINF_RUN"
+_SKEW = 10.0  # seconds
 _held: list[int] = []
 
 
 class RunningError(RuntimeError):
     """Another run is at work in the results folder, or jobs of one that was killed are."""
+
+
+def redate_the_future(folder: Path) -> list[Path]:
+    """Date the files that a clock which was set back since has left in the future to now; returns them.
+
+    Snakemake fails a job whose output is older than its input. The clocks of machines that share a file system differ
+    by less than ``_SKEW`` and are left alone.
+    """
+    now = time.time()
+    ahead = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime > now + _SKEW]
+    for path in ahead:
+        os.utime(path, (now, now))
+    return ahead
 
 
 def hold(folder: Path | str, slurm_name: str | None = None) -> str:
@@ -59,6 +73,7 @@ def hold(folder: Path | str, slurm_name: str | None = None) -> str:
     except RunningError:
         os.close(handle)
         raise
+    redate_the_future(folder)
     mark = uuid.uuid4().hex
     _write(handle, {"process": os.getpid(), "host": socket.gethostname(), "mark": mark, "slurm": slurm_name})
     os.environ[MARK] = mark

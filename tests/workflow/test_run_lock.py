@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, SMOKE, Workspace, environment
+from run_lock import redate_the_future
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 HANG = {"STUB_HANG": "mislabel finetune"}
@@ -167,3 +168,15 @@ def test_a_run_that_was_killed_on_another_machine_is_mentioned(tmp_path: Path) -
 
 def test_a_run_that_ended_by_itself_leaves_nothing_to_end(finished: Workspace) -> None:
     assert json.loads((finished.root / "results/smoke/.lock").read_text()) == {}
+
+
+def test_files_that_a_clock_set_back_left_in_the_future_are_dated_now_and_others_are_left(tmp_path: Path) -> None:
+    now = time.time()
+    dates = {"ahead": now + 3600, "skewed": now + 3, "before": now - 3600}
+    for name, date in dates.items():
+        (tmp_path / name).write_text(name)
+        os.utime(tmp_path / name, (date, date))
+    assert redate_the_future(tmp_path) == [tmp_path / "ahead"]
+    assert (tmp_path / "ahead").stat().st_mtime == pytest.approx(now, abs=5)
+    for name in ("skewed", "before"):
+        assert (tmp_path / name).stat().st_mtime == pytest.approx(dates[name], abs=1e-3)
