@@ -192,7 +192,7 @@ def _identity(config: FinetuneConfig) -> dict[str, Any]:
 def _start(state: Path, identity: str) -> None:
     """Adapters kept by a run of other settings must not end up in this one's output."""
     marker = state / "identity"
-    if is_main() and not (marker.is_file() and marker.read_text(encoding="utf-8") == identity):
+    if is_main() and not (marker.is_file() and marker.read_bytes() == identity.encode()):
         if state.exists():
             shutil.rmtree(state)
         (state / "kept").mkdir(parents=True)

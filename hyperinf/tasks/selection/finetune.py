@@ -192,17 +192,27 @@ class _Bench:
         """Metrics after a fresh fine-tuning on the samples, or of an earlier one on the same samples."""
         name = digest([self.identity, indices])
         done = self.state / f"{name}.json"
-        if not done.is_file():
+        if _finished(done) is None:
             self.reset()
             samples = self.pool.subset(indices)
             resume = self.state / f"{name}.safetensors"
             finetune(self.model, samples, self.training, resume, name, loss_fn=self.family.loss)
             found = {**self.evaluation(self.model), "steps": float(self.training.total_steps(len(indices)))}
-            write_json(done, found)
+            write_json(done, {"metrics": found, "sha256": digest(found)})
             wait_for_all()  # all must see that it is done
             resume.unlink(missing_ok=True)
-        metrics: dict[str, float] = read_json(done)
-        return metrics
+        return _finished(done) or {}
+
+
+def _finished(done: Path) -> dict[str, float] | None:
+    """What an earlier fine-tuning came to; None if there is none, or its file was damaged since."""
+    try:
+        record = read_json(done)
+    except InputError:
+        return None
+    whole = isinstance(record, dict) and record.get("sha256") == digest(record.get("metrics"))
+    metrics: dict[str, float] | None = record["metrics"] if whole else None
+    return metrics
 
 
 def _described(selection: Selection, pool: Sequence[Question]) -> dict[str, float]:

@@ -234,3 +234,14 @@ def test_a_file_that_holds_no_scores_is_refused_by_its_name(data, run, tmp_path,
 def test_a_share_of_less_than_one_sample_is_refused(data, run, tmp_path):
     with pytest.raises(InputError, match=r"fraction: 0.01 of a pool of 30 is less than one sample"):
         keep(data, run, tmp_path / "kept", percent=1)
+
+
+@pytest.mark.parametrize("content", [b'{"metrics": {"accuracy": 0.9}, "sha256": "0"}', b"\xe2{}", b"[]"], ids=str)
+def test_a_damaged_result_of_a_run_that_was_killed_is_taken_again(data, run, tmp_path, monkeypatch, content):
+    expected = keep(data, run, tmp_path / "whole", methods=("tracin",), strategies=("plain",))
+    monkeypatch.setattr(finetune_module, "discard", lambda state: None)
+    keep(data, run, tmp_path / "kept", methods=("tracin",), strategies=("plain",))
+    for done in (tmp_path / "kept.state").glob("*.json"):
+        done.write_bytes(content)
+    again = keep(data, run, tmp_path / "kept", methods=("tracin",), strategies=("plain",))
+    pd.testing.assert_frame_equal(again, expected)
