@@ -7,7 +7,7 @@ from hyperinf.redaction import redacted
     ("text", "shown"),
     [
         ("401 for hf_abcdefghij1234", "401 for ***"),
-        ("https://user:secret@index.example/simple: 403", "https://***@index.example/simple: 403"),
+        ("https://user:secret@packages.example/path: 403", "https://***@packages.example/path: 403"),
         ("https://hf_abcdefghij1234@huggingface.co/a/b", "https://***@huggingface.co/a/b"),
         ("the token my-own-token is wrong", "the token *** is wrong"),
         ("sample@home: https://huggingface.co/a/b", "sample@home: https://huggingface.co/a/b"),

@@ -115,7 +115,7 @@ def test_an_unreachable_index_gives_one_line(make_asset, tmp_path, pip_from, mon
     asset, _ = make_asset(CONTENT)
     pip_from(tmp_path / "nothing")
     monkeypatch.delenv("PIP_NO_INDEX")
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/index")
     monkeypatch.setenv("PIP_RETRIES", "1")
     line = refusal(asset, tmp_path / "cache")
     assert "the package index cannot be reached" in line
