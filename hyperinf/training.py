@@ -1,10 +1,9 @@
 """Fine-tune whatever of a model can be trained: AdamW, linear warm-up and decay, exact resume after a kill."""
 
-import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from hyperinf.errors import InputError
 from hyperinf.files import atomic_file
+from hyperinf.fingerprints import tensors_sha256
 from hyperinf.losses import LossFunction, default_loss
 from hyperinf.models.encoding import Encoded
 from hyperinf.team import fill, team, whole
@@ -216,18 +216,9 @@ def _save(
     progress = json.dumps(
         {"done": done, "loss_sum": loss_sum, "logs": [[log.epoch, log.step, log.loss] for log in logs]}
     )
-    metadata = {"fingerprint": fingerprint, "progress": progress, "sha256": _content(tensors, progress)}
+    metadata = {"fingerprint": fingerprint, "progress": progress, "sha256": tensors_sha256(tensors, progress)}
     with atomic_file(state) as temporary:
         save_file(tensors, str(temporary), metadata=metadata)
-
-
-def _content(tensors: Mapping[str, Tensor], progress: str) -> str:
-    """SHA-256 of a state: a disk's error must not become a result."""
-    digest = hashlib.sha256(progress.encode())
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _resume(
@@ -242,7 +233,7 @@ def _resume(
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
     except (OSError, SafetensorError):
         return 0, 0.0, []
-    if metadata.get("sha256") != _content(tensors, metadata.get("progress", "")):
+    if metadata.get("sha256") != tensors_sha256(tensors, metadata.get("progress", "")):
         return 0, 0.0, []
     progress = json.loads(metadata["progress"])
     with torch.no_grad():

@@ -8,8 +8,7 @@ from typing import Any
 
 from hyperinf.errors import InputError
 from hyperinf.files import atomic_directory
-
-INFO = "info.json"
+from hyperinf.records import RECORD
 
 
 def check_out(out: Path, names: Sequence[str]) -> None:
@@ -23,7 +22,7 @@ def check_out(out: Path, names: Sequence[str]) -> None:
         InputError: ``out`` is a file, or holds something that is not of those names.
     """
     # Snakemake marks folders that are outputs.
-    expected = {INFO, ".snakemake_timestamp", *names}
+    expected = {RECORD, ".snakemake_timestamp", *names}
     if out.is_dir():
         there = sorted(each.name for each in out.iterdir())
         foreign = [name for name in there if not any(fnmatch(name, pattern) for pattern in expected)]

@@ -9,6 +9,7 @@ from typing import Literal, cast, get_args
 from hyperinf.data.assets import fetch_asset
 from hyperinf.data.registry import known_asset
 from hyperinf.errors import InputError
+from hyperinf.records import PREPARED, read_record
 
 Kind = Literal["asset", "hub", "path", "shape"]
 _FORMS = "asset:NAME, hub:OWNER/NAME or path:FILE_OR_FOLDER"
@@ -52,7 +53,8 @@ def resolve_model_folder(source: Source, cache: Path, wheels: Sequence[Path] = (
         wheels: wheels brought by hand.
 
     Raises:
-        InputError: the asset is a data set or cannot be fetched, or the folder holds no model.
+        InputError: the asset is a data set or cannot be fetched, the folder holds no model, or what
+            we made there has changed since.
     """
     if source.kind == "hub":
         return source.name
@@ -72,4 +74,6 @@ def resolve_model_folder(source: Source, cache: Path, wheels: Sequence[Path] = (
         raise InputError(f"{source}: no such folder; expected one with a model's config.json")
     if not (folder / "config.json").is_file():
         raise InputError(f"{source}: the folder has no config.json, so it is not a model's")
+    if (folder / PREPARED).is_file():
+        read_record(folder / PREPARED)
     return str(folder)

@@ -14,7 +14,7 @@ import numpy as np
 from hyperinf.data.assets import fetch_asset
 from hyperinf.data.corpus import Columns, Corpus, Example
 from hyperinf.data.drawing import Drawn, draw
-from hyperinf.data.folders import INFO, check_content_hash, check_out, written_folder
+from hyperinf.data.folders import check_content_hash, check_out, written_folder
 from hyperinf.data.hub import read_folder, read_hub
 from hyperinf.data.noise import check_noise_rate, flip_labels
 from hyperinf.data.roles import Roles
@@ -23,8 +23,8 @@ from hyperinf.data.sources import Source
 from hyperinf.data.splitfile import SPLITS, TextSplit, read_split, write_split
 from hyperinf.data.tables import read_table
 from hyperinf.errors import InputError
-from hyperinf.files import read_json, write_json
 from hyperinf.provenance import hashed, source_files
+from hyperinf.records import RECORD, read_record, write_record
 
 __all__ = ["SPLITS", "TextSplit", "TextTaskConfig", "prepare_text_task", "read_info", "read_split"]
 
@@ -138,19 +138,18 @@ def prepare_text_task(config: TextTaskConfig, out: Path) -> None:
     with written_folder(out) as folder:
         for role in SPLITS:
             write_split(folder, role, splits[role])
-        write_json(
-            folder / INFO, {**info, "inputs": source_files(config.source), "outputs": hashed(folder, "*.parquet")}
-        )
+        more = {"inputs": source_files(config.source), "outputs": hashed(folder, "*.parquet")}
+        write_record(folder / RECORD, {**info, **more})
 
 
 def read_info(folder: Path) -> dict[str, Any]:
     """Read a task's ``info.json``.
 
     Raises:
-        InputError: it is missing or is not one.
+        InputError: it is missing or is not one, or the data has changed since.
     """
-    path = Path(folder) / INFO
-    info = read_json(path)
+    path = Path(folder) / RECORD
+    info = read_record(path)
     if not isinstance(info, dict) or not isinstance(info.get("label_names"), list):
         raise InputError(f"{path}: not the description of a text task (no label_names)")
     check_content_hash(path, info)

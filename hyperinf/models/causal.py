@@ -9,11 +9,11 @@ from hyperinf.data.folders import check_replaced
 from hyperinf.data.sources import Source, resolve_model_folder
 from hyperinf.devices import torch_dtype
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_directory, write_json
+from hyperinf.files import atomic_directory
 from hyperinf.models.loading import load_model, load_tokenizer, loaded, quiet
 from hyperinf.models.shapes import new_model
-
-PREPARED = "prepared.json"
+from hyperinf.provenance import hashed
+from hyperinf.records import PREPARED, write_record
 
 
 def load_causal(folder: str, dtype: str = "float32") -> Any:
@@ -65,7 +65,8 @@ def prepare_causal(
     with atomic_directory(out) as temporary:
         model.save_pretrained(str(temporary))
         tokenizer.save_pretrained(str(temporary))
-        write_json(temporary / PREPARED, {"source": str(source), "note": note})
+        made = {"source": str(source), "note": note, "outputs": hashed(temporary, "*")}
+        write_record(temporary / PREPARED, made)
 
 
 def _loaded(source: Source, cache: Path, wheels: Sequence[Path]) -> tuple[Any, Any]:

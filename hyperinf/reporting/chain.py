@@ -16,6 +16,7 @@ import pandas as pd
 
 from hyperinf.errors import InputError
 from hyperinf.files import read_json, sha256_file
+from hyperinf.records import PREPARED
 
 OK, CHANGED, MISSING, UNRECORDED = "matches", "CHANGED", "MISSING", "not recorded"
 BROKEN = (CHANGED, MISSING)
@@ -211,7 +212,7 @@ def _sources(content: Any) -> Iterator[str]:
 
 def _origin(source: str, results: Results, depth: int) -> Iterator[Link]:
     kind, _, name = source.partition(":")
-    prepared = Path(name) / "prepared.json"
+    prepared = Path(name) / PREPARED
     if kind == "path" and prepared.is_file():
         made = read_json(prepared)
         yield Link(depth, source, str(made.get("note") or "as it came"))

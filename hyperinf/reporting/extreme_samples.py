@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hyperinf.errors import InputError
-from hyperinf.files import read_json
+from hyperinf.records import RECORD, check_written, read_record
 from hyperinf.reporting.labels import ordered_methods
 
 SIDES = ("helpful", "harmful")
@@ -63,11 +63,11 @@ def data_folder(run: Path, folders: Iterable[Path]) -> Path:
     Raises:
         InputError: none of them does, or a record cannot be read.
     """
-    record = Path(run) / "scores/info.json"
-    wanted = read_json(record).get("data_sha256")
+    record = Path(run) / "scores" / RECORD
+    wanted = read_record(record).get("data_sha256")
     seen = []
     for folder in map(Path, folders):
-        if wanted is not None and read_json(folder / "info.json").get("content_sha256") == wanted:
+        if wanted is not None and read_record(folder / RECORD).get("content_sha256") == wanted:
             return folder
         seen.append(str(folder))
     raise InputError(
@@ -78,7 +78,7 @@ def data_folder(run: Path, folders: Iterable[Path]) -> Path:
 
 def _scores(path: Path) -> pd.DataFrame:
     try:
-        scores = pd.read_parquet(path)
+        scores = pd.read_parquet(check_written(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hyperinf.errors import InputError
+from hyperinf.records import check_written
 
 SHARE_METRICS = ("roc_auc", "curve_auc", "detected", "accuracy")
 
@@ -73,10 +74,11 @@ def read_csv(path: Path, schema: Schema, may_be_empty: bool = False) -> pd.DataF
         may_be_empty: a header without rows says something too.
 
     Raises:
-        InputError: no such file, not a CSV, no rows, a column is missing, or a value is not what its column holds.
+        InputError: no such file, not a CSV, no rows, a column is missing, a value is not what its column holds,
+            or it has changed since the stage wrote it whose record lies beside it.
     """
     try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+        raw = pd.read_csv(check_written(path), dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -296,7 +298,7 @@ def _flipped_shares(runs: Sequence[Path], epoch: int) -> pd.DataFrame:
         if not path.exists():
             continue
         try:
-            flipped = pd.read_parquet(path, columns=["flipped"])["flipped"]
+            flipped = pd.read_parquet(check_written(path), columns=["flipped"])["flipped"]
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path}: not a scores file ({str(error).splitlines()[0]})") from None
         first = read_csv(Path(run) / "metrics.csv", METRICS).iloc[0]

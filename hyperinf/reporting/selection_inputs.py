@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hyperinf.errors import InputError
-from hyperinf.files import read_json
+from hyperinf.records import read_record
 from hyperinf.reporting.inputs import Schema, joined, read_csv, read_many
 from hyperinf.reporting.labels import STRATEGY_LABELS, STUDY_LABELS
 
@@ -175,7 +175,7 @@ def _named(key: tuple[object, ...]) -> str:
 
 
 def _info(path: Path) -> dict[str, Any]:
-    content = read_json(path)
+    content = read_record(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object")
     return content

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from hyperinf.files import sha256_file, write_json
+from hyperinf import records
+from hyperinf.files import sha256_file
 from hyperinf.provenance import fingerprint
 
 
@@ -15,4 +16,4 @@ def record_path(out: Path) -> Path:
 def write_record(out: Path, config: Any, device: object) -> None:
     """Write the record of the table ``out``: versions, device, settings, its SHA-256."""
     outputs = {out.name: sha256_file(out)}
-    write_json(record_path(out), fingerprint(config, str(device), inputs={}, outputs=outputs))
+    records.write_record(record_path(out), fingerprint(config, str(device), inputs={}, outputs=outputs))

@@ -1,12 +1,13 @@
 """Fine-tune a LoRA classifier on (noisy) labels and keep its adapter after chosen epochs."""
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.folders import INFO, check_out
+from hyperinf.data.folders import check_out
 from hyperinf.data.sources import parse_source, resolve_model_folder
 from hyperinf.data.text import TextSplit, read_info, read_split
 from hyperinf.devices import resolve_device, set_threads
@@ -19,7 +20,10 @@ from hyperinf.models.encoding import Batches, EncodedText
 from hyperinf.models.loading import load_tokenizer
 from hyperinf.models.lora import LoraSettings
 from hyperinf.provenance import digest, fingerprint, hashed, model_files, to_json
+from hyperinf.records import RECORD, read_record, write_record
 from hyperinf.training import TrainingSettings, finetune
+
+_log = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 64
 TRAINING = "training.csv"
@@ -101,6 +105,7 @@ def run_finetune(
                 for name in ("validation", "test")
             }
             write_json(temporary / "accuracy.json", accuracies)
+            write_record(temporary / RECORD, {"outputs": hashed(temporary, "*")})
 
     logs = finetune(model, splits["train"], config.training, state / "resume.safetensors", identity, on_epoch)
 
@@ -110,18 +115,18 @@ def run_finetune(
         rows.append({"epoch": log.epoch, "step": log.step, "loss": log.loss, **accuracies})
     with atomic_directory(out) as temporary:
         for epoch in config.keep:
-            shutil.copytree(kept / f"epoch-{epoch}", temporary / f"epoch-{epoch}")
+            shutil.copytree(kept / f"epoch-{epoch}", temporary / f"epoch-{epoch}", ignore=lambda *_: [RECORD])
         columns = ["epoch", "step", "loss", "validation_accuracy", "test_accuracy"]
         write_text(temporary / TRAINING, pd.DataFrame(rows, columns=columns).to_csv(index=False))
         more = {
             "data_sha256": info["content_sha256"],
             "labels": len(info["label_names"]),
             "inputs": {**hashed(config.data, "*.parquet"), **model_files(config.model)},
-            "outputs": hashed(temporary, "epoch-*/*.safetensors", TRAINING),
+            "outputs": hashed(temporary, "epoch-*/*", TRAINING),
             "truncated": {name: split.truncated for name, split in splits.items()},
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         }
-        write_json(temporary / INFO, fingerprint(_identity(config), device, **more))
+        write_record(temporary / RECORD, fingerprint(_identity(config), device, **more))
     discard(state)
 
 
@@ -132,10 +137,10 @@ def read_finetuned(folder: Path) -> dict[str, Any]:
     """What :func:`run_finetune` wrote of its run into ``info.json``.
 
     Raises:
-        InputError: it is missing, or lacks what scoring needs.
+        InputError: it is missing, or lacks what scoring needs, or what was written has changed since.
     """
-    path = folder / INFO
-    info = read_json(path)
+    path = folder / RECORD
+    info = read_record(path)
     settings = info.get("settings") if isinstance(info, dict) else None
     if not isinstance(settings, dict):
         raise InputError(f"{path}: no settings; expected what 'mislabel finetune' wrote")
@@ -190,14 +195,25 @@ def _identity(config: FinetuneConfig) -> dict[str, Any]:
 
 
 def _start(state: Path, identity: str) -> None:
-    """Adapters kept by a run of other settings must not end up in this one's output."""
+    """Adapters that a run of other settings has kept, or that are damaged, must not end up in this one's output."""
     marker = state / "identity"
-    if is_main() and not (marker.is_file() and marker.read_bytes() == identity.encode()):
+    own = marker.is_file() and marker.read_bytes() == identity.encode()
+    if is_main() and not (own and _whole(state / "kept")):
         if state.exists():
             shutil.rmtree(state)
         (state / "kept").mkdir(parents=True)
         write_text(marker, identity)
     wait_for_all()
+
+
+def _whole(kept: Path) -> bool:
+    try:
+        for epoch in kept.glob("epoch-*"):
+            read_record(epoch / RECORD)
+    except InputError as damage:
+        _log.warning("%s; training begins again", str(damage).partition(": damaged")[0])
+        return False
+    return True
 
 
 def _accuracies(folder: Path) -> dict[str, float]:

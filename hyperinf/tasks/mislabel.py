@@ -9,8 +9,9 @@ import numpy as np
 
 from hyperinf.devices import resolve_device, set_threads
 from hyperinf.errors import InputError
-from hyperinf.files import write_json, write_parquet, write_text
+from hyperinf.files import write_parquet, write_text
 from hyperinf.provenance import fingerprint, hashed
+from hyperinf.records import RECORD, write_record
 from hyperinf.tasks.checkpoints import Checkpoints
 from hyperinf.tasks.detection import curve_auc, detection_curve, roc_auc
 from hyperinf.tasks.finetune import TRAINING, read_accuracy
@@ -109,7 +110,7 @@ def run_scores(
         "inputs": {**hashed(config.data, "*.parquet"), **hashed(config.adapter, "epoch-*/*.safetensors", TRAINING)},
         "outputs": hashed(out, "epoch-*.parquet", "metrics.csv", "curves.csv"),
     }
-    write_json(out / "info.json", fingerprint(shown, device, **more))
+    write_record(out / RECORD, fingerprint(shown, device, **more))
 
 
 METRIC_COLUMNS = ["task", "model", "method", "rank", "epoch", "fraction", "seed", "metric", "value"]

@@ -5,7 +5,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spoiling import both, changed, cut, flipped, folder, overwritten, pickled, removed, swapped, written
+from spoiling import (
+    beside,
+    both,
+    changed,
+    cut,
+    edited,
+    flipped,
+    folder,
+    overwritten,
+    pickled,
+    removed,
+    swapped,
+    written,
+)
 
 
 def _nothing(here: Path, world: Path) -> None:
@@ -52,6 +65,9 @@ BERT = {"--model": "path:{here}/bert"}
 ADAPTER = {"--adapter": "{here}/adapter"}
 WARMUP = {"--weights": "{here}/warmup"}
 STORE = {"--train": "{here}/store"}
+# An adapter from elsewhere, whose record does not say what its files were.
+UNRECORDED = changed("adapter/info.json", lambda info: info.pop("outputs"))
+CHANGED = "changed since it was written"
 
 COMMAND_LINES = [
     Wrong("an unknown command", "mislable", {}, ("'mislable'", "mislabel")),
@@ -546,21 +562,21 @@ PREPARED = [
         "a split that is cut off",
         "mislabel finetune",
         {"--data": "{here}/data"},
-        ("data/train.parquet", "Parquet"),
+        ("data/train.parquet", CHANGED),
         cut("data/train.parquet", 0.5),
     ),
     Wrong(
         "a split of another kind",
         "mislabel finetune",
         {"--data": "{here}/data"},
-        ("data/train.parquet", "sample_id"),
+        ("data/train.parquet", CHANGED),
         swapped("data/train.parquet", "questions/pool.parquet"),
     ),
     Wrong(
         "questions that are cut off",
         "select warmup",
         {"--data": "{here}/questions"},
-        ("questions/pool.parquet", "Parquet"),
+        ("questions/pool.parquet", CHANGED),
         cut("questions/pool.parquet", 0.5),
     ),
     Wrong(
@@ -756,7 +772,7 @@ ADAPTERS = [
         "mislabel score",
         ADAPTER,
         ("epoch-1", "adapter"),
-        cut("adapter/epoch-1/adapter_model.safetensors", 0.5),
+        both(cut("adapter/epoch-1/adapter_model.safetensors", 0.5), UNRECORDED),
         model=True,
     ),
     Wrong(
@@ -764,7 +780,7 @@ ADAPTERS = [
         "mislabel score",
         ADAPTER,
         ("epoch-1", "adapter"),
-        changed("adapter/epoch-1/adapter_config.json", _set("r", to=4)),
+        both(changed("adapter/epoch-1/adapter_config.json", _set("r", to=4)), UNRECORDED),
         model=True,
     ),
     Wrong(
@@ -772,7 +788,7 @@ ADAPTERS = [
         "mislabel score",
         ADAPTER,
         ("epoch-1",),
-        changed("adapter/epoch-1/adapter_config.json", _set("target_modules", to=["key"])),
+        both(changed("adapter/epoch-1/adapter_config.json", _set("target_modules", to=["key"])), UNRECORDED),
         model=True,
     ),
     Wrong(
@@ -780,7 +796,7 @@ ADAPTERS = [
         "mislabel score",
         ADAPTER,
         ("epoch-1",),
-        both(swapped("adapter/epoch-1/adapter_model.safetensors", "warmup/adapter_model.safetensors")),
+        both(swapped("adapter/epoch-1/adapter_model.safetensors", "warmup/adapter_model.safetensors"), UNRECORDED),
         model=True,
     ),
     Wrong(
@@ -824,6 +840,101 @@ ADAPTERS = [
         model=True,
     ),
     Wrong("a warm-up of a text classifier", "select score", {"--weights": "{world}/adapter"}, ("adapter",)),
+]
+
+DAMAGED = [
+    Wrong(
+        "data with a bit flipped",
+        "mislabel finetune",
+        {"--data": "{here}/data"},
+        ("data/validation.parquet", CHANGED),
+        flipped("data/validation.parquet", 0.3),
+    ),
+    Wrong(
+        "questions with a bit flipped",
+        "select warmup",
+        {"--data": "{here}/questions"},
+        ("questions/pool.parquet", CHANGED),
+        flipped("questions/pool.parquet", 0.3),
+    ),
+    Wrong(
+        "a description that was edited",
+        "select warmup",
+        {"--data": "{here}/questions"},
+        ("questions/info.json", CHANGED),
+        edited("questions/info.json", '"seed": 1', '"seed": 3'),
+    ),
+    Wrong(
+        "an adapter with a bit flipped",
+        "mislabel score",
+        ADAPTER,
+        ("epoch-1/adapter_model.safetensors", CHANGED, "remove"),
+        flipped("adapter/epoch-1/adapter_model.safetensors", 0.9),
+    ),
+    Wrong(
+        "accuracies that were edited",
+        "mislabel score",
+        ADAPTER,
+        ("training.csv", CHANGED),
+        edited("adapter/training.csv", "epoch,", "epoch ,"),
+    ),
+    Wrong(
+        "a warm-up with a bit flipped",
+        "select score",
+        WARMUP,
+        ("warmup/adapter_model.safetensors", CHANGED),
+        flipped("warmup/adapter_model.safetensors", 0.9),
+    ),
+    Wrong(
+        "scores with a bit flipped",
+        "select finetune",
+        {"--scores": "{here}/pool-scores/scores.parquet"},
+        ("pool-scores/scores.parquet", CHANGED),
+        flipped("pool-scores/scores.parquet", 0.2),
+    ),
+    Wrong(
+        "a prepared model with a bit flipped",
+        "select warmup",
+        {"--model": "path:{here}/prepared"},
+        ("prepared/model.safetensors", CHANGED),
+        flipped("prepared/model.safetensors", 0.9),
+    ),
+    Wrong("a shard beyond the last", "select shard-statistics", {"--shard": "3"}, ("shard", "1 to 2", "3")),
+    Wrong(
+        "a shard's sums with a bit flipped",
+        "shards add",
+        {"--parts": "{here}/statistics-1.safetensors {world}/statistics-2.safetensors"},
+        ("statistics-1.safetensors", CHANGED, "remove"),
+        flipped("statistics-1.safetensors", 0.9),
+    ),
+    Wrong(
+        "a shard's header with a bit flipped",
+        "shards add",
+        {"--parts": "{here}/statistics-1.safetensors {world}/statistics-2.safetensors"},
+        ("statistics-1.safetensors",),
+        flipped("statistics-1.safetensors", 0.02),
+    ),
+    Wrong(
+        "a shard that is cut off",
+        "shards add",
+        {"--parts": "{here}/statistics-1.safetensors {world}/statistics-2.safetensors"},
+        ("statistics-1.safetensors", "not a part"),
+        cut("statistics-1.safetensors", 0.5),
+    ),
+    Wrong(
+        "a measured table that was edited",
+        "report mislabel",
+        {"--runs": "{here}/scores"},
+        ("scores/metrics.csv", CHANGED),
+        edited("scores/metrics.csv", "hyperinf", "Hyperinf"),
+    ),
+    Wrong(
+        "a table of the simulation that was edited",
+        "report simulation",
+        {"--convergence": "{here}/convergence.csv"},
+        ("convergence.csv", CHANGED),
+        both(beside("convergence.info.json"), edited("convergence.csv", "schulz", "Schulz")),
+    ),
 ]
 
 STORES = [
@@ -959,5 +1070,5 @@ ASSETS = [
     ),
 ]
 
-INPUTS = [*TABLES, *IMAGES, *HUB_LAYOUTS, *PREPARED, *MODELS, *ADAPTERS, *STORES, *REPORTS, *ASSETS]
+INPUTS = [*TABLES, *IMAGES, *HUB_LAYOUTS, *PREPARED, *MODELS, *ADAPTERS, *DAMAGED, *STORES, *REPORTS, *ASSETS]
 CATALOGUE = [*COMMAND_LINES, *OUTPUTS, *INPUTS]

@@ -46,6 +46,14 @@ COMMANDS: dict[str, dict[str, str]] = {
         "--task": "q", "--model-name": "llama", "--seed": "1", "--percent": "50", "--steps": "1", "--device": "cpu",
         "--out": "{here}/out",
     },
+    "select shard-statistics": {
+        "--data": "{world}/questions", "--weights": "{world}/warmup", "--shard": "1", "--shards": "2",
+        "--batch-size": "6", "--methods": "hyperinf", "--device": "cpu", "--out": "{here}/out.safetensors",
+    },
+    "shards add": {
+        "--what": "statistics", "--parts": "{world}/statistics-1.safetensors {world}/statistics-2.safetensors",
+        "--out": "{here}/out/s.safetensors",
+    },
     "scores": {"--train": "{world}/store", "--target": "{world}/target", "--out": "{here}/out/s.parquet"},
     "report simulation": {"--convergence": "{world}/convergence.csv", "--out": "{here}/out"},
     "report mislabel": {"--runs": "{world}/scores", "--epoch": "1", "--out": "{here}/out"},
@@ -62,6 +70,9 @@ MAKING: tuple[tuple[str, dict[str, str | None]], ...] = (
     ("select data", {"--out": "{here}/other-questions", "--seed": "2"}),
     ("select warmup", {"--out": "{here}/warmup"}),
     ("select score", {"--out": "{here}/pool-scores"}),
+    ("select shard-statistics", {"--out": "{here}/statistics-1.safetensors"}),
+    ("select shard-statistics", {"--shard": "2", "--out": "{here}/statistics-2.safetensors"}),
+    ("model prepare", {"--out": "{here}/prepared"}),
     ("simulate convergence", {"--out": "{here}/convergence.csv"}),
 )
 """What makes the good inputs that are made by commands, in this order."""

@@ -64,6 +64,27 @@ def overwritten(name: str, content: str | bytes) -> Spoil:
     return spoil
 
 
+def edited(name: str, before: str, after: str) -> Spoil:
+    """A text file in which something was replaced."""
+
+    def spoil(here: Path, world: Path) -> None:
+        path = _own(here, world, name)
+        text = path.read_text()
+        assert before in text, f"{name} holds no {before}"
+        path.write_text(text.replace(before, after))
+
+    return spoil
+
+
+def beside(name: str) -> Spoil:
+    """A good file that lies beside a spoiled one."""
+
+    def spoil(here: Path, world: Path) -> None:
+        _own(here, world, name)
+
+    return spoil
+
+
 def flipped(name: str, place: float) -> Spoil:
     """A file with one bit flipped, at a share of its length."""
 
@@ -77,12 +98,14 @@ def flipped(name: str, place: float) -> Spoil:
 
 
 def changed(name: str, change: Callable[[Any], Any]) -> Spoil:
-    """A JSON file whose value is changed in place."""
+    """A JSON file whose value is changed in place, and which says nothing of what it was."""
 
     def spoil(here: Path, world: Path) -> None:
         path = _own(here, world, name)
         value = json.loads(path.read_text())
         change(value)
+        if isinstance(value, dict):
+            value.pop("record_sha256", None)
         path.write_text(json.dumps(value))
 
     return spoil

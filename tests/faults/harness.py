@@ -6,6 +6,9 @@ One copy of the workflow runs undisturbed. Another is started, meets a fault aft
 until the stops are used up and a run ends by itself. Then the files that hold data, scores and tables must have the
 same hashes in both. The seed decides which faults come in which order and after how many seconds; what a run was doing
 at that moment depends on the machine.
+
+A damaged shard is the one fault that a run started again may refuse: it must name the file, which is then removed, as
+it says.
 """
 
 import argparse
@@ -32,6 +35,10 @@ CONFIG = ("workflow/config/smoke.yaml", "overlay.yaml")
 MEASURED = re.compile(r"(^|/)(logs|benchmarks|assets|figures)/|cost|timing|claims|\.lock$|report\.html$")
 # What a stopped job leaves to go on from, or to be swept away.
 LEFT = re.compile(r"[./]state/|/\.gradients-")
+# What the jobs of a scoring in shards pass on; it is gone when the scores are there.
+SHARD = re.compile(r"/shards-\d+/[^.]")
+# Seconds that a fault waits for something to spoil.
+PATIENCE = 20.0
 KINDS = (
     "kill_run",
     "kill_job",
@@ -39,6 +46,8 @@ KINDS = (
     "disk_full",
     "truncate_state",
     "flip_state",
+    "truncate_shard",
+    "flip_shard",
     "empty_cache",
     "second_run",
     "clock_back",
@@ -52,6 +61,7 @@ class Workspace:
     root: Path
     results: Path = field(init=False)
     cache: Path = field(init=False)
+    damaged: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True)
@@ -149,32 +159,69 @@ def disk_full(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Rando
     return f"disk full: {said}"
 
 
-def spoil_state(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random, how: str) -> str:
-    """A file that a stopped job has left to go on from."""
-    stop(run)
-    for job in here.jobs():
-        os.kill(job, signal.SIGKILL)
-    left = [
-        path for path in here.results.rglob("*") if path.is_file() and LEFT.search(f"/{path.relative_to(here.results)}")
-    ]
-    if not left:
-        return f"nothing was left to {how}"
-    path = rng.choice(sorted(left))
+def spoil(
+    here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random, kind: re.Pattern[str], flip: bool
+) -> Path | None:
+    """Stop the run as soon as there is a file of the kind, and cut one of them in half or flip one of its bits."""
+
+    def left() -> list[Path]:
+        return sorted(p for p in files_below(here.results) if kind.search(f"/{p.relative_to(here.results)}"))
+
+    until = time.monotonic() + PATIENCE
+    while run.poll() is None and not left() and time.monotonic() < until:
+        time.sleep(0.05)
+    if run.poll() is None:
+        stop(run)
+        for job in here.jobs():
+            os.kill(job, signal.SIGKILL)
+    if not (files := left()):
+        return None
+    path = rng.choice(files)
     content = bytearray(path.read_bytes())
-    if how == "truncate":
+    if not flip:
         content = content[: len(content) // 2]
     elif content:
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     path.write_bytes(content)
-    return f"{how} {path.relative_to(here.results)}"
+    return path
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Files may come and go while this looks."""
+    return [Path(root, name) for root, _, names in os.walk(folder) for name in names]
+
+
+def spoil_state(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random, flip: bool) -> str:
+    """A file that a stopped job has left to go on from."""
+    path = spoil(here, run, rng, LEFT, flip)
+    said = "a bit flipped in" if flip else "cut in half:"
+    return f"{said} {path.relative_to(here.results)}" if path else "the run, by SIGKILL; it had left nothing to spoil"
 
 
 def truncate_state(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
-    return spoil_state(here, run, rng, "truncate")
+    return spoil_state(here, run, rng, flip=False)
 
 
 def flip_state(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
-    return spoil_state(here, run, rng, "flip a bit of")
+    return spoil_state(here, run, rng, flip=True)
+
+
+def spoil_shard(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random, flip: bool) -> str:
+    """A finished file between two jobs: it must not be used as if it were whole."""
+    path = spoil(here, run, rng, SHARD, flip)
+    said = "a bit flipped in" if flip else "cut in half:"
+    if path is None:
+        return "the run, by SIGKILL; there was no shard to spoil"
+    here.damaged.append(path)
+    return f"{said} {path.relative_to(here.results)}"
+
+
+def truncate_shard(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    return spoil_shard(here, run, rng, flip=False)
+
+
+def flip_shard(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    return spoil_shard(here, run, rng, flip=True)
 
 
 def empty_cache(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
@@ -188,9 +235,14 @@ def empty_cache(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Ran
     return "the cache of assets emptied"
 
 
-def second_run(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+def second_run(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str | None:
     log = here.root / "second.log"
     other = here.start(log)
+    while other.poll() is None and run.poll() is None:
+        time.sleep(0.02)
+    if run.poll() is not None:  # the first one had nothing left to do: that is no fault
+        stop(other)
+        return None
     code = other.wait(timeout=120)
     said = log.read_text().splitlines()[-1:]
     log.unlink()
@@ -212,7 +264,7 @@ def clock_back(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Rand
     return "the clock set back by an hour"
 
 
-FAULTS: dict[str, Callable[[Workspace, "subprocess.Popen[bytes]", random.Random], str]] = {
+FAULTS: dict[str, Callable[[Workspace, "subprocess.Popen[bytes]", random.Random], str | None]] = {
     name: globals()[name] for name in KINDS
 }
 
@@ -249,27 +301,47 @@ def disturbed(folder: Path, stops: int, seed: int, seconds: float) -> tuple[dict
     met: list[dict[str, object]] = []
     with small_disk(here.results.parent, 512) as can_be_full:
         kinds = [kind for kind in KINDS if can_be_full or kind != "disk_full"]
-        plan = (kinds * (stops // len(kinds) + 1))[:stops]
-        rng.shuffle(plan)
+        plan = [kind for _ in range(0, stops, len(kinds)) for kind in rng.sample(kinds, len(kinds))]
         while len(met) < stops:
             kind, after = plan[len(met)], rng.uniform(4.0, max(10.0, seconds / 3))
             run = here.start(log)
             try:
                 run.wait(timeout=after)
-                # It ended before its fault came: with an error it was not ready for, or whole.
-                if run.returncode != 0:
-                    sys.exit(f"a run started again failed by itself: {log}\n{log.read_text()[-3000:]}")
-                forget(here)
-                continue
+                what = None
             except subprocess.TimeoutExpired:
                 what = FAULTS[kind](here, run, rng)
+            if what is None:
+                # It ended before its fault came: with an error it was not ready for, or whole.
+                ended(here, run, log, met)
+                if run.returncode == 0:
+                    forget(here)
+                continue
             stop(run)
             met.append({"fault": kind, "after_seconds": round(after, 1), "what": what})
             print(f"stop {len(met)} of {stops}, after {after:.1f} s: {what}", flush=True)
         final = here.start(log)
-        if final.wait() != 0:
-            sys.exit(f"the last run failed: {log}\n{log.read_text()[-3000:]}")
+        final.wait()
+        if final.returncode != 0:
+            ended(here, final, log, met)
+            final = here.start(log)
+            final.wait()
+            ended(here, final, log, met)
         return here.hashes(), met
+
+
+def ended(here: Workspace, run: "subprocess.Popen[bytes]", log: Path, met: list[dict[str, object]]) -> None:
+    """A run that ended by itself did so whole, or because it refused a damaged shard; that is removed, as it says."""
+    if run.returncode == 0:
+        return
+    said = log.read_text()
+    refused = [path for path in here.damaged if path.exists() and f"{path.relative_to(here.root)}: " in said]
+    if not refused:
+        sys.exit(f"a run started again failed by itself: {log}\n{said[-3000:]}")
+    for path in refused:
+        path.unlink()
+        here.damaged.remove(path)
+        met[-1]["what"] = f"{met[-1]['what']}; then refused by name and removed: {path.relative_to(here.results)}"
+        print(f"refused by name, and removed: {path.relative_to(here.results)}", flush=True)
 
 
 def forget(here: Workspace) -> None:

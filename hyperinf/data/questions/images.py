@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 IMAGES = "images"
+_COPIED = re.compile("[0-9a-f]{32}")
 # Pillow reads more than these; some (EPS) by running another program on the file.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
@@ -55,11 +57,14 @@ def read_image(folder: Path, image: str) -> "Image":
         image: :attr:`hyperinf.data.questions.Question.image`.
 
     Raises:
-        InputError: it is not there, or not whole.
+        InputError: it is not there, or no longer what was copied.
     """
     path = Path(folder) / image
     try:
-        return decode_image(path.read_bytes()).convert("RGB")
+        content = path.read_bytes()
+        if _COPIED.fullmatch(path.stem) and _digest(content) != path.stem:
+            raise InputError(f"{path}: has changed since it was copied here (another SHA-256 than in its name)")
+        return decode_image(content).convert("RGB")
     except OSError as error:
         raise InputError(f"{path}: no such image ({error.strerror})") from None
     except BadImageError as error:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.folders import INFO, check_content_hash, check_out, written_folder
+from hyperinf.data.folders import check_content_hash, check_out, written_folder
 from hyperinf.data.prompts import load_template, render
 from hyperinf.data.questions.assembly import Assembly, assemble
 from hyperinf.data.questions.config import QuestionTaskConfig
@@ -14,8 +14,8 @@ from hyperinf.data.questions.images import IMAGES, Images
 from hyperinf.data.questions.question import Question
 from hyperinf.data.questions.splits import SPLITS, write_questions
 from hyperinf.errors import InputError
-from hyperinf.files import read_json, write_json
 from hyperinf.provenance import hashed, source_files
+from hyperinf.records import RECORD, read_record, write_record
 
 _log = logging.getLogger(__name__)
 
@@ -45,19 +45,18 @@ def prepare_questions(config: QuestionTaskConfig, out: Path) -> None:
         for split in SPLITS:
             write_questions(folder, split, assembly.splits[split])
         images.copy(questions, folder)
-        write_json(
-            folder / INFO, {**info, "inputs": source_files(config.source), "outputs": hashed(folder, "*.parquet")}
-        )
+        more = {"inputs": source_files(config.source), "outputs": hashed(folder, "*.parquet")}
+        write_record(folder / RECORD, {**info, **more})
 
 
 def read_questions_info(folder: Path) -> dict[str, Any]:
     """Read a task's ``info.json``.
 
     Raises:
-        InputError: it is missing or is not one.
+        InputError: it is missing or is not one, or the data has changed since.
     """
-    path = Path(folder) / INFO
-    info = read_json(path)
+    path = Path(folder) / RECORD
+    info = read_record(path)
     if not isinstance(info, dict) or not isinstance(info.get("templates"), dict):
         raise InputError(f"{path}: not the description of a question task (no templates)")
     check_content_hash(path, info)

@@ -10,11 +10,11 @@ from hyperinf.data.folders import check_replaced
 from hyperinf.data.questions import read_questions, read_questions_info
 from hyperinf.data.sources import parse_source, resolve_model_folder
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_directory, discard, write_json, write_text
-from hyperinf.models.causal import PREPARED
+from hyperinf.files import atomic_directory, discard, write_text
 from hyperinf.models.llava import load_processor
 from hyperinf.models.tower import PicturedClasses, TowerClassifier
 from hyperinf.provenance import digest, fingerprint, hashed, model_files
+from hyperinf.records import PREPARED, RECORD, write_record
 from hyperinf.tasks.selection.model import Places, source_note
 from hyperinf.tasks.selection.run import stable
 from hyperinf.tasks.selection.vision import VisionFamily
@@ -93,14 +93,15 @@ def run_align(config: AlignConfig, places: Places, state: Path, out: Path, evalu
         load_processor(folder).save_pretrained(str(temporary))
         write_text(temporary / "training.csv", pd.DataFrame(rows).to_csv(index=False))
         note = " ".join(filter(None, [source_note(config.source), f"aligned on {data['source']}"]))
-        write_json(temporary / PREPARED, {"source": config.source, "note": note})
+        made = {"source": config.source, "note": note, "outputs": hashed(temporary, "*")}
+        write_record(temporary / PREPARED, made)
         more = {
             "data_sha256": data["content_sha256"],
             "caption_accuracy": found["accuracy"],
             "inputs": {**hashed(places.data, "*.parquet"), **model_files(config.source)},
             "outputs": hashed(temporary, "*.safetensors", "training.csv"),
         }
-        write_json(temporary / "info.json", fingerprint(stable(config), places.device, **more))
+        write_record(temporary / RECORD, fingerprint(stable(config), places.device, **more))
     discard(state)
 
 

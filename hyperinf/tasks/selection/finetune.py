@@ -15,6 +15,7 @@ from hyperinf.files import discard, read_json, sha256_file, write_json, write_pa
 from hyperinf.launch import wait_for_all
 from hyperinf.models.trainable import load_trained, restore, trained_weights
 from hyperinf.provenance import digest, fingerprint, hashed
+from hyperinf.records import RECORD, read_record, write_record
 from hyperinf.tasks.choosing import STRATEGIES, keep_least_harmful, keep_random
 from hyperinf.tasks.selection.family import Evaluation, ModelFamily, Samples
 from hyperinf.tasks.selection.model import Places, open_family, open_model
@@ -131,7 +132,7 @@ def run_kept(
         },
         "outputs": hashed(out, "metrics.csv", "selection.parquet"),
     }
-    write_json(out / "info.json", fingerprint(stable(config), places.device, **more))
+    write_record(out / RECORD, fingerprint(stable(config), places.device, **more))
     discard(state)
 
 
@@ -163,9 +164,9 @@ def choose(config: KeepConfig, pool: Sequence[Question], scores: Path | None) ->
 
 
 def _check_scores(scores: Path | None, warmup: Path, trained: dict[str, Any]) -> None:
-    """Scores with a record beside them must be of the same warm-up; without one they are the user's own."""
-    record = None if scores is None else scores.with_name("info.json")
-    if record is not None and record.is_file() and read_json(record).get("model") != trained["settings"]["model"]:
+    """Scores with a record beside them must be whole and of the same warm-up; without one they are the user's own."""
+    record = None if scores is None else scores.with_name(RECORD)
+    if record is not None and record.is_file() and read_record(record).get("model") != trained["settings"]["model"]:
         raise InputError(f"{scores}: was scored with another model or setting than that of {warmup}")
 
 

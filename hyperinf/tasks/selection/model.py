@@ -10,6 +10,7 @@ from hyperinf.errors import InputError
 from hyperinf.files import read_json
 from hyperinf.models.lora import LoraSettings
 from hyperinf.models.trainable import DENSE_PARTS, DensePart, adapt
+from hyperinf.records import PREPARED
 from hyperinf.tasks.selection.family import LanguageFamily, ModelFamily
 from hyperinf.tasks.selection.vision import VisionFamily
 
@@ -102,5 +103,5 @@ def open_model(config: ModelConfig, family: ModelFamily, places: Places) -> Any:
 def source_note(source: str) -> str:
     """What a reader of the numbers must know of a model: that it was cut, or had random weights; else nothing."""
     kind, _, name = source.partition(":")
-    prepared = Path(name) / "prepared.json"
+    prepared = Path(name) / PREPARED
     return str(read_json(prepared)["note"]) if kind == "path" and prepared.is_file() else ""

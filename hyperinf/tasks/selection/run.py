@@ -6,8 +6,9 @@ from typing import Any
 
 from hyperinf.data.questions import read_questions_info
 from hyperinf.errors import InputError
-from hyperinf.files import read_json, sha256_file
+from hyperinf.files import sha256_file
 from hyperinf.provenance import digest, to_json
+from hyperinf.records import RECORD, read_record
 from hyperinf.tasks.selection.model import ModelConfig, Places
 
 METRIC_COLUMNS = ["task", "model", "setting", "method", "strategy", "fraction", "seed", "metric", "value"]
@@ -39,10 +40,10 @@ def read_warmup(warmup: Path, places: Places) -> tuple[ModelConfig, dict[str, An
     """The model that was warmed up, and what its ``info.json`` says.
 
     Raises:
-        InputError: it was warmed up on other data.
+        InputError: it was warmed up on other data, or what was written has changed since.
     """
-    path = warmup / "info.json"
-    trained: dict[str, Any] = read_json(path)
+    path = warmup / RECORD
+    trained: dict[str, Any] = read_record(path)
     try:
         data, model = trained["data_sha256"], ModelConfig.from_json(trained["settings"]["model"])
     except (KeyError, TypeError, AttributeError) as error:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from hyperinf.data.questions import Question, read_questions
-from hyperinf.files import write_json, write_parquet, write_text
+from hyperinf.files import write_parquet, write_text
 from hyperinf.models.trainable import GradientsOf
 from hyperinf.provenance import fingerprint, hashed
+from hyperinf.records import RECORD, write_record
 from hyperinf.tasks.detection import roc_auc
 from hyperinf.tasks.scoring import ScoringOptions, cost_rows, method_of, score_live
 from hyperinf.tasks.selection.gradients import sample_gradients, warmed_up
@@ -104,7 +105,7 @@ def run_pool_scores(
     }
     # Not in info.json, as it decides no result: it is how a workflow knows in how many shards a run was scored.
     write_text(out / "shards", f"{len(shards.scores) if shards else 1}\n")
-    write_json(out / "info.json", fingerprint(config, places.device, **more))
+    write_record(out / RECORD, fingerprint(config, places.device, **more))
 
 
 def _corruption_found(columns: dict[str, Any], pool: tuple[Question, ...]) -> list[dict[str, Any]]:

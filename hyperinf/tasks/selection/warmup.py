@@ -5,9 +5,10 @@ from pathlib import Path
 
 from hyperinf.data.folders import check_out
 from hyperinf.data.questions import read_questions, read_questions_info
-from hyperinf.files import atomic_directory, discard, write_json, write_text
+from hyperinf.files import atomic_directory, discard, write_text
 from hyperinf.models.trainable import save_trained
 from hyperinf.provenance import digest, fingerprint, hashed, model_files
+from hyperinf.records import RECORD, write_record
 from hyperinf.tasks.selection.model import ModelConfig, Places, open_family, open_model, source_note
 from hyperinf.tasks.selection.run import stable
 from hyperinf.training import TrainingSettings, finetune
@@ -49,9 +50,9 @@ def run_warmup(config: WarmupConfig, places: Places, state: Path, out: Path) -> 
             "data_sha256": data["content_sha256"],
             "truncated": pool.truncated,
             "inputs": {**hashed(places.data, "*.parquet"), **model_files(config.model.source)},
-            "outputs": hashed(temporary, "*.safetensors", "training.csv"),
+            "outputs": hashed(temporary, "*"),
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             "model_note": source_note(config.model.source),
         }
-        write_json(temporary / "info.json", fingerprint(stable(config), places.device, **more))
+        write_record(temporary / RECORD, fingerprint(stable(config), places.device, **more))
     discard(state)

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from hyperinf.errors import InputError
 from hyperinf.files import atomic_file
+from hyperinf.fingerprints import tensor_sha256
 from hyperinf.metering import Cost
+from hyperinf.provenance import digest
 
-FORMAT = "hyperinf-part-1"
+FORMAT = "hyperinf-part-2"
 Costs = dict[tuple[str, str], Cost]
 
 
@@ -60,6 +62,7 @@ class Part:
 
     def write(self, path: Path) -> None:
         """Write it, whole or not at all."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
         header = {
             "format": FORMAT,
             "kind": self.kind,
@@ -67,11 +70,12 @@ class Part:
             "shard": [self.shard.index, self.shard.count],
             "content": dict(self.content),
             "costs": [[*key, cost.seconds, cost.peak_memory_mib] for key, cost in self.costs.items()],
+            "sha256": {name: tensor_sha256(tensor) for name, tensor in tensors.items()},
         }
         with atomic_file(path) as temporary:
-            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
             # One entry: the order of several is not the same every time.
-            save_file(tensors, str(temporary), metadata={"part": json.dumps(header, sort_keys=True)})
+            whole = json.dumps([header, digest(header)], sort_keys=True)
+            save_file(tensors, str(temporary), metadata={"part": whole})
 
     def expect(self, origin: Mapping[str, str]) -> "Part":
         """This part.
@@ -86,25 +90,29 @@ class Part:
 
 
 def read_part(path: Path, kind: str, device: str = "cpu") -> Part:
-    """The part in a file; its tensors are read from it when they are asked for.
+    """The part in a file; its tensors are read from it, and compared with their SHA-256, when they are asked for.
 
     Raises:
-        InputError: no such file, truncated, or not a part of this kind.
+        InputError: no such file, truncated or changed, or not a part of this kind.
     """
     try:
         with safe_open(str(path), framework="pt") as stored:
-            header = json.loads((stored.metadata() or {}).get("part", "{}"))
-            names = tuple(stored.keys())
+            header, own = json.loads((stored.metadata() or {}).get("part", "[{}, null]"))
+            names = set(stored.keys())
         if header.get("format") != FORMAT:
             raise InputError(f"{path}: expected a part of format {FORMAT}")
+        if own != digest(header) or names != header["sha256"].keys():
+            raise _damaged(path)
         if header["kind"] != kind:
             raise InputError(f"{path}: holds {header['kind']}; expected {kind}")
         costs = {(method, stage): Cost(seconds, peak) for method, stage, seconds, peak in header["costs"]}
-        tensors = _Stored(path, names, device)
+        tensors = _Stored(path, header["sha256"], device)
         return Part(kind, header["origin"], header["content"], tensors, costs, Shard(*header["shard"]), path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except InputError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a part of a sharded run ({type(error).__name__}: {error})") from None
 
 
@@ -175,20 +183,28 @@ def named_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 class _Stored(Mapping[str, Tensor]):
     """Tensors of a file, each read when it is asked for and not kept."""
 
-    def __init__(self, path: Path, names: Sequence[str], device: str) -> None:
+    def __init__(self, path: Path, sha256: Mapping[str, str], device: str) -> None:
         self._path = path
-        self._names = names
+        self._sha256 = sha256
         self._device = device
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self._names:
-            raise KeyError(name)
-        with safe_open(str(self._path), framework="pt", device=self._device) as stored:
-            tensor: Tensor = stored.get_tensor(name)
-            return tensor.clone()  # not a view of the file
+        expected = self._sha256[name]
+        with safe_open(str(self._path), framework="pt") as stored:
+            tensor: Tensor = stored.get_tensor(name).clone()  # not a view of the file
+        if tensor_sha256(tensor) != expected:
+            raise _damaged(self._path)
+        return tensor.to(self._device)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._sha256)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._sha256)
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"{path}: has changed since it was written (another SHA-256 than in its header): damaged; "
+        "remove it to have it made again"
+    )

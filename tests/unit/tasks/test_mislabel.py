@@ -9,6 +9,7 @@ import hyperinf.tasks.finetune as finetune_module
 from hyperinf.errors import InputError
 from hyperinf.influence import METHODS
 from hyperinf.models.lora import LoraSettings
+from hyperinf.records import read_record, write_record
 from hyperinf.tasks.finetune import FinetuneConfig, run_finetune
 from hyperinf.tasks.mislabel import ScoreConfig, run_scores
 from hyperinf.tasks.scoring import BASELINES, ScoringOptions
@@ -86,6 +87,34 @@ def test_a_fine_tuning_killed_and_started_again_ends_in_the_same_files(
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize("name", ["identity", "kept/epoch-1/adapter_model.safetensors", "kept/epoch-1/accuracy.json"])
+def test_a_bit_flipped_in_what_a_killed_run_left_means_beginning_again(
+    tiny_bert, word_task, adapter, tmp_path, monkeypatch, name
+):
+    real = finetune_module.finetune
+
+    def killed(*arguments):
+        *rest, on_epoch = arguments
+
+        def dies(epoch):
+            on_epoch(epoch)
+            raise KeyboardInterrupt
+
+        return real(*rest, dies)
+
+    monkeypatch.setattr(finetune_module, "finetune", killed)
+    config = finetune_config(tiny_bert, word_task)
+    with pytest.raises(KeyboardInterrupt):
+        run_finetune(config, tmp_path / "state", tmp_path / "adapter", "cpu", 1)
+    path = tmp_path / "state" / name
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 128
+    path.write_bytes(content)
+    monkeypatch.setattr(finetune_module, "finetune", real)
+    run_finetune(config, tmp_path / "state", tmp_path / "adapter", "cpu", 1)
+    same_files(tmp_path / "adapter", adapter)
+
+
 def test_what_a_killed_run_of_other_settings_left_is_not_used(tiny_bert, word_task, adapter, tmp_path):
     (tmp_path / "state" / "kept" / "epoch-1").mkdir(parents=True)
     (tmp_path / "state" / "kept" / "epoch-1" / "adapter_model.safetensors").write_bytes(b"of another run")
@@ -145,9 +174,8 @@ def test_scoring_twice_gives_the_same_bytes(word_task, adapter, scores, tmp_path
 
 def test_data_that_the_adapter_was_not_trained_on_is_refused(word_task, adapter, tmp_path):
     shutil.copytree(word_task, tmp_path / "data")
-    info = (tmp_path / "data" / "info.json").read_text()
-    digest = pd.read_json(word_task / "info.json", typ="series")["content_sha256"]
-    (tmp_path / "data" / "info.json").write_text(info.replace(digest, "0" * 64))
+    record = read_record(tmp_path / "data" / "info.json")
+    write_record(tmp_path / "data" / "info.json", {**record, "content_sha256": "0" * 64})
     with pytest.raises(InputError, match="was trained on other data than"):
         run_scores(score_config(tmp_path / "data", adapter), tmp_path / "out", "cpu", 1)
     assert not (tmp_path / "out").exists()

@@ -10,6 +10,7 @@ from hyperinf.data.questions import QuestionTaskConfig, prepare_questions, read_
 from hyperinf.data.sources import parse_source
 from hyperinf.errors import InputError
 from hyperinf.models.lora import LoraSettings
+from hyperinf.records import read_record, write_record
 from hyperinf.tasks.scoring import ScoringOptions
 from hyperinf.tasks.selection.finetune import KeepConfig, run_kept
 from hyperinf.tasks.selection.model import ModelConfig, Places
@@ -203,8 +204,8 @@ def test_scores_of_another_setting_are_refused(data, tiny_llama, run, tmp_path):
 
 def test_weights_of_other_data_are_refused(data, run, tmp_path):
     shutil.copytree(data, tmp_path / "data")
-    info = json.loads((tmp_path / "data" / "info.json").read_text())
-    (tmp_path / "data" / "info.json").write_text(json.dumps({**info, "content_sha256": "0" * 64}))
+    record = read_record(tmp_path / "data" / "info.json")
+    write_record(tmp_path / "data" / "info.json", {**record, "content_sha256": "0" * 64})
     with pytest.raises(InputError, match="was trained on other data than"):
         score(tmp_path / "data", run / "warmup", tmp_path / "scores")
 

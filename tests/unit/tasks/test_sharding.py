@@ -11,12 +11,13 @@ from hyperinf.errors import InputError
 from hyperinf.gradients import TensorSource
 from hyperinf.influence import METHODS, SweepingMethod, build_methods, score_methods
 from hyperinf.influence.methods.lissa import LANCZOS_STEPS
+from hyperinf.metering import Cost
 from hyperinf.models.encoding import Batches
 from hyperinf.tasks.scoring import ScoringOptions
 from hyperinf.tasks.selection.gradients import pool_gradients, validation_gradients
 from hyperinf.tasks.selection.model import Places
 from hyperinf.tasks.selection.score import PoolScoreConfig, run_pool_scores
-from hyperinf.tasks.sharding.parts import Shard, read_part
+from hyperinf.tasks.sharding.parts import Part, Shard, read_part
 from hyperinf.tasks.sharding.rounds import NOT_SHARDED, rounds_of
 from hyperinf.tasks.sharding.steps import (
     Progress,
@@ -124,12 +125,21 @@ def warmup(data, tiny_llama, tmp_path_factory):
     return warm_up(data, tiny_llama, tmp_path_factory.mktemp("run") / "warmup")
 
 
+def whole_pool(data, warmup, out, keeping):
+    run_pool_scores(PoolScoreConfig(KEY, OPTIONS), Places(data), warmup, out, keeping=keeping, batch_size=4)
+    return out
+
+
 @pytest.fixture(scope="module")
 def whole(data, warmup, tmp_path_factory):
     """The table of one process, which keeps no gradients either."""
-    out = tmp_path_factory.mktemp("whole")
-    run_pool_scores(PoolScoreConfig(KEY, OPTIONS), Places(data), warmup, out, keeping="live", batch_size=4)
-    return out
+    return whole_pool(data, warmup, tmp_path_factory.mktemp("whole"), "live")
+
+
+@pytest.fixture(scope="module")
+def kept(data, warmup, tmp_path_factory):
+    """The table of one process that keeps its gradients on disk, in float32."""
+    return whole_pool(data, warmup, tmp_path_factory.mktemp("kept"), "disk")
 
 
 def run_in_shards(folder, data, warmup, count):
@@ -143,19 +153,20 @@ def run_in_shards(folder, data, warmup, count):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_shards_of_a_language_models_pool_write_the_files_of_one_process(data, warmup, whole, tmp_path, count):
+def test_shards_of_a_language_models_pool_write_the_files_of_one_process(data, warmup, whole, kept, tmp_path, count):
     import pandas as pd
 
     files = run_in_shards(tmp_path, data, warmup, count)
     run_pool_scores(PoolScoreConfig(KEY, OPTIONS), Places(data), warmup, tmp_path / "out", shards=files)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in whole.iterdir()}
     assert (tmp_path / "out/info.json").read_text() == (whole / "info.json").read_text() or count > 1
-    expected, found = (pd.read_parquet(folder / "scores.parquet") for folder in (whole, tmp_path / "out"))
+    expected, on_disk, found = (pd.read_parquet(each / "scores.parquet") for each in (whole, kept, tmp_path / "out"))
     assert list(found.columns) == list(expected.columns)
     assert found["sample_id"].tolist() == expected["sample_id"].tolist()
     for column in expected.columns[4:]:
-        a, b = (torch.tensor(frame[column].to_numpy()) for frame in (found, expected))
+        a, b, c = (torch.tensor(frame[column].to_numpy()) for frame in (found, expected, on_disk))
         assert relative(a, b) < 1e-9, column
+        assert relative(a, c) < 1e-6, column
     stages = [
         set(map(tuple, pd.read_csv(f / "cost.csv")[["method", "stage"]].to_numpy())) for f in (whole, tmp_path / "out")
     ]
@@ -311,3 +322,25 @@ def test_a_part_of_another_kind_or_a_file_that_is_not_there_is_named(files):
 def test_a_shard_that_cannot_be_is_refused(index, count):
     with pytest.raises(InputError, match=r"shards?: expected"):
         Shard(index, count)
+
+
+def test_any_bit_that_is_flipped_in_a_part_is_noticed_or_changes_nothing(tmp_path):
+    tensors = {"gram/a": torch.arange(6.0).view(2, 3), "losses": torch.ones(2, dtype=torch.float64)}
+    path = tmp_path / "part.safetensors"
+    Part("sums", ORIGIN, {"round": 1}, tensors, {("shared", "sums"): Cost(1.5, None)}, Shard(1, 2)).write(path)
+    content, expected = path.read_bytes(), read_part(path, "sums")
+    generator, noticed = torch.Generator().manual_seed(0), 0
+    bits = torch.randperm(8 * len(content), generator=generator)[:1500].tolist()
+    for bit in bits:
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            found = read_part(path, "sums")
+            values = {name: found.tensors[name] for name in expected.tensors}
+        except InputError:
+            noticed += 1
+            continue
+        assert all(torch.equal(values[name], tensors[name]) for name in tensors)
+        assert replace(found, tensors={}) == replace(expected, tensors={})
+    assert noticed > 0.98 * len(bits)

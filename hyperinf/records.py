@@ -1,0 +1,72 @@
+"""What a stage says of the files it wrote, and whether they still are what it wrote.
+
+A disk's error must not become a result, nor a table that was edited pass as measured.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hyperinf.errors import InputError
+from hyperinf.files import read_json, sha256_file, write_json
+from hyperinf.provenance import digest, to_json
+
+RECORD = "info.json"
+PREPARED = "prepared.json"
+"""The record of a folder that holds a model for transformers."""
+_OWN = "record_sha256"
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a record as JSON, with its own SHA-256.
+
+    Args:
+        path: file to write.
+        record: ``outputs`` are ``{name below the record's folder: SHA-256}``.
+    """
+    plain = json.loads(json.dumps(to_json(record)))
+    write_json(path, {**plain, _OWN: digest(plain)})
+
+
+def read_record(path: Path) -> Any:
+    """A record, after it and all of its outputs that are there were compared with what was written.
+
+    A record or an output without a SHA-256 is taken as it is.
+
+    Raises:
+        InputError: it is missing or not JSON, or it or an output has changed since; the message names the file.
+    """
+    record = read_json(path)
+    if not isinstance(record, dict):
+        return record
+    own = record.pop(_OWN, None)
+    if own is not None and own != digest(record):
+        raise _changed(path, path.parent)
+    outputs = record.get("outputs")
+    for name, expected in outputs.items() if isinstance(outputs, dict) else ():
+        file = path.parent / name
+        if file.is_file() and sha256_file(file) != expected:
+            raise _changed(file, path.parent)
+    return record
+
+
+def check_written(path: Path) -> Path:
+    """A table's path, after the table was compared with the record beside it, if there is one that names it.
+
+    Raises:
+        InputError: the table or its record has changed since they were written.
+    """
+    for beside in (path.with_suffix(f".{RECORD}"), path.with_name(RECORD)):
+        record = read_json(beside) if path.is_file() and beside.is_file() else None
+        outputs = record.get("outputs") if isinstance(record, dict) else None
+        expected = outputs.get(path.name) if isinstance(outputs, dict) else None
+        if expected is not None and sha256_file(path) != expected:
+            raise _changed(path, path)
+    return path
+
+
+def _changed(file: Path, remove: Path) -> InputError:
+    return InputError(
+        f"{file}: has changed since it was written (another SHA-256 than in its record): damaged or edited; "
+        f"remove {remove} to have it made again"
+    )
