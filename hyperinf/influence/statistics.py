@@ -14,11 +14,11 @@ from hyperinf.gradients import GradientSource, LayerGradients
 
 DEFAULT_DAMPING = 0.1
 
-# A GFIM is inverted, which enlarges its rounding. On a CPU its products are in float64: that is half as fast, and leaves
-# scores that agree to 1e-7 however gradients are kept or sharded, not to 2e-6 as float32 does. On a GPU, where float64
-# can be 64 times slower, only layers that need it get it: rounding in float32 moves eigenvalues by some 2e-8 of the
-# largest, which is at most the trace, r d lambda / delta: at delta = 0.1 and beyond so many entries it could outweigh the
-# damping and leave a matrix that is not definite.
+# A GFIM is inverted, which enlarges its rounding. On a CPU its products are in float64: half as fast, but scores agree
+# to 1e-7 however gradients are kept or sharded, where float32 leaves 2e-6. On a GPU, where float64 can be 64 times
+# slower, only layers that need it get it: rounding in float32 moves eigenvalues by some 2e-8 of the largest, which is
+# at most the trace, r d lambda / delta: at delta = 0.1 and beyond so many entries it could outweigh the damping and
+# leave a matrix that is not definite.
 FLOAT32_ENTRIES = 500_000
 ROWS = 128
 

@@ -36,7 +36,7 @@ MEASURED = re.compile(r"(^|/)(logs|benchmarks|assets|figures)/|cost|timing|claim
 # What a stopped job leaves to go on from, or to be swept away.
 LEFT = re.compile(r"[./]state/|/\.gradients-")
 # What the jobs of a scoring in shards pass on; it is gone when the scores are there.
-SHARD = re.compile(r"/shards-\d+/[^.]")
+SHARD = re.compile(r"^/(?!logs/|benchmarks/).*/shards-\d+/[^.]")
 # Seconds that a fault waits for something to spoil.
 PATIENCE = 20.0
 KINDS = (
@@ -69,7 +69,7 @@ class Workspace:
             source = ROOT / part
             copy: Callable[..., object] = shutil.copytree if source.is_dir() else shutil.copy2
             copy(source, self.root / part)
-        shutil.copy2(Path(__file__).with_name("overlay.yaml"), self.root / "overlay.yaml")
+        shutil.copy2(ROOT / "tests/every_job.yaml", self.root / "overlay.yaml")
         self.results = self.root / "results" / "smoke"
         self.cache = self.root / "cache"
         self.fill_cache()

@@ -3,18 +3,16 @@
 import os
 import sys
 from pathlib import Path
+from typing import ClassVar
 
-import torch
 from test_training import SETTINGS, Net, Points
 from torch import nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 
 import hyperinf.training
 from hyperinf.files import write_json
 from hyperinf.losses import default_loss
 from hyperinf.models.trainable import trained_weights
-from hyperinf.team import Together, team
+from hyperinf.team import Together
 from hyperinf.training import finetune
 
 
@@ -22,21 +20,41 @@ class KilledError(Exception):
     """Stands for a kill: what is on disk is all that is left."""
 
 
-class Sharding(Together):
-    """Weights sharded as FSDP does; accelerate itself takes DDP where there is no GPU."""
+def shard_on_cpus() -> None:
+    """Have accelerate do on CPUs with gloo what its configuration asks of it for GPUs: it takes DDP for FSDP there.
+
+    Which it is going to do is decided when its state is made; from then on it goes its own way.
+    """
+    from accelerate.state import AcceleratorState, PartialState
+    from accelerate.utils import DistributedType
+
+    made = AcceleratorState.__init__
+
+    def make(self, *arguments, fsdp_plugin=None, **more):
+        made(self, *arguments, fsdp_plugin=fsdp_plugin, **more)
+        if fsdp_plugin is not None and self.distributed_type == DistributedType.MULTI_CPU:
+            self.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+            self.fsdp_plugin = fsdp_plugin
+
+    AcceleratorState.__init__ = make
+
+
+class Watched(Together):
+    """Says how the weights that it trains are held."""
+
+    held: ClassVar[set[str]] = set()
 
     def prepare(self, model, optimizer):
-        fully_shard(model.head, mesh=init_device_mesh("cpu", (2,)))
-        groups = [{**group, "params": []} for group in optimizer.param_groups]
-        for parameter in model.head.parameters():
-            groups[parameter.ndim < 2]["params"].append(parameter)
-        return model, torch.optim.AdamW(groups)
+        found = super().prepare(model, optimizer)
+        self.held |= {type(weight).__name__ for weight in model.parameters()}
+        return found
 
 
 def train(folder: Path, kill_at: int | None = None) -> None:
     """Sixteen steps, or as many as are left of them."""
     model = Net()
     model.drop.p = 0.0
+    model._no_split_modules = ["Linear"]
     model.left_out = nn.Linear(2, 2)  # the loss does not depend on it, like a projector's where no picture is
     epochs, taken = [], []
 
@@ -64,9 +82,9 @@ if __name__ == "__main__":
     from hyperinf.cli import main
 
     out, commands = Path(sys.argv[1]), sys.argv[2:]
-    train_killed_once(out / "ddp")
-    hyperinf.training.team = Sharding
-    train_killed_once(out / "fsdp")
-    hyperinf.training.team = team
+    shard_on_cpus()
+    hyperinf.training.team = Watched
+    train_killed_once(out / "net")
     for command in commands:
         assert main(command.split("\t")) == 0
+    write_json(out / f"held-{os.environ['RANK']}.json", sorted(Watched.held))

@@ -20,9 +20,12 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-def launch(*command):
+KINDS = ["ddp", "fsdp"]
+
+
+def launch(kind, *command):
     """Start two processes as the example of a configuration says, but for their number."""
-    arguments = ["--config_file", ROOT / "profiles/accelerate/ddp.yaml", "--num_processes", 2, *command]
+    arguments = ["--config_file", ROOT / f"profiles/accelerate/{kind}.yaml", "--num_processes", 2, *command]
     return subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", *map(str, arguments)],
         cwd=ROOT,
@@ -73,15 +76,24 @@ def commands(letters, words, llama, bert, out):
 
 
 @pytest.fixture(scope="module")
-def runs(letters, word_task, tiny_llama, calm_bert, tmp_path_factory):
-    """Folders ``alone`` and ``together`` with the same files."""
-    folder = tmp_path_factory.mktemp("runs")
-    train(folder / "alone" / "net")
-    for command in commands(letters, word_task, tiny_llama, calm_bert, folder / "alone"):
+def alone(letters, word_task, tiny_llama, calm_bert, tmp_path_factory):
+    """What one process writes."""
+    folder = tmp_path_factory.mktemp("alone")
+    train(folder / "net")
+    for command in commands(letters, word_task, tiny_llama, calm_bert, folder):
         assert main([*map(str, command)]) == 0
-    given = commands(letters, word_task, tiny_llama, calm_bert, folder / "together")
-    done = launch(HERE / "launched.py", folder / "together", *("\t".join(map(str, command)) for command in given))
+    return folder
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def together(request, letters, word_task, tiny_llama, calm_bert, tmp_path_factory):
+    """The same by two, and how they held the weights."""
+    folder = tmp_path_factory.mktemp(request.param)
+    given = commands(letters, word_task, tiny_llama, calm_bert, folder)
+    done = launch(request.param, HERE / "launched.py", folder, *("\t".join(map(str, each)) for each in given))
     assert done.returncode == 0, done.stderr
+    held = json.loads((folder / "held-0.json").read_text())
+    assert held == {"ddp": ["Parameter"], "fsdp": ["DTensor"]}[request.param]
     return folder
 
 
@@ -93,36 +105,34 @@ def flat(value):
     return [item for each in value for item in flat(each)] if isinstance(value, list) else [value]
 
 
-@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_two_processes_that_were_killed_once_end_where_one_does(runs, kind):
+def test_two_processes_that_were_killed_once_end_where_one_does(alone, together):
     """Sixteen steps, the last batch of an epoch of one sample; the state was saved after the sixth."""
-    alone, found = (
-        json.loads((runs / name / "result-0.json").read_text()) for name in ("alone/net", f"together/{kind}")
-    )
-    assert (alone["steps"], found["steps"]) == (16, 10)
+    expected, found = (json.loads((folder / "net/result-0.json").read_text()) for folder in (alone, together))
+    assert (expected["steps"], found["steps"]) == (16, 10)
     assert found["epochs"] == [2, 3, 4]
-    for name, weight in alone["weights"].items():
+    for name, weight in expected["weights"].items():
         assert flat(found["weights"][name]) == pytest.approx(flat(weight), rel=1e-5, abs=1e-6), name
-    assert [log["loss"] for log in found["logs"]] == pytest.approx([log["loss"] for log in alone["logs"]], rel=1e-5)
+    losses = [log["loss"] for log in expected["logs"]]
+    assert [log["loss"] for log in found["logs"]] == pytest.approx(losses, rel=1e-5)
 
 
-def test_only_the_first_process_writes_and_nothing_temporary_is_left(runs):
-    assert files(runs / "together/ddp") == files(runs / "together/fsdp") == ["result-0.json", "state"]
+def test_only_the_first_process_writes_and_nothing_temporary_is_left(alone, together):
+    assert files(together / "net") == ["result-0.json", "state"]
     for folder in ("warmup", "kept", "adapter"):
-        assert files(runs / "together" / folder) == files(runs / "alone" / folder)
-    assert {path.name for path in (runs / "together").iterdir()} == {"ddp", "fsdp", "warmup", "kept", "adapter"}
+        assert files(together / folder) == files(alone / folder)
+    assert {path.name for path in together.iterdir()} == {"net", "warmup", "kept", "adapter", "held-0.json"}
 
 
 @pytest.mark.parametrize("adapter", ["warmup", "adapter/epoch-1", "adapter/epoch-2"])
-def test_the_commands_that_fine_tune_write_the_weights_of_one_process(runs, adapter):
-    alone, together = (load_file(runs / name / adapter / "adapter_model.safetensors") for name in ("alone", "together"))
-    assert alone.keys() == together.keys()
-    for name, weight in alone.items():
-        error = (together[name] - weight).norm() / weight.norm().clamp(min=1e-3)
+def test_the_commands_that_fine_tune_write_the_weights_of_one_process(alone, together, adapter):
+    expected, found = (load_file(folder / adapter / "adapter_model.safetensors") for folder in (alone, together))
+    assert expected.keys() == found.keys()
+    for name, weight in expected.items():
+        error = (found[name] - weight).norm() / weight.norm().clamp(min=1e-3)
         assert error < 1e-3, name
 
 
-def test_the_tables_of_two_processes_are_those_of_one(runs):
+def test_the_tables_of_two_processes_are_those_of_one(alone, together):
     for name in ("kept/metrics.csv", "adapter/training.csv", "warmup/training.csv"):
-        alone, together = (pd.read_csv(runs / folder / name) for folder in ("alone", "together"))
-        pd.testing.assert_frame_equal(together, alone, rtol=1e-3)
+        expected, found = (pd.read_csv(folder / name) for folder in (alone, together))
+        pd.testing.assert_frame_equal(found, expected, rtol=1e-3)
