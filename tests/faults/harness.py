@@ -61,7 +61,9 @@ class Workspace:
     root: Path
     results: Path = field(init=False)
     cache: Path = field(init=False)
-    damaged: list[Path] = field(default_factory=list)
+    log: Path = field(init=False)
+    said_before: int = 0
+    damaged: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True)
@@ -72,6 +74,7 @@ class Workspace:
         shutil.copy2(ROOT / "tests/every_job.yaml", self.root / "overlay.yaml")
         self.results = self.root / "results" / "smoke"
         self.cache = self.root / "cache"
+        self.log = self.root.with_suffix(".log")
         self.fill_cache()
 
     def fill_cache(self) -> None:
@@ -80,7 +83,10 @@ class Workspace:
         if shared and Path(shared).is_dir():
             shutil.copytree(shared, self.cache, dirs_exist_ok=True)
 
-    def start(self, log: Path) -> "subprocess.Popen[bytes]":
+    def start(self, log: Path | None = None) -> "subprocess.Popen[bytes]":
+        if log is None:
+            log = self.log
+            self.said_before = log.stat().st_size if log.exists() else 0
         environment = {**os.environ, "HYPERINF_CACHE": str(self.cache), "OMP_NUM_THREADS": "1"}
         with open(log, "ab") as stream:
             return subprocess.Popen(
@@ -91,6 +97,10 @@ class Workspace:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def said(self) -> str:
+        """What the run that was started last has printed."""
+        return self.log.read_bytes()[self.said_before :].decode(errors="replace")
 
     def jobs(self) -> list[int]:
         """Ids of the processes that compute: ``python -m hyperinf ...`` of this copy."""
@@ -212,7 +222,7 @@ def spoil_shard(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Ran
     said = "a bit flipped in" if flip else "cut in half:"
     if path is None:
         return "the run, by SIGKILL; there was no shard to spoil"
-    here.damaged.append(path)
+    here.damaged.add(path)
     return f"{said} {path.relative_to(here.results)}"
 
 
@@ -286,10 +296,9 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
 def undisturbed(folder: Path) -> tuple[dict[str, str], float]:
     """Hashes of a run that is left alone, and its seconds."""
     here = Workspace(folder)
-    log = folder.with_suffix(".log")
     began = time.monotonic()
-    if here.start(log).wait() != 0:
-        sys.exit(f"the undisturbed run failed: {log}\n{log.read_text()[-3000:]}")
+    if here.start().wait() != 0:
+        sys.exit(f"the undisturbed run failed:\n{here.said()[-3000:]}")
     return here.hashes(), time.monotonic() - began
 
 
@@ -297,14 +306,13 @@ def disturbed(folder: Path, stops: int, seed: int, seconds: float) -> tuple[dict
     """Hashes of a run that met so many faults, and what they were."""
     rng = random.Random(seed)
     here = Workspace(folder)
-    log = folder.with_suffix(".log")
     met: list[dict[str, object]] = []
     with small_disk(here.results.parent, 512) as can_be_full:
         kinds = [kind for kind in KINDS if can_be_full or kind != "disk_full"]
         plan = [kind for _ in range(0, stops, len(kinds)) for kind in rng.sample(kinds, len(kinds))]
         while len(met) < stops:
             kind, after = plan[len(met)], rng.uniform(4.0, max(10.0, seconds / 3))
-            run = here.start(log)
+            run = here.start()
             try:
                 run.wait(timeout=after)
                 what = None
@@ -312,31 +320,31 @@ def disturbed(folder: Path, stops: int, seed: int, seconds: float) -> tuple[dict
                 what = FAULTS[kind](here, run, rng)
             if what is None:
                 # It ended before its fault came: with an error it was not ready for, or whole.
-                ended(here, run, log, met)
+                ended(here, run, met)
                 if run.returncode == 0:
                     forget(here)
                 continue
             stop(run)
             met.append({"fault": kind, "after_seconds": round(after, 1), "what": what})
             print(f"stop {len(met)} of {stops}, after {after:.1f} s: {what}", flush=True)
-        final = here.start(log)
+        final = here.start()
         final.wait()
         if final.returncode != 0:
-            ended(here, final, log, met)
-            final = here.start(log)
+            ended(here, final, met)
+            final = here.start()
             final.wait()
-            ended(here, final, log, met)
+            ended(here, final, met)
         return here.hashes(), met
 
 
-def ended(here: Workspace, run: "subprocess.Popen[bytes]", log: Path, met: list[dict[str, object]]) -> None:
+def ended(here: Workspace, run: "subprocess.Popen[bytes]", met: list[dict[str, object]]) -> None:
     """A run that ended by itself did so whole, or because it refused a damaged shard; that is removed, as it says."""
     if run.returncode == 0:
         return
-    said = log.read_text()
-    refused = [path for path in here.damaged if path.exists() and f"{path.relative_to(here.root)}: " in said]
+    said = here.said()
+    refused = [path for path in sorted(here.damaged) if path.exists() and f"{path.relative_to(here.root)}: " in said]
     if not refused:
-        sys.exit(f"a run started again failed by itself: {log}\n{said[-3000:]}")
+        sys.exit(f"a run started again failed by itself:\n{said[-3000:]}")
     for path in refused:
         path.unlink()
         here.damaged.remove(path)
@@ -349,6 +357,7 @@ def forget(here: Workspace) -> None:
     for path in here.results.iterdir():
         if path.name not in ("simulation", "models"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    here.damaged.clear()
     print("the run was whole: its results removed", flush=True)
 
 
