@@ -327,12 +327,7 @@ def disturbed(folder: Path, stops: int, seed: int, seconds: float) -> tuple[dict
             stop(run)
             met.append({"fault": kind, "after_seconds": round(after, 1), "what": what})
             print(f"stop {len(met)} of {stops}, after {after:.1f} s: {what}", flush=True)
-        final = here.start()
-        final.wait()
-        if final.returncode != 0:
-            ended(here, final, met)
-            final = here.start()
-            final.wait()
+        while (final := here.start()).wait() != 0:
             ended(here, final, met)
         return here.hashes(), met
 
