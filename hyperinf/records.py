@@ -50,8 +50,8 @@ def read_record(path: Path) -> Any:
     return record
 
 
-def check_written(path: Path) -> Path:
-    """A table's path, after the table was compared with the record beside it, if there is one that names it.
+def check_written(path: Path) -> None:
+    """Compare a table with the record beside it, if there is one that names it.
 
     Raises:
         InputError: the table or its record has changed since they were written.
@@ -62,7 +62,6 @@ def check_written(path: Path) -> Path:
         expected = outputs.get(path.name) if isinstance(outputs, dict) else None
         if expected is not None and sha256_file(path) != expected:
             raise _changed(path, path)
-    return path
 
 
 def _changed(file: Path, remove: Path) -> InputError:

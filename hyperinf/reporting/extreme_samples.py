@@ -77,8 +77,9 @@ def data_folder(run: Path, folders: Iterable[Path]) -> Path:
 
 
 def _scores(path: Path) -> pd.DataFrame:
+    check_written(path)
     try:
-        scores = pd.read_parquet(check_written(path))
+        scores = pd.read_parquet(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:

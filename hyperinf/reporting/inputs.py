@@ -77,8 +77,9 @@ def read_csv(path: Path, schema: Schema, may_be_empty: bool = False) -> pd.DataF
         InputError: no such file, not a CSV, no rows, a column is missing, a value is not what its column holds,
             or it has changed since the stage wrote it whose record lies beside it.
     """
+    check_written(path)
     try:
-        raw = pd.read_csv(check_written(path), dtype=str, keep_default_na=False)
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -297,8 +298,9 @@ def _flipped_shares(runs: Sequence[Path], epoch: int) -> pd.DataFrame:
         path = Path(run) / f"epoch-{epoch}.parquet"
         if not path.exists():
             continue
+        check_written(path)
         try:
-            flipped = pd.read_parquet(check_written(path), columns=["flipped"])["flipped"]
+            flipped = pd.read_parquet(path, columns=["flipped"])["flipped"]
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path}: not a scores file ({str(error).splitlines()[0]})") from None
         first = read_csv(Path(run) / "metrics.csv", METRICS).iloc[0]

@@ -21,7 +21,7 @@ def table(tmp_path):
 def test_a_record_is_read_as_it_was_written(table):
     record = read_record(table.with_name("info.json"))
     assert record == {"seed": 1, "5": [0.1, None], "outputs": {"metrics.csv": sha256_file(table)}}
-    assert check_written(table) == table
+    check_written(table)
 
 
 @pytest.mark.parametrize("bit", range(0, 8 * len(CONTENT), 7))
@@ -55,10 +55,10 @@ def test_any_bit_that_is_flipped_in_a_record_is_noticed_or_says_the_same(table):
 
 def test_what_has_no_hash_is_taken_as_it_is(tmp_path):
     (tmp_path / "mine.csv").write_text("a,b\n")
-    assert check_written(tmp_path / "mine.csv") == tmp_path / "mine.csv"
+    check_written(tmp_path / "mine.csv")
     (tmp_path / "info.json").write_text(json.dumps({"by": "hand", "outputs": {"gone.csv": "0"}}))
     assert read_record(tmp_path / "info.json")["by"] == "hand"
-    assert check_written(tmp_path / "mine.csv") == tmp_path / "mine.csv"
+    check_written(tmp_path / "mine.csv")
     (tmp_path / "info.json").write_text("[1]")
     assert read_record(tmp_path / "info.json") == [1]
 

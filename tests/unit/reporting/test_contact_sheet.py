@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -100,6 +101,14 @@ def test_the_data_of_a_run_is_known_by_its_content(run, data, tmp_path):
     assert data_folder(run, [other, data]) == data
     with refused("--data: none of .*other holds what .*seed-11 was scored on"):
         data_folder(run, [other])
+
+
+def test_scores_that_have_changed_since_they_were_written_are_refused(run):
+    record = json.loads((run / "scores/info.json").read_text())
+    outputs = {"scores.parquet": hashlib.sha256(b"other scores").hexdigest()}
+    (run / "scores/info.json").write_text(json.dumps({**record, "outputs": outputs}))
+    with refused(r"^\S+scores\.parquet: has changed since it was written"):
+        extreme_samples(run)
 
 
 def test_a_missing_image_is_named_with_its_sample_and_nothing_is_written(run, data, tmp_path):
