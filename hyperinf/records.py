@@ -36,14 +36,8 @@ def read_record(path: Path) -> Any:
     Raises:
         InputError: it is missing or not JSON, or it or an output has changed since; the message names the file.
     """
-    record = read_json(path)
-    if not isinstance(record, dict):
-        return record
-    own = record.pop(_OWN, None)
-    if own is not None and own != digest(record):
-        raise _changed(path, path.parent)
-    outputs = record.get("outputs")
-    for name, expected in outputs.items() if isinstance(outputs, dict) else ():
+    record = _itself(path)
+    for name, expected in _outputs(record).items():
         file = path.parent / name
         if file.is_file() and sha256_file(file) != expected:
             raise _changed(file, path.parent)
@@ -57,11 +51,24 @@ def check_written(path: Path) -> None:
         InputError: the table or its record has changed since they were written.
     """
     for beside in (path.with_suffix(f".{RECORD}"), path.with_name(RECORD)):
-        record = read_json(beside) if path.is_file() and beside.is_file() else None
-        outputs = record.get("outputs") if isinstance(record, dict) else None
-        expected = outputs.get(path.name) if isinstance(outputs, dict) else None
-        if expected is not None and sha256_file(path) != expected:
-            raise _changed(path, path)
+        if path.is_file() and beside.is_file():
+            expected = _outputs(_itself(beside)).get(path.name)
+            if expected is not None and sha256_file(path) != expected:
+                raise _changed(path, path)
+
+
+def _itself(path: Path) -> Any:
+    """A record that has not changed; its outputs are not looked at."""
+    record = read_json(path)
+    own = record.pop(_OWN, None) if isinstance(record, dict) else None
+    if own is not None and own != digest(record):
+        raise _changed(path, path.parent)
+    return record
+
+
+def _outputs(record: Any) -> dict[str, Any]:
+    outputs = record.get("outputs") if isinstance(record, dict) else None
+    return outputs if isinstance(outputs, dict) else {}
 
 
 def _changed(file: Path, remove: Path) -> InputError:

@@ -53,6 +53,13 @@ def test_any_bit_that_is_flipped_in_a_record_is_noticed_or_says_the_same(table):
     assert noticed > 7 * len(before)
 
 
+def test_a_table_beside_a_record_that_was_edited_is_not_taken(table):
+    path = table.with_name("info.json")
+    path.write_text(path.read_text().replace('"seed": 1', '"seed": 2'))
+    with pytest.raises(InputError, match=r"info\.json: has changed since it was written"):
+        check_written(table)
+
+
 def test_what_has_no_hash_is_taken_as_it_is(tmp_path):
     (tmp_path / "mine.csv").write_text("a,b\n")
     check_written(tmp_path / "mine.csv")

@@ -60,10 +60,8 @@ def test_fine_tuning_learns_the_task_and_keeps_the_epochs_asked_for(adapter):
     assert not (adapter.parent / "state").exists()
 
 
-@pytest.mark.parametrize("kill_at_epoch", [1, 3, 4])
-def test_a_fine_tuning_killed_and_started_again_ends_in_the_same_files(
-    tiny_bert, word_task, adapter, tmp_path, monkeypatch, kill_at_epoch
-):
+def kill_after_epoch(number, config, folder, monkeypatch):
+    """Start a fine-tuning that stops once this epoch's adapter is kept, leaving its state in ``folder``."""
     real = finetune_module.finetune
 
     def killed(*arguments):
@@ -71,17 +69,24 @@ def test_a_fine_tuning_killed_and_started_again_ends_in_the_same_files(
 
         def dies(epoch):
             on_epoch(epoch)
-            if epoch == kill_at_epoch:
+            if epoch == number:
                 raise KeyboardInterrupt
 
         return real(*rest, dies)
 
-    monkeypatch.setattr(finetune_module, "finetune", killed)
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune_module, "finetune", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_finetune(config, folder / "state", folder / "adapter", "cpu", 1)
+    assert not (folder / "adapter").exists()
+
+
+@pytest.mark.parametrize("kill_at_epoch", [1, 3, 4])
+def test_a_fine_tuning_killed_and_started_again_ends_in_the_same_files(
+    tiny_bert, word_task, adapter, tmp_path, monkeypatch, kill_at_epoch
+):
     config = finetune_config(tiny_bert, word_task)
-    with pytest.raises(KeyboardInterrupt):
-        run_finetune(config, tmp_path / "state", tmp_path / "adapter", "cpu", 1)
-    assert not (tmp_path / "adapter").exists()
-    monkeypatch.setattr(finetune_module, "finetune", real)
+    kill_after_epoch(kill_at_epoch, config, tmp_path, monkeypatch)
     run_finetune(config, tmp_path / "state", tmp_path / "adapter", "cpu", 1)
     same_files(tmp_path / "adapter", adapter)
     assert not (tmp_path / "state").exists()
@@ -91,26 +96,12 @@ def test_a_fine_tuning_killed_and_started_again_ends_in_the_same_files(
 def test_a_bit_flipped_in_what_a_killed_run_left_means_beginning_again(
     tiny_bert, word_task, adapter, tmp_path, monkeypatch, name
 ):
-    real = finetune_module.finetune
-
-    def killed(*arguments):
-        *rest, on_epoch = arguments
-
-        def dies(epoch):
-            on_epoch(epoch)
-            raise KeyboardInterrupt
-
-        return real(*rest, dies)
-
-    monkeypatch.setattr(finetune_module, "finetune", killed)
     config = finetune_config(tiny_bert, word_task)
-    with pytest.raises(KeyboardInterrupt):
-        run_finetune(config, tmp_path / "state", tmp_path / "adapter", "cpu", 1)
+    kill_after_epoch(1, config, tmp_path, monkeypatch)
     path = tmp_path / "state" / name
     content = bytearray(path.read_bytes())
     content[-9] ^= 128
     path.write_bytes(content)
-    monkeypatch.setattr(finetune_module, "finetune", real)
     run_finetune(config, tmp_path / "state", tmp_path / "adapter", "cpu", 1)
     same_files(tmp_path / "adapter", adapter)
 
