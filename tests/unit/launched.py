@@ -10,6 +10,7 @@ from torch import nn
 
 import hyperinf.training
 from hyperinf.files import write_json
+from hyperinf.launch import wait_for_all
 from hyperinf.losses import default_loss
 from hyperinf.models.trainable import trained_weights
 from hyperinf.team import Together
@@ -75,6 +76,8 @@ def train_killed_once(folder: Path) -> None:
     try:
         train(folder, kill_at=6)
     except KilledError:
+        # A real kill ends all processes; here one would read the state that the other is still writing.
+        wait_for_all()
         train(folder)
 
 
