@@ -36,7 +36,7 @@ rule all:
 
 
 onstart:
-    hold_results()
+    at_start()
 
 
 onsuccess:

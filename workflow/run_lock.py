@@ -15,6 +15,7 @@ import signal
 import socket
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from slurm_jobs import LeftoverError, cancel_jobs
@@ -41,15 +42,26 @@ def redate_the_future(folder: Path) -> list[Path]:
     return ahead
 
 
-def hold(folder: Path | str, slurm_name: str | None = None) -> str:
-    """Lock ``folder`` until this process ends; end what a killed run has left; mark the jobs to come.
+@dataclass(frozen=True)
+class Before:
+    """What the run before has left in the lock.
+
+    Attributes:
+        settings: what it was started with, if it did not come to a good end.
+        note: what the user should know of it, in one line; mostly empty.
+    """
+
+    settings: str | None = None
+    note: str = ""
+
+
+def hold(folder: Path | str) -> Before:
+    """Lock ``folder`` until this process ends, and end what a killed run has left.
+
+    Before the jobs are planned: until they have ended, those of the killed run may write files and remove them.
 
     Args:
         folder: the results folder.
-        slurm_name: the name of all jobs that this run submits to Slurm, if it does.
-
-    Returns:
-        What the user should know of the run before, in one line; mostly nothing.
 
     Raises:
         RunningError: another process holds the lock, or jobs of a killed run cannot be ended.
@@ -74,16 +86,38 @@ def hold(folder: Path | str, slurm_name: str | None = None) -> str:
         os.close(handle)
         raise
     redate_the_future(folder)
-    mark = uuid.uuid4().hex
-    _write(handle, {"process": os.getpid(), "host": socket.gethostname(), "mark": mark, "slurm": slurm_name})
-    os.environ[MARK] = mark
     _held.append(handle)
+    note = ""
     if "process" in before and before.get("host", socket.gethostname()) != socket.gethostname():
-        return (
+        note = (
             f"{folder}: the last run here ({_process(before)}) was killed; what it may have left on that machine "
             "cannot be ended from this one"
         )
-    return ""
+    return Before(_settings(before), note)
+
+
+def look(folder: Path | str) -> Before:
+    """What :func:`hold` would find, without holding or ending anything; nothing while a run is at work."""
+    try:
+        with (Path(folder) / ".lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return Before(_settings(_read(file.fileno())))
+    except OSError:
+        return Before()
+
+
+def run_begins(settings: str, slurm_name: str | None = None) -> None:
+    """Note in the lock what the next run must know if this one is killed, and mark the processes to come.
+
+    Args:
+        settings: what this run was started with, in a few characters.
+        slurm_name: the name of all jobs that it submits to Slurm, if it does.
+    """
+    mark = uuid.uuid4().hex
+    record = {"process": os.getpid(), "host": socket.gethostname(), "mark": mark}
+    for handle in _held:
+        _write(handle, {**record, "slurm": slurm_name, "settings": settings})
+    os.environ[MARK] = mark
 
 
 def run_ended(finished: bool) -> None:
@@ -93,8 +127,13 @@ def run_ended(finished: bool) -> None:
         finished: all its jobs have ended; otherwise Slurm may still be ending some of them.
     """
     for handle in _held:
-        slurm_name = _read(handle).get("slurm")
-        _write(handle, {} if finished else {"slurm": slurm_name})
+        kept = {name: value for name, value in _read(handle).items() if name in ("slurm", "settings")}
+        _write(handle, {} if finished else kept)
+
+
+def _settings(before: dict[str, object]) -> str | None:
+    """None after a good end; a lock from before settings were noted has unknown ones, which are no others' own."""
+    return str(before.get("settings", "unknown")) if before else None
 
 
 def _end_leftovers(folder: Path, before: dict[str, object]) -> None:

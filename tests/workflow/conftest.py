@@ -83,7 +83,7 @@ def _become_snakemake(arguments: tuple[str, ...], root: Path, printed: Path, var
             os.chdir(root)
             # What was imported from the repository must come from the workspace.
             for name in [*sys.modules]:
-                if name.partition(".")[0] in ("hyperinf", "check_config", "code_hash", "run_lock", "slurm_jobs"):
+                if name.partition(".")[0] in ("hyperinf", *(path.stem for path in (ROOT / "workflow").glob("*.py"))):
                     del sys.modules[name]
             sys.path[:] = [path for path in sys.path if Path(path) not in (ROOT, ROOT / "workflow")]
             sys.argv = ["snakemake", *arguments]

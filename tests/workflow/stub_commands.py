@@ -20,6 +20,9 @@ def main() -> None:
     if command == os.environ.get("STUB_HANG"):
         Path("hanging.pid").write_text(str(os.getpid()))
         time.sleep(600)
+    time.sleep(
+        sum(float(seconds) for word, seconds in json.loads(os.environ.get("STUB_SLEEP", "{}")).items() if word in argv)
+    )
     if command == os.environ.get("STUB_FAIL") or os.environ.get("STUB_FAIL_ON") in argv:
         sys.exit("hyperinf: error: the stub was told to fail")
     for file in outputs(command, parsed):

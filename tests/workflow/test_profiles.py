@@ -40,6 +40,8 @@ def test_all_jobs_of_an_array_ask_for_the_same_and_their_number_is_not_limited()
     assert settings["jobs"] == "unlimited"
     assert "resources" not in settings
     assert arrays(settings)
+    # Their commands, of some 3 kB each as they are handed on, must fit into the 128 kB of an argument.
+    assert settings["slurm-array-limit"] <= 30
     for rule in arrays(settings):
         assert re.search(r"\bmem_mb=grows\([0-9_]+\)", body(rule)), rule
         assert re.search(r"\bruntime=grows\([0-9_]+\)", body(rule)), rule

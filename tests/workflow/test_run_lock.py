@@ -119,7 +119,10 @@ def stand_in(folder: Path, **commands: str) -> str:
 
 
 def held(folder: Path, path: str) -> subprocess.CompletedProcess[str]:
-    program = "import sys; sys.path.insert(0, sys.argv[1]); import run_lock; print(run_lock.hold(sys.argv[2], 'new'))"
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import run_lock; print(run_lock.hold(sys.argv[2]).note); "
+        "run_lock.run_begins('its settings', 'new')"
+    )
     command = [sys.executable, "-c", program, ROOT / "workflow", folder]
     return subprocess.run(command, env={**environment(), "PATH": path}, capture_output=True, text=True, check=False)
 

@@ -1,5 +1,6 @@
 """The workflow on a real Slurm: what is submitted, how, and what happens when jobs or the run itself are killed."""
 
+import json
 import os
 import re
 import shutil
@@ -25,7 +26,8 @@ PROFILE = ["--workflow-profile", "profiles/slurm", "--configfile", SMOKE, "overl
 # The first look at jobs after 8 s, which most of them need; a later one would come 10 s after it.
 IMPATIENT = ["--slurm-init-seconds-before-status-checks", "8", "--latency-wait", "10"]
 FINETUNE = "mislabel/sarcasm/minilm/rank-8/seed-11"
-TWO_SEEDS_ON_GPUS = "{device: cuda, studies: [mislabel], mislabel: {seeds: [11, 12]}}"
+FAILING = FINETUNE.replace("11", "13")
+THREE_SEEDS_ON_GPUS = "{device: cuda, studies: [mislabel], mislabel: {seeds: [11, 12, 13]}}"
 
 
 def real(damping: float) -> str:
@@ -140,10 +142,12 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def failed(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run whose commands end at once, and whose fine-tuning fails at both attempts."""
+    """A run with stubs: of three fine-tunings, in any order, one is slow and one fails, at both attempts."""
     workspace = new_workspace(tmp_path_factory.mktemp("failed"))
-    only = ["--until", "mislabel_finetune", "--retries", "1"]
-    with started(workspace, TWO_SEEDS_ON_GPUS, *only, STUB_FAIL="mislabel finetune") as run:
+    only = ["--until", "mislabel_finetune", "--retries", "1", "--latency-wait", "4"]
+    slow, failing = (f"results/smoke/{run}/state" for run in (FINETUNE, FAILING))
+    variables = {"STUB_FAIL_ON": failing, "STUB_SLEEP": json.dumps({slow: 8, failing: 6})}
+    with started(workspace, THREE_SEEDS_ON_GPUS, *only, **variables) as run:
         run.finish()
     return run
 
@@ -200,29 +204,42 @@ def test_jobs_go_to_the_partition_that_has_what_they_ask_for(failed: Run) -> Non
 def test_short_jobs_are_one_submission_of_no_more_cpus_than_allowed(failed: Run) -> None:
     (group,) = of_rule(failed.jobs, "data")
     assert (group.state, group.cpus) == ("COMPLETED", CPUS)
-    assert job_counts(failed.printed)["mislabel_data"] == 2
+    assert job_counts(failed.printed)["mislabel_data"] == 3
 
 
 def test_the_jobs_of_a_wide_stage_are_one_array(failed: Run) -> None:
-    first, second, *_ = of_rule(failed.jobs, "mislabel_finetune")
-    assert first.id.endswith("_1")
-    assert second.id == first.id.replace("_1", "_2")
+    ids = [job.id for job in of_rule(failed.jobs, "mislabel_finetune")]
+    assert ids[:3] == [ids[0].replace("_1", f"_{task}") for task in (1, 2, 3)]
+    assert len(ids) == 4
+
+
+def test_a_task_of_an_array_neither_waits_for_the_first_nor_removes_what_that_has_made(failed: Run) -> None:
+    states = Counter(job.state for job in of_rule(failed.jobs, "mislabel_finetune"))
+    assert states == {"COMPLETED": 2, "FAILED": 2}
+    root = failed.file.parent
+    made = sorted((root / "results/smoke/mislabel/sarcasm/minilm/rank-8").glob("*/adapter"))
+    assert [adapter.parent.name for adapter in made] == ["seed-11", "seed-12"]
+    calls = [json.loads(line) for line in (root / "calls.jsonl").read_text().splitlines()]
+    seeds = [call[call.index("--seed") + 1] for call in calls if call[:2] == ["mislabel", "finetune"]]
+    assert Counter(seeds) == {"11": 1, "12": 1, "13": 2}
 
 
 def test_each_attempt_asks_for_more_memory_and_time(failed: Run) -> None:
     tuning = of_rule(failed.jobs, "mislabel_finetune")
     # The plugin adds a megabyte for an array's list of tasks.
-    asked = sorted((job.memory_mb // 10 * 10, job.limit) for job in tuning)
-    assert asked == [(6000, "04:00:00"), (6000, "04:00:00"), (12000, "08:00:00"), (12000, "08:00:00")]
+    asked = [(job.memory_mb // 10 * 10, job.limit) for job in tuning]
+    assert asked == [(6000, "04:00:00")] * 3 + [(12000, "08:00:00")]
 
 
 def test_a_job_that_fails_names_its_own_log_and_the_one_of_slurm(failed: Run) -> None:
     assert failed.process.returncode == 1
-    assert f"log: results/smoke/logs/{FINETUNE}/finetune.log, " in failed.printed
+    assert f"log: results/smoke/logs/{FAILING}/finetune.log, " in failed.printed
     assert "hyperinf: error: the stub was told to fail" in failed.printed
     # The plugin names a folder too many for a task of an array; the file lies in the rule's own.
     logs = Path(failed.file.parent, ".snakemake/slurm_logs/rule_mislabel_finetune")
     for job in of_rule(failed.jobs, "mislabel_finetune"):
+        if job.state == "COMPLETED":
+            continue
         (log,) = logs.rglob(f"{job.id}.log")
         assert "Error in rule mislabel_finetune" in log.read_text()
         assert f"/{job.id}.log" in failed.printed
