@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -123,16 +122,13 @@ def swapped(name: str, other: str) -> Spoil:
     return spoil
 
 
-class _Attack:
-    """Makes a file ``ran`` where it is unpickled."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return open, ("ran", "w")
+# A pickle that makes a file ``ran`` where it is loaded.
+_ATTACK = b"cio\nopen\n(S'ran'\nS'w'\ntR."
 
 
 def pickled(name: str, instead_of: str) -> Spoil:
     """A pickle that runs a program when it is loaded, instead of another file."""
-    return both(removed(instead_of), written(name, pickle.dumps(_Attack())))
+    return both(removed(instead_of), written(name, _ATTACK))
 
 
 def both(*spoils: Spoil) -> Spoil:

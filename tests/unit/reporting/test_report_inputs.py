@@ -101,7 +101,9 @@ def test_fisher_files_that_do_not_fit_are_refused(fisher_folder):
 
 
 def test_a_pickled_array_is_refused(fisher_folder):
-    np.save(fisher_folder / "fim.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with (fisher_folder / "fim.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": (1,)})
+        file.write(b"(lp0\nI1\na.")
     with refused("not a NumPy array"):
         read_fisher_cases(fisher_folder)
 
