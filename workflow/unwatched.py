@@ -23,17 +23,11 @@ def distrust(workflow: Any, folder: str) -> None:
         workflow.persistence._mark_incomplete(file, None)
 
 
-def trust(workflow: Any, folder: str) -> None:
-    """Drop what an earlier run noted of outputs that nobody saw made, so that the plan takes them as they are.
-
-    Only for a plan with the settings of the run that was killed; arguments as those of :func:`distrust`.
-    """
-    for file in _unseen(workflow, _outputs(workflow, folder)):
-        workflow.persistence._delete_record(file)
-
-
 def adopt(workflow: Any) -> None:
-    """Note the settings of outputs that the plan of ``workflow`` has taken as they are."""
+    """Note the settings of outputs that the plan of ``workflow`` has taken as they are.
+
+    Only for a plan with the settings of the run that was killed.
+    """
     for job in workflow.dag.jobs:
         if not workflow.dag.needrun(job) and _unseen(workflow, job.output):
             workflow.async_run(workflow.persistence.finished(job))

@@ -20,17 +20,23 @@ def scorings(workspace: Workspace) -> list[str]:
     return [next(word for word in call if "--damping" in word) for call in calls if call[:2] == ["mislabel", "score"]]
 
 
-def kill_while_scoring(workspace: Workspace, overlay: str) -> None:
-    """Kill a run in its scoring, which goes on elsewhere and ends."""
+def kill(workspace: Workspace, overlay: str, command: str, *arguments: str) -> list[str]:
+    """Kill a run in its first job with this command; returns the arguments that configured it."""
     (workspace.root / "overlay.yaml").write_text(overlay)
     configured = ["--configfile", SMOKE, "overlay.yaml", "--cores", "2"]
-    running = workspace.start(*configured, STUB_HANG="mislabel score")
+    running = workspace.start(*configured, *arguments, STUB_HANG=command)
     marker = workspace.root / "hanging.pid"
     wait_until(lambda: marker.exists() and marker.read_text())
     running.kill()
     running.wait()
     os.kill(int(marker.read_text()), signal.SIGKILL)
     marker.unlink()
+    return configured
+
+
+def kill_while_scoring(workspace: Workspace, overlay: str) -> None:
+    """Kill a run in its scoring, which goes on elsewhere and ends."""
+    configured = kill(workspace, overlay, "mislabel score")
     # As the executors of clusters start it.
     job = "mislabel_score:task=sarcasm,model=minilm,rank=8,seed=11"
     elsewhere = ["--mode", "remote", "--target-jobs", job, "--allowed-rules", "mislabel_score"]
@@ -55,15 +61,23 @@ def test_what_it_made_with_other_settings_is_made_again(killed: Workspace) -> No
     assert killed.would_run() == {}
 
 
-@pytest.mark.parametrize("idle", [False, True])
-def test_what_it_made_with_the_same_settings_is_kept_and_known_as_such(killed: Workspace, idle: bool) -> None:
-    before = scorings(killed)
-    if not idle:
-        (killed.root / "results/smoke/report.html").unlink()
-    assert ("Nothing to be done" in killed.smoke(overlay=DAMPING)) == idle
-    assert scorings(killed) == before
-    assert killed.would_run(DAMPING) == {}
-    assert killed.would_run() == SCORED
+def test_what_it_made_with_the_same_settings_is_kept_and_known_as_such(fresh: Workspace) -> None:
+    kill_while_scoring(fresh, DAMPING)
+    before = scorings(fresh)
+    fresh.smoke(overlay=DAMPING)
+    assert scorings(fresh) == before
+    assert fresh.would_run(DAMPING) == {}
+    assert fresh.would_run() == SCORED
+
+
+def test_what_was_there_before_it_is_not_taken_for_its_own(finished: Workspace, tmp_path: Path) -> None:
+    copied = finished.copy(tmp_path / "copy")
+    for file in (copied.root / "results/smoke/mislabel").rglob("*"):
+        file.touch()
+    (copied.root / "results/smoke/simulation/timing.csv").unlink()
+    kill(copied, DAMPING, "simulate timing", "--until", "simulation_timing")
+    copied.smoke("--until", "mislabel_score", overlay=DAMPING)
+    assert scorings(copied) == ["--damping=0.1", "--damping=0.2"]
 
 
 def test_what_a_run_with_the_same_settings_does_not_plan_is_doubted_by_the_next(killed: Workspace) -> None:

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -16,7 +17,7 @@ from array_task import ArrayError, take_over
 from check_config import ConfigError, checked_config
 from code_hash import code_hash
 from run_lock import RunningError, hold, look, run_begins, run_ended
-from unwatched import adopt, distrust, trust
+from unwatched import adopt, distrust
 
 from hyperinf.reporting.outputs import expected_outputs
 from hyperinf.tasks.sharding.rounds import rounds_of
@@ -402,6 +403,7 @@ def caption(stem):
     return stem.removesuffix("_relative")
 
 
+@cache
 def settings_hash():
     """Of everything that decides what the jobs compute, and more."""
     rules = [Path(workflow.main_snakefile), *sorted(Path(workflow.basedir, "workflow", "rules").glob("*.smk"))]
@@ -418,8 +420,8 @@ def before_planning():
         sys.exit(str(refusal))
     if before.note:
         print(before.note, file=sys.stderr)
-    if before.settings is not None:
-        (trust if before.settings == settings_hash() else distrust)(workflow, RESULTS)
+    if before.settings not in (None, settings_hash()):
+        distrust(workflow, RESULTS)
 
 
 def at_start():
