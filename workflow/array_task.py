@@ -41,7 +41,7 @@ def take_over(arguments: Sequence[str], variables: Mapping[str, str]) -> None:
     handed_on = [word.removeprefix(_COMMANDS) for word in arguments if word.startswith(_COMMANDS)]
     command = own_command(handed_on[0] if handed_on else "", str(task))
     left = {name: value for name, value in variables.items() if _is_left(name)}
-    os.execvpe("sh", ["sh", "-c", command], {**left, _OWN: str(task)})  # nosec B606
+    os.execvpe("sh", ["sh", "-c", command], {**left, _OWN: str(task)})  # nosec B606 B607
 
 
 def own_command(handed_on: str, task: str) -> str:
