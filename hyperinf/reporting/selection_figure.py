@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator
 
 from hyperinf.reporting.intervals import t_interval
 from hyperinf.reporting.labels import (
@@ -100,7 +100,7 @@ def figure_selection(data: pd.DataFrame, cell: Cell, note: str = "") -> Figure:
             if quantity == "largest_answer_share":
                 axis.axhline(1.0, color=MUTED, linewidth=0.7, zorder=1.8)
             draw_curves(axis, part[part["strategy"] == strategy], methods)
-            axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            axis.yaxis.set_major_formatter(percent)
             if i == 0:
                 axis.set_title(f"selection: {STRATEGY_LABELS[strategy]}")
             if i + 1 == len(quantities):
@@ -218,11 +218,16 @@ def limits(rows: pd.DataFrame, quantity: str) -> tuple[float, float]:
     return max(low - room, -0.04), min(high + room, 1.04)
 
 
+def percent(share: float, _place: float = 0) -> str:
+    """A tick's label, with the digits that the tick has."""
+    return f"{100 * share:.6g}%"
+
+
 def share_axis(axis: Axes, fractions: Sequence[float]) -> None:
     """Ticks at the shares that were kept, and half a step beside them."""
     gap = min((b - a for a, b in itertools.pairwise(fractions)), default=0.1)
     axis.xaxis.set_major_locator(FixedLocator(list(fractions)))
-    axis.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
+    axis.xaxis.set_major_formatter(percent)
     axis.set_xlim(fractions[0] - 0.5 * gap, fractions[-1] + 0.5 * gap)
 
 

@@ -5,7 +5,6 @@ import textwrap
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
 
 from hyperinf.reporting.labels import (
     REFERENCES,
@@ -22,6 +21,7 @@ from hyperinf.reporting.selection_figure import (
     draw_references,
     limits,
     method_handle,
+    percent,
     selection_data,
     share_axis,
 )
@@ -84,7 +84,7 @@ def figure_settings(data: pd.DataFrame, task: str, model: str, note: str = "") -
             if (j * blocks + k // columns) == rows - 1:
                 axis.set_xlabel("share of the pool kept")
     axes[0][0].set_ylim(*limits(data, "accuracy"))
-    axes[0][0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes[0][0].yaxis.set_major_formatter(percent)
     share_axis(axes[0][0], sorted(set(selected["fraction"])))
     seeds = int(data["seeds"].max())
     counted = f"{seeds} seed{'s' if seeds > 1 else ''} ({'bars: 95 % t-interval' if seeds > 1 else 'no interval'})"

@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from hyperinf.reporting import expected_outputs, report_page, report_selection
 from hyperinf.reporting.labels import ordered_settings, setting_label
 from hyperinf.reporting.outputs import contact_groups
-from hyperinf.reporting.selection_figure import figure_selection, selection_data, spread
+from hyperinf.reporting.selection_figure import figure_selection, percent, selection_data, spread
 from hyperinf.reporting.selection_frames import Cell, values_by_seed
 from hyperinf.reporting.selection_inputs import read_selection
 
@@ -254,3 +254,7 @@ def test_the_ledger_of_the_page_holds_the_studies_claims(results, page):
     claims = pd.read_csv(results / "tables/claims.csv")
     studies = claims["statement"].str.extract("^([A-Z][a-z-]* ?[a-z]*)")[0]
     assert set(studies) == {"Language model", "Vision-language model"}
+
+
+def test_ticks_less_than_a_percent_apart_have_labels_of_their_own():
+    assert [percent(share) for share in (0.5, 0.575, 0.6166, 1.0)] == ["50%", "57.5%", "61.66%", "100%"]
