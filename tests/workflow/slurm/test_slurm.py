@@ -23,8 +23,8 @@ from one_node import CPUS, one_node_slurm, reason_against
 
 pytestmark = pytest.mark.slurm
 PROFILE = ["--workflow-profile", "profiles/slurm", "--configfile", SMOKE, "overlay.yaml", "--cores", str(CPUS)]
-# The first look at jobs after 8 s, which most of them need; a later one would come 10 s after it.
-IMPATIENT = ["--slurm-init-seconds-before-status-checks", "8", "--latency-wait", "10"]
+# The first look at jobs after 12 s, which most of them need; one more would come 22 s after it.
+IMPATIENT = ["--slurm-init-seconds-before-status-checks", "12", "--latency-wait", "10"]
 FINETUNE = "mislabel/sarcasm/minilm/rank-8/seed-11"
 FAILING = FINETUNE.replace("11", "13")
 THREE_SEEDS_ON_GPUS = "{device: cuda, studies: [mislabel], mislabel: {seeds: [11, 12, 13]}}"
