@@ -233,10 +233,10 @@ class Materialising(Mapping[str, Tensor]):
     """``{layer name: Tensor[b, r, d]}`` of factored gradients: each is formed when it is asked for, and not kept.
 
     Args:
-        factors: ``{layer name: its factors}``.
+        factors: ``{layer name: its factors, or gradients that are held}``.
     """
 
-    def __init__(self, factors: Mapping[str, Factors]) -> None:
+    def __init__(self, factors: Mapping[str, LayerGradients]) -> None:
         self.factors = dict(factors)
 
     def __getitem__(self, name: str) -> Tensor:
