@@ -28,7 +28,7 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = classifier(arguments.model).to(device)
     batches = headlines(arguments.samples, arguments.batch_size, model.config.vocab_size)
     times: dict[str, list[float]] = {"checked": [], "unchecked": []}
@@ -92,15 +92,15 @@ def headlines(samples: int, batch_size: int, vocabulary: int) -> list[tuple[list
     return batches
 
 
-def sweep(model: torch.nn.Module, batches: list, check: bool, device: str) -> float:
+def sweep(model: torch.nn.Module, batches: list, check: bool, device: torch.device) -> float:
     source = LiveSource(model, batches, check=check)
-    if device == "cuda":
+    if device.type == "cuda":
         torch.cuda.synchronize()
     started = time.perf_counter()
     for block in source:
         for name in source.layers:
             block.contractions(name).squares()
-    if device == "cuda":
+    if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started
 

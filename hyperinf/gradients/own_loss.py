@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hyperinf.gradients.batches import mask_of
 from hyperinf.gradients.modes import evaluation
 from hyperinf.losses import IGNORED, LossFunction, causal_loss, default_loss, logits_of, next_tokens, with_positions
 from hyperinf.model_kinds import is_transformers_model, kind_of, plain_model
@@ -50,17 +51,20 @@ def _quiet() -> Iterator[None]:
 
 
 def _check_same(model: nn.Module, batch: Mapping[str, Any]) -> None:
-    """One sample, or all of a batch that cannot be cut, where their losses weigh the same."""
-    labels, mask = batch["labels"], batch.get("attention_mask")
+    """Compare one sample, the longest; none of a batch that cannot be cut."""
+    labels, mask = batch["labels"], mask_of(batch)
     samples = len(labels)
     if samples > 1:
-        rows = {key: value[:1] for key, value in batch.items() if isinstance(value, Tensor) and len(value) == samples}
+        row = 0 if mask is None or len(mask) != samples else int((mask != 0).sum(dim=1).argmax())
+        rows = {
+            key: value[row : row + 1]
+            for key, value in batch.items()
+            if isinstance(value, Tensor) and value.ndim and len(value) == samples
+        }
         if len(rows) != len(batch):
             return
-        batch, labels = rows, labels[:1]
-        if isinstance(mask, Tensor) and mask.ndim == 2:
-            mask = mask[:1]
-    if isinstance(mask, Tensor) and not bool((mask != 0).all()):
+        batch, labels, mask = rows, rows["labels"], mask_of(rows)
+    if mask is not None and not bool((mask != 0).all()):
         if labels.ndim == 2 and kind_of(model) == "causal" and mask.shape == labels.shape:
             labels = torch.where(mask != 0, labels, IGNORED)
             labels[:, 1:] = torch.where(mask[:, :-1] != 0, labels[:, 1:], IGNORED)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 VOCABULARY = 40
-LENGTHS = (7, 4, 2, 6)
+LENGTHS = (7, 5, 4, 6)
 SMALL = {
     "vocab_size": VOCABULARY,
     "hidden_size": 16,
@@ -38,6 +38,12 @@ XLNET = {
     **{"vocab_size": VOCABULARY, "d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 24},
     **{"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.3},
 }
+SOUND = {
+    **{"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24},
+    **{"conv_dim": [8, 8], "conv_kernel": [10, 3], "conv_stride": [5, 2], "num_feat_extract_layers": 2},
+    **{"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2, "classifier_proj_size": 8},
+    **{"num_buckets": 8, "max_bucket_distance": 16, "initializer_range": 0.3},
+}
 PICTURE = {
     **{"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24},
     **{"image_size": 16, "patch_size": 8, "num_channels": 3, "initializer_range": 0.3},
@@ -54,7 +60,7 @@ class Architecture:
         kind: of the configuration.
         sizes: of the configuration.
         targets: of LoRA; None where dense weights are taken.
-        task: ``classify``, ``tag``, ``causal``, ``masked``, ``translate``, ``answer``, ``picture``, ``regress``.
+        task: ``classify``, ``tag``, ``causal``, ``masked``, ``translate``, ``answer``, ``picture``, ``sound``, ``regress``.
         options: of the loading.
     """
 
@@ -71,7 +77,7 @@ class Architecture:
         import transformers
         from peft import LoraConfig, get_peft_model
 
-        options = {"num_labels": 3} if self.task in ("classify", "tag", "picture") else {}
+        options = {"num_labels": 3} if self.task in ("classify", "tag", "picture", "sound") else {}
         config = transformers.AutoConfig.for_model(self.kind, **{**self.sizes, **options, **self.options})
         config._experts_implementation = "eager"  # the default multiplies in float32 at the best
         torch.manual_seed(0)
@@ -88,6 +94,9 @@ class Architecture:
     def batch(self) -> dict[str, torch.Tensor]:
         """Four samples of different lengths, padded at the right."""
         generator = torch.Generator().manual_seed(5)
+        if self.task == "sound":
+            waves = torch.randn(4, 400, generator=generator, dtype=torch.float64)
+            return {"input_values": waves, "labels": torch.tensor([0, 1, 2, 1])}
         if self.task == "picture":
             pixels = torch.randn(4, 3, 16, 16, generator=generator, dtype=torch.float64)
             return {"pixel_values": pixels, "labels": torch.tensor([0, 1, 2, 1])}
@@ -116,7 +125,7 @@ class Architecture:
         batch, found = self.batch(), []
         for row in range(4):
             sample = {key: value[row : row + 1] for key, value in batch.items()}
-            if self.task != "picture":
+            if self.task not in ("picture", "sound"):
                 used = sample["attention_mask"][0] != 0
                 keys = [
                     "input_ids",
@@ -367,8 +376,12 @@ def _others() -> list[Architecture]:
         "AutoModelForSeq2SeqLM",
         "AutoModelForQuestionAnswering",
     )
-    seer = "AutoModelForImageClassification"
+    seer, hearer = "AutoModelForImageClassification", "AutoModelForAudioClassification"
     return [
+        Architecture("Wav2Vec2", hearer, "wav2vec2", SOUND, Q_V, "sound"),
+        Architecture("HuBERT", hearer, "hubert", SOUND, Q_V, "sound"),
+        Architecture("WavLM", hearer, "wavlm", SOUND, ("out_proj", "intermediate_dense"), "sound"),
+        Architecture("WavLM, all weights", hearer, "wavlm", SOUND, None, "sound"),
         Architecture("BERT, masked", MASKED, "bert", SMALL, QUERY_VALUE, "masked"),
         Architecture("RoBERTa, masked", MASKED, "roberta", SMALL, QUERY_VALUE, "masked"),
         Architecture(
