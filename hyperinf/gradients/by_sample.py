@@ -9,13 +9,19 @@ from torch import Tensor, nn
 from hyperinf.gradients.batches import CannotSplitError, rows_of, without_padding
 from hyperinf.gradients.contractions import Dense
 from hyperinf.gradients.modes import differentiable
+from hyperinf.gradients.rounding import close
 from hyperinf.gradients.weights import AdaptedLayer, dtype_of
 from hyperinf.losses import LossFunction
 from hyperinf.model_kinds import kind_of
 
 
 def gradients_by_sample(
-    model: nn.Module, batch: Any, loss_fn: LossFunction, layers: Sequence[AdaptedLayer], losses: Tensor
+    model: nn.Module,
+    batch: Any,
+    loss_fn: LossFunction,
+    layers: Sequence[AdaptedLayer],
+    losses: Tensor,
+    epsilon: float,
 ) -> dict[str, Dense]:
     """Take the gradient of each sample's loss by a backward pass of its own.
 
@@ -28,6 +34,7 @@ def gradients_by_sample(
         loss_fn: ``(model, batch) -> Tensor[b]``.
         layers: the weights.
         losses: ``Tensor[b]``, those of the batch.
+        epsilon: see :func:`rounding_of`.
 
     Returns:
         ``{layer name: Tensor[b, r, d]}``, held; zero where a loss does not depend on the weight.
@@ -38,7 +45,7 @@ def gradients_by_sample(
     of_batch: Tensor | None = None
     with differentiable(model, layers):
         for row in range(samples):
-            loss = _alone(model, batch, loss_fn, row, losses) if samples > 1 else None
+            loss = _alone(model, batch, loss_fn, row, losses, epsilon) if samples > 1 else None
             if loss is not None:
                 gradients = torch.autograd.grad(loss, weights, allow_unused=True)
             else:
@@ -57,7 +64,9 @@ def _zeros(layer: AdaptedLayer, samples: int) -> Tensor:
     return torch.zeros(samples, *layer.shape, dtype=dtype_of(layer.weight), device=layer.weight.device)
 
 
-def _alone(model: nn.Module, batch: Any, loss_fn: LossFunction, row: int, losses: Tensor) -> Tensor | None:
+def _alone(
+    model: nn.Module, batch: Any, loss_fn: LossFunction, row: int, losses: Tensor, epsilon: float
+) -> Tensor | None:
     """The loss of one sample run alone, without padding; None where that is not its loss in the batch."""
     try:
         own = without_padding(rows_of(batch, [row], len(losses)), with_labels=kind_of(model) != "sequence to sequence")
@@ -66,11 +75,5 @@ def _alone(model: nn.Module, batch: Any, loss_fn: LossFunction, row: int, losses
         return None
     except (ValueError, RuntimeError, IndexError, KeyError, TypeError, AssertionError):
         return None  # the model cannot take it like this; the batch as it came can be taken
-    same = loss.shape == (1,) and close(loss.detach(), losses[row : row + 1], losses.dtype)
+    same = loss.shape == (1,) and close(loss.detach(), losses[row : row + 1], epsilon)
     return loss[0] if same and loss.requires_grad else None
-
-
-def close(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
-    """Whether losses are the same but for the rounding of a pass through a model in this dtype."""
-    coarse = torch.finfo(dtype).eps > 1e-6
-    return torch.allclose(a.double(), b.double(), rtol=0.1 if coarse else 1e-3, atol=0.05 if coarse else 1e-4)

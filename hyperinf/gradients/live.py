@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from hyperinf.gradients.batches import moved
-from hyperinf.gradients.by_sample import close
 from hyperinf.gradients.contractions import Materialising
 from hyperinf.gradients.modes import unwrapped
 from hyperinf.gradients.per_sample import Extraction
+from hyperinf.gradients.rounding import close
 from hyperinf.gradients.source import GradientBlock
 from hyperinf.gradients.weights import GfimAxis, adapted_layers
 from hyperinf.losses import LossFunction, default_loss
@@ -119,7 +119,7 @@ class LiveSource:
             return
         first = self._losses[seen : seen + len(losses)]
         known = torch.isfinite(first)
-        if close(losses[known], first[known], losses.dtype):
+        if close(losses[known], first[known], self._extraction.epsilon):
             return
         place = int(torch.where(known, (losses - first).abs(), 0).argmax())
         raise ValueError(

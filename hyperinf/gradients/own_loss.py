@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hyperinf.gradients.batches import mask_of
 from hyperinf.gradients.modes import evaluation
+from hyperinf.gradients.rounding import FINE, close, rounding_of
 from hyperinf.losses import IGNORED, LossFunction, causal_loss, default_loss, logits_of, next_tokens, with_positions
 from hyperinf.model_kinds import is_transformers_model, kind_of, plain_model
 
@@ -84,8 +85,7 @@ def _check_same(model: nn.Module, batch: Mapping[str, Any]) -> None:
     if not isinstance(own, Tensor) or own.ndim:
         return
     ours = default_loss(model, {**inputs, "labels": labels})[0]
-    coarse = next(model.parameters()).element_size() < 4
-    if not torch.allclose(ours.double(), own.double(), rtol=0.05 if coarse else 1e-3, atol=0.02 if coarse else 1e-5):
+    if not close(ours, own, max(FINE, rounding_of(model))):
         raise ValueError(
             f"model: got a loss of {float(ours):.6g} where the {type(inner).__name__} itself has {float(own):.6g},"
             " expected the same; pass loss_fn"
@@ -109,11 +109,11 @@ def _check_unseen(model: nn.Module, batch: Mapping[str, Any]) -> None:
     except ValueError:
         return  # the changed text has another number of pictures' tokens
     virtual = before.shape[1] - ids.shape[1]
-    coarse = torch.finfo(before.dtype).eps > 1e-6
+    tolerance = min(0.05, 100 * rounding_of(model, [before]))
     for row in rows:
         same, other = (logits[row, virtual:][judged[row]].double() for logits in (before, after))
         size = max(float(same.abs().max()), 1e-3)
-        if float((same - other).abs().max()) > (0.1 if coarse else 1e-3) * size:
+        if float((same - other).abs().max()) > tolerance * size:
             raise ValueError(
                 f"model: a {type(plain_model(model)).__name__} sees the answers that it is judged by (its logits change"
                 " with a later token), expected a causal model; set is_decoder, or give the token_type_ids it needs"

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from hyperinf.gradients.batches import kinds_of, moved, padding_of, width_of
 from hyperinf.gradients.by_sample import gradients_by_sample
 from hyperinf.gradients.contractions import LayerGradients
-from hyperinf.gradients.first_batch import check_samples_alone
+from hyperinf.gradients.first_batch import check_sample_alone
 from hyperinf.gradients.layouts import Layout
 from hyperinf.gradients.modes import differentiable, unwrapped
 from hyperinf.gradients.plans import BY_SAMPLE, UNCHECKED, Pass, Plan, compared_pass, run_pass
+from hyperinf.gradients.rounding import rounding_of
 from hyperinf.gradients.weights import AdaptedLayer, GfimAxis, adapted_layers, has_plain_forward, left_out
 from hyperinf.losses import LossFunction, default_loss
 
@@ -80,10 +81,10 @@ class Extraction:
     """Per-sample gradients of a model, batch after batch.
 
     Before the first batch's numbers are given out, autograd's gradient of a weighted sum of its losses must be that of
-    the factors, for every weight; the losses of a few samples alone must be those that they have in the batch, with its
-    padding and its other samples; and a transformers model must have the same loss itself. The comparison with autograd
-    is made again for a batch whose activations have other shapes than those that were compared. A weight whose gradient
-    cannot be read off its modules' calls is taken one sample at a time, which is exact and slow.
+    the factors, for every weight; one sample's loss and gradients alone must be those that it has in the batch, with
+    its padding and the other samples; and a transformers model must have the same loss itself. The comparison with
+    autograd is made again for a batch whose activations have other shapes than those that were compared. A weight whose
+    gradient cannot be read off its modules' calls is taken one sample at a time, which is exact and slow.
 
     Args:
         model: any module, not wrapped.
@@ -101,6 +102,7 @@ class Extraction:
         self._check = check
         self.checked = not check
         self.compared = 0
+        self.epsilon = 0.0
         self.plans: dict[str, Plan] = {
             layer.name: BY_SAMPLE
             for layer in self._layers
@@ -153,11 +155,9 @@ class Extraction:
                 or whose input was overwritten; a first axis that is not the sample, where nothing is checked.
         """
         ran = self._passed(batch)
-        samples = len(ran.losses)
-        if not self.checked:
-            rows = list(map(str, range(samples))) if names is None or len(names) != samples else names
-            check_samples_alone(self._model, batch, self._loss_fn, ran.losses, rows)
-            self.checked = True
+        if not self.epsilon:
+            of_layers = (gradient for gradients in ran.gradients for gradient in gradients)
+            self.epsilon = rounding_of(self._model, [ran.losses, *of_layers])
         slow = [layer for layer in self._layers if self._plan(layer).layouts is None]
         found: dict[str, LayerGradients] = {
             recording.layer.name: ran.factors(index, self._layouts(ran, index))
@@ -165,7 +165,13 @@ class Extraction:
             if self._plan(recording.layer).layouts is not None
         }
         if slow:
-            found |= gradients_by_sample(self._model, batch, self._loss_fn, slow, ran.losses)
+            found |= gradients_by_sample(self._model, batch, self._loss_fn, slow, ran.losses, self.epsilon)
+        if not self.checked:
+            rows = [str(row) for row in range(len(ran.losses))]
+            if names is not None and len(names) == len(rows):
+                rows = list(names)
+            check_sample_alone(self._model, batch, self._loss_fn, self._layers, found, ran.losses, rows, self.epsilon)
+            self.checked = True
         return {layer.name: found[layer.name] for layer in self._layers}, ran.losses
 
     def _passed(self, batch: Any) -> Pass:

@@ -38,8 +38,8 @@ def check_gfim_fits(layers: Mapping[str, tuple[int, int]], device: torch.device 
     rank, columns = layers[name]
     if free is not None and needed > free:
         raise ValueError(
-            f"layer {name!r}: got a gradient of {rank:,} x {columns:,}, whose {columns:,} x {columns:,} GFIM and those of"
-            f" the other layers take {needed / GIB:.1f} GiB with their inversion, expected at most the"
+            f"layer {name!r}: got a gradient of {rank:,} x {columns:,}, whose {columns:,} x {columns:,} GFIM takes,"
+            f" with those of the other layers and an inversion, {needed / GIB:.1f} GiB, expected at most the"
             f" {free / GIB:.1f} GiB that are free; leave it out with layers, or take its smaller axis with"
             " gfim_axis='smaller'"
         )

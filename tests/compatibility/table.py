@@ -1,6 +1,6 @@
 """What models and methods are exact, through the library and through the command line: the table of the docs.
 
-    python tests/compatibility/table.py > docs/compatibility.md
+python tests/compatibility/table.py > docs/compatibility.md
 """
 
 import sys
@@ -78,11 +78,16 @@ def rendered(outcomes: dict[str, Outcome], commands: dict[str, str] | None = Non
     import torch
     import transformers
 
-    versions = f"torch {torch.__version__.partition('+')[0]}, transformers {transformers.__version__}, peft {peft.__version__}"
+    versions = (
+        f"torch {torch.__version__.partition('+')[0]}, transformers {transformers.__version__}, peft {peft.__version__}"
+    )
     lines = [HEAD.format(versions=versions, relative=f"{RELATIVE:g}")]
     for title, rows in (("Architectures", ARCHITECTURES), ("Methods of PEFT", METHODS)):
         lines += [f"## {title}", "", "| | per-sample gradients | command line |", "| --- | --- | --- |"]
-        lines += [f"| {row.name} | {_said(outcomes[row.name])} | {(commands or {}).get(row.name, "library")} |" for row in rows]
+        lines += [
+            f"| {row.name} | {_said(outcomes[row.name])} | {(commands or {}).get(row.name, 'library')} |"
+            for row in rows
+        ]
         lines.append("")
     return "\n".join(lines)
 

@@ -31,4 +31,6 @@ def test_gradients_are_autograd_s_or_refused_in_one_line(name):
 def test_the_page_says_what_was_found():
     assert len(ROWS) >= 60
     expected = rendered({name: found(name) for name in ROWS})
-    assert PAGE.read_text(encoding="utf-8") == expected, "make it again: python tests/compatibility/table.py > docs/compatibility.md"
+    assert PAGE.read_text(encoding="utf-8") == expected, (
+        "make it again: python tests/compatibility/table.py > docs/compatibility.md"
+    )
