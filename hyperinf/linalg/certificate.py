@@ -55,6 +55,8 @@ def certify(a: Tensor, outcome: Outcome, start: Start, tol: float) -> Tensor:
         outcome.residual[doubtful] = outcome.residual[doubtful] if r is None else norm
     bounds = _error_bounds(outcome.x, reached)
     unsure = believed & (asymmetric | ~(reached <= tol) | ~torch.isfinite(bounds))
+    if bool((believed & ~unsure).all()):
+        return bounds
     stopped = (outcome.status == FLOOR) | ((outcome.status == DIVERGED) & torch.isfinite(start.upper))
     if can_widen and tol > 0 and (a.dtype == torch.float64 or a.shape[-1] < _SMALL):
         _finish(a, outcome, reached, unsure | stopped, tol)

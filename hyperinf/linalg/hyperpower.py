@@ -1,4 +1,4 @@
-"""Inverses of symmetric positive definite matrices by matrix products alone: Schulz's iteration and its family."""
+"""Inverses of symmetric positive definite matrices by matrix products: Schulz's iteration and its family."""
 
 from __future__ import annotations
 
@@ -188,8 +188,10 @@ def _reason(a: Tensor, outcome: Outcome, start: Start, tol: float) -> str:
         if bool(outcome.factorised[worst]):
             text += "; finished by a Cholesky factorisation in float64"
     elif status == FLOOR:
-        text = f"stopped at the rounding floor of {kind} {reached}: a is too ill-conditioned for it; add damping" + (
-            " or use float64" if a.dtype == torch.float32 else ""
+        wider = " or use float64" if a.dtype == torch.float32 else ""
+        text = (
+            f"stopped at the rounding floor of {kind} {reached}: a is too ill-conditioned for it, or tol too small; "
+            f"add damping{wider}"
         )
     elif status == DIVERGED and rayleigh < 0:
         text = f"a is not positive definite: v'Av = {rayleigh:.3g} for a unit vector v; stopped {reached}"
