@@ -267,7 +267,7 @@ class Factors(LayerGradients):
         positions, r, d = self._sizes
         by_positions = positions * positions * (r + d) + positions * d * d < positions * r * d + r * d * d
         dtype = dtype or self.dtype
-        if by_positions and dtype != torch.float64 and exponent_needed(largest(self.left)):
+        if by_positions and exponent_needed(largest(self.left)):
             return self._balanced(0).gram(dtype)
         total = torch.zeros(d, d, dtype=dtype, device=self.right.device)
         for piece in self._pieces(min(positions, r) * d):

@@ -111,6 +111,7 @@ def score_methods(
         statistics = gradient_statistics(train, gfim=needs_gfim)
     if needs_gfim:
         costs["shared", "of which GFIM"] = Cost(statistics.gfim_seconds, None)
+    v = {layer: vector.to(statistics.devices[layer]) for layer, vector in v.items()}
     products = {}
     for name, method in built.items():
         with metered(device) as costs[name, "precondition"]:

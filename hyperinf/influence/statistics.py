@@ -6,7 +6,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -42,6 +42,7 @@ class GradientStatistics:
         gfim: ``{layer: Tensor[d, d]}``, ``mean_i g_i^T g_i`` (the "sum" scale); empty when it was not asked for.
         gfim_seconds: time that the GFIM alone took in the sweep.
         sample_ids: n ids in the order of the sweep, which every later sweep is checked against; None if not known.
+        devices: ``{layer: where its gradients are}``, where that is known.
     """
 
     layers: Mapping[str, tuple[int, int]]
@@ -51,6 +52,7 @@ class GradientStatistics:
     gfim: Mapping[str, Tensor]
     gfim_seconds: float = 0.0
     sample_ids: tuple[str, ...] | None = None
+    devices: Mapping[str, torch.device] = field(default_factory=dict)
 
     def damping(self, delta: float = DEFAULT_DAMPING) -> dict[str, float]:
         """``lambda[l] = delta * mean(g**2)``, the one damping that every method uses (HyperINF, section 5)."""
@@ -81,6 +83,7 @@ class StatisticSums:
         grad_norm: ``Tensor[n]``, the norm of each sample's gradient over all layers.
         grams: ``{layer: Tensor[d, d]}``, ``sum_i g_i^T g_i``; empty when the GFIM was not asked for.
         gfim_seconds: time that the GFIM alone took in the sweep.
+        devices: ``{layer: where its gradients are}``, where that is known.
     """
 
     layers: Mapping[str, tuple[int, int]]
@@ -89,6 +92,7 @@ class StatisticSums:
     grad_norm: Tensor
     grams: Mapping[str, Tensor]
     gfim_seconds: float = 0.0
+    devices: Mapping[str, torch.device] = field(default_factory=dict)
 
     def finished(self) -> GradientStatistics:
         """The statistics of these samples; uses ``grams`` up, and warns of layers whose gradients are all zero.
@@ -110,7 +114,14 @@ class StatisticSums:
             )
         gfim = {name: matrix.div_(samples) for name, matrix in self.grams.items()}
         return GradientStatistics(
-            self.layers, samples, mean_square, self.grad_norm, gfim, self.gfim_seconds, self.sample_ids
+            self.layers,
+            samples,
+            mean_square,
+            self.grad_norm,
+            gfim,
+            self.gfim_seconds,
+            self.sample_ids,
+            self.devices,
         )
 
 
@@ -148,11 +159,13 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
     ids: list[str] = []
     seconds = 0.0
     vanished: set[str] = set()
+    devices: dict[str, torch.device] = {}
     for block in checked(source, "train"):
         norm = torch.zeros(())
         for name, (rank, columns) in layers.items():
             gradients = block.contractions(name)
             squares = gradients.squares()
+            devices[name] = squares.device
             total = _finite_sum(squares, name, gradients, block.sample_ids)
             if total < SMALLEST and name not in vanished and not gradients.silent():
                 vanished.add(name)
@@ -182,7 +195,7 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
     for matrix in matrices.values():
         matrix += matrix.T.clone()  # rounding leaves products of two different factors not quite symmetric
         matrix /= 2
-    return StatisticSums(layers, tuple(ids), sums, grad_norm, matrices, seconds)
+    return StatisticSums(layers, tuple(ids), sums, grad_norm, matrices, seconds, devices)
 
 
 def added(parts: Sequence[StatisticSums]) -> StatisticSums:
@@ -259,10 +272,8 @@ def _gram(gradients: LayerGradients, squares: float, dtype: torch.dtype | None) 
 
 
 def _out_of_range(layer: str, squares: float) -> str:
-    what = "all but zero" if squares < 1 else "too large"
-    return (
-        f"gradients of layer {layer!r}: got squares {what} for float64 ({squares:.3g}), expected some that it can hold"
-    )
+    what = "too small" if squares < 1 else "too large"
+    return f"gradients of layer {layer!r}: got squares {what} for float64 ({squares:.3g}), expected a range that it has"
 
 
 def _gfim_dtype(device: torch.device, entries: int) -> torch.dtype | None:
