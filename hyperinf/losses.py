@@ -247,8 +247,10 @@ def _as_classes(labels: Tensor) -> Tensor:
 def _split(batch: Any) -> tuple[Any, Tensor]:
     if isinstance(batch, Mapping):
         if "labels" not in batch:
-            raise ValueError(f"batch: expected a key 'labels', got {sorted(batch)}")
+            raise ValueError(f"batch: got the keys {sorted(map(str, batch))}, expected a key 'labels'")
         return {key: value for key, value in batch.items() if key != "labels"}, batch["labels"]
     if isinstance(batch, (tuple, list)) and len(batch) == 2:
         return batch[0], batch[1]
-    raise ValueError(f"batch: expected a mapping with 'labels' or a pair (inputs, labels), got {type(batch).__name__}")
+    raise ValueError(
+        f"batch: got a {type(batch).__name__}, expected a mapping with 'labels' or a pair (inputs, labels)"
+    )

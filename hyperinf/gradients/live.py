@@ -63,6 +63,11 @@ class LiveSource:
         return {layer.name: layer.shape for layer in self._adapted}
 
     @property
+    def device(self) -> torch.device:
+        """Where the gradients are."""
+        return self._extraction.device
+
+    @property
     def sample_ids(self) -> tuple[str, ...]:
         """The ids of all samples, in the order of every sweep."""
         return self._ids

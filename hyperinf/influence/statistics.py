@@ -15,6 +15,7 @@ from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, LayerGradients
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.units import exponent_needed, shifted
+from hyperinf.influence.memory import check_gfim_fits
 
 DEFAULT_DAMPING = 0.1
 
@@ -153,6 +154,8 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
         InputError: as in :func:`gradient_statistics`.
     """
     layers = dict(source.layers)
+    if gfim:
+        check_gfim_fits(layers, getattr(source, "device", "cpu"))
     sums = dict.fromkeys(layers, 0.0)
     matrices: dict[str, Tensor] = {}
     norms: list[Tensor] = []

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from hyperinf.gradients import LiveSource, TensorSource, adapted_layers, per_sample_gradients
 from hyperinf.influence import influence_scores
+from hyperinf.influence.statistics import gradient_statistics
 
 X = torch.randn(8, 5, generator=torch.Generator().manual_seed(1))
 Y = torch.tensor([0, 1, 2, 0, 1, 2, 1, 0])
@@ -71,7 +72,7 @@ def line(refusal: Refusal) -> str:
         else:
             raise AssertionError(f"{refusal.what}: was not refused")
     assert "\n" not in found, found
-    return re.sub(r"-?\d+\.\d+(e-?\d+)?", "x", found)
+    return re.sub(r"(?<!')-?\d+\.\d+(e-?\d+)?", "x", found)
 
 
 def _transformers(auto: str, kind: str, **options: Any) -> Any:
@@ -161,7 +162,7 @@ def _large_layer() -> None:
     class Large(TensorSource):
         layers = {"lm_head.weight": (4096, 400_000)}  # noqa: RUF012
 
-    influence_scores(Large({"lm_head.weight": torch.ones(1, 1, 1)}), Large({"lm_head.weight": torch.ones(1, 1, 1)}))
+    gradient_statistics(Large({"lm_head.weight": torch.ones(1, 1, 1)}))
 
 
 def _gradients(value: float) -> dict[str, Tensor]:

@@ -114,7 +114,7 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     logging.getLogger("hyperinf").setLevel(logging.ERROR)
     rows: list[Any] = [*ARCHITECTURES, *METHODS]
-    print(rendered({row.name: outcome(row) for row in rows}, {}))
+    print(rendered({row.name: outcome(row) for row in rows}), end="")
 
 
 if __name__ == "__main__":

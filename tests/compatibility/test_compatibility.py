@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from adapters import METHODS
 from architectures import ARCHITECTURES
+from refusals import REFUSALS, line
+from refusals import rendered as rendered_refusals
 from table import Outcome, outcome, rendered
 
-PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
+DOCS = Path(__file__).parents[2] / "docs"
 ROWS = {row.name: row for row in [*ARCHITECTURES, *METHODS]}
 
 
