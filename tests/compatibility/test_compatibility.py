@@ -33,6 +33,15 @@ def test_gradients_are_autograd_s_or_refused_in_one_line(name):
 def test_the_page_says_what_was_found():
     assert len(ROWS) >= 60
     expected = rendered({name: found(name) for name in ROWS})
-    assert PAGE.read_text(encoding="utf-8") == expected, (
-        "make it again: python tests/compatibility/table.py > docs/compatibility.md"
-    )
+    found_page = (DOCS / "compatibility.md").read_text(encoding="utf-8")
+    assert found_page == expected, "make it again: python tests/compatibility/table.py > docs/compatibility.md"
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.what)
+def test_what_cannot_be_done_is_refused_in_one_line(refusal):
+    assert len(line(refusal).split()) > 3
+
+
+def test_the_page_of_refusals_says_what_is_said():
+    found_page = (DOCS / "refusals.md").read_text(encoding="utf-8")
+    assert found_page == rendered_refusals(), "make it again: python tests/compatibility/refusals.py > docs/refusals.md"
