@@ -171,6 +171,7 @@ def _gradients(value: float) -> dict[str, Tensor]:
     return {"layer": found}
 
 
+torch.manual_seed(0)
 LINEAR = nn.Linear(5, 3)
 REFUSALS = [
     Refusal(
