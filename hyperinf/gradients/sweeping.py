@@ -30,6 +30,7 @@ def checked(source: "GradientSource", role: str, sample_ids: Sequence[str] | Non
     """
     layers = dict(source.layers)
     seen: set[str] = set()
+    position = 0
     with_losses: bool | None = None
     for block in source:
         block = _cleaned(block)
@@ -37,38 +38,38 @@ def checked(source: "GradientSource", role: str, sample_ids: Sequence[str] | Non
         if len(block) == 0:
             continue
         if sample_ids is not None:
-            _check_order(block.sample_ids, len(seen), sample_ids, role)
-        for sample in block.sample_ids:
-            if sample in seen:
-                raise InputError(f"{role}: got sample {sample!r} twice, expected every sample once")
-            seen.add(sample)
+            _check_order(block.sample_ids, position, sample_ids, role)
+        else:
+            _add_new(seen, block.sample_ids, role)
+        position += len(block)
         if with_losses is not None and with_losses != (block.losses is not None):
             what = f"from sample {block.sample_ids[0]!r} on {'no losses' if with_losses else 'losses'}"
             raise InputError(f"{role}: got {what}, expected losses of all samples or of none")
         with_losses = block.losses is not None
         yield block
         del block  # before the source makes the next one
-    if sample_ids is not None and len(seen) < len(sample_ids):
-        missing = sample_ids[len(seen)]
+    if sample_ids is not None and position < len(sample_ids):
+        missing = sample_ids[position]
         raise InputError(
-            f"{role}: got {len(seen)} samples in a later sweep, expected {len(sample_ids)} (next {missing!r}); "
+            f"{role}: got {position} samples in a later sweep, expected {len(sample_ids)} (next {missing!r}); "
             "a source must give the same samples in the same order at every sweep"
         )
 
 
 def _cleaned(block: "GradientBlock") -> "GradientBlock":
     ids: Any = block.sample_ids
-    clean = isinstance(ids, tuple) and all(type(sample) is str for sample in ids)
+    clean = isinstance(ids, tuple) and set(map(type, ids)) <= {str}
     return block if clean else replace(block, sample_ids=clean_ids(ids))
 
 
 def _check_block(block: "GradientBlock", role: str, layers: Mapping[str, tuple[int, int]]) -> None:
     samples = len(block)
-    given = set(block.gradients)  # asking a mapping for its layer could form the gradients
+    held = block.gradients if isinstance(block.gradients, dict) else None
+    given = held.keys() if held is not None else set(block.gradients)  # asking another mapping could form gradients
     for name, (rank, columns) in layers.items():
         if name not in given:
             raise InputError(f"{role}: got a block without layer {name!r}, expected every layer in every block")
-        shape = block.contractions(name).shape
+        shape = tuple(held[name].shape) if held is not None else block.contractions(name).shape
         if shape != (samples, rank, columns):
             raise InputError(
                 f"{role}: got gradients of layer {name!r} of shape {list(shape)} in a block of {samples} sample ids, "
@@ -79,6 +80,15 @@ def _check_block(block: "GradientBlock", role: str, layers: Mapping[str, tuple[i
             f"{role}: got losses of shape {list(block.losses.shape)} in a block of {samples} sample ids, "
             f"expected [{samples}]"
         )
+
+
+def _add_new(seen: set[str], found: tuple[str, ...], role: str) -> None:
+    before = len(seen)
+    again = seen.intersection(found)
+    seen.update(found)
+    if len(seen) < before + len(found):
+        twice = next(sample for sample in found if sample in again or found.count(sample) > 1)
+        raise InputError(f"{role}: got sample {twice!r} twice, expected every sample once")
 
 
 def _check_order(found: tuple[str, ...], start: int, sample_ids: Sequence[str], role: str) -> None:

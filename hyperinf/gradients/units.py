@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 from torch import Tensor
 
 # Sizes between its inverse and this need no other unit than 1: products of four of them are far inside float32.
@@ -30,11 +29,3 @@ def shifted(x: Tensor, exponent: int) -> Tensor:
         return x
     half = exponent // 2  # the power itself can be out of the range that x and the result are in
     return x * 2.0**half * 2.0 ** (exponent - half)
-
-
-def units_of(x: Tensor) -> Tensor:
-    """Find of each ``x[k]`` the power of two of its largest entry, ``Tensor[k]`` in float64; 1 of zeros."""
-    sizes = x.detach().flatten(1).abs().amax(dim=1).double()
-    # The mantissa is in [0.5, 1), and a number divided by its mantissa is a power of two exactly.
-    units = sizes / (2 * torch.frexp(sizes).mantissa)
-    return torch.where(torch.isfinite(units) & (units > 0), units, 1.0)

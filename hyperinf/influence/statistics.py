@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -65,12 +66,13 @@ class GradientStatistics:
         A damped inverse curvature between two gradients does not depend on their unit, so methods work in this one:
         in float32 even ``<g_i, v> g_i`` is zero for gradients of 1e-16.
         """
-        return exponent_needed(math.sqrt(self.mean_square[layer]))
+        return self.exponents.get(layer, 0)
 
-    @property
+    @cached_property
     def exponents(self) -> dict[str, int]:
         """The exponents that are not 0."""
-        return {layer: self.exponent(layer) for layer in self.layers if self.exponent(layer)}
+        needed = {layer: exponent_needed(math.sqrt(value)) for layer, value in self.mean_square.items()}
+        return {layer: exponent for layer, exponent in needed.items() if exponent}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource
 from hyperinf.gradients.sweeping import checked
-from hyperinf.gradients.units import shifted, units_of
+from hyperinf.gradients.units import exponent_needed, largest, shifted
 
 Vectors = dict[str, Tensor]
 """``{layer: Tensor[r, d]}``."""
@@ -119,17 +119,22 @@ def sweep_scores(
     stacked = {}
     for layer in source.layers:
         # In the unit of the gradients, and then in their own: a factored dot product is in float32.
-        vectors = torch.stack([shifted(products[name].pop(layer), exponents.get(layer, 0)) for name in names])
-        units = units_of(vectors)
-        stacked[layer] = (vectors / units[:, None, None], units)
+        vectors = [shifted(products[name].pop(layer), exponents.get(layer, 0)) for name in names]
+        own = [exponent_needed(largest(vector)) for vector in vectors]
+        vectors = [shifted(vector, -exponent) for vector, exponent in zip(vectors, own, strict=True)]
+        stacked[layer] = (
+            torch.stack(vectors),
+            vectors[0].new_tensor([2.0**each for each in own]) if any(own) else None,
+        )
     ids: list[str] = []
     scores, losses = [], []
     for block in checked(source, "train", sample_ids):
         ids.extend(block.sample_ids)
         parts = []
         total = torch.zeros(())
-        for layer, (vectors, units) in stacked.items():
-            dots = block.contractions(layer).scaled(-exponents.get(layer, 0)).dots(vectors) * units
+        for layer, (hvps, units) in stacked.items():
+            dots = block.contractions(layer).scaled(-exponents.get(layer, 0)).dots(hvps)
+            dots = dots if units is None else dots * units
             parts.append(dots)
             total = total.to(dots) + dots
         if not bool(torch.isfinite(total).all()):

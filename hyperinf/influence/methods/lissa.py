@@ -1,5 +1,6 @@
 """LiSSA: a truncated, scaled Neumann series for the damped inverse."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -172,11 +173,13 @@ class LiSSAGFIM(_ScaledSeries):
         return {layer: x @ self._gfim(layer).to(x.dtype) for layer, x in vectors.items()}
 
     def _certain(self, layer: str, scale: float) -> float:
-        """The estimate where ``s I - G - lambda I`` has a Cholesky factor, which only a bound leaves; else a bound."""
-        matrix = self._gfim(layer).double()
-        margin = 1 + 1e-9  # for the rounding of the factor or the eigenvalue
-        rest = -matrix
-        rest.diagonal().add_(scale * margin - self._damping(layer))
-        if int(torch.linalg.cholesky_ex(rest).info) == 0:
-            return scale
-        return (float(torch.linalg.eigvalsh(matrix)[-1]) + self._damping(layer)) * margin
+        """The estimate, raised by five per cent until ``s I - G - lambda I`` has a Cholesky factor, as of a bound."""
+        rest = -self._gfim(layer).double()
+        diagonal = rest.diagonal().clone()
+        while math.isfinite(scale):
+            # The margin is for the rounding of the factor.
+            rest.diagonal().copy_(diagonal + (scale * (1 + 1e-9) - self._damping(layer)))
+            if int(torch.linalg.cholesky_ex(rest).info) == 0:
+                break
+            scale *= 1.05
+        return scale
