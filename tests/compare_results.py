@@ -3,9 +3,9 @@
     python tests/compare_results.py OLD NEW
 
 Tables (CSV, Parquet), figures and adapters are compared; what is a time or a size of memory is not, nor what says
-where and with which versions a file was made. A file counts as the same if its bytes are, or if its tables are but for such
-columns. Of a numeric column that moved, the largest change is told, absolute and relative to the column's largest value.
-The exit code is 1 if anything differs.
+where and with which versions a file was made. A file counts as the same if its bytes are, or if its tables are but for
+such columns. Of a numeric column that moved, the largest change is told, and the column's largest value. The exit code
+is 1 if anything differs.
 """
 
 import argparse

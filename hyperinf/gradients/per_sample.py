@@ -6,7 +6,7 @@ that holds for a weight of this model is compared with autograd on a few samples
 """
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -57,16 +57,7 @@ def per_sample_gradients(
     """
     model = unwrapped(model)
     extraction = Extraction(model, loss_fn or default_loss, adapted_layers(model, layers, gfim_axis), check)
-    known = _KNOWN.setdefault(model, {}) if check else {}
-    form = extraction.form(batch) if check else None
-    extraction.plans.update(known.get(form, {}))
-    if form in known:
-        extraction.checked, extraction.compared = True, ENOUGH
     found, _ = extraction(moved(batch, extraction.device))
-    if check:
-        known[form] = {name: plan for name, plan in extraction.plans.items() if plan.proven}
-        if len(known) > KEPT_FORMS:
-            del known[next(iter(known))]
     return {name: found.pop(name).dense() for name in list(found)}
 
 
@@ -74,17 +65,18 @@ ENOUGH = 4
 """Samples that are compared with autograd at the least, in however many batches."""
 KEPT_FORMS = 16
 _KNOWN: "WeakKeyDictionary[nn.Module, dict[Any, dict[str, Plan]]]" = WeakKeyDictionary()
-"""Plans by model and form of its batches, so that a loop over batches is checked once."""
+"""Plans by model and form of its batches: neither a loop over batches nor a second source is checked again."""
 
 
 class Extraction:
     """Per-sample gradients of a model, batch after batch.
 
-    Before the first batch's numbers are given out, autograd's gradient of a weighted sum of its losses must be that of
-    the factors, for every weight; one sample's loss and gradients alone must be those that it has in the batch, with
-    its padding and the other samples; and a transformers model must have the same loss itself. The comparison with
-    autograd is made again for a batch whose activations have other shapes than those that were compared. A weight whose
-    gradient cannot be read off its modules' calls is taken one sample at a time, which is exact and slow.
+    Before the first numbers of a model with batches of a form are given out, autograd's gradient of a weighted sum of
+    the losses must be that of the factors, for every weight; one sample's loss and gradients alone must be those that
+    it has in the batch, with its padding and the other samples; and a transformers model must have the same loss
+    itself. The comparison with autograd is made again for a batch whose activations have other shapes than those that
+    were compared. A weight whose gradient cannot be read off its modules' calls is taken one sample at a time, which is
+    exact and slow.
 
     Args:
         model: any module, not wrapped.
@@ -154,6 +146,10 @@ class Extraction:
             ValueError: a loss that is not one a sample, or is not the sample's own; a module that ran without autograd
                 or whose input was overwritten; a first axis that is not the sample, where nothing is checked.
         """
+        known, form = _KNOWN.setdefault(self._model, {}), None
+        if not self.checked:
+            form = self.form(batch)
+            self._recall(known.get(form))
         ran = self._passed(batch)
         if not self.epsilon:
             of_layers = (gradient for gradients in ran.gradients for gradient in gradients)
@@ -172,7 +168,17 @@ class Extraction:
                 rows = list(names)
             check_sample_alone(self._model, batch, self._loss_fn, self._layers, found, ran.losses, rows, self.epsilon)
             self.checked = True
+        if form is not None and (self.compared >= ENOUGH or len(ran.losses) == 1):
+            known[form] = {name: plan for name, plan in self.plans.items() if plan.proven}
+            if len(known) > KEPT_FORMS:
+                del known[next(iter(known))]
         return {layer.name: found[layer.name] for layer in self._layers}, ran.losses
+
+    def _recall(self, plans: Mapping[str, Plan] | None) -> None:
+        """Take over what was found of the model with such batches before."""
+        if plans is not None:
+            self.plans.update(plans)
+            self.checked, self.compared = True, ENOUGH
 
     def _passed(self, batch: Any) -> Pass:
         """The passes through a batch, compared with autograd where the plans do not explain all its calls."""

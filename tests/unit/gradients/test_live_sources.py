@@ -170,11 +170,15 @@ def test_the_check_can_be_switched_off_in_code():
         passes.append(len(batch[1]))
         return nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="none")
 
-    list(LiveSource(model(), batches(), counted, check=False))
+    same = model()
+    list(LiveSource(same, batches(), counted, check=False))
     assert passes == [4, 4, 4]
     passes.clear()
-    list(LiveSource(model(), batches(), counted))
+    list(LiveSource(same, batches(), counted))
     assert passes == [4, 1, 4, 4]
+    passes.clear()
+    list(LiveSource(same, batches(), counted))  # another source of the same model and form
+    assert passes == [4, 4, 4]
 
 
 def test_what_surrounds_a_sweep_does_not_matter():
