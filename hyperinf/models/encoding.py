@@ -38,9 +38,6 @@ class EncodedText:
         pairs: n second texts, or None.
         labels: n class indices.
         max_length: longer samples are truncated to this many tokens; ``truncated`` counts them.
-
-    Raises:
-        InputError: a text without a token (names the sample).
     """
 
     def __init__(
@@ -61,11 +58,6 @@ class EncodedText:
         encoded = tokenizer(text=list(texts), **second, truncation=True, max_length=max_length)
         self._rows = [{key: encoded[key][i] for key in encoded} for i in range(len(self.ids))]
         self.lengths: tuple[int, ...] = tuple(len(row) for row in encoded["input_ids"])
-        if 0 in self.lengths:
-            raise InputError(
-                f"sample {self.ids[self.lengths.index(0)]!r}: got no token of its text, expected at least one;"
-                " the tokenizer knows none of its characters"
-            )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -101,11 +93,6 @@ class Batches:
             for rows in [[index for index in order if (kinds is not None and kinds[index]) is kind]]
             for start in range(0, len(rows), batch_size)
         ]
-
-    @property
-    def sample_ids(self) -> tuple[str, ...]:
-        """The ids of all samples in the order of the batches; no batch is made for them."""
-        return tuple(self._encoded.ids[index] for group in self._groups for index in group)
 
     def shard(self, index: int, count: int) -> "Batches":
         """Every ``count``-th batch, beginning with batch ``index``.

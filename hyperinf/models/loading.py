@@ -1,6 +1,6 @@
 """Loading what transformers reads, with one line for whatever cannot be loaded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +25,20 @@ def load_tokenizer(folder: str) -> Any:
     return tokenizer
 
 
-def load_model(auto: Any, folder: str, dtype: str, **options: Any) -> Any:
-    """Load a model of transformers with all its weights, from safetensors only, without running code of its folder.
+def load_model(
+    auto: Any, folder: str, dtype: str, may_lack: Callable[[str], bool] = lambda _: False, **options: Any
+) -> Any:
+    """A model of transformers with all its weights, from safetensors only, without running code of its folder.
 
     Args:
         auto: transformers' class of such models (``AutoModelForCausalLM``).
         folder: local model folder or hub name.
         dtype: of all weights.
+        may_lack: whether a weight, by its name, may be missing and be made new.
         **options: further ones of ``from_pretrained``.
 
     Raises:
-        InputError: no such model, or weights that are missing, of another size, damaged or not in safetensors.
-    """
-    model, missing = load_with_missing(auto, folder, dtype, **options)
-    refuse_missing(folder, missing)
-    return model
-
-
-def load_with_missing(auto: Any, folder: str, dtype: str, **options: Any) -> tuple[Any, list[str]]:
-    """Load a model as :func:`load_model` does, and name the weights that its folder lacks and that were made new.
-
-    Raises:
-        InputError: as :func:`load_model`, but for missing weights.
+        InputError: no such model, or weights that are missing, damaged or not in safetensors.
     """
     quiet()
     model, info = loaded(
@@ -61,20 +53,11 @@ def load_with_missing(auto: Any, folder: str, dtype: str, **options: Any) -> tup
             **options,
         ),
     )
-    for name, there, expected in sorted(info.get("mismatched_keys") or ()):
-        raise InputError(f"{folder}: the weight {name} has shape {list(there)}, expected {list(expected)}")
-    return model, sorted(info["missing_keys"])
-
-
-def refuse_missing(folder: str, missing: Sequence[str]) -> None:
-    """Refuse a model that lacks weights.
-
-    Raises:
-        InputError: names the first one and their number.
-    """
+    missing = sorted(name for name in info["missing_keys"] if not may_lack(name))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(f"{folder}: the model lacks the weights {missing[0]}{more}")
+    return model
 
 
 def loaded(name: str, what: str, load: Callable[[], Any]) -> Any:

@@ -1,7 +1,6 @@
 """LoRA on a model, through PEFT, as the paper has it: alpha = 2r and rank-stabilised scaling."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,14 +36,13 @@ class LoraSettings:
             raise InputError(f"alpha: expected a positive finite number, got {self.alpha}")
 
 
-def add_lora(model: Any, settings: LoraSettings, task_type: str | None = None, whole: Sequence[str] = ()) -> Any:
-    """Put a fresh adapter on a model; only it, a classification head and the modules of ``whole`` can be trained.
+def add_lora(model: Any, settings: LoraSettings, task_type: str | None = None) -> Any:
+    """The model with a fresh adapter; only the adapter, and a classification head if there is one, can be trained.
 
     Args:
         model: a transformers model.
         settings: see :class:`LoraSettings`.
         task_type: PEFT's name of the task; ``SEQ_CLS`` for a model with a classification head when None.
-        whole: names of modules that are trained, and saved with the adapter, as they are.
 
     Raises:
         InputError: no layer of the model matches ``targets``.
@@ -53,8 +51,6 @@ def add_lora(model: Any, settings: LoraSettings, task_type: str | None = None, w
 
     if task_type is None and type(model).__name__.endswith("ForSequenceClassification"):
         task_type = "SEQ_CLS"
-    # PEFT adds those of a classifier's usual names by itself.
-    more = [name for name in whole if task_type != "SEQ_CLS" or name not in ("classifier", "score")]
     targets = settings.targets if isinstance(settings.targets, str) else list(settings.targets)
     config = LoraConfig(
         r=settings.rank,
@@ -62,7 +58,6 @@ def add_lora(model: Any, settings: LoraSettings, task_type: str | None = None, w
         use_rslora=settings.rslora,
         lora_dropout=settings.dropout,
         target_modules=targets,
-        modules_to_save=more or None,
         task_type=task_type,
     )
     try:

@@ -11,7 +11,7 @@ from hyperinf.files import sha256_file
 from hyperinf.gradients import LiveSource
 from hyperinf.models.classifier import load_adapted_classifier
 from hyperinf.models.encoding import Batches, EncodedText
-from hyperinf.models.text_limits import TextReader
+from hyperinf.models.loading import load_tokenizer
 from hyperinf.provenance import digest
 from hyperinf.tasks.finetune import encode, read_finetuned
 from hyperinf.tasks.sharding.parts import Shard
@@ -30,7 +30,6 @@ class Checkpoints:
         splits: ``train`` and ``validation``.
         encoded: the same as tokens.
         device: where models are put.
-        pad: the id that texts are padded with.
     """
 
     adapter: Path
@@ -39,7 +38,6 @@ class Checkpoints:
     splits: dict[str, TextSplit]
     encoded: dict[str, EncodedText]
     device: str
-    pad: int
 
     @classmethod
     def opened(cls, data: Path, adapter: Path, cache: Path, wheels: tuple[Path, ...], device: str) -> "Checkpoints":
@@ -53,10 +51,10 @@ class Checkpoints:
             raise InputError(f"{adapter}: was trained on other data than {data}")
         settings = trained["settings"]
         base = resolve_model_folder(parse_source(settings["model"]), cache, wheels)
-        reader = TextReader.opened(base, settings["max_length"])
+        tokenizer = load_tokenizer(base)
         splits = {name: read_split(data, name) for name in ("train", "validation")}
-        encoded = {name: encode(reader, split) for name, split in splits.items()}
-        return cls(adapter, trained, base, splits, encoded, device, reader.tokenizer.pad_token_id)
+        encoded = {name: encode(tokenizer, split, settings["max_length"]) for name, split in splits.items()}
+        return cls(adapter, trained, base, splits, encoded, device)
 
     @property
     def epochs(self) -> list[int]:
@@ -72,8 +70,7 @@ class Checkpoints:
         if epoch not in self.epochs:
             raise InputError(f"epoch: expected one of {', '.join(map(str, self.epochs))}, got {epoch}")
         folder, labels = self.adapter / f"epoch-{epoch}", self.trained["labels"]
-        dtype = self.trained["settings"]["dtype"]
-        return load_adapted_classifier(self.base, labels, folder, dtype, self.pad).to(self.device)
+        return load_adapted_classifier(self.base, labels, folder, self.trained["settings"]["dtype"]).to(self.device)
 
     def gradients(self, model: Any, split: str, batch_size: int, shard: Shard = WHOLE) -> LiveSource:
         """Gradients of a split's samples, or of a shard of them, taken whenever they are swept.

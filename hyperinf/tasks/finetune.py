@@ -17,11 +17,10 @@ from hyperinf.files import atomic_directory, discard, read_json, write_json, wri
 from hyperinf.launch import is_main, wait_for_all
 from hyperinf.models.classifier import adapted_classifier, save_adapter
 from hyperinf.models.encoding import Batches, EncodedText
+from hyperinf.models.loading import load_tokenizer
 from hyperinf.models.lora import LoraSettings
-from hyperinf.models.text_limits import TextReader, warn_of_limits
 from hyperinf.provenance import digest, fingerprint, hashed, model_files, to_json
 from hyperinf.records import RECORD, read_record, write_record
-from hyperinf.tasks.scorable import check_scorable
 from hyperinf.training import TrainingSettings, finetune
 
 _log = logging.getLogger(__name__)
@@ -87,17 +86,10 @@ def run_finetune(
     set_threads(threads)
     info = read_info(config.data)
     folder = resolve_model_folder(parse_source(config.model), config.cache, config.wheels)
-    labels = len(info["label_names"])
-    if labels < 2:
-        raise InputError(f"{config.data}: got {labels} class, expected at least two to tell apart")
-    reader = TextReader.opened(folder, config.max_length)
-    splits = {name: encode(reader, read_split(config.data, name)) for name in SPLITS}
-    truncated = {name: split.truncated for name, split in splits.items()}
-    warn_of_limits(reader, config.max_length, truncated)
-    pad = reader.tokenizer.pad_token_id
-    model = adapted_classifier(folder, labels, config.lora, config.training.seed, config.dtype, pad)
+    tokenizer = load_tokenizer(folder)
+    splits = {name: encode(tokenizer, read_split(config.data, name), config.max_length) for name in SPLITS}
+    model = adapted_classifier(folder, len(info["label_names"]), config.lora, config.training.seed, config.dtype)
     model.to(device)
-    check_scorable(model, splits["train"])
 
     identity = digest([_identity(config), info["content_sha256"]])
     kept = state / "kept"
@@ -128,11 +120,10 @@ def run_finetune(
         write_text(temporary / TRAINING, pd.DataFrame(rows, columns=columns).to_csv(index=False))
         more = {
             "data_sha256": info["content_sha256"],
-            "labels": labels,
+            "labels": len(info["label_names"]),
             "inputs": {**hashed(config.data, "*.parquet"), **model_files(config.model)},
             "outputs": hashed(temporary, "epoch-*/*", TRAINING),
-            "truncated": truncated,
-            **reader.record(config.max_length),
+            "truncated": {name: split.truncated for name, split in splits.items()},
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         }
         write_record(temporary / RECORD, fingerprint(_identity(config), device, **more))
@@ -189,9 +180,9 @@ def read_accuracy(folder: Path, epochs: Sequence[int]) -> list[float]:
         raise InputError(f"{path}: no test accuracy of every epoch ({type(error).__name__}: {error})") from None
 
 
-def encode(reader: TextReader, split: TextSplit) -> EncodedText:
+def encode(tokenizer: Any, split: TextSplit, max_length: int) -> EncodedText:
     """A split as tokens, with its observed (noisy) labels."""
-    return EncodedText(reader.tokenizer, split.sample_ids, split.texts, split.pairs, split.labels, reader.max_length)
+    return EncodedText(tokenizer, split.sample_ids, split.texts, split.pairs, split.labels, max_length)
 
 
 def _identity(config: FinetuneConfig) -> dict[str, Any]:
