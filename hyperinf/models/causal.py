@@ -10,7 +10,7 @@ from hyperinf.data.sources import Source, resolve_model_folder
 from hyperinf.devices import torch_dtype
 from hyperinf.errors import InputError
 from hyperinf.files import atomic_directory
-from hyperinf.models.loading import load_model, load_tokenizer, loaded, quiet
+from hyperinf.models.loading import load_config, load_model, load_tokenizer, loaded, quiet
 from hyperinf.models.shapes import new_model
 from hyperinf.provenance import hashed
 from hyperinf.records import PREPARED, write_record
@@ -28,9 +28,28 @@ def load_causal(folder: str, dtype: str = "float32") -> Any:
     """
     from transformers import AutoModelForCausalLM
 
+    causal_config(folder)
     model = load_model(AutoModelForCausalLM, folder, dtype)
     model.get_output_embeddings().register_forward_pre_hook(contiguous_input)
     return model
+
+
+def causal_config(folder: str) -> Any:
+    """Read the configuration of a model that is to continue texts, before anything else of it is read.
+
+    Raises:
+        InputError: no such model, or one that does not read a text from left to right: an encoder, which would see the
+            answer that it is to give, or a model of sequence to sequence.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    expected = "a causal language model (a decoder, such as Llama or GPT-2)"
+    config = load_config(folder, MODEL_FOR_CAUSAL_LM_MAPPING, expected)
+    encoder = type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False)
+    if encoder or config.is_encoder_decoder:
+        kind = "a sequence-to-sequence model" if config.is_encoder_decoder else "an encoder"
+        raise InputError(f"{folder}: got {kind}, {config.model_type!r}, expected {expected}")
+    return config
 
 
 def prepare_causal(
@@ -74,6 +93,7 @@ def _loaded(source: Source, cache: Path, wheels: Sequence[Path]) -> tuple[Any, A
 
     folder, gguf = _files(source, cache, wheels)
     if not gguf:
+        causal_config(folder)
         return load_model(AutoModelForCausalLM, folder, "float32"), load_tokenizer(folder)
     extra: dict[str, Any] = {"gguf_file": gguf, "trust_remote_code": False}
     tokenizer = loaded(str(source), "tokenizer", lambda: AutoTokenizer.from_pretrained(folder, **extra))
@@ -83,18 +103,32 @@ def _loaded(source: Source, cache: Path, wheels: Sequence[Path]) -> tuple[Any, A
 
 
 def decoder_layers(model: Any) -> Any:
-    """The ``ModuleList`` of a causal language model's decoder layers.
+    """The ``ModuleList`` of a causal language model's decoder layers, whatever the model calls it.
+
+    It is the list of as many modules as the configuration has layers, the outermost one where there are several: the
+    experts of a layer, for one, may be as many.
+
+    Args:
+        model: of transformers, behind an adapter of PEFT or not.
 
     Raises:
-        InputError: the model has none under transformers' usual name.
+        InputError: the model has no such list.
     """
-    decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
-    layers = getattr(decoder, "layers", None)
-    if layers is None:
+    from torch import nn
+
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
+    count = getattr(model.config.get_text_config(decoder=True), "num_hidden_layers", None)
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
+    lists = [
+        (name.count("."), module)
+        for name, module in decoder.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == count
+    ]
+    if not lists:
         raise InputError(
-            f"model: a {type(model).__name__} has no list of decoder layers; expected a decoder with .layers"
+            f"model: got a {type(model).__name__} without a list of its {count} decoder layers, expected one"
         )
-    return layers
+    return min(lists, key=lambda each: each[0])[1]
 
 
 def contiguous_input(_: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -58,9 +58,16 @@ class EncodedText:
         encoded = tokenizer(text=list(texts), **second, truncation=True, max_length=max_length)
         self._rows = [{key: encoded[key][i] for key in encoded} for i in range(len(self.ids))]
         self.lengths: tuple[int, ...] = tuple(len(row) for row in encoded["input_ids"])
+        if not all(self.lengths):
+            empty = self.ids[self.lengths.index(0)]
+            raise InputError(f"sample {empty!r}: got a text without a token, expected some text")
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def counts(self, token: int) -> tuple[int, ...]:
+        """How often each sample holds a token."""
+        return tuple(row["input_ids"].count(token) for row in self._rows)
 
     def collate(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """``input_ids``, ``attention_mask``, ... ``[b, t]`` and ``labels`` ``[b]``."""

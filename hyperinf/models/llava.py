@@ -9,7 +9,7 @@ from typing import Any
 
 from hyperinf.errors import InputError
 from hyperinf.models.causal import contiguous_input
-from hyperinf.models.loading import load_model, loaded, quiet
+from hyperinf.models.loading import load_config, load_model, loaded, quiet
 from hyperinf.models.lora import LoraSettings
 
 _PARTS = ("vision_tower", "multi_modal_projector", "language_model")
@@ -27,11 +27,23 @@ def load_llava(folder: str, dtype: str = "float32") -> Any:
     """
     from transformers import AutoModelForImageTextToText
 
+    llava_config(folder)
     model = load_model(AutoModelForImageTextToText, folder, dtype)
     if not is_llava(model):
         raise InputError(f"{folder}: a {type(model).__name__}; expected a model with {', '.join(_PARTS)}")
     model.get_output_embeddings().register_forward_pre_hook(contiguous_input)
     return model
+
+
+def llava_config(folder: str) -> Any:
+    """Read the configuration of a model that answers questions about pictures, before anything else of it is read.
+
+    Raises:
+        InputError: no such model, or one of another kind.
+    """
+    from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    return load_config(folder, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, "a vision-language model in the form of LLaVA")
 
 
 def load_processor(folder: str) -> Any:

@@ -1,6 +1,8 @@
 """LoRA on a model, through PEFT, as the paper has it: alpha = 2r and rank-stabilised scaling."""
 
 import math
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +38,14 @@ class LoraSettings:
             raise InputError(f"alpha: expected a positive finite number, got {self.alpha}")
 
 
-def add_lora(model: Any, settings: LoraSettings, task_type: str | None = None) -> Any:
+def add_lora(model: Any, settings: LoraSettings, task_type: str | None = None, trained: Sequence[str] = ()) -> Any:
     """The model with a fresh adapter; only the adapter, and a classification head if there is one, can be trained.
 
     Args:
         model: a transformers model.
         settings: see :class:`LoraSettings`.
         task_type: PEFT's name of the task; ``SEQ_CLS`` for a model with a classification head when None.
+        trained: names of modules that are trained and saved whole beside the adapter.
 
     Raises:
         InputError: no layer of the model matches ``targets``.
@@ -59,14 +62,22 @@ def add_lora(model: Any, settings: LoraSettings, task_type: str | None = None) -
         lora_dropout=settings.dropout,
         target_modules=targets,
         task_type=task_type,
+        modules_to_save=list(trained) or None,
     )
     try:
-        return get_peft_model(model, config)
+        with warnings.catch_warnings():
+            # PEFT finds out by itself that GPT-2's layers hold their weights transposed, and says so.
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")
+            return get_peft_model(model, config)
     except ValueError as error:
-        linear = sorted({name.rpartition(".")[2] for name, module in model.named_modules() if _is_linear(module)})
+        linear = sorted({name.rpartition(".")[2] for name, module in model.named_modules() if is_linear(module)})
         reason = str(error).splitlines()[0]
         raise InputError(f"targets: {settings.targets!r}: {reason}; linear layers here: {', '.join(linear)}") from None
 
 
-def _is_linear(module: Any) -> bool:
-    return type(module).__name__ in {"Linear", "Conv1D"}
+def is_linear(module: Any) -> bool:
+    """Whether a module is a linear layer, GPT-2's with its transposed weight included."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(module, (nn.Linear, Conv1D))

@@ -12,7 +12,7 @@ from hyperinf.models.causal import decoder_layers
 from hyperinf.models.classifier import save_adapter
 from hyperinf.models.llava import in_language_model, is_llava, projector
 from hyperinf.models.loading import loaded
-from hyperinf.models.lora import LoraSettings, add_lora
+from hyperinf.models.lora import LoraSettings, add_lora, is_linear
 from hyperinf.team import fill, whole
 
 WEIGHTS = "trained.safetensors"
@@ -53,7 +53,7 @@ def adapt(model: Any, lora: LoraSettings | None, seed: int, dense: Sequence[Dens
 
 def _linear_weights(model: Any, part: DensePart) -> list[Tensor]:
     module = projector(model) if part == "projector" else decoder_layers(model)[-1]
-    return [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)]
+    return [layer.weight for layer in module.modules() if is_linear(layer)]
 
 
 def gradient_layers(model: Any, of: GradientsOf) -> list[str] | None:

@@ -11,9 +11,9 @@ from hyperinf.files import sha256_file
 from hyperinf.gradients import LiveSource
 from hyperinf.models.classifier import load_adapted_classifier
 from hyperinf.models.encoding import Batches, EncodedText
-from hyperinf.models.loading import load_tokenizer
+from hyperinf.models.padding import tell_padding
 from hyperinf.provenance import digest
-from hyperinf.tasks.finetune import encode, read_finetuned
+from hyperinf.tasks.finetune import encode, open_tokenizer, read_finetuned
 from hyperinf.tasks.sharding.parts import Shard
 
 WHOLE = Shard()
@@ -29,6 +29,7 @@ class Checkpoints:
         base: local folder or hub name of the pretrained model.
         splits: ``train`` and ``validation``.
         encoded: the same as tokens.
+        padding: id of the token that batches are padded with.
         device: where models are put.
     """
 
@@ -37,6 +38,7 @@ class Checkpoints:
     base: str
     splits: dict[str, TextSplit]
     encoded: dict[str, EncodedText]
+    padding: int
     device: str
 
     @classmethod
@@ -51,10 +53,12 @@ class Checkpoints:
             raise InputError(f"{adapter}: was trained on other data than {data}")
         settings = trained["settings"]
         base = resolve_model_folder(parse_source(settings["model"]), cache, wheels)
-        tokenizer = load_tokenizer(base)
+        tokenizer, _ = open_tokenizer(base, trained["labels"])
+        # The model's own limit where it is less than what was asked for.
+        max_length = trained.get("max_length", settings["max_length"])
         splits = {name: read_split(data, name) for name in ("train", "validation")}
-        encoded = {name: encode(tokenizer, split, settings["max_length"]) for name, split in splits.items()}
-        return cls(adapter, trained, base, splits, encoded, device)
+        encoded = {name: encode(tokenizer, split, max_length) for name, split in splits.items()}
+        return cls(adapter, trained, base, splits, encoded, tokenizer.pad_token_id, device)
 
     @property
     def epochs(self) -> list[int]:
@@ -70,7 +74,9 @@ class Checkpoints:
         if epoch not in self.epochs:
             raise InputError(f"epoch: expected one of {', '.join(map(str, self.epochs))}, got {epoch}")
         folder, labels = self.adapter / f"epoch-{epoch}", self.trained["labels"]
-        return load_adapted_classifier(self.base, labels, folder, self.trained["settings"]["dtype"]).to(self.device)
+        model = load_adapted_classifier(self.base, labels, folder, self.trained["settings"]["dtype"])
+        tell_padding(model.config, self.padding)
+        return model.to(self.device)
 
     def gradients(self, model: Any, split: str, batch_size: int, shard: Shard = WHOLE) -> LiveSource:
         """Gradients of a split's samples, or of a shard of them, taken whenever they are swept.

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from hyperinf.errors import InputError
 from hyperinf.evaluation import classification_accuracy
 from hyperinf.files import atomic_directory, discard, read_json, write_json, write_text
 from hyperinf.launch import is_main, wait_for_all
-from hyperinf.models.classifier import adapted_classifier, save_adapter
+from hyperinf.models.classifier import adapted_classifier, classifier_config, save_adapter
 from hyperinf.models.encoding import Batches, EncodedText
 from hyperinf.models.loading import load_tokenizer
 from hyperinf.models.lora import LoraSettings
+from hyperinf.models.padding import agree_on_padding, bounded, longest_input, tell_padding
 from hyperinf.provenance import digest, fingerprint, hashed, model_files, to_json
 from hyperinf.records import RECORD, read_record, write_record
+from hyperinf.tasks.scorable import check_scorable
 from hyperinf.training import TrainingSettings, finetune
 
 _log = logging.getLogger(__name__)
@@ -86,10 +88,16 @@ def run_finetune(
     set_threads(threads)
     info = read_info(config.data)
     folder = resolve_model_folder(parse_source(config.model), config.cache, config.wheels)
-    tokenizer = load_tokenizer(folder)
-    splits = {name: encode(tokenizer, read_split(config.data, name), config.max_length) for name in SPLITS}
-    model = adapted_classifier(folder, len(info["label_names"]), config.lora, config.training.seed, config.dtype)
+    labels = len(info["label_names"])
+    tokenizer, padding = open_tokenizer(folder, labels)
+    model = adapted_classifier(folder, labels, config.lora, config.training.seed, config.dtype)
+    tell_padding(model.config, tokenizer.pad_token_id)
+    max_length = bounded(config.max_length, longest_input(tokenizer, model.config, model))
+    splits = {name: encode(tokenizer, read_split(config.data, name), max_length) for name in SPLITS}
+    _warn_of_cut(splits, max_length)
+    check_ends(model.get_base_model(), splits)
     model.to(device)
+    check_scorable(model, splits["train"])
 
     identity = digest([_identity(config), info["content_sha256"]])
     kept = state / "kept"
@@ -126,6 +134,11 @@ def run_finetune(
             "truncated": {name: split.truncated for name, split in splits.items()},
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         }
+        # What the settings do not say, as the tokenizer or the model decided it.
+        if max_length != config.max_length:
+            more["max_length"] = max_length
+        if padding is not None:
+            more["padding"] = padding
         write_record(temporary / RECORD, fingerprint(_identity(config), device, **more))
     discard(state)
 
@@ -178,6 +191,46 @@ def read_accuracy(folder: Path, epochs: Sequence[int]) -> list[float]:
         raise InputError(f"{path}: no such file; expected what 'mislabel finetune' wrote") from None
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: no test accuracy of every epoch ({type(error).__name__}: {error})") from None
+
+
+def open_tokenizer(folder: str, labels: int) -> tuple[Any, str | None]:
+    """The tokenizer of a model that classifies, ready to pad, and the token that it pads with if it had none.
+
+    Raises:
+        InputError: no tokenizer, or a model that does not classify texts into so many classes.
+    """
+    config = classifier_config(folder, labels)
+    tokenizer = load_tokenizer(folder)
+    return tokenizer, agree_on_padding(tokenizer, config)
+
+
+def check_ends(model: Any, splits: Mapping[str, EncodedText]) -> None:
+    """See that all texts have as many tokens of the text's end as the head of an encoder-decoder wants.
+
+    Such a head (T5, BART) reads the state at the last of them, and transformers refuses a batch in which their numbers
+    differ: in the middle of a training, should one text hold the end's own spelling.
+
+    Raises:
+        InputError: names the sample that differs.
+    """
+    if not model.config.is_encoder_decoder or hasattr(model, "score"):
+        return
+    end = model.config.eos_token_id
+    wanted = max(1, min(splits["train"].counts(end)))
+    for name, split in splits.items():
+        for sample, count in zip(split.ids, split.counts(end), strict=True):
+            if count != wanted:
+                raise InputError(
+                    f"{name}: sample {sample!r} has {count} tokens that end a text (id {end}), expected {wanted} as in"
+                    " all others: the model's head reads the last one"
+                )
+
+
+def _warn_of_cut(splits: Mapping[str, EncodedText], max_length: int) -> None:
+    cut = {name: split.truncated for name, split in splits.items() if split.truncated}
+    if cut:
+        shown = ", ".join(f"{count:,} of {len(splits[name]):,} in {name}" for name, count in cut.items())
+        _log.warning("texts of more than %d tokens are cut at their end: %s", max_length, shown)
 
 
 def encode(tokenizer: Any, split: TextSplit, max_length: int) -> EncodedText:
