@@ -72,15 +72,15 @@ def test_a_base_model_is_trained_and_scored_as_it_was_trained(name, data, tmp_pa
     trained = kept["model"].eval()
     from hyperinf.data.text import read_split
     from hyperinf.losses import default_loss
-    from hyperinf.models.text_limits import TextReader
 
-    encoded = module.encode(TextReader.opened(str(tmp_path / "model"), 20), read_split(data, "train"))
+    tokenizer, _ = module.open_tokenizer(str(tmp_path / "model"), 2)
+    encoded = module.encode(tokenizer, read_split(data, "train"), 20)
     with torch.no_grad():
         for index, sample in enumerate(encoded.ids):
             alone = float(default_loss(trained, encoded.collate([index])))
             assert found[sample] == pytest.approx(alone, rel=2e-4, abs=2e-5), sample
     info = read_json(adapter / "info.json")
-    assert ("padding_token" in info) == (is_decoder(row) and row.kind != "qwen2")
+    assert ("padding" in info) == (is_decoder(row) and row.kind != "qwen2")
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -106,7 +106,7 @@ def test_texts_longer_than_the_model_reads_are_cut_there_with_one_warning(name, 
     info = read_json(adapter / "info.json")
     assert info["max_length"] == (6 if row.kind == "roberta" else 7)
     assert info["truncated"]["train"] > 0
-    said = [record.getMessage() for record in caplog.records if "max_length: got 50" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "are cut at their end" in record.getMessage()]
     assert len(said) == 1
-    assert f"{info['truncated']['train']} of train" in said[0]
+    assert f"{info['truncated']['train']} of 20 in train" in said[0]
     assert losses_of(data, adapter)
