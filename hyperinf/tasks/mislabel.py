@@ -82,6 +82,7 @@ def run_scores(
     by_epoch = shards_of_epochs(shards, opened.epochs)
 
     metrics, curves, costs, reports = [], [], [], {}
+    weights: dict[str, list[str]] = {}
     for epoch, accuracy in zip(opened.epochs, accuracies, strict=True):
         if by_epoch:
             origin = opened.origin(epoch)
@@ -99,6 +100,7 @@ def run_scores(
         curves += _curves(key, scored.columns, flipped)
         costs += cost_rows(key, scored.costs)
         reports[f"epoch-{epoch}"] = scored.table.reports
+        weights |= scored.weights
 
     write_text(out / "metrics.csv", pd.DataFrame(metrics, columns=METRIC_COLUMNS).to_csv(index=False))
     write_text(out / "curves.csv", pd.DataFrame(curves, columns=CURVE_COLUMNS).to_csv(index=False))
@@ -107,6 +109,7 @@ def run_scores(
     more = {
         "data_sha256": opened.trained["data_sha256"],
         "reports": reports,
+        **({"weights": weights} if weights else {}),
         "inputs": {**hashed(config.data, "*.parquet"), **hashed(config.adapter, "epoch-*/*.safetensors", TRAINING)},
         "outputs": hashed(out, "epoch-*.parquet", "metrics.csv", "curves.csv"),
     }

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +69,13 @@ class Scored:
         table: what ``score_methods`` returned.
         columns: ``influence_<method>`` and ``baseline_<name>``, each ``[n]`` in the order that was asked for.
         costs: by ``(method or "shared", stage)``.
+        weights: see :func:`weights_of`; nothing where scores were taken in shards.
     """
 
     table: ScoreTable
     columns: dict[str, Any]
     costs: Mapping[tuple[str, str], Cost]
+    weights: dict[str, list[str]] = field(default_factory=dict)
 
 
 def score_live(
@@ -112,7 +114,13 @@ def score_live(
         except ValueError as error:
             raise InputError(str(error)) from error
     costs = {("shared", "gradients"): extraction if keeping != "live" else Cost(0.0, None), **table.costs}
-    return Scored(table, score_columns(table, sample_ids, options.baselines, seed), costs)
+    return Scored(table, score_columns(table, sample_ids, options.baselines, seed), costs, weights_of(train))
+
+
+def weights_of(source: LiveSource) -> dict[str, list[str]]:
+    """Name, for a record, the trained weights that are in no score, and those taken one sample at a time."""
+    found = {"left_out": source.left_out, "one_sample_at_a_time": source.one_at_a_time}
+    return {key: list(names) for key, names in found.items() if names}
 
 
 def cost_rows(key: Mapping[str, Any], costs: Mapping[tuple[str, str], Cost]) -> list[dict[str, Any]]:
