@@ -46,7 +46,7 @@ def check_scorable(
         losses[seen] = found.detach().double().cpu()
         return found
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         for seen in [tuple(rows)] if len(rows) == 1 else [tuple(rows), *((row,) for row in rows)]:
             batch = {key: value.to(device) for key, value in encoded.collate(seen).items()}
             try:
