@@ -75,6 +75,7 @@ def _select_align(commands: Any) -> None:
     )
     add_training(add, steps=250)
     add("--max-length", type=int, default=128, metavar="T", help="tokens of a sample with its picture")
+    _add_too_long(add)
     add("--dtype", default="float32", choices=["float32", "bfloat16", "float64"], help="of all weights")
     add("--seed", type=whole_number, required=True, help="of the order of samples")
     add_device(add)
@@ -92,6 +93,7 @@ def _select_warmup(commands: Any) -> None:
     add_lora(add, ["q_proj", "v_proj"], rank=8)
     add_training(add, steps=40)
     add("--max-length", type=int, default=128, metavar="T", help="tokens of a sample; contexts are cut from their left")
+    _add_too_long(add)
     add("--dtype", default="float32", choices=["float32", "bfloat16", "float64"], help="of all weights")
     add("--checkpointing", action="store_true", help="compute activations twice to save memory in training")
     add("--seed", type=whole_number, required=True, help="of the adapter and the order of samples")
@@ -168,6 +170,15 @@ def _add_gradients_of(add: Add) -> None:
     )
 
 
+def _add_too_long(add: Add) -> None:
+    add(
+        "--too-long",
+        default="truncate",
+        choices=["truncate", "skip", "refuse"],
+        help="samples that do not fit even without their context: cut the prompt's left, leave them out, or stop",
+    )
+
+
 def _add_family(add: Add) -> None:
     add("--family", default="language", choices=["language", "vision"], help="kind of model")
 
@@ -183,6 +194,7 @@ def _run_align(parsed: argparse.Namespace) -> None:
         tower_learning_rate=parsed.tower_learning_rate,
         max_length=parsed.max_length,
         dtype=parsed.dtype,
+        too_long=parsed.too_long,
     )
     run_align(config, _places(parsed), state_folder(parsed), parsed.out)
 
@@ -199,6 +211,7 @@ def _run_warmup(parsed: argparse.Namespace) -> None:
         family=parsed.family,
         max_length=parsed.max_length,
         dtype=parsed.dtype,
+        too_long=parsed.too_long,
         checkpointing=parsed.checkpointing,
     )
     run_warmup(WarmupConfig(model, training_settings(parsed)), _places(parsed), state_folder(parsed), parsed.out)

@@ -1,8 +1,8 @@
 """Prompts and answers as token ids of a causal language model, left-padded into batches."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -10,6 +10,21 @@ from torch import Tensor
 from hyperinf.data.prompts import Rendered
 from hyperinf.errors import InputError
 from hyperinf.losses import IGNORED
+
+TooLong = Literal["truncate", "skip", "refuse"]
+TOO_LONG: tuple[TooLong, ...] = get_args(TooLong)
+NAMED = 5
+"""Samples that a message names; of the others it says how many there are."""
+
+
+def check_too_long(value: str) -> None:
+    """Refuse what is none of ``TOO_LONG``.
+
+    Raises:
+        InputError: names the choices.
+    """
+    if value not in TOO_LONG:
+        raise InputError(f"too_long: expected one of {', '.join(TOO_LONG)}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -19,12 +34,15 @@ class Tokenised:
     Attributes:
         prompt: token ids.
         continuation: token ids.
-        truncated: whether the prompt's context lost tokens at its left.
+        truncated: whether the prompt lost tokens: of its context at the left, or, where that was not enough, of its
+            beginning.
+        needed: tokens of both without the context, where they were too many; else 0.
     """
 
     prompt: tuple[int, ...]
     continuation: tuple[int, ...]
     truncated: bool
+    needed: int = 0
 
     @property
     def length(self) -> int:
@@ -41,7 +59,13 @@ class PixelSource(Protocol):
 
 
 def tokenise(
-    tokenizer: Any, sample_ids: Sequence[str], prompts: Sequence[Rendered], answers: Sequence[str], max_length: int
+    tokenizer: Any,
+    sample_ids: Sequence[str],
+    prompts: Sequence[Rendered],
+    answers: Sequence[str],
+    max_length: int,
+    too_long: TooLong = "refuse",
+    whole: Collection[int] = (),
 ) -> list[Tokenised]:
     """Tokenise prompts, each with one continuation; where both are too long the context is cut from its left.
 
@@ -54,31 +78,73 @@ def tokenise(
         prompts: n prompts.
         answers: n continuations, with their leading space.
         max_length: tokens of prompt and continuation, at most.
+        too_long: what is done with a sample that does not fit even without its context: ``truncate`` cuts its prompt
+            from the left, ``skip`` leaves it as it is for the caller to drop (``needed`` is not 0), ``refuse`` raises.
+        whole: ids of tokens that are never cut: a picture's.
 
     Raises:
-        InputError: a sample does not fit even without its context, or its continuation has no token (names it).
+        InputError: samples do not fit (names them all at once), or a continuation has no token (names it).
     """
     contexts = [prompt.context for prompt in prompts]
     found = _pairs(tokenizer, [prompt.before + prompt.context + prompt.after for prompt in prompts], answers)
     cut: dict[int, int] = {}
-    while too_long := [index for index, (prompt, answer) in enumerate(found) if len(prompt) + len(answer) > max_length]:
-        for index in too_long:
-            if not contexts[index]:
-                needed = len(found[index][0]) + len(found[index][1])
-                raise InputError(
-                    f"sample {sample_ids[index]!r} needs {needed} tokens without its context; "
-                    f"expected at most max_length, {max_length}"
-                )
+    needed: dict[int, int] = {}
+    while too_many := [
+        index
+        for index, (prompt, answer) in enumerate(found)
+        if len(prompt) + len(answer) > max_length and index not in needed
+    ]:
+        needed |= {index: sum(map(len, found[index])) for index in too_many if not contexts[index]}
+        shorter = [index for index in too_many if contexts[index]]
+        for index in shorter:
             excess = len(found[index][0]) + len(found[index][1]) - max_length
             contexts[index] = _without_first(tokenizer, contexts[index], excess)
             cut[index] = cut.get(index, 0) + excess
-        texts = [prompts[index].before + contexts[index] + prompts[index].after for index in too_long]
-        for index, pair in zip(too_long, _pairs(tokenizer, texts, [answers[i] for i in too_long]), strict=True):
+        texts = [prompts[index].before + contexts[index] + prompts[index].after for index in shorter]
+        for index, pair in zip(shorter, _pairs(tokenizer, texts, [answers[i] for i in shorter]), strict=True):
             found[index] = pair
     for sample, (_, answer) in zip(sample_ids, found, strict=True):
         if not answer:
             raise InputError(f"sample {sample!r}: its answer has no token; expected some text")
-    return [Tokenised(prompt, answer, index in cut) for index, (prompt, answer) in enumerate(found)]
+    unfit = dict(needed) if too_long == "refuse" else {}
+    if too_long == "truncate":
+        kept = {*whole, tokenizer.bos_token_id}
+        for index in needed:
+            prompt, answer = found[index]
+            found[index] = (_without_beginning(prompt, max_length - len(answer), kept), answer)
+            if not found[index][0]:
+                unfit[index] = needed[index]
+    if unfit:
+        raise InputError(_do_not_fit({sample_ids[index]: tokens for index, tokens in unfit.items()}, max_length))
+    return [
+        Tokenised(prompt, answer, index in cut or index in needed, needed.get(index, 0))
+        for index, (prompt, answer) in enumerate(found)
+    ]
+
+
+def longest_first(needed: Mapping[str, int]) -> str:
+    """Name the first few samples, the longest first, with the tokens that they need, and count the others."""
+    order = sorted(needed, key=lambda sample: -needed[sample])
+    more = f" and {len(order) - NAMED} more" if len(order) > NAMED else ""
+    return ", ".join(f"{sample!r} ({needed[sample]})" for sample in order[:NAMED]) + more
+
+
+def _do_not_fit(needed: Mapping[str, int], max_length: int) -> str:
+    expected = f"without its context; expected at most max_length, {max_length}"
+    if len(needed) == 1:
+        ((sample, tokens),) = needed.items()
+        return f"sample {sample!r} needs {tokens} tokens {expected}"
+    return f"{len(needed):,} samples need too many tokens, each {expected}: {longest_first(needed)}"
+
+
+def _without_beginning(prompt: Sequence[int], room: int, kept: Collection[int | None]) -> tuple[int, ...]:
+    """The last tokens of a prompt that there is room for, with all of its tokens that have to be kept; () if none."""
+    excess = len(prompt) - room
+    goes = [place for place, token in enumerate(prompt) if token not in kept][: max(excess, 0)]
+    # An answer needs a token of its question before it.
+    if room < 1 or len(goes) < excess or len(goes) == sum(token not in kept for token in prompt):
+        return ()
+    return tuple(token for place, token in enumerate(prompt) if place not in set(goes))
 
 
 class EncodedAnswers:

@@ -94,10 +94,10 @@ def run_finetune(
     tell_padding(model.config, tokenizer.pad_token_id)
     max_length = bounded(config.max_length, longest_input(tokenizer, model.config, model))
     splits = {name: encode(tokenizer, read_split(config.data, name), max_length) for name in SPLITS}
-    _warn_of_cut(splits, max_length)
     check_ends(model.get_base_model(), splits)
     model.to(device)
     check_scorable(model, splits["train"])
+    _warn_of_cut(splits, max_length)
 
     identity = digest([_identity(config), info["content_sha256"]])
     kept = state / "kept"

@@ -38,7 +38,8 @@ def check_scorable(
     if kinds is not None and any(kinds):
         kind = [index for index in kind if kinds[index]]
     rows = sorted({min(kind, key=encoded.lengths.__getitem__), max(kind, key=encoded.lengths.__getitem__)})
-    with torch.random.fork_rng():
+    device = next(model.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         try:
             per_sample_gradients(model, encoded.collate(rows), loss_fn, layers)
         except (ValueError, TypeError, IndexError, RuntimeError) as error:

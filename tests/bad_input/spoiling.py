@@ -131,6 +131,18 @@ def pickled(name: str, instead_of: str) -> Spoil:
     return both(removed(instead_of), written(name, _ATTACK))
 
 
+def model_of(name: str, kind: str, auto: str, **changes: Any) -> Spoil:
+    """A tiny model of a type of transformers, by one of its automatic classes, that is whole and of the wrong kind."""
+
+    def spoil(here: Path, world: Path) -> None:
+        import transformers
+        from tiny_models import write_tiny
+
+        write_tiny(here / name, kind, getattr(transformers, auto), **changes)
+
+    return spoil
+
+
 def both(*spoils: Spoil) -> Spoil:
     """One after the other."""
 

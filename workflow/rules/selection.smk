@@ -62,6 +62,7 @@ rule selection_warmup:
         settings=lambda wildcards: flags(
             max_length=config[wildcards.study]["max_length"],
             dtype=config[wildcards.study]["dtype"],
+            too_long=config[wildcards.study]["too_long"],
             **config[wildcards.study]["warmup"],
         )
         + (["--checkpointing"] if config[wildcards.study]["checkpointing"] else []),

@@ -11,11 +11,12 @@ from hyperinf.data.questions import read_questions, read_questions_info
 from hyperinf.data.sources import parse_source, resolve_model_folder
 from hyperinf.errors import InputError
 from hyperinf.files import atomic_directory, discard, write_text
+from hyperinf.models.language import TooLong, check_too_long
 from hyperinf.models.llava import load_processor
 from hyperinf.models.tower import PicturedClasses, TowerClassifier
 from hyperinf.provenance import digest, fingerprint, hashed, model_files
 from hyperinf.records import PREPARED, RECORD, write_record
-from hyperinf.tasks.selection.model import Places, source_note
+from hyperinf.tasks.selection.model import Places, source_note, warn_of_limit
 from hyperinf.tasks.selection.run import stable
 from hyperinf.tasks.selection.vision import VisionFamily
 from hyperinf.training import EpochLog, TrainingSettings, finetune
@@ -36,8 +37,9 @@ class AlignConfig:
         tower_epochs: passes over the pictures in which the vision tower first learns to tell the captions apart, as
             classes; 0 for a tower that is trained already.
         tower_learning_rate: of those; all else is as in ``training``.
-        max_length: tokens of a sample with its picture.
+        max_length: tokens of a sample with its picture; the model's own limit where that is less.
         dtype: of all weights.
+        too_long: what is done with a sample that does not fit even without its context; as in ``ModelConfig``.
     """
 
     source: str
@@ -47,6 +49,7 @@ class AlignConfig:
     tower_learning_rate: float = 1e-3
     max_length: int = 128
     dtype: str = "float32"
+    too_long: TooLong = "truncate"
 
     def __post_init__(self) -> None:
         for part in self.parts:
@@ -56,6 +59,7 @@ class AlignConfig:
             raise InputError(f"parts: expected some of {', '.join(ALIGNED_PARTS)}, got none")
         if self.tower_epochs < 0:
             raise InputError(f"tower_epochs: expected 0 or more, got {self.tower_epochs}")
+        check_too_long(self.too_long)
 
 
 def run_align(config: AlignConfig, places: Places, state: Path, out: Path, evaluation_batch: int = 64) -> None:
@@ -79,14 +83,15 @@ def run_align(config: AlignConfig, places: Places, state: Path, out: Path, evalu
     check_replaced(out, PREPARED)
     data = read_questions_info(places.data)
     folder = resolve_model_folder(parse_source(config.source), places.cache, places.wheels)
-    family = VisionFamily(folder, data["templates"], config.max_length, places.data)
+    family = VisionFamily(folder, data["templates"], config.max_length, places.data, config.too_long)
     model = family.load(config.dtype).to(places.device)
+    warn_of_limit(family, config.max_length)
     identity = digest([stable(config), data["content_sha256"]])
     logs = {
         "tower": _train_tower(model, family, config, places, state / "tower.safetensors", identity),
         "captions": _train_parts(model, family, config, places, state / "captions.safetensors", identity),
     }
-    found = family.evaluation(read_questions(places.data, "test"), evaluation_batch)(model)
+    found = family.evaluation(family.fitting(read_questions(places.data, "test")), evaluation_batch)(model)
     rows = [{"stage": stage, **vars(log)} for stage, stage_logs in logs.items() for log in stage_logs]
     with atomic_directory(out) as temporary:
         model.save_pretrained(str(temporary))
@@ -133,5 +138,5 @@ def _train_parts(
         parts[part].requires_grad_(True)
     if "language_model" in config.parts:
         model.get_output_embeddings().requires_grad_(True)
-    encoded = family.encode(read_questions(places.data, "pool"))
+    encoded = family.encode(family.fitting(read_questions(places.data, "pool")))
     return finetune(model, encoded, config.training, state, identity, loss_fn=family.loss)

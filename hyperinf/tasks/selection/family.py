@@ -1,5 +1,6 @@
 """Language models, and what every kind of model must offer; all stages of selection are the same for all kinds."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,13 +12,24 @@ from torch import nn
 from hyperinf.answers import answer_metrics
 from hyperinf.data.prompts import Rendered, load_template, render
 from hyperinf.data.questions import Question
+from hyperinf.errors import InputError
 from hyperinf.evaluation import EncodedChoices, choice_accuracy, decoded
 from hyperinf.losses import LossFunction, causal_loss
-from hyperinf.models.causal import load_causal
+from hyperinf.models.causal import causal_config, load_causal
 from hyperinf.models.encoding import Encoded
-from hyperinf.models.language import EncodedAnswers, PixelSource, Tokenised, padding_id, tokenise
+from hyperinf.models.language import (
+    EncodedAnswers,
+    PixelSource,
+    Tokenised,
+    TooLong,
+    longest_first,
+    padding_id,
+    tokenise,
+)
 from hyperinf.models.loading import load_tokenizer
+from hyperinf.models.padding import bounded, longest_input
 
+_log = logging.getLogger(__name__)
 Evaluation = Callable[[nn.Module], dict[str, float]]
 
 
@@ -40,6 +52,8 @@ class ModelFamily(Protocol):
     """A kind of model: how it is loaded, how questions are encoded for it, and how its answers are judged."""
 
     loss: LossFunction
+    max_length: int
+    """Tokens of a sample, at most: what was asked for, or the model's own limit."""
 
     def load(self, dtype: str) -> Any:
         """The pretrained model."""
@@ -47,6 +61,10 @@ class ModelFamily(Protocol):
 
     def encode(self, questions: Sequence[Question]) -> Samples:
         """Prompts with their observed answers."""
+        ...
+
+    def fitting(self, questions: Sequence[Question]) -> tuple[Question, ...]:
+        """The questions without those that are skipped as too long."""
         ...
 
     def evaluation(self, questions: Sequence[Question], batch_size: int) -> Evaluation:
@@ -69,18 +87,31 @@ class LanguageFamily:
         templates: ``{source of the question: name of its prompt template}``.
         max_length: tokens of a prompt with its answer, at most.
         data: unused; the pictures of a vision-language model lie there.
+        too_long: what is done with a sample that does not fit even without its context; see ``tokenise``.
+
+    Raises:
+        InputError: no tokenizer, or a model of another kind.
     """
 
     loss: LossFunction = staticmethod(causal_loss)
 
-    def __init__(self, folder: str, templates: dict[str, str], max_length: int, data: Path) -> None:
+    def __init__(
+        self, folder: str, templates: dict[str, str], max_length: int, data: Path, too_long: TooLong = "truncate"
+    ) -> None:
         self._folder = folder
         self._templates = {source: load_template(name) for source, name in templates.items()}
-        self._max_length = max_length
+        config = self._config()
         self._tokenizer = load_tokenizer(folder)
+        self.max_length = bounded(max_length, longest_input(self._tokenizer, config))
+        self._too_long = too_long
+        self._told: set[str] = set()
         self._pad = padding_id(self._tokenizer)
         self._end: int | None = self._tokenizer.eos_token_id
         self._images: PixelSource | None = None
+        self._whole: tuple[int, ...] = ()
+
+    def _config(self) -> Any:
+        return causal_config(self._folder)
 
     def load(self, dtype: str) -> Any:
         """The pretrained model, on the CPU."""
@@ -90,11 +121,56 @@ class LanguageFamily:
         """Prompts with their observed answers."""
         rendered = [self._rendered(question) for question in questions]
         ids = [question.sample_id for question in questions]
-        # Where one answer needs room for its end, all are cut alike: a sample must not depend on its company.
-        room = int(any(self._is_ended(question) for question in questions) and self._end is not None)
-        rows = tokenise(self._tokenizer, ids, rendered, [each.answer for each in rendered], self._max_length - room)
+        rows = self._tokenised(ids, rendered, [each.answer for each in rendered], self._room(questions))
+        self._tell(ids, rows, self._room(questions))
         rows = [self._ended(row) if self._is_ended(each) else row for row, each in zip(rows, questions, strict=True)]
         return EncodedAnswers(ids, rows, self._pad, self._images, [question.image for question in questions])
+
+    def _room(self, questions: Sequence[Question]) -> int:
+        """Tokens for the prompt and the answer."""
+        # Where one answer needs room for its end, all are cut alike: a sample must not depend on its company.
+        return self.max_length - int(any(map(self._is_ended, questions)) and self._end is not None)
+
+    def _tokenised(
+        self, ids: Sequence[str], prompts: Sequence[Rendered], answers: Sequence[str], room: int
+    ) -> list[Tokenised]:
+        return tokenise(self._tokenizer, ids, prompts, answers, room, self._too_long, self._whole)
+
+    def _tell(self, ids: Sequence[str], rows: Sequence[Tokenised], room: int) -> None:
+        """Warn once of the samples that do not fit without their context."""
+        needed = {sample: row.needed for sample, row in zip(ids, rows, strict=True) if row.needed}
+        shown = longest_first(needed)
+        if needed and shown not in self._told:
+            self._told.add(shown)
+            what = "lose the beginning of their prompt" if self._too_long == "truncate" else "are skipped"
+            _log.warning(
+                "%d of %d samples need more than %d tokens without their context and %s: %s",
+                len(needed),
+                len(set(ids)),
+                room,
+                what,
+                shown,
+            )
+
+    def fitting(self, questions: Sequence[Question]) -> tuple[Question, ...]:
+        """The questions without those that are skipped as too long: with their answer, or with one of the choices.
+
+        Raises:
+            InputError: none is left.
+        """
+        if self._too_long != "skip":
+            return tuple(questions)
+        texts = [(question, self._rendered(question)) for question in questions]
+        asked = [(question.sample_id, each, text) for question, each in texts for text in (each.answer, *each.choices)]
+        ids, prompts, answers = zip(*asked, strict=True)
+        room = self._room(questions)
+        rows = self._tokenised(ids, prompts, answers, room)
+        skipped = {sample for sample, row in zip(ids, rows, strict=True) if row.needed}
+        left = tuple(question for question in questions if question.sample_id not in skipped)
+        if not left:
+            raise InputError(f"max_length: got {self.max_length}, too few tokens for any of {len(questions):,} samples")
+        self._tell(ids, rows, room)
+        return left
 
     def _is_ended(self, question: Question) -> bool:
         return not question.choices
@@ -119,8 +195,10 @@ class LanguageFamily:
         ids = [question.sample_id for question in questions for _ in question.choices]
         prompts = [each for each, question in zip(rendered, questions, strict=True) for _ in question.choices]
         texts = [choice for each in rendered for choice in each.choices]
+        rows = self._tokenised(ids, prompts, texts, self.max_length)
+        self._tell(ids, rows, self.max_length)
         return EncodedChoices(
-            tokenise(self._tokenizer, ids, prompts, texts, self._max_length),
+            rows,
             counts=[len(question.choices) for question in questions],
             characters=[len(text.strip()) for text in texts],
             right=[question.choices.index(question.true_answer) for question in questions],

@@ -87,11 +87,12 @@ def run_kept(
     import pandas as pd
 
     model_config, trained = read_warmup(warmup, places)
-    pool = read_questions(places.data, "pool")
+    skipped = set(trained.get("skipped", ()))
+    pool = tuple(question for question in read_questions(places.data, "pool") if question.sample_id not in skipped)
     selections = choose(config, pool, scores)
     _check_scores(scores, warmup, trained)
     family = open_family(model_config, places)
-    test = read_questions(places.data, "test")
+    test = family.fitting(read_questions(places.data, "test"))
     encoded = family.encode(pool)
     bench = _Bench(
         encoded,

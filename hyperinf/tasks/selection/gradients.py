@@ -81,6 +81,6 @@ def _gradients(
 ) -> tuple[LiveSource, dict[str, str]]:
     config, trained = read_warmup(warmup, places)
     family = open_family(config, places)
-    samples = family.encode(read_questions(places.data, name))
+    samples = family.encode(family.fitting(read_questions(places.data, name)))
     model = warmed_up(config, family, places, warmup)
     return sample_gradients(model, family, name, samples, batch_size, of, shard), origin_of(warmup, trained, of)

@@ -1,5 +1,6 @@
 """The model of a selection run: where it comes from, what of it is trained, on which questions."""
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,14 @@ from hyperinf.data.questions import read_questions_info
 from hyperinf.data.sources import parse_source, resolve_model_folder
 from hyperinf.errors import InputError
 from hyperinf.files import read_json
+from hyperinf.models.language import TooLong, check_too_long
 from hyperinf.models.lora import LoraSettings
 from hyperinf.models.trainable import DENSE_PARTS, DensePart, adapt
 from hyperinf.records import PREPARED
 from hyperinf.tasks.selection.family import LanguageFamily, ModelFamily
 from hyperinf.tasks.selection.vision import VisionFamily
+
+_log = logging.getLogger(__name__)
 
 FAMILIES: dict[str, type[LanguageFamily]] = {"language": LanguageFamily, "vision": VisionFamily}
 
@@ -27,8 +31,10 @@ class ModelConfig:
         dense: the parts that are trained densely; without an adapter at least one.
         seed: of the adapter's initial weights.
         family: ``language`` or ``vision``.
-        max_length: tokens of a sample.
+        max_length: tokens of a sample; the model's own limit where that is less.
         dtype: of all weights.
+        too_long: what is done with a sample that does not fit without its context: ``truncate`` cuts its prompt from
+            the left, ``skip`` leaves the sample out, ``refuse`` names it and stops.
         checkpointing: compute activations again in the backward pass of training, to save memory.
     """
 
@@ -39,6 +45,7 @@ class ModelConfig:
     family: str = "language"
     max_length: int = 128
     dtype: str = "float32"
+    too_long: TooLong = "truncate"
     checkpointing: bool = False
 
     def __post_init__(self) -> None:
@@ -51,6 +58,7 @@ class ModelConfig:
             raise InputError(f"dense: expected some of {', '.join(DENSE_PARTS)} where there is no adapter, got none")
         if self.max_length < 2:
             raise InputError(f"max_length: expected at least 2 tokens, got {self.max_length}")
+        check_too_long(self.too_long)
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> "ModelConfig":
@@ -89,7 +97,13 @@ def open_family(config: ModelConfig, places: Places) -> ModelFamily:
     """The model's kind, with its tokenizer and the prompt templates of the data."""
     folder = resolve_model_folder(parse_source(config.source), places.cache, places.wheels)
     templates = read_questions_info(places.data)["templates"]
-    return FAMILIES[config.family](folder, templates, config.max_length, places.data)
+    return FAMILIES[config.family](folder, templates, config.max_length, places.data, config.too_long)
+
+
+def warn_of_limit(family: ModelFamily, max_length: int) -> None:
+    """Say that the model takes fewer tokens than were asked for."""
+    if family.max_length < max_length:
+        _log.warning("max_length: %d tokens are the model's limit, less than %d", family.max_length, max_length)
 
 
 def open_model(config: ModelConfig, family: ModelFamily, places: Places) -> Any:

@@ -63,8 +63,9 @@ def run_pool_scores(
 
     model_config, trained = read_warmup(warmup, places)
     family = open_family(model_config, places)
-    pool = read_questions(places.data, "pool")
-    encoded = {"pool": family.encode(pool), "validation": family.encode(read_questions(places.data, "validation"))}
+    pool = family.fitting(read_questions(places.data, "pool"))
+    validation = family.fitting(read_questions(places.data, "validation"))
+    encoded = {"pool": family.encode(pool), "validation": family.encode(validation)}
     if shards is None:
         model = warmed_up(model_config, family, places, warmup)
         sources = {

@@ -8,7 +8,8 @@ from typing import Any
 from hyperinf.data.prompts import Rendered
 from hyperinf.data.questions import Question
 from hyperinf.errors import InputError
-from hyperinf.models.llava import load_llava, load_processor, picture_tokens
+from hyperinf.models.language import TooLong
+from hyperinf.models.llava import llava_config, load_llava, load_processor, picture_tokens
 from hyperinf.models.pictures import Pictures
 from hyperinf.tasks.selection.family import Evaluation, LanguageFamily
 
@@ -24,15 +25,22 @@ class VisionFamily(LanguageFamily):
         templates: ``{source of the question: name of its prompt template}``.
         max_length: tokens of a prompt with its answer and its picture, at most.
         data: folder of the prepared questions, where their pictures are.
+        too_long: what is done with a sample that does not fit even without its context; pictures are never cut.
     """
 
-    def __init__(self, folder: str, templates: dict[str, str], max_length: int, data: Path) -> None:
-        super().__init__(folder, templates, max_length, data)
+    def __init__(
+        self, folder: str, templates: dict[str, str], max_length: int, data: Path, too_long: TooLong = "truncate"
+    ) -> None:
+        super().__init__(folder, templates, max_length, data, too_long)
         processor = load_processor(folder)
+        self._whole = (int(processor.image_token_id),)
         self.pictures = Pictures(processor, data)
         self._images = self.pictures
         self._picture = str(processor.image_token)
         self._expanded = self._picture * picture_tokens(processor, folder)
+
+    def _config(self) -> Any:
+        return llava_config(self._folder)
 
     def load(self, dtype: str) -> Any:
         """The pretrained model, on the CPU."""

@@ -9,7 +9,8 @@ from hyperinf.files import atomic_directory, discard, write_text
 from hyperinf.models.trainable import save_trained
 from hyperinf.provenance import digest, fingerprint, hashed, model_files
 from hyperinf.records import RECORD, write_record
-from hyperinf.tasks.selection.model import ModelConfig, Places, open_family, open_model, source_note
+from hyperinf.tasks.scorable import check_scorable
+from hyperinf.tasks.selection.model import ModelConfig, Places, open_family, open_model, source_note, warn_of_limit
 from hyperinf.tasks.selection.run import stable
 from hyperinf.training import TrainingSettings, finetune
 
@@ -39,8 +40,12 @@ def run_warmup(config: WarmupConfig, places: Places, state: Path, out: Path) -> 
     check_out(out, ["adapter_*", "trained.safetensors", "training.csv"])
     data = read_questions_info(places.data)
     family = open_family(config.model, places)
-    pool = family.encode(read_questions(places.data, "pool"))
+    questions = read_questions(places.data, "pool")
+    fitting = family.fitting(questions)
+    pool = family.encode(fitting)
     model = open_model(config.model, family, places)
+    check_scorable(model, pool, family.loss, kinds=pool.kinds)
+    warn_of_limit(family, config.model.max_length)
     identity = digest([stable(config), data["content_sha256"]])
     logs = finetune(model, pool, config.training, state / "resume.safetensors", identity, loss_fn=family.loss)
     with atomic_directory(out) as temporary:
@@ -54,5 +59,11 @@ def run_warmup(config: WarmupConfig, places: Places, state: Path, out: Path) -> 
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             "model_note": source_note(config.model.source),
         }
+        # What the settings do not say, as the model or the samples decided it.
+        if family.max_length != config.model.max_length:
+            more["max_length"] = family.max_length
+        if len(fitting) < len(questions):
+            there = {question.sample_id for question in fitting}
+            more["skipped"] = [question.sample_id for question in questions if question.sample_id not in there]
         write_record(temporary / RECORD, fingerprint(stable(config), places.device, **more))
     discard(state)

@@ -118,3 +118,51 @@ def test_a_batch_without_any_answer_is_refused(tiny_llama):
 def test_a_saved_tokenizer_of_bytes_is_the_same(tiny_llama, tokenizer):
     text = "Headline: é\n"
     assert load_tokenizer(str(tiny_llama))(text)["input_ids"] == tokenizer(text)["input_ids"]
+
+
+LONG = ["a", "b", "c", "d", "e", "f", "g"]
+
+
+def without_context(length):
+    return Rendered("x" * (length - len(" yes")), "", "", (" yes", " no"), " yes")
+
+
+def test_all_samples_that_do_not_fit_are_named_at_once_the_longest_first(tokenizer):
+    prompts = [without_context(20 + index) for index in range(7)]
+    with pytest.raises(InputError, match="7 samples need too many tokens") as caught:
+        tokenise(tokenizer, LONG, prompts, [" yes"] * 7, 12)
+    assert "'g' (26), 'f' (25), 'e' (24), 'd' (23), 'c' (22) and 2 more" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_truncated_keeps_the_end_of_its_prompt_and_its_whole_answer(tokenizer):
+    prompts = [Rendered("0123456789", "ctx", "end", (), " yes"), Rendered("01", "", "end", (), " yes")]
+    rows = tokenise(tokenizer, ["a", "b"], prompts, [" yes", " yes"], 9, "truncate")
+    assert [tokenizer.decode(row.prompt) for row in rows] == ["89end", "01end"]
+    assert [tokenizer.decode(row.continuation) for row in rows] == [" yes"] * 2
+    assert [(row.truncated, row.needed, row.length) for row in rows] == [(True, 17, 9), (False, 0, 9)]
+
+
+def test_a_beginning_of_text_and_pictures_are_never_cut(tokenizer):
+    from hub_models import llama_tokenizer
+
+    llama = llama_tokenizer()
+    prompts = [Rendered("0123456789", "", "end", (), " t")]
+    (row,) = tokenise(llama, ["a"], prompts, [" t"], 6, "truncate")
+    assert row.prompt[0] == llama.bos_token_id
+    assert row.length == 6
+    picture = tokenizer("#")["input_ids"][0]
+    (row,) = tokenise(tokenizer, ["a"], [Rendered("ab##cdef", "", "", (), "!")], ["!"], 5, "truncate", whole=[picture])
+    assert tokenizer.decode(row.prompt) == "##ef"
+
+
+@pytest.mark.parametrize("prompt", ["question", "####q"])
+def test_an_answer_that_leaves_no_room_for_a_question_cannot_be_truncated(tokenizer, prompt):
+    picture = tokenizer("#")["input_ids"][0]
+    with pytest.raises(InputError, match="'a' needs"):
+        tokenise(tokenizer, ["a"], [Rendered(prompt, "", "", (), " yes")], [" yes"], 4, "truncate", whole=[picture])
+
+
+def test_what_is_skipped_says_how_much_it_needs(tokenizer):
+    rows = tokenise(tokenizer, ["a", "b"], [without_context(20), without_context(12)], [" yes"] * 2, 12, "skip")
+    assert [row.needed for row in rows] == [20, 0]
