@@ -35,7 +35,7 @@ def check_own_loss(model: nn.Module, batch: Any, loss_fn: LossFunction) -> None:
     with torch.inference_mode(False), torch.no_grad(), evaluation(model), _quiet():
         if loss_fn is default_loss:
             _check_same(model, batch)
-        if kind_of(model) == "causal" and batch["labels"].ndim == 2:
+        if (loss_fn is causal_loss or kind_of(model) == "causal") and batch["labels"].ndim == 2:
             _check_unseen(model, batch)
 
 

@@ -810,14 +810,6 @@ MODELS = [
         model_of("model", "bert", "AutoModelForSequenceClassification", num_labels=1, problem_type="regression"),
         model=True,
     ),
-    Wrong(
-        "a model whose samples are not rows",
-        "mislabel finetune",
-        {"--model": "path:{here}/model", "--targets": "layer_1"},
-        ("XLNetForSequenceClassification", "gradients", "row"),
-        model_of("model", "xlnet", "AutoModel"),
-        model=True,
-    ),
 ]
 
 ADAPTERS = [
@@ -976,7 +968,7 @@ DAMAGED = [
         "select finetune",
         {"--scores": "{here}/pool-scores/scores.parquet"},
         ("pool-scores/scores.parquet", CHANGED),
-        flipped("pool-scores/scores.parquet", 0.2),
+        flipped("pool-scores/scores.parquet", 0.3),
     ),
     Wrong(
         "a prepared model with a bit flipped",

@@ -103,6 +103,7 @@ def run_pool_scores(
         "model_note": trained["model_note"],
         "truncated": {name: rows.truncated for name, rows in encoded.items()},
         "reports": scored.table.reports,
+        **({"weights": scored.weights} if scored.weights else {}),
     }
     # Not in info.json, as it decides no result: it is how a workflow knows in how many shards a run was scored.
     write_text(out / "shards", f"{len(shards.scores) if shards else 1}\n")
