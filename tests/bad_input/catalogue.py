@@ -968,7 +968,7 @@ DAMAGED = [
         "select finetune",
         {"--scores": "{here}/pool-scores/scores.parquet"},
         ("pool-scores/scores.parquet", CHANGED),
-        flipped("pool-scores/scores.parquet", 0.3),
+        flipped("pool-scores/scores.parquet", 0.45),
     ),
     Wrong(
         "a prepared model with a bit flipped",
