@@ -6,12 +6,13 @@
 # make clean   remove what was produced, not what was fetched
 #
 # The first call installs requirements.lock into .venv. Options: PYTHON=python3.12 (3.11 to 3.13), CORES=4,
-# ARGS="--configfile my.yaml" (any argument of snakemake); of faults, STOPS=25 and SEED=1.
+# ARGS="--configfile my.yaml" (any argument of snakemake); of faults, STOPS=25, MATRICES=10000 and SEED=1.
 
 PYTHON ?= python3
 CORES ?= all
 ARGS ?=
 STOPS ?= 25
+MATRICES ?= 10000
 SEED ?= 1
 
 VENV := .venv
@@ -51,6 +52,7 @@ cost: $(STAMP)
 	$(BIN)/python benchmarks/grid_cost.py $(ARGS)
 
 faults: $(STAMP)
+	$(BIN)/python tests/faults/inverses.py --count $(MATRICES) --seed $(SEED)
 	$(BIN)/python tests/faults/harness.py --stops $(STOPS) --seed $(SEED) $(ARGS)
 
 clean:

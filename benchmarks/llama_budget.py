@@ -240,7 +240,8 @@ def counted(shape: Shape, setting: Setting, tokens: int) -> dict[str, int]:
     """Parameters, bytes that autograd keeps and bytes of the factors, of the real extraction without its content."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    from hyperinf.gradients.per_sample import adapted_layers, factors_and_losses
+    from hyperinf.gradients import adapted_layers
+    from hyperinf.gradients.per_sample import Extraction
 
     model, parameters, names = _meta_model(shape, setting)
     kept: dict[int, torch.UntypedStorage] = {}
@@ -256,7 +257,7 @@ def counted(shape: Shape, setting: Setting, tokens: int) -> dict[str, int]:
 
         ids = torch.zeros(1, tokens, dtype=torch.long)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            factors, _ = factors_and_losses(model, ids, _loss_of_shapes, adapted_layers(model, names))
+            factors, _ = Extraction(model, _loss_of_shapes, adapted_layers(model, names), check=False)(ids)
         held = {x.untyped_storage()._cdata: x.untyped_storage() for f in factors.values() for x in (f.left, f.right)}
         return {
             "parameters": parameters,

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hyperinf.losses import with_positions
 from hyperinf.models.language import Tokenised, left_padded
 
 
@@ -25,7 +26,7 @@ def classification_accuracy(model: nn.Module, batches: Iterable[tuple[Any, dict[
         for _, batch in batches:
             moved = {key: value.to(device) for key, value in batch.items()}
             labels = moved.pop("labels")
-            right += int((model(**moved).logits.argmax(dim=-1) == labels).sum())
+            right += int((model(**with_positions(model, moved)).logits.argmax(dim=-1) == labels).sum())
             total += len(labels)
     model.train(training)
     return right / total

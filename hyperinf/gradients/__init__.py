@@ -2,9 +2,10 @@
 
 from hyperinf.gradients.contractions import Dense, Factors, LayerGradients
 from hyperinf.gradients.live import LiveSource
-from hyperinf.gradients.per_sample import adapted_layers, per_sample_gradients
+from hyperinf.gradients.per_sample import per_sample_gradients
 from hyperinf.gradients.source import GradientBlock, GradientSource, TensorSource, collect_layer
 from hyperinf.gradients.store import GradientStore
+from hyperinf.gradients.weights import adapted_layers
 
 __all__ = [
     "Dense",

@@ -14,12 +14,29 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from hyperinf.gradients.units import exponent_needed, exponent_of, largest, shifted
+
+# Squares of numbers of a size between its inverse and this are well inside float32.
+SAFE = 2.0**50
 # Numbers of intermediate results at a time, 16 MiB in float32; one sample may need more than that.
 SCRATCH = 2**22
 
 
 class LayerGradients(ABC):
     """The gradients ``g_i: [r, d]`` of ``b`` samples for one layer, behind what is taken of them."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """``(b, r, d)``."""
+
+    @abstractmethod
+    def scaled(self, exponent: int) -> "LayerGradients":
+        """``2^exponent g_i``, exactly, in :attr:`dtype`; these themselves where the exponent is 0."""
+
+    @abstractmethod
+    def silent(self) -> bool:
+        """Whether all gradients are zero."""
 
     @property
     @abstractmethod
@@ -69,7 +86,7 @@ class LayerGradients(ABC):
 
     @abstractmethod
     def sum(self) -> Tensor:
-        """``sum_i g_i``, ``Tensor[r, d]``, in float64 where the gradients are held."""
+        """``sum_i g_i``, ``Tensor[r, d]``, float64; of factors rounded as :attr:`dtype`."""
 
     @abstractmethod
     def finite(self) -> Tensor:
@@ -87,9 +104,23 @@ class Dense(LayerGradients):
         self._gradients = gradients
 
     @property
-    def dtype(self) -> torch.dtype:
+    def shape(self) -> tuple[int, int, int]:
         """That of the gradients held."""
-        return self._gradients.dtype
+        samples, rank, columns = self._gradients.shape
+        return samples, rank, columns
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the gradients held, float32 at least."""
+        return torch.promote_types(self._gradients.dtype, torch.float32)
+
+    def scaled(self, exponent: int) -> "Dense":
+        """A copy, but for the exponent 0."""
+        return Dense(shifted(self._gradients.to(self.dtype), exponent)) if exponent else self
+
+    def silent(self) -> bool:
+        """Whether no entry differs from zero."""
+        return not bool(self._gradients.any())
 
     @cached_property
     def _double(self) -> Tensor:
@@ -141,6 +172,11 @@ class Factors(LayerGradients):
     right: Tensor
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """That of the gradients they make."""
+        return self.left.shape[0], self.left.shape[2], self.right.shape[2]
+
+    @property
     def dtype(self) -> torch.dtype:
         """The wider dtype of the two factors, float32 at least; the factors are taken to it a few samples at a time."""
         return torch.promote_types(torch.promote_types(self.left.dtype, self.right.dtype), torch.float32)
@@ -158,6 +194,26 @@ class Factors(LayerGradients):
 
     def _operands(self) -> tuple[Tensor, Tensor]:
         return self.left.to(self.dtype), self.right.to(self.dtype)
+
+    def scaled(self, exponent: int) -> "Factors":
+        """Copies of both factors, L with a largest entry between 1 and 2, but for the exponent 0."""
+        return self._balanced(exponent) if exponent else self
+
+    def _balanced(self, exponent: int) -> "Factors":
+        left, right = self._operands()
+        own = exponent_of(largest(left))
+        return Factors(shifted(left, -own), shifted(right, own + exponent))
+
+    def _exponent(self) -> int:
+        """That of the product of the largest entries, which is the size of the gradients unless positions cancel."""
+        return sum(exponent_of(largest(factor)) for factor in self._operands())
+
+    def silent(self) -> bool:
+        """Whether a factor is zero, or all their products."""
+        if min(largest(factor) for factor in self._operands()) == 0:
+            return True
+        _, r, d = self._sizes
+        return all(largest(piece.dense()) == 0 for piece in self._balanced(-self._exponent())._pieces(r * d))
 
     def dense(self) -> Tensor:
         """``t r d`` operations a sample."""
@@ -185,20 +241,34 @@ class Factors(LayerGradients):
 
     def squares(self) -> Tensor:
         """``sum_st <L_s, L_t> <R_s, R_t>``, ``t^2 (r + d)`` operations a sample, or of the gradient, ``t r d``."""
+        found, sound = self._squares()
+        if not sound and not self.silent():
+            exponent = self._exponent()
+            found = shifted(self._balanced(-exponent)._squares()[0], 2 * exponent)
+        return found
+
+    def _squares(self) -> tuple[Tensor, bool]:
+        """The squares, and whether none of the products that they are made of came near the ends of the dtype."""
         positions, r, d = self._sizes
         if positions * (r + d) < r * d:
-            return torch.cat([piece._squares_by_positions() for piece in self._pieces(positions * d)])
-        return torch.cat([piece.dense().flatten(1).double().square().sum(dim=1) for piece in self._pieces(r * d)])
+            parts = [piece._squares_by_positions() for piece in self._pieces(positions * d)]
+            return torch.cat([squares for squares, _ in parts]), all(sound for _, sound in parts)
+        squares = torch.cat([piece.dense().flatten(1).double().square().sum(dim=1) for piece in self._pieces(r * d)])
+        return squares, _safe(squares)
 
-    def _squares_by_positions(self) -> Tensor:
-        left, right = (torch.bmm(x, x.transpose(1, 2)).double() for x in self._operands())
-        return (left * right).sum(dim=(1, 2)).clamp(min=0)  # rounding can take what should be zero below it
+    def _squares_by_positions(self) -> tuple[Tensor, bool]:
+        left, right = (torch.bmm(x, x.transpose(1, 2)) for x in self._operands())
+        sound = all(_safe(x.diagonal(dim1=1, dim2=2)) for x in (left, right))
+        # Rounding can take what should be zero below it.
+        return (left.double() * right.double()).sum(dim=(1, 2)).clamp(min=0), sound
 
     def gram(self, dtype: torch.dtype | None = None) -> Tensor:
         """``R^T (L L^T) R``, ``t^2 (r + d) + t d^2`` operations a sample, or of the gradient, ``t r d + r d^2``."""
         positions, r, d = self._sizes
         by_positions = positions * positions * (r + d) + positions * d * d < positions * r * d + r * d * d
         dtype = dtype or self.dtype
+        if by_positions and exponent_needed(largest(self.left)):
+            return self._balanced(0).gram(dtype)
         total = torch.zeros(d, d, dtype=dtype, device=self.right.device)
         for piece in self._pieces(min(positions, r) * d):
             if by_positions:
@@ -222,21 +292,31 @@ class Factors(LayerGradients):
 
     def sum(self) -> Tensor:
         """``sum_it L_it^T R_it``."""
-        return self.weighted_sum(torch.ones(len(self.left), dtype=self.dtype, device=self.left.device))
+        ones = torch.ones(len(self.left), dtype=self.dtype, device=self.left.device)
+        total = self.weighted_sum(ones).double()
+        if 1 / SAFE <= largest(total) <= SAFE or self.silent():
+            return total
+        exponent = self._exponent()
+        return shifted(self._balanced(-exponent).weighted_sum(ones).double(), exponent)
 
     def finite(self) -> Tensor:
         """Of each sample, whether both factors are finite; a product of finite ones can still overflow."""
         return torch.isfinite(self.left).flatten(1).all(dim=1) & torch.isfinite(self.right).flatten(1).all(dim=1)
 
 
+def _safe(squares: Tensor) -> bool:
+    """Whether numbers of these squares can be squared in float32 without leaving its range."""
+    return 1 / SAFE**2 <= largest(squares) <= SAFE**2
+
+
 class Materialising(Mapping[str, Tensor]):
     """``{layer name: Tensor[b, r, d]}`` of factored gradients: each is formed when it is asked for, and not kept.
 
     Args:
-        factors: ``{layer name: its factors}``.
+        factors: ``{layer name: its factors, or gradients that are held}``.
     """
 
-    def __init__(self, factors: Mapping[str, Factors]) -> None:
+    def __init__(self, factors: Mapping[str, LayerGradients]) -> None:
         self.factors = dict(factors)
 
     def __getitem__(self, name: str) -> Tensor:

@@ -1,13 +1,18 @@
 """Gradients taken from a model again at every sweep: nothing is stored, time is paid instead of memory."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from hyperinf.gradients.batches import moved
 from hyperinf.gradients.contractions import Materialising
-from hyperinf.gradients.per_sample import adapted_layers, factors_and_losses
+from hyperinf.gradients.modes import unwrapped
+from hyperinf.gradients.per_sample import Extraction
+from hyperinf.gradients.rounding import close
 from hyperinf.gradients.source import GradientBlock
+from hyperinf.gradients.weights import GfimAxis, adapted_layers
 from hyperinf.losses import LossFunction, default_loss
 
 Batch = tuple[Sequence[str], Any]
@@ -18,13 +23,17 @@ class LiveSource:
 
     Args:
         model: any module; it must not change between sweeps.
-        batches: iterable again and again, yields ``(sample ids, batch)``; tensors of a mapping or a pair are moved
-            to the model's device.
+        batches: iterable again and again, yields ``(sample ids, batch)``; tensors are moved to the model's device.
+            Ids that it has as ``sample_ids`` are taken from there, and no batch is made for them.
         loss_fn: ``(model, batch) -> Tensor[b]``; :func:`default_loss` when None.
         layers: names of the weights; every trainable weight matrix when None.
+        gfim_axis: which axis of a weight that is no LoRA factor the GFIM is over; see :func:`adapted_layers`.
+        check: compare a few samples of the first batch with autograd; see :class:`Extraction`.
 
     Raises:
-        ValueError: ``batches`` can be iterated only once, is empty, or repeats a sample id; see ``adapted_layers``.
+        ValueError: ``batches`` can be iterated only once, is empty, gives no ids, or repeats one; see
+            ``adapted_layers``. While it is swept: see :class:`Extraction`; other samples, another order or other losses
+            than in the first sweep.
     """
 
     def __init__(
@@ -33,46 +42,124 @@ class LiveSource:
         batches: Iterable[Batch],
         loss_fn: LossFunction | None = None,
         layers: Sequence[str] | None = None,
+        *,
+        gfim_axis: GfimAxis = "larger",
+        check: bool = True,
     ) -> None:
         if iter(batches) is batches:
             raise ValueError(
-                "batches: expected something that can be iterated again (a list, a loader), got an iterator"
+                "batches: got an iterator, expected what can be iterated again: a list, or a loader of pairs"
             )
-        self._model = model
+        model = unwrapped(model)
         self._batches = batches
-        self._loss_fn = loss_fn or default_loss
-        self._adapted = adapted_layers(model, layers)
-        ids = [str(sample) for sample_ids, _ in batches for sample in sample_ids]
-        if not ids:
-            raise ValueError("batches: expected at least one sample, got none")
-        if len(set(ids)) != len(ids):
-            repeated = next(sample for index, sample in enumerate(ids) if sample in ids[:index])
-            raise ValueError(f"batches: sample id {repeated!r} occurs more than once")
-        self._count = len(ids)
+        self._adapted = adapted_layers(model, layers, gfim_axis)
+        self._extraction = Extraction(model, loss_fn or default_loss, self._adapted, check)
+        self._ids = _all_ids(batches)
+        self._losses: Tensor | None = None
 
     @property
     def layers(self) -> dict[str, tuple[int, int]]:
         """``{layer name: (r, d)}``."""
         return {layer.name: layer.shape for layer in self._adapted}
 
+    @property
+    def device(self) -> torch.device:
+        """Where the gradients are."""
+        return self._extraction.device
+
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """The ids of all samples, in the order of every sweep."""
+        return self._ids
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the model's trainable weights whose gradients are not taken: what they learn is in no score."""
+        return self._extraction.left_out
+
+    @property
+    def one_at_a_time(self) -> tuple[str, ...]:
+        """Names of the weights whose gradients need a backward pass for every sample, as far as is known."""
+        return self._extraction.one_at_a_time
+
     def __len__(self) -> int:
-        return self._count
+        return len(self._ids)
 
     def __iter__(self) -> Iterator[GradientBlock]:
-        device = self._adapted[0].module.weight.device
-        for sample_ids, batch in self._batches:
-            factors, losses = factors_and_losses(self._model, _moved(batch, device), self._loss_fn, self._adapted)
-            if losses.shape[0] != len(sample_ids):
-                raise ValueError(f"batch of {len(sample_ids)} sample ids has {losses.shape[0]} losses")
-            block = GradientBlock(Materialising(factors), tuple(map(str, sample_ids)), losses)
-            del factors, losses  # while the next batch is extracted, this one is its consumer's alone to keep
+        device = self._extraction.device
+        seen = 0
+        swept: list[Tensor] = []
+        for pair in self._batches:
+            names, batch = _pair(pair)
+            expected = self._ids[seen : seen + len(names)]
+            if names != expected:
+                self._refuse_order(names, expected, seen)
+            gradients, losses = self._extraction(moved(batch, device), names)
+            if losses.shape[0] != len(names):
+                raise ValueError(f"batch: got {losses.shape[0]} losses for {len(names)} sample ids, expected as many")
+            self._compare(losses, names, seen)
+            swept.append(losses)
+            seen += len(names)
+            block = GradientBlock(Materialising(gradients), names, losses)
+            del gradients, batch, pair  # while the next batch is extracted, this one is its consumer's alone to keep
             yield block
             del block
+        if seen != len(self._ids):
+            raise ValueError(f"batches: got {seen} samples in a sweep, expected {len(self._ids)} as in the first")
+        if self._losses is None:
+            self._losses = torch.cat(swept)
+
+    def _refuse_order(self, names: Sequence[str], expected: Sequence[str], seen: int) -> None:
+        pairs = enumerate(zip(names, expected, strict=False))
+        place = next((index for index, (got, wanted) in pairs if got != wanted), len(expected))
+        wanted = repr(expected[place]) if place < len(expected) else "no more samples"
+        raise ValueError(
+            f"batches: got sample {names[place]!r} at position {seen + place} of a later sweep, expected {wanted};"
+            " every sweep must give the same samples in the same order (shuffle=False)"
+        )
+
+    def _compare(self, losses: Tensor, names: Sequence[str], seen: int) -> None:
+        """Ids may stay where their samples do not, and a model may have been trained further."""
+        if self._losses is None:
+            return
+        first = self._losses[seen : seen + len(losses)]
+        known = torch.isfinite(first)
+        if close(losses[known], first[known], self._extraction.epsilon):
+            return
+        place = int(torch.where(known, (losses - first).abs(), 0).argmax())
+        raise ValueError(
+            f"sample {names[place]!r}: got a loss of {float(losses[place]):.6g} in a later sweep, expected"
+            f" {float(first[place]):.6g} as in the first; batches must come in the same order with the same content,"
+            " and the model must not change"
+        )
 
 
-def _moved(value: Any, device: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _moved(item, device) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return type(value)(_moved(item, device) for item in value)
-    return value.to(device) if hasattr(value, "to") else value
+def _all_ids(batches: Iterable[Batch]) -> tuple[str, ...]:
+    known = getattr(batches, "sample_ids", None)
+    ids = tuple(map(str, known)) if known is not None else tuple(name for pair in batches for name in _pair(pair)[0])
+    if not ids:
+        raise ValueError("batches: got none, expected at least one sample")
+    seen: set[str] = set()
+    for name in ids:
+        if name in seen:
+            raise ValueError(f"batches: sample id {name!r} occurs more than once")
+        seen.add(name)
+    return ids
+
+
+def _pair(pair: Any) -> tuple[tuple[str, ...], Any]:
+    """The ids and the batch, where it is such a pair."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise ValueError(f"batches: got a {type(pair).__name__}, {_EXPECTED}")
+    ids, batch = pair
+    if isinstance(ids, (Tensor, str)) or not hasattr(ids, "__len__"):
+        if not isinstance(ids, Tensor) or ids.ndim != 1 or ids.is_floating_point():
+            raise ValueError(f"batches: got a {type(ids).__name__} in the place of sample ids, {_EXPECTED}")
+        ids = ids.tolist()
+    return tuple(str(name.item() if isinstance(name, Tensor) else name) for name in ids), batch
+
+
+_EXPECTED = (
+    "expected pairs of sample ids and their batch; of a plain DataLoader that is not shuffled make"
+    " [([str(i), ...], batch), ...]"
+)

@@ -1,78 +1,31 @@
-"""Exact per-sample gradients of linear layers, from one batched forward and backward pass.
+"""Exact per-sample gradients from one batched forward and backward pass.
 
 A linear layer ``y = x W^T`` has the gradient ``sum_t dy_t x_t^T`` for each sample, so recording the layer's input
-and the gradient of its output is enough: no loop over samples, no ``vmap`` through the model's control flow.
+and the gradient of its output is enough: no loop over samples, no ``vmap`` through the model's control flow. Whether
+that holds for a weight of this model is compared with autograd on a few samples of the first batch.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, get_gradient_edge
-from torch.utils.hooks import RemovableHandle
 
-from hyperinf.gradients.contractions import Factors
+from hyperinf.gradients.batches import kinds_of, moved, padding_of, width_of
+from hyperinf.gradients.by_sample import gradients_by_sample
+from hyperinf.gradients.contractions import LayerGradients
+from hyperinf.gradients.first_batch import check_sample_alone
+from hyperinf.gradients.layouts import Layout
+from hyperinf.gradients.modes import differentiable, unwrapped
+from hyperinf.gradients.plans import BY_SAMPLE, UNCHECKED, Pass, Plan, compared_pass, run_pass
+from hyperinf.gradients.rounding import rounding_of
+from hyperinf.gradients.weights import AdaptedLayer, GfimAxis, adapted_layers, has_plain_forward, left_out
 from hyperinf.losses import LossFunction, default_loss
 
-
-@dataclass(frozen=True)
-class AdaptedLayer:
-    """A linear layer whose weight's gradient is wanted, and how that gradient is laid out."""
-
-    name: str
-    module: nn.Linear
-    transposed: bool
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """``(r, d)`` of the gradient, rank first."""
-        out_features, in_features = self.module.weight.shape
-        return (in_features, out_features) if self.transposed else (out_features, in_features)
-
-
-def adapted_layers(model: nn.Module, layers: Sequence[str] | None = None) -> list[AdaptedLayer]:
-    """The linear layers whose per-sample gradients are taken, in the order of the model.
-
-    Args:
-        model: any module.
-        layers: names of weights as ``model.named_parameters()`` has them; every trainable weight matrix when None.
-
-    Returns:
-        The layers. A LoRA A ``(r, d_in)`` stays as it is, a LoRA B ``(d_out, r)`` is transposed, and of any other
-        weight the smaller axis comes first. Biases and norms are not matrices and are not scored.
-
-    Raises:
-        ValueError: a name that the model lacks, a weight that does not belong to a ``torch.nn.Linear``, or no
-            trainable weight matrix at all.
-    """
-    owners = {
-        f"{prefix}.{name}" if prefix else name: (module, name)
-        for prefix, module in model.named_modules()
-        for name, _ in module.named_parameters(recurse=False)
-    }
-    parameters = dict(model.named_parameters())
-    if layers is None:
-        wanted = [name for name, weight in parameters.items() if weight.requires_grad and weight.ndim >= 2]
-        if not wanted:
-            raise ValueError("the model has no trainable weight matrix: name the layers, or put an adapter on it")
-    else:
-        wanted = list(layers)
-        for name in wanted:
-            if name not in parameters:
-                raise ValueError(f"layers: the model has no parameter named {name!r}")
-    found = []
-    for name in wanted:
-        module, attribute = owners[name]
-        if not isinstance(module, nn.Linear) or attribute != "weight":
-            raise ValueError(
-                f"{name!r} belongs to a {type(module).__name__}: per-sample gradients are taken of torch.nn.Linear "
-                "weights; freeze it or name the layers to use"
-            )
-        found.append(AdaptedLayer(name, module, _is_transposed(name, module)))
-    return found
+_log = logging.getLogger(__name__)
 
 
 def per_sample_gradients(
@@ -80,136 +33,203 @@ def per_sample_gradients(
     batch: Any,
     loss_fn: LossFunction | None = None,
     layers: Sequence[str] | None = None,
+    *,
+    gfim_axis: GfimAxis = "larger",
+    check: bool = True,
 ) -> dict[str, Tensor]:
-    """Gradients of each sample's own loss, of the evaluation forward pass (dropout off).
+    """Take the gradient of each sample's own loss, of the evaluation forward pass (dropout off).
 
     Args:
-        model: any module whose first axis of every adapted layer's input is the batch.
-        batch: what ``loss_fn`` takes; for the default a mapping with ``labels`` or a pair ``(inputs, labels)``.
+        model: any module.
+        batch: what ``loss_fn`` takes; for the default a mapping with ``labels`` or a pair ``(inputs, labels)``. It is
+            moved to the weights' device.
         loss_fn: ``(model, batch) -> Tensor[b]``, each sample's own loss; :func:`default_loss` when None.
-        layers: names of the weights; every trainable weight matrix when None. A frozen weight may be named.
+        layers: names of the weights; see :func:`adapted_layers` for None. A frozen weight may be named.
+        gfim_axis: see :func:`adapted_layers`.
+        check: compare with autograd and with samples alone, on a few samples the first time that a model is given
+            batches of this form.
 
     Returns:
         ``{parameter name: Tensor[b, r, d]}``, rank first, float32 or better, detached.
 
     Raises:
-        ValueError: see :func:`adapted_layers` and :func:`default_loss`; also a loss that is not a vector, or a layer
-            whose input does not keep one row a sample.
+        ValueError: see :func:`adapted_layers`, :func:`default_loss` and :class:`Extraction`.
     """
-    factors, _ = factors_and_losses(model, batch, loss_fn or default_loss, adapted_layers(model, layers))
-    return {name: factors.pop(name).dense() for name in list(factors)}
+    model = unwrapped(model)
+    extraction = Extraction(model, loss_fn or default_loss, adapted_layers(model, layers, gfim_axis), check)
+    found, _ = extraction(moved(batch, extraction.device))
+    return {name: found.pop(name).dense() for name in list(found)}
 
 
-def factors_and_losses(
-    model: nn.Module, batch: Any, loss_fn: LossFunction, layers: Sequence[AdaptedLayer]
-) -> tuple[dict[str, Factors], Tensor]:
-    """Per-sample gradients as their factors ``{name: ([b, t, r], [b, t, d])}``, and losses ``Tensor[b]``.
+ENOUGH = 4
+"""Samples that are compared with autograd at the least, in however many batches."""
+KEPT_FORMS = 16
+_KNOWN: "WeakKeyDictionary[nn.Module, dict[Any, dict[str, Plan]]]" = WeakKeyDictionary()
+"""Plans by model and form of its batches: neither a loop over batches nor a second source is checked again."""
 
-    The factors are the tensors that the forward and the backward pass made, in their own dtype: layers that share an
-    input share it here too.
+
+class Extraction:
+    """Per-sample gradients of a model, batch after batch.
+
+    Before the first numbers of a model with batches of a form are given out, autograd's gradient of a weighted sum of
+    the losses must be that of the factors, for every weight; one sample's loss and gradients alone must be those that
+    it has in the batch, with its padding and the other samples; and a transformers model must have the same loss
+    itself. The comparison with autograd is made again for a batch whose activations have other shapes than those that
+    were compared. A weight whose gradient cannot be read off its modules' calls is taken one sample at a time, which is
+    exact and slow.
+
+    Args:
+        model: any module, not wrapped.
+        loss_fn: ``(model, batch) -> Tensor[b]``.
+        layers: of :func:`adapted_layers`.
+        check: as said above; without it the first axis of every module's input must be the sample.
     """
-    calls = [_Calls(layer) for layer in layers]
-    with torch.enable_grad(), _evaluation(model), _trainable(layers), _recorded(calls):
-        losses = loss_fn(model, batch)
-    if losses.ndim != 1:
-        raise ValueError(f"loss_fn: expected one loss a sample, shape [b], got shape {list(losses.shape)}")
-    edges = [edge for call in calls for edge in call.edges]
-    if not edges:
-        raise ValueError("none of the layers took part in the forward pass")
-    output_gradients = iter(torch.autograd.grad(losses.sum(), edges, allow_unused=True))
-    factors = {
-        call.layer.name: call.factors([next(output_gradients) for _ in call.edges], losses.shape[0]) for call in calls
-    }
-    return factors, losses.detach()
 
+    def __init__(
+        self, model: nn.Module, loss_fn: LossFunction, layers: Sequence[AdaptedLayer], check: bool = True
+    ) -> None:
+        self._model = model
+        self._loss_fn = loss_fn
+        self._layers = list(layers)
+        self._check = check
+        self.checked = not check
+        self.compared = 0
+        self.epsilon = 0.0
+        self.plans: dict[str, Plan] = {
+            layer.name: BY_SAMPLE
+            for layer in self._layers
+            if not layer.uses or not (check or all(has_plain_forward(use) for use in layer.uses))
+        }
 
-@dataclass
-class _Calls:
-    """What one layer saw in the forward pass: a layer that is used twice has two calls."""
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._layers[0].weight.device
 
-    layer: AdaptedLayer
-    inputs: list[Tensor] = field(default_factory=list)
-    versions: list[int] = field(default_factory=list)
-    edges: list[GradientEdge] = field(default_factory=list)
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of trainable weights whose gradients are not taken."""
+        return left_out(self._model, self._layers)
 
-    def record(self, _module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
-        if not output.requires_grad:
-            raise ValueError(
-                f"{self.layer.name!r} ran without autograd: loss_fn must not use no_grad or reentrant checkpointing"
+    @property
+    def one_at_a_time(self) -> tuple[str, ...]:
+        """Names of the weights whose gradients are known to need a backward pass for every sample."""
+        return tuple(layer.name for layer in self._layers if self.plans.get(layer.name, Plan(())).layouts is None)
+
+    def form(self, batch: Any) -> Hashable:
+        """All that plans depend on: the weights, their modules, the loss, and what kind of batch it is."""
+        padding = padding_of(batch)
+        used = tuple(
+            (
+                layer.name,
+                layer.weight.dtype,
+                layer.transposed,
+                *((id(use.module), type(use.module)) for use in layer.uses),
             )
-        self.inputs.append(arguments[0].detach())
-        self.versions.append(arguments[0]._version)
-        # The edge, not the tensor: an in-place operation on the output later would rebind the tensor's own.
-        self.edges.append(get_gradient_edge(output))
-
-    def factors(self, output_gradients: Sequence[Tensor | None], samples: int) -> Factors:
-        """The calls' positions one after the other; calls that the losses do not depend on have none."""
-        inputs, outputs = [], []
-        for x, version, dy in zip(self.inputs, self.versions, output_gradients, strict=True):
-            if x._version != version:
-                raise ValueError(f"the input of {self.layer.name!r} was overwritten in place after it was used")
-            if x.shape[0] != samples:
-                raise ValueError(
-                    f"{self.layer.name!r} saw {x.shape[0]} rows for {samples} samples: "
-                    "per-sample gradients need one row a sample"
-                )
-            if dy is not None:
-                inputs.append(_by_position(x))
-                outputs.append(_by_position(dy))
-        weight = self.layer.module.weight
-        x, dy = (
-            torch.cat(parts, dim=1) if len(parts) > 1 else parts[0] if parts else weight.new_zeros(samples, 0, features)
-            for parts, features in ((inputs, weight.shape[1]), (outputs, weight.shape[0]))
+            for layer in self._layers
         )
-        return Factors(x, dy) if self.layer.transposed else Factors(dy, x)
+        weights = tuple(map(id, self._model.parameters()))
+        return used, weights, self._loss_fn, kinds_of(batch), padding is not None and bool(padding.any())
 
+    def __call__(self, batch: Any, names: Sequence[str] | None = None) -> tuple[dict[str, LayerGradients], Tensor]:
+        """Take the gradients of a batch.
 
-def _by_position(x: Tensor) -> Tensor:
-    """``[b, ..., features]`` as ``[b, t, features]``; not a copy unless the axes between are interleaved."""
-    return x.unsqueeze(1) if x.ndim == 2 else x.flatten(1, -2)
+        Args:
+            batch: what the loss takes.
+            names: of its samples, for messages.
 
+        Returns:
+            ``{layer name: gradients}``, most as the factors that the two passes made, in their own dtype; and the
+            losses ``Tensor[b]``.
 
-def _is_transposed(name: str, module: nn.Linear) -> bool:
-    parts = name.split(".")
-    if "lora_A" in parts:
-        return False
-    if "lora_B" in parts:
-        return True
-    return module.out_features > module.in_features
+        Raises:
+            ValueError: a loss that is not one a sample, or is not the sample's own; a module that ran without autograd
+                or whose input was overwritten; a first axis that is not the sample, where nothing is checked.
+        """
+        known, form = _KNOWN.setdefault(self._model, {}), None
+        if not self.checked:
+            form = self.form(batch)
+            self._recall(known.get(form))
+        ran = self._passed(batch)
+        if not self.epsilon:
+            of_layers = (gradient for gradients in ran.gradients for gradient in gradients)
+            self.epsilon = rounding_of(self._model, [ran.losses, *of_layers])
+        slow = [layer for layer in self._layers if self._plan(layer).layouts is None]
+        found: dict[str, LayerGradients] = {
+            recording.layer.name: ran.factors(index, self._layouts(ran, index))
+            for index, recording in enumerate(ran.recordings)
+            if self._plan(recording.layer).layouts is not None
+        }
+        if slow:
+            found |= gradients_by_sample(self._model, batch, self._loss_fn, slow, ran.losses, self.epsilon)
+        if not self.checked:
+            rows = [str(row) for row in range(len(ran.losses))]
+            if names is not None and len(names) == len(rows):
+                rows = list(names)
+            check_sample_alone(self._model, batch, self._loss_fn, self._layers, found, ran.losses, rows, self.epsilon)
+            self.checked = True
+        if form is not None and (self.compared >= ENOUGH or len(ran.losses) == 1):
+            known[form] = {name: plan for name, plan in self.plans.items() if plan.proven}
+            if len(known) > KEPT_FORMS:
+                del known[next(iter(known))]
+        return {layer.name: found[layer.name] for layer in self._layers}, ran.losses
 
+    def _recall(self, plans: Mapping[str, Plan] | None) -> None:
+        """Take over what was found of the model with such batches before."""
+        if plans is not None:
+            self.plans.update(plans)
+            self.checked, self.compared = True, ENOUGH
 
-@contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
-    """Dropout off; each module's own mode comes back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+    def _passed(self, batch: Any) -> Pass:
+        """The passes through a batch, compared with autograd where the plans do not explain all its calls."""
+        hooked = [layer for layer in self._layers if self._plan(layer).layouts is not None]
+        if not self._check or (self.compared >= ENOUGH and all(layer.name in self.plans for layer in hooked)):
+            unproven = [layer for layer in hooked if self._check and not self._plan(layer).proven]
+            with differentiable(self._model, self._layers):
+                also = [layer.weight for layer in unproven]
+                ran = run_pass(self._model, batch, self._loss_fn, hooked, also=also)
+            pairs = zip(unproven, ran.sums, strict=True)
+            awake = {layer.name for layer, total in pairs if total is not None and bool(total.any())}
+            fits = (
+                layer.name not in awake and self._plan(layer).fits(calls, len(ran.losses), width_of(batch))
+                for layer, calls in zip(hooked, ran.calls, strict=True)
+            )
+            if not self._check or all(fits):
+                return ran
+            del ran
+        with differentiable(self._model, self._layers):
+            ran, plans = compared_pass(self._model, batch, self._loss_fn, hooked)
+        self.compared += len(ran.losses)
+        self._adopt(hooked, plans)
+        return ran
 
+    def _plan(self, layer: AdaptedLayer) -> Plan:
+        return self.plans.get(layer.name, UNCHECKED)
 
-@contextmanager
-def _trainable(layers: Sequence[AdaptedLayer]) -> Iterator[None]:
-    """A frozen layer that was asked for must still be part of the graph."""
-    frozen = [layer.module.weight for layer in layers if not layer.module.weight.requires_grad]
-    for weight in frozen:
-        weight.requires_grad_(True)
-    try:
-        yield
-    finally:
-        for weight in frozen:
-            weight.requires_grad_(False)
+    def _layouts(self, ran: Pass, index: int) -> Sequence[Layout]:
+        """Of a layer's calls; where nothing is checked the first axis is the sample."""
+        name, calls, samples = ran.recordings[index].layer.name, ran.calls[index], len(ran.losses)
+        if not self._check:
+            for call in calls:
+                if call.lead[0] != samples:
+                    raise ValueError(
+                        f"layer {name!r}: got {call.lead[0]} rows for {samples} samples, expected one row a sample"
+                    )
+            return [Layout(len(call.lead), 0) for call in calls]
+        layouts = self.plans[name].layouts
+        assert layouts is not None
+        return layouts
 
-
-@contextmanager
-def _recorded(calls: Sequence[_Calls]) -> Iterator[None]:
-    handles: list[RemovableHandle] = []
-    try:
-        for call in calls:
-            handles.append(call.layer.module.register_forward_hook(call.record))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    def _adopt(self, layers: Sequence[AdaptedLayer], plans: Sequence[Plan]) -> None:
+        """Take the plans over; one that was proven stays so where this batch had no gradient to tell."""
+        for layer, plan in zip(layers, plans, strict=True):
+            proven = plan.proven or (self._plan(layer).proven and layer.name in self.plans)
+            self.plans[layer.name] = replace(plan, proven=proven)
+        slow = [layer.name for layer, plan in zip(layers, plans, strict=True) if plan.layouts is None]
+        if slow:
+            more = f" and {len(slow) - 3} more" if len(slow) > 3 else ""
+            _log.warning(
+                "gradients of %s%s are taken one sample at a time: what their modules see does not tell them",
+                ", ".join(slow[:3]),
+                more,
+            )

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from hyperinf.errors import InputError
 from hyperinf.gradients.contractions import Dense, LayerGradients, Materialising
+from hyperinf.gradients.sweeping import checked, clean_ids
+
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -61,19 +65,20 @@ class TensorSource:
     """Gradients that are already in memory.
 
     Args:
-        gradients: ``{layer name: Tensor[n, r, d]}``.
-        sample_ids: ``n`` distinct ids; ``"0"``, ``"1"``, ... when not given.
+        gradients: ``{layer name: Tensor[n, r, d]}``, each layer in its own floating dtype and on its own device.
+        sample_ids: ``n`` distinct ids, strings, numbers or an integer tensor; ``"0"``, ``"1"``, ... when not given.
         block_size: samples in a block; no result depends on it beyond rounding.
         losses: ``Tensor[n]``, each sample's own loss, if known.
 
     Raises:
-        ValueError: no layer, a tensor that is not ``[n, r, d]``, different ``n``, or ids that do not fit.
+        ValueError: no layer, a tensor that is not ``[n, r, d]`` in float16, bfloat16, float32 or float64, different
+            ``n``, or ids that do not fit.
     """
 
     def __init__(
         self,
         gradients: Mapping[str, Tensor],
-        sample_ids: Sequence[str] | None = None,
+        sample_ids: Sequence[Any] | Tensor | None = None,
         block_size: int = 256,
         losses: Tensor | None = None,
     ) -> None:
@@ -82,20 +87,26 @@ class TensorSource:
         if block_size < 1:
             raise ValueError(f"block_size: expected at least 1, got {block_size}")
         for name, tensor in gradients.items():
+            if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta:
+                what = f"a {tensor.layout} one on {tensor.device}" if isinstance(tensor, Tensor) else type(tensor)
+                raise ValueError(f"gradients of {name!r}: expected a dense torch.Tensor with values, got {what}")
             if tensor.ndim != 3:
                 raise ValueError(f"gradients of {name!r}: expected shape [n, r, d], got {list(tensor.shape)}")
-            if not tensor.is_floating_point():
-                raise ValueError(f"gradients of {name!r}: expected a floating dtype, got {tensor.dtype}")
+            if tensor.dtype not in FLOATING:
+                raise ValueError(
+                    f"gradients of {name!r}: expected a floating dtype (float16, bfloat16, float32 or float64), "
+                    f"got {tensor.dtype}"
+                )
         counts = {name: tensor.shape[0] for name, tensor in gradients.items()}
         samples = next(iter(counts.values()))
         if len(set(counts.values())) > 1:
             raise ValueError(f"gradients: every layer must hold the same samples, got {counts}")
-        ids = tuple(str(index) for index in range(samples)) if sample_ids is None else tuple(map(str, sample_ids))
+        ids = clean_ids(range(samples) if sample_ids is None else sample_ids)
         if len(ids) != samples or len(set(ids)) != samples:
             raise ValueError(f"sample_ids: expected {samples} distinct ids, got {len(ids)} ({len(set(ids))} distinct)")
         if losses is not None and tuple(losses.shape) != (samples,):
             raise ValueError(f"losses: expected shape [{samples}], got {list(losses.shape)}")
-        self._gradients = dict(gradients)
+        self._gradients = {name: tensor.detach() for name, tensor in gradients.items()}
         self._ids = ids
         self._block_size = block_size
         self._losses = losses
@@ -124,7 +135,7 @@ class TensorSource:
     @classmethod
     def gather(cls, source: GradientSource) -> "TensorSource":
         """All of ``source`` in memory, from one sweep of it."""
-        blocks = [replace(block, gradients=dict(block.gradients)) for block in source]
+        blocks = [replace(block, gradients=dict(block.gradients)) for block in checked(source, "gradients")]
         losses = [block.losses for block in blocks if block.losses is not None]
         return cls(
             {name: torch.cat([block.gradients[name] for block in blocks]) for name in source.layers},
@@ -133,13 +144,27 @@ class TensorSource:
         )
 
 
-def collect_layer(source: GradientSource, name: str) -> Tensor:
-    """All samples' gradients of one layer, ``Tensor[n, r, d]``; for methods that need a whole layer at once.
+def collect_layer(
+    source: GradientSource, name: str, sample_ids: Sequence[str] | None = None, exponent: int = 0
+) -> Tensor:
+    """Collect ``2^exponent g_i`` of one layer, ``Tensor[n, r, d]``; for methods that need a whole layer at once.
 
     A source that can read one layer alone (a store, tensors in memory) is asked for it; any other is swept once.
+
+    Args:
+        source: the training gradients.
+        name: of the layer.
+        sample_ids: those of an earlier sweep, which this one is checked against.
+        exponent: of the power of two that the gradients are multiplied by.
+
+    Raises:
+        InputError: other samples than in the earlier sweep.
     """
     read = getattr(source, "layer", None)
-    if callable(read):
-        layer: Tensor = read(name)
-        return layer
-    return torch.cat([block.gradients[name] for block in source])
+    if not callable(read):
+        blocks = checked(source, "train", sample_ids)
+        return torch.cat([block.contractions(name).scaled(exponent).dense() for block in blocks])
+    layer = Dense(read(name))
+    if sample_ids is not None and layer.shape[0] != len(sample_ids):
+        raise InputError(f"train: got {layer.shape[0]} samples of layer {name!r}, expected {len(sample_ids)}")
+    return layer.scaled(exponent).dense()

@@ -1,7 +1,8 @@
 """Gradients on disk: safetensors shards under one JSON header, read a shard at a time by memory map."""
 
 import json
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,18 @@ from torch import Tensor
 from hyperinf.errors import InputError
 from hyperinf.files import atomic_directory, read_json, sha256_file, write_json
 from hyperinf.gradients.source import GradientBlock, GradientSource
+from hyperinf.gradients.sweeping import checked
+from hyperinf.gradients.units import exponent_needed, exponent_of, shifted
 
-FORMAT = "hyperinf-gradients-1"
+FORMAT = "hyperinf-gradients-2"
+# Before it, shards had no exponents.
+READABLE = (FORMAT, "hyperinf-gradients-1")
 HEADER = "store.json"
 LOSSES = "@losses"
+# Of the largest entry of a layer in a float16 shard: a quarter of the largest number there is.
+_HALF_EXPONENT = 13
+# Of units that no gradient in float64 goes beyond.
+_EXPONENTS = range(-1100, 1100)
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
 
@@ -28,7 +37,9 @@ class GradientStore:
         fingerprint: when given, must equal the one written (model, data, ...).
         device: where blocks are put.
 
-    Blocks come out as float32, or float64 where that was written.
+    Blocks come out as float32, or float64 where that was written. A layer whose gradients in a shard need it is stored
+    in units of a power of two, ``2^e``, so that a narrow dtype loses no more than digits; it comes out as float64 where
+    float32 could not hold it.
 
     Raises:
         InputError: no store there, a foreign or newer format, another fingerprint, or a shard that is missing,
@@ -44,14 +55,18 @@ class GradientStore:
         self._folder = Path(folder)
         self._device = str(device)
         header = read_json(self._folder / HEADER)
-        if not isinstance(header, dict) or header.get("format") != FORMAT:
-            raise InputError(f"{self._folder / HEADER}: expected a gradient store of format {FORMAT}")
+        if not isinstance(header, dict) or header.get("format") not in READABLE:
+            raise InputError(f"{self._folder / HEADER}: expected a gradient store of format {' or '.join(READABLE)}")
         try:
+            self._format = str(header["format"])
             self._layers = {str(name): (int(r), int(d)) for name, r, d in header["layers"]}
             self._shards = [
                 (str(shard["file"]), tuple(map(str, shard["sample_ids"])), int(shard["bytes"]), str(shard["sha256"]))
                 for shard in header["shards"]
             ]
+            self._exponents = {
+                str(shard["file"]): _read_exponents(shard.get("exponents", {})) for shard in header["shards"]
+            }
             self._losses = bool(header["losses"])
             self._dtype = _DTYPES[header["dtype"]]
             self.fingerprint: dict[str, Any] = dict(header["fingerprint"])
@@ -89,7 +104,8 @@ class GradientStore:
             shard_bytes: a shard is closed once it holds this much; a sample larger than this has its own.
 
         Raises:
-            InputError: an unknown dtype.
+            InputError: an unknown dtype; blocks that do not fit (see ``checked``); a gradient that the dtype turns into
+                zeros or infinities (names the layer and the sample).
         """
         if dtype not in _DTYPES:
             raise InputError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
@@ -100,14 +116,26 @@ class GradientStore:
         with atomic_directory(folder) as temporary:
             shards: list[dict[str, Any]] = []
             has_losses = False
-            for ids, tensors in _regroup(source, per_shard, _DTYPES[dtype]):
-                has_losses = LOSSES in tensors
+            for ids, originals in _regroup(source, per_shard):
+                has_losses = LOSSES in originals
+                tensors, exponents = _narrowed(originals, ids, _DTYPES[dtype])
                 file = f"shard-{len(shards):05d}.safetensors"
-                own = {"format": FORMAT, "sample_ids": json.dumps(ids), "fingerprint": of_what}
+                own = {
+                    "format": FORMAT,
+                    "sample_ids": json.dumps(ids),
+                    "fingerprint": of_what,
+                    "exponents": json.dumps(exponents, sort_keys=True),
+                }
                 save_file(tensors, str(temporary / file), metadata=own)
                 path = temporary / file
                 shards.append(
-                    {"file": file, "sample_ids": ids, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+                    {
+                        "file": file,
+                        "sample_ids": ids,
+                        "exponents": exponents,
+                        "bytes": path.stat().st_size,
+                        "sha256": sha256_file(path),
+                    }
                 )
             header = {
                 "format": FORMAT,
@@ -153,12 +181,14 @@ class GradientStore:
     def _read(self, file: str, ids: tuple[str, ...], names: list[str]) -> dict[str, Tensor]:
         path = self._folder / file
         tensors = {}
+        exponents = self._exponents[file]
         try:
             with safe_open(str(path), framework="pt", device=self._device) as shard:
                 metadata = shard.metadata() or {}
                 # The same samples' gradients of another model have the same ids and the same size.
                 of_what = json.dumps(self.fingerprint, sort_keys=True)
-                own = metadata.get("format") == FORMAT and metadata["fingerprint"] == of_what
+                own = metadata.get("format") == self._format and metadata["fingerprint"] == of_what
+                own = own and json.loads(metadata.get("exponents", "{}")) == exponents
                 if not own or json.loads(metadata["sample_ids"]) != list(ids):
                     raise InputError(f"{path}: shard does not belong to this store")
                 for name in names:
@@ -166,15 +196,61 @@ class GradientStore:
                     expected = [len(ids)] if name == LOSSES else [len(ids), *self._layers[name]]
                     if list(tensor.shape) != expected:
                         raise InputError(f"{path}: {name!r} has shape {list(tensor.shape)}, expected {expected}")
-                    tensors[name] = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+                    tensors[name] = _widened(tensor, exponents.get(name, 0))
         except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
             raise InputError(f"{path}: shard cannot be read: {error}") from None
         return tensors
 
 
-def _regroup(
-    source: GradientSource, per_shard: int, dtype: torch.dtype
-) -> Iterator[tuple[list[str], dict[str, Tensor]]]:
+def _read_exponents(value: Mapping[str, Any]) -> dict[str, int]:
+    exponents = {str(name): int(exponent) for name, exponent in value.items()}
+    for name, exponent in exponents.items():
+        if exponent not in _EXPONENTS:
+            raise ValueError(f"exponent {exponent} of {name!r}")
+    return exponents
+
+
+def _narrowed(
+    originals: Mapping[str, Tensor], ids: Sequence[str], dtype: torch.dtype
+) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """The tensors of a shard in the store's dtype, and the exponents of those that are in units of their own."""
+    tensors, exponents = {}, {}
+    for name, original in originals.items():
+        if name == LOSSES or torch.promote_types(original.dtype, dtype) == dtype:
+            tensors[name] = original if name == LOSSES else original.to(dtype)
+            continue
+        sizes = torch.where(original.isfinite(), original.abs(), 0).flatten(1).amax(dim=1)
+        size = float(sizes.max())
+        exponent = exponent_of(size) - _HALF_EXPONENT if dtype == torch.float16 else exponent_needed(size)
+        if exponent and size > 0:
+            exponents[name] = exponent
+        wide = original.to(torch.promote_types(original.dtype, torch.float32))
+        tensors[name] = shifted(wide, -exponents.get(name, 0)).to(dtype)
+        stored = tensors[name].flatten(1)
+        lost = (sizes > 0) & ~stored.any(dim=1) | (stored.isinf().any(dim=1) & ~original.isinf().flatten(1).any(dim=1))
+        if bool(lost.any()):
+            row = int(lost.nonzero()[0])
+            raise InputError(
+                f"store: got gradients of layer {name!r} up to {float(sizes[row]):.3g} for sample {ids[row]!r} beside "
+                f"others up to {size:.3g}, expected a range that {str(dtype).removeprefix('torch.')} has"
+            )
+        worn = int(((sizes > 0) & (stored.abs().amax(dim=1) < torch.finfo(dtype).tiny)).sum())
+        if worn:
+            warnings.warn(
+                f"store: gradients of layer {name!r} of {worn} of {len(ids)} samples from {ids[0]!r} on are so small "
+                f"beside the others that they keep fewer digits than {str(dtype).removeprefix('torch.')} has",
+                stacklevel=4,
+            )
+    return tensors, exponents
+
+
+def _widened(stored: Tensor, exponent: int) -> Tensor:
+    """What was stored in units of ``2^exponent``, in float32 where that holds it all and in float64 otherwise."""
+    fits = exponent == 0 or (stored.dtype == torch.float16 and -125 <= exponent <= 112)
+    return shifted(stored.to(torch.promote_types(stored.dtype, torch.float32 if fits else torch.float64)), exponent)
+
+
+def _regroup(source: GradientSource, per_shard: int) -> Iterator[tuple[list[str], dict[str, Tensor]]]:
     """Blocks of the source, put together or cut to shards of ``per_shard`` samples."""
     waiting: list[dict[str, Tensor]] = []
     ids: list[str] = []
@@ -188,8 +264,8 @@ def _regroup(
         waiting = [rest] if ids else []
         return taken, ready
 
-    for block in source:
-        piece = {name: gradient.to("cpu", dtype) for name, gradient in block.gradients.items()}
+    for block in checked(source, "gradients"):
+        piece = {name: gradient.to("cpu") for name, gradient in block.gradients.items()}
         if block.losses is not None:
             piece[LOSSES] = block.losses.to("cpu", torch.promote_types(block.losses.dtype, torch.float32))
         waiting.append(piece)

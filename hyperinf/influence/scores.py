@@ -17,10 +17,10 @@ Gradients = GradientSource | Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Scores of all training samples, in the order in which the source gave them.
+    """Scores of all training samples, in the order in which the source gave them at every sweep.
 
     Attributes:
-        sample_ids: n ids.
+        sample_ids: n ids, those of the sweep for the statistics.
         influence: ``{method: Tensor[n]}``, float64; positive is harmful.
         grad_norm: ``Tensor[n]``, the norm of each sample's gradient over all layers.
         losses: ``Tensor[n]``, each sample's own loss, where the source knows it.
@@ -65,8 +65,10 @@ def influence_scores(
 
     Raises:
         ValueError: an unknown method or option, ``damping <= 0``, layers of train and target that differ, gradients
-            that are not finite (names the layer), no samples.
-        ConvergenceError: Schulz's iteration could not invert a layer's matrix (names the layer).
+            that are not finite (names the layer), no samples, sweeps of different samples or in different orders,
+            scores that are not finite (names the sample and the layer).
+        ConvergenceError: Schulz's iteration could not invert a layer's matrix, or LiSSA's series diverges (names the
+            layer).
     """
     shared: dict[str, Any] = {"damping": damping, "gfim_scale": gfim_scale, "solver": solver}
     _check_common(shared)
@@ -109,14 +111,22 @@ def score_methods(
         statistics = gradient_statistics(train, gfim=needs_gfim)
     if needs_gfim:
         costs["shared", "of which GFIM"] = Cost(statistics.gfim_seconds, None)
+    v = {layer: vector.to(statistics.devices[layer]) for layer, vector in v.items()}
     products = {}
     for name, method in built.items():
         with metered(device) as costs[name, "precondition"]:
             products[name] = method.fit(train, statistics).precondition(v)
     with metered(device) as costs["shared", "scores"]:
-        scores = sweep_scores(train, products)
+        scores = sweep_scores(train, products, statistics.sample_ids, statistics.exponents)
     reports = {name: method.report() for name, method in built.items()}
-    return ScoreTable(scores.sample_ids, scores.influence, statistics.grad_norm, scores.losses, reports, costs)
+    return ScoreTable(
+        statistics.sample_ids or scores.sample_ids,
+        scores.influence,
+        statistics.grad_norm,
+        scores.losses,
+        reports,
+        costs,
+    )
 
 
 def build_methods(

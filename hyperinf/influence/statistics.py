@@ -1,16 +1,22 @@
 """What one sweep over the training gradients leaves behind: damping for all methods, the GFIM for some."""
 
 import math
+import sys
 import time
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, LayerGradients
+from hyperinf.gradients.sweeping import checked
+from hyperinf.gradients.units import exponent_needed, shifted
+from hyperinf.influence.memory import check_gfim_fits
 
 DEFAULT_DAMPING = 0.1
 
@@ -21,6 +27,9 @@ DEFAULT_DAMPING = 0.1
 # leave a matrix that is not definite.
 FLOAT32_ENTRIES = 500_000
 ROWS = 128
+
+# Sums of squares from here to there have all their digits in float64, and twice a sum is still a number.
+SMALLEST, LARGEST = sys.float_info.min, sys.float_info.max / 4
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class GradientStatistics:
         grad_norm: ``Tensor[n]``, the norm of each sample's gradient over all layers.
         gfim: ``{layer: Tensor[d, d]}``, ``mean_i g_i^T g_i`` (the "sum" scale); empty when it was not asked for.
         gfim_seconds: time that the GFIM alone took in the sweep.
+        sample_ids: n ids in the order of the sweep, which every later sweep is checked against; None if not known.
+        devices: ``{layer: where its gradients are}``, where that is known.
     """
 
     layers: Mapping[str, tuple[int, int]]
@@ -42,10 +53,26 @@ class GradientStatistics:
     grad_norm: Tensor
     gfim: Mapping[str, Tensor]
     gfim_seconds: float = 0.0
+    sample_ids: tuple[str, ...] | None = None
+    devices: Mapping[str, torch.device] = field(default_factory=dict)
 
     def damping(self, delta: float = DEFAULT_DAMPING) -> dict[str, float]:
         """``lambda[l] = delta * mean(g**2)``, the one damping that every method uses (HyperINF, section 5)."""
         return {name: delta * value for name, value in self.mean_square.items()}
+
+    def exponent(self, layer: str) -> int:
+        """``e`` of the unit ``2^e`` in which a layer's gradients are neither tiny nor huge; mostly 0.
+
+        A damped inverse curvature between two gradients does not depend on their unit, so methods work in this one:
+        in float32 even ``<g_i, v> g_i`` is zero for gradients of 1e-16.
+        """
+        return self.exponents.get(layer, 0)
+
+    @cached_property
+    def exponents(self) -> dict[str, int]:
+        """The exponents that are not 0."""
+        needed = {layer: exponent_needed(math.sqrt(value)) for layer, value in self.mean_square.items()}
+        return {layer: exponent for layer, exponent in needed.items() if exponent}
 
 
 @dataclass(frozen=True)
@@ -59,6 +86,7 @@ class StatisticSums:
         grad_norm: ``Tensor[n]``, the norm of each sample's gradient over all layers.
         grams: ``{layer: Tensor[d, d]}``, ``sum_i g_i^T g_i``; empty when the GFIM was not asked for.
         gfim_seconds: time that the GFIM alone took in the sweep.
+        devices: ``{layer: where its gradients are}``, where that is known.
     """
 
     layers: Mapping[str, tuple[int, int]]
@@ -67,11 +95,19 @@ class StatisticSums:
     grad_norm: Tensor
     grams: Mapping[str, Tensor]
     gfim_seconds: float = 0.0
+    devices: Mapping[str, torch.device] = field(default_factory=dict)
 
     def finished(self) -> GradientStatistics:
-        """The statistics of these samples; uses ``grams`` up, and warns of layers whose gradients are all zero."""
+        """The statistics of these samples; uses ``grams`` up, and warns of layers whose gradients are all zero.
+
+        Raises:
+            InputError: a layer whose mean square is not zero but below what float64 has, or above.
+        """
         samples = len(self.sample_ids)
         mean_square = {name: self.squares[name] / (samples * r * d) for name, (r, d) in self.layers.items()}
+        for name, value in mean_square.items():
+            if value != 0 and not SMALLEST <= value <= LARGEST:
+                raise InputError(_out_of_range(name, value))
         silent = [name for name, value in mean_square.items() if value == 0]
         if silent:
             warnings.warn(
@@ -80,7 +116,16 @@ class StatisticSums:
                 stacklevel=3,
             )
         gfim = {name: matrix.div_(samples) for name, matrix in self.grams.items()}
-        return GradientStatistics(self.layers, samples, mean_square, self.grad_norm, gfim, self.gfim_seconds)
+        return GradientStatistics(
+            self.layers,
+            samples,
+            mean_square,
+            self.grad_norm,
+            gfim,
+            self.gfim_seconds,
+            self.sample_ids,
+            self.devices,
+        )
 
 
 def gradient_statistics(source: GradientSource, gfim: bool = True) -> GradientStatistics:
@@ -91,7 +136,8 @@ def gradient_statistics(source: GradientSource, gfim: bool = True) -> GradientSt
         gfim: whether to accumulate the GFIM, ``d * d`` numbers a layer.
 
     Raises:
-        ValueError: a gradient that is not finite; the message names the layer and the first such sample.
+        InputError: a gradient that is not finite (the message names the layer and the first such sample), a layer whose
+            squares are out of the range of float64, or blocks that do not fit (see ``checked``).
     """
     return statistic_sums(source, gfim).finished()
 
@@ -107,38 +153,54 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
         gfim: as in :func:`gradient_statistics`.
 
     Raises:
-        ValueError: as in :func:`gradient_statistics`.
+        InputError: as in :func:`gradient_statistics`.
     """
     layers = dict(source.layers)
+    if gfim:
+        check_gfim_fits(layers, getattr(source, "device", "cpu"))
     sums = dict.fromkeys(layers, 0.0)
     matrices: dict[str, Tensor] = {}
     norms: list[Tensor] = []
     ids: list[str] = []
     seconds = 0.0
-    for block in source:
+    vanished: set[str] = set()
+    devices: dict[str, torch.device] = {}
+    for block in checked(source, "train"):
         norm = torch.zeros(())
         for name, (rank, columns) in layers.items():
             gradients = block.contractions(name)
             squares = gradients.squares()
-            sums[name] += _finite_sum(squares, name, gradients, block.sample_ids)
+            devices[name] = squares.device
+            total = _finite_sum(squares, name, gradients, block.sample_ids)
+            if total < SMALLEST and name not in vanished and not gradients.silent():
+                vanished.add(name)
+            sums[name] += total
             norm = norm.to(squares) + squares
             if gfim:
                 started = time.perf_counter()
-                product = gradients.gram(_gfim_dtype(squares.device, rank * columns))
-                if name in matrices:
-                    _accumulate(matrices[name], product)
-                else:
+                product = _gram(gradients, total, _gfim_dtype(squares.device, rank * columns))
+                if name not in matrices:
                     matrices[name] = product if product.is_cuda else product.double()
+                else:
+                    matrices[name] = matrices[name].to(torch.promote_types(matrices[name].dtype, product.dtype))
+                    _accumulate(matrices[name], product)
                 seconds += time.perf_counter() - started
         norms.append(norm.sqrt())
         ids.extend(block.sample_ids)
         del block, gradients  # before the source makes the next one
     if not norms:
-        raise ValueError("gradients: expected at least one sample, got none")
+        raise InputError("gradients: expected at least one sample, got none")
+    for name, total in sums.items():
+        if total > LARGEST or (total < SMALLEST and name in vanished):
+            raise InputError(_out_of_range(name, total))
+    grad_norm = torch.cat(norms)
+    if not bool(torch.isfinite(grad_norm).all()):
+        sample = ids[int((~torch.isfinite(grad_norm)).nonzero()[0])]
+        raise InputError(f"gradients of sample {sample!r}: got an infinite norm over all layers, expected a number")
     for matrix in matrices.values():
         matrix += matrix.T.clone()  # rounding leaves products of two different factors not quite symmetric
         matrix /= 2
-    return StatisticSums(layers, tuple(ids), sums, torch.cat(norms), matrices, seconds)
+    return StatisticSums(layers, tuple(ids), sums, grad_norm, matrices, seconds, devices)
 
 
 def added(parts: Sequence[StatisticSums]) -> StatisticSums:
@@ -148,12 +210,12 @@ def added(parts: Sequence[StatisticSums]) -> StatisticSums:
         parts: at least one, of different samples; a layer's matrices are asked for one layer at a time.
 
     Raises:
-        ValueError: a sample that two parts have.
+        InputError: a sample that two parts have.
     """
     ids = [sample for part in parts for sample in part.sample_ids]
     if len(set(ids)) < len(ids):
         twice = next(sample for sample, times in Counter(ids).items() if times > 1)
-        raise ValueError(f"sample {twice!r} is in two shards; expected each in one")
+        raise InputError(f"sample {twice!r} is in two shards; expected each in one")
     layers = parts[0].layers
     grams = {}
     for name in parts[0].grams:
@@ -164,11 +226,18 @@ def added(parts: Sequence[StatisticSums]) -> StatisticSums:
     return StatisticSums(
         layers,
         tuple(ids),
-        {name: math.fsum(part.squares[name] for part in parts) for name in layers},
+        {name: _sum([part.squares[name] for part in parts]) for name in layers},
         torch.cat([part.grad_norm for part in parts]),
         grams,
         sum(part.gfim_seconds for part in parts),
     )
+
+
+def _sum(values: Sequence[float]) -> float:
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return math.inf
 
 
 def _accumulate(total: Tensor, product: Tensor) -> None:
@@ -181,22 +250,35 @@ def mean_gradient(source: GradientSource) -> dict[str, Tensor]:
     """``v[l]``, the mean gradient of the target samples: ``{layer: Tensor[r, d]}`` in float64.
 
     Raises:
-        ValueError: a gradient that is not finite; the message names the layer and the first such sample.
+        InputError: a gradient that is not finite (the message names the layer and the first such sample), or blocks
+            that do not fit (see ``checked``).
     """
     totals: dict[str, Tensor] = {}
     samples = 0
-    for block in source:
+    for block in checked(source, "target"):
         samples += len(block)
         for name in source.layers:
             gradients = block.contractions(name)
-            total = gradients.sum().double()
+            total = gradients.sum()
             if not bool(torch.isfinite(total).all()):
-                raise ValueError(_not_finite(name, gradients, block.sample_ids, "target "))
+                raise InputError(_not_finite(name, gradients, block.sample_ids, "target "))
             totals[name] = totals[name] + total if name in totals else total
         del block, gradients
     if samples == 0:
-        raise ValueError("target gradients: expected at least one sample, got none")
+        raise InputError("target gradients: expected at least one sample, got none")
     return {name: total / samples for name, total in totals.items()}
+
+
+def _gram(gradients: LayerGradients, squares: float, dtype: torch.dtype | None) -> Tensor:
+    """The Gram matrix of gradients with this sum of squares: of tiny or huge ones by way of their unit, in float64."""
+    exponent = exponent_needed(math.sqrt(squares)) if squares > 0 else 0
+    product = gradients.scaled(-exponent).gram(dtype)
+    return shifted(product.double(), 2 * exponent) if exponent else product
+
+
+def _out_of_range(layer: str, squares: float) -> str:
+    what = "too small" if squares < 1 else "too large"
+    return f"gradients of layer {layer!r}: got squares {what} for float64 ({squares:.3g}), expected a range that it has"
 
 
 def _gfim_dtype(device: torch.device, entries: int) -> torch.dtype | None:
@@ -206,7 +288,7 @@ def _gfim_dtype(device: torch.device, entries: int) -> torch.dtype | None:
 def _finite_sum(squares: Tensor, layer: str, gradients: LayerGradients, sample_ids: tuple[str, ...]) -> float:
     total = float(squares.sum())
     if not math.isfinite(total):
-        raise ValueError(_not_finite(layer, gradients, sample_ids))
+        raise InputError(_not_finite(layer, gradients, sample_ids))
     return total
 
 

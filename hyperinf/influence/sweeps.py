@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource
+from hyperinf.gradients.sweeping import checked
+from hyperinf.gradients.units import exponent_needed, largest, shifted
 
 Vectors = dict[str, Tensor]
 """``{layer: Tensor[r, d]}``."""
@@ -29,10 +32,21 @@ Steps = Generator[Sweep, Vectors, Vectors]
 """Yields the sweeps that it needs, one after the other, is sent their sums, and returns the result."""
 
 
-def sweep_sums(source: GradientSource, sweeps: Sequence[Sweep]) -> list[Vectors]:
-    """The sums that ``sweeps`` ask for, in float64, from one sweep over ``source``; none where they ask for nothing."""
+def sweep_sums(
+    source: GradientSource, sweeps: Sequence[Sweep], sample_ids: Sequence[str] | None = None
+) -> list[Vectors]:
+    """The sums that ``sweeps`` ask for, in float64, from one sweep over ``source``; none where they ask for nothing.
+
+    Args:
+        source: the training gradients.
+        sweeps: what is asked for.
+        sample_ids: those of the statistics, which this sweep is checked against.
+
+    Raises:
+        InputError: other samples than in the statistics, or in another order.
+    """
     sums: list[Vectors] = [{} for _ in sweeps]
-    for block in source if any(sweep.layers for sweep in sweeps) else ():
+    for block in checked(source, "train", sample_ids) if any(sweep.layers for sweep in sweeps) else ():
         for sweep, totals in zip(sweeps, sums, strict=True):
             for layer in sweep.layers:
                 term = sweep.term(block, layer)
@@ -56,12 +70,12 @@ def replayed(steps: Steps, answers: Iterable[Vectors]) -> Sweep | Vectors:
     return sweep
 
 
-def completed(steps: Steps, source: GradientSource) -> Vectors:
-    """The result of ``steps``, by a sweep over ``source`` whenever they ask for one."""
+def completed(steps: Steps, source: GradientSource, sample_ids: Sequence[str] | None = None) -> Vectors:
+    """The result of ``steps``, by a sweep over ``source`` (see :func:`sweep_sums`) whenever they ask for one."""
     try:
         sweep = next(steps)
         while True:
-            sweep = steps.send(sweep_sums(source, [sweep])[0])
+            sweep = steps.send(sweep_sums(source, [sweep], sample_ids)[0])
     except StopIteration as end:
         result: Vectors = end.value
         return result
@@ -82,26 +96,54 @@ class SampleScores:
     losses: Tensor | None
 
 
-def sweep_scores(source: GradientSource, products: Mapping[str, Vectors]) -> SampleScores:
+def sweep_scores(
+    source: GradientSource,
+    products: Mapping[str, Vectors],
+    sample_ids: Sequence[str] | None = None,
+    exponents: Mapping[str, int] | None = None,
+) -> SampleScores:
     """``-sum_l <hvp_l, g_il>`` of every method in one sweep, summed in float64; uses ``products`` up.
 
     Args:
         source: the samples to score.
         products: ``{method: hvp}``.
+        sample_ids: those of the statistics, which this sweep is checked against.
+        exponents: of the units of layers whose gradients are tiny or huge.
+
+    Raises:
+        InputError: other samples than in the statistics, or in another order; or a score that is not finite (names the
+            method, the sample and the layer).
     """
     names = list(products)
-    stacked = {layer: torch.stack([products[name].pop(layer) for name in names]) for layer in source.layers}
+    exponents = exponents or {}
+    stacked = {}
+    for layer in source.layers:
+        # In the unit of the gradients, and then in their own: a factored dot product is in float32.
+        vectors = [shifted(products[name].pop(layer), exponents.get(layer, 0)) for name in names]
+        own = [exponent_needed(largest(vector)) for vector in vectors]
+        vectors = [shifted(vector, -exponent) for vector, exponent in zip(vectors, own, strict=True)]
+        stacked[layer] = (
+            torch.stack(vectors),
+            vectors[0].new_tensor([2.0**each for each in own]) if any(own) else None,
+        )
     ids: list[str] = []
     scores, losses = [], []
-    for block in source:
+    for block in checked(source, "train", sample_ids):
         ids.extend(block.sample_ids)
+        parts = []
         total = torch.zeros(())
-        for layer, vectors in stacked.items():
-            dots = block.contractions(layer).dots(vectors)
+        for layer, (hvps, units) in stacked.items():
+            dots = block.contractions(layer).scaled(-exponents.get(layer, 0)).dots(hvps)
+            dots = dots if units is None else dots * units
+            parts.append(dots)
             total = total.to(dots) + dots
+        if not bool(torch.isfinite(total).all()):
+            raise InputError(_not_finite(total, dict(zip(stacked, parts, strict=True)), names, block.sample_ids))
         scores.append(-total)
         losses.append(block.losses)
         del block
+    if not scores:
+        raise InputError("train: expected at least one sample, got none")
     table = torch.cat(scores)
     known = [loss for loss in losses if loss is not None]
     return SampleScores(
@@ -109,3 +151,12 @@ def sweep_scores(source: GradientSource, products: Mapping[str, Vectors]) -> Sam
         {name: table[:, column].contiguous() for column, name in enumerate(names)},
         torch.cat(known) if len(known) == len(losses) else None,
     )
+
+
+def _not_finite(total: Tensor, parts: Mapping[str, Tensor], names: Sequence[str], sample_ids: Sequence[str]) -> str:
+    """Name the first score that is not finite, and the layer that made it so (the largest, where only the sum is)."""
+    row, column = (~torch.isfinite(total)).nonzero()[0].tolist()
+    sizes = {layer: abs(float(part[row, column])) for layer, part in parts.items()}
+    layer = max(sizes, key=lambda name: sizes[name] if sizes[name] == sizes[name] else float("inf"))
+    value = -float(total[row, column])
+    return f"{names[column]}: got {value} for sample {sample_ids[row]!r} (layer {layer!r}), expected finite scores"

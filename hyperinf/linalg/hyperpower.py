@@ -1,4 +1,4 @@
-"""Inverses of symmetric positive definite matrices by matrix products alone: Schulz's iteration and its family."""
+"""Inverses of symmetric positive definite matrices by matrix products: Schulz's iteration and its family."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hyperinf.linalg.bounds import entry_scale
+from hyperinf.linalg.certificate import certify
 from hyperinf.linalg.checks import check_matrices, dtype_name
 from hyperinf.linalg.iteration import CONVERGED, DIVERGED, FLOOR, Outcome, iterate, untouched
 from hyperinf.linalg.polynomial import HIGHEST_ORDER, LOWEST_ORDER
@@ -45,8 +45,12 @@ def hyperpower_inverse(
 
     The iteration starts at ``2 / (lmin + lmax) I`` and stops when ``||R||_F <= tol``, with R computed from the
     symmetrised inverse that is returned. ``X - A^-1 = -A^-1 R``, so `tol` bounds the relative error; as a
-    Frobenius norm it does not loosen when d grows. At the rounding floor of the dtype, roughly
-    ``eps * condition``, the iteration stops, and fails if `tol` lies below.
+    Frobenius norm it does not loosen when d grows. The rounding of R is allowed for: where it could hide more than
+    `tol`, R is computed again in wider arithmetic.
+
+    At the rounding floor of the dtype, roughly ``eps * condition``, the iteration stops. Where `tol` lies below, or
+    symmetry is lost to rounding, the inverse comes from a Cholesky factorisation in float64, for float32 only of
+    matrices with d < 64, and `reason` says so; it fails where the dtype cannot hold an inverse as good as `tol`.
 
     Args:
         a: ``Tensor[..., d, d]``, float32 or float64, symmetric positive definite. Batch elements are independent.
@@ -56,7 +60,7 @@ def hyperpower_inverse(
             which diverges when the largest eigenvalue exceeds 4e4 and leaves small matrices a scaled identity; a
             number c > 0 for c I; or a symmetric positive definite ``Tensor[..., d, d]`` near the inverse, which is
             checked by a Cholesky factorisation and improved by plain updates.
-        tol: Largest residual to accept, ``||I - A X||_F``. With 0 the iteration runs to its floor and fails.
+        tol: Largest residual to accept, ``||I - A X||_F``, below 1. With 0 the iteration runs to its floor and fails.
         max_iter: Largest number of updates.
         lmin: Lower bound of the smallest eigenvalue (the damping, say), number or ``Tensor[...]``. One that is too
             large, or None, only costs products: the interval is then measured again on the way.
@@ -100,8 +104,9 @@ def attempt_inverse(
         raise ConvergenceError(f"method must be 'chebyshev' or 'schulz', got {method!r}")
     if isinstance(order, bool) or not isinstance(order, int) or not LOWEST_ORDER <= order <= HIGHEST_ORDER:
         raise ConvergenceError(f"order must be an integer from {LOWEST_ORDER} to {HIGHEST_ORDER}, got {order!r}")
-    if not (isinstance(tol, float | int) and math.isfinite(tol) and tol >= 0):
-        raise ConvergenceError(f"tol must be a finite number >= 0, got {tol!r}")
+    if not (isinstance(tol, float | int) and not isinstance(tol, bool) and 0 <= tol < 1):
+        # From a residual of 1 on nothing follows for the inverse.
+        raise ConvergenceError(f"tol: got {tol!r}, expected a number >= 0 and < 1")
     if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 1:
         raise ConvergenceError(f"max_iter must be an integer >= 1, got {max_iter!r}")
     batch, d = a.shape[:-2], a.shape[-1]
@@ -110,7 +115,7 @@ def attempt_inverse(
     with full_precision(a.device):
         start = choose_start(flat, batch, init, lmin, lmax, scaled=method == "chebyshev")
         outcome = _run(flat, start, order, tol, max_iter, report)
-        bound = float(_error_bounds(flat, outcome).max())
+        bounds = certify(flat, outcome, start, tol)
     converged = bool((outcome.status == CONVERGED).all())
     return InverseResult(
         inverse=outcome.x.reshape(a.shape),
@@ -119,7 +124,7 @@ def attempt_inverse(
         matmuls=outcome.matmuls,
         matvecs=start.matvecs + outcome.matvecs,
         residual=float(outcome.residual.max()),
-        error_bound=bound,
+        error_bound=float(bounds.max()),
         reason=start.objection or _reason(flat, outcome, start, tol),
     )
 
@@ -170,22 +175,6 @@ def _continue(
     outcome.matvecs += part.matvecs
 
 
-def _error_bounds(a: Tensor, outcome: Outcome) -> Tensor:
-    """``||X||_F e / (1 - e) >= ||X - A^-1||_F``, where e bounds ``||I - A X||_F``; ``Tensor[B]``, float64.
-
-    The rounding of the computed residual is allowed for as that of independent errors of four units in the last
-    place in each product ``a_ik x_kj``; the worst case, d times that, would make the bound useless in float32.
-    """
-    scale_a, scale_x = entry_scale(a), entry_scale(outcome.x)
-    columns = torch.linalg.vector_norm(a / scale_a[:, None, None], dim=-2).double().cpu()
-    rows = torch.linalg.vector_norm(outcome.x / scale_x[:, None, None], dim=-1).double().cpu()
-    unit = scale_a.double().cpu() * scale_x.double().cpu()
-    rounding = 4 * torch.finfo(a.dtype).eps * (1 + unit * torch.linalg.vector_norm(columns * rows, dim=-1))
-    e = outcome.residual + rounding
-    size = scale_x.double().cpu() * torch.linalg.vector_norm(rows, dim=-1)
-    return torch.where(e < 1, size * e / (1 - e), torch.inf)
-
-
 def _reason(a: Tensor, outcome: Outcome, start: Start, tol: float) -> str:
     worst = int(torch.where(outcome.status == CONVERGED, -1.0, outcome.residual).argmax())
     if bool((outcome.status == CONVERGED).all()):
@@ -196,15 +185,21 @@ def _reason(a: Tensor, outcome: Outcome, start: Start, tol: float) -> str:
     kind = dtype_name(a.dtype)
     if status == CONVERGED:
         text = f"converged {reached}"
+        if bool(outcome.factorised[worst]):
+            text += "; finished by a Cholesky factorisation in float64"
     elif status == FLOOR:
-        text = f"stopped at the rounding floor of {kind} {reached}: a is too ill-conditioned for it; add damping" + (
-            " or use float64" if a.dtype == torch.float32 else ""
+        wider = " or use float64" if a.dtype == torch.float32 else ""
+        text = (
+            f"stopped at the rounding floor of {kind} {reached}: a is too ill-conditioned for it, or tol too small; "
+            f"add damping{wider}"
         )
     elif status == DIVERGED and rayleigh < 0:
         text = f"a is not positive definite: v'Av = {rayleigh:.3g} for a unit vector v; stopped {reached}"
     elif status == DIVERGED:
         scale = float(start.scale[worst])
-        if start.x is not None:
+        if scale > torch.finfo(a.dtype).max / 4:
+            hint = f"the inverse lies beyond the range of {kind}"
+        elif start.x is not None:
             hint = "init is too far from the inverse"
         elif not math.isfinite(float(start.upper[worst])) and rayleigh * scale > 1.9:
             hint = (
@@ -215,7 +210,7 @@ def _reason(a: Tensor, outcome: Outcome, start: Start, tol: float) -> str:
             hint = f"a is singular, not positive definite or too ill-conditioned for {kind}"
         text = f"diverged {reached}: {hint}"
     else:
-        left = min(d, max(1, round(residual**2)))
+        left = max(1, round(min(residual, d**0.5) ** 2))
         text = (
             f"not converged {reached}: about {left} of {d} directions are not resolved; "
             "a is nearly singular, or max_iter or init is too small"

@@ -35,6 +35,7 @@ class Outcome:
         status: 0 (not begun), CONVERGED, FLOOR (rounding stops progress), DIVERGED or EXHAUSTED (all updates spent).
         rayleigh: Where it diverged, the Rayleigh quotient of A in the direction that grew; elsewhere NaN.
         iterations: Updates of each.
+        factorised: Whether a factorisation finished it.
         matmuls: Batched products spent.
         matvecs: Matrix-vector products spent.
     """
@@ -44,6 +45,7 @@ class Outcome:
     status: Tensor
     rayleigh: Tensor
     iterations: Tensor
+    factorised: Tensor
     matmuls: int
     matvecs: int
 
@@ -57,6 +59,7 @@ def untouched(a: Tensor) -> Outcome:
         status=torch.zeros(count, dtype=torch.long),
         rayleigh=torch.full((count,), torch.nan, dtype=torch.float64),
         iterations=torch.zeros(count, dtype=torch.long),
+        factorised=torch.zeros(count, dtype=torch.bool),
         matmuls=0,
         matvecs=0,
     )
@@ -88,12 +91,12 @@ def iterate(
     scalar = start.x is None
     if start.x is None:
         x = torch.eye(d, dtype=a.dtype, device=a.device) * _spread(start.scale, a)
-        r = _identity_minus(a * _spread(start.scale, a))
+        r = identity_minus(a * _spread(start.scale, a))
     else:
         x = start.x
-        r = _identity_minus(a @ x)
+        r = identity_minus(a @ x)
         out.matmuls += 1
-    norm = _frobenius(r)
+    norm = frobenius(r)
     rho, estimate = start.rho.clone(), start.estimate.clone()
     # In exact arithmetic all eigenvalues of R stay below 1 in magnitude when they start there.
     limit = 1.05 * torch.clamp_min(norm, d**0.5)
@@ -150,8 +153,8 @@ def iterate(
         # Symmetrising feeds rounding back into the iteration, so only an iterate meant to be the last one is.
         hopeless = last & _spoilt_by_symmetry(a, x, tol) if bool(last.any()) else last
         final = _symmetrised(x, last & ~hopeless)
-        r = _identity_minus(a @ final)
-        norm = _frobenius(r)
+        r = identity_minus(a @ final)
+        norm = frobenius(r)
         out.matmuls += 1
         symmetric = last & ~hopeless & (norm <= tol)
         missed = last & ~symmetric
@@ -159,8 +162,8 @@ def iterate(
             again = (missed & ~hopeless).nonzero()[:, 0]
             here = again.to(a.device)
             final = final.index_copy(0, here, x[here])
-            r = r.index_copy(0, here, _identity_minus(a[here] @ x[here]))
-            norm = norm.index_copy(0, again, _frobenius(r[here]))
+            r = r.index_copy(0, here, identity_minus(a[here] @ x[here]))
+            norm = norm.index_copy(0, again, frobenius(r[here]))
             out.matmuls += 1
         x = final
         del final
@@ -187,7 +190,7 @@ def _settle(
         return x, norm, 0
     here = todo.to(a.device)
     candidate = (x[here] + x[here].mT) / 2
-    reached = _frobenius(_identity_minus(a[here] @ candidate))
+    reached = frobenius(identity_minus(a[here] @ candidate))
     return *_replaced(x, norm, todo, candidate, reached, reached <= tol), 1
 
 
@@ -204,13 +207,13 @@ def _polish(a: Tensor, x: Tensor, norm: Tensor, stuck: Tensor, tol: float) -> tu
     wide_a, wide = a[here].double(), x[here].double()
     products = 0
     for _ in range(_FLOAT64_UPDATES):
-        r = _identity_minus(wide_a @ wide)
+        r = identity_minus(wide_a @ wide)
         wide = wide + wide @ r
         products += 2
-        if bool((_frobenius(r) ** 2 <= 1e-4 * tol).all()):
+        if bool((frobenius(r) ** 2 <= 1e-4 * tol).all()):
             break
     rounded = ((wide + wide.mT) / 2).to(a.dtype)
-    reached = _frobenius(_identity_minus(wide_a @ rounded.double()))
+    reached = frobenius(identity_minus(wide_a @ rounded.double()))
     return *_replaced(x, norm, todo, rounded, reached, reached <= norm[todo].clamp_min(tol)), products + 1
 
 
@@ -233,10 +236,11 @@ def _judge(
     # A plain update at least squares the residual once it is small; short of half of that gain rounding has the upper
     # hand. A fitted one says nothing: it may lift what was resolved while it brings down what was not.
     stalled = plain & (((before < 0.5) & (norm > 0.5 * before)) | ((before < 0.9) & ~(norm < before)))
-    stalled |= (before < 0.9) & ~(norm <= limit)
+    left = ~(norm <= limit) | ~torch.isfinite(norm)
+    stalled |= (before < 0.9) & left
     stalled |= (least > 0.9) & (norm > 0.9)
     status[stalled] = FLOOR
-    status[~(norm <= limit) & ~(before < 0.9)] = DIVERGED
+    status[left & ~(before < 0.9)] = DIVERGED
     status[norm <= tol] = CONVERGED
     return status
 
@@ -372,13 +376,15 @@ def _symmetrised(x: Tensor, mask: Tensor) -> Tensor:
     return half if bool(mask.all()) else torch.where(mask.to(x.device)[:, None, None], half, x)
 
 
-def _identity_minus(product: Tensor) -> Tensor:
+def identity_minus(product: Tensor) -> Tensor:
+    """``I - product`` for ``product[B, d, d]``, in its place."""
     r = product.neg_()
     r.diagonal(dim1=-2, dim2=-1).add_(1)
     return r
 
 
-def _frobenius(r: Tensor) -> Tensor:
+def frobenius(r: Tensor) -> Tensor:
+    """Frobenius norms of ``r[B, d, d]``, ``Tensor[B]`` in float64 on the CPU."""
     return torch.linalg.vector_norm(r, dim=(-2, -1)).double().cpu()
 
 

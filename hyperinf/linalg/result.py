@@ -15,15 +15,16 @@ class InverseResult:
     product counting as one.
 
     Attributes:
-        inverse: ``Tensor[..., d, d]``, symmetric, in the dtype and on the device of the input. The iterate with
-            the smallest residual when `converged` is false.
-        converged: Whether ``residual <= tol`` for every matrix of the batch.
+        inverse: ``Tensor[..., d, d]``, symmetric, in the dtype and on the device of the input. When `converged` is
+            false, the iterate with the smallest residual, made symmetric; zeros where no finite one was reached.
+        converged: Whether ``||I - A X||_F <= tol`` for every matrix of the batch, rounding allowed for.
         iterations: Updates of the iterate.
         matmuls: Products of two ``d x d`` matrices, those of the final check included.
         matvecs: Products of a ``d x d`` matrix with one vector, spent on bounding the spectrum.
-        residual: ``||I - A X||_F`` of the returned `inverse` X, computed from it and not predicted.
+        residual: ``||I - A X||_F`` of the returned `inverse` X, computed from it and not predicted; from d = 64 on an
+            estimate by 64 random vectors, rounding included, where `reason` tells of a factorisation.
         error_bound: Upper bound of ``||X - A^-1||_F``: ``||X||_F e / (1 - e)`` with ``e`` the residual plus
-            an allowance for the rounding of the residual itself; infinite when ``e >= 1``.
+            an allowance for the rounding of the residual itself; infinite when ``e >= 1``, never when `converged`.
         reason: One line: why the iteration stopped.
     """
 

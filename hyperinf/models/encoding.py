@@ -101,6 +101,11 @@ class Batches:
             for start in range(0, len(rows), batch_size)
         ]
 
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """The ids of all samples in the order of the batches; no batch is made for them."""
+        return tuple(self._encoded.ids[index] for group in self._groups for index in group)
+
     def shard(self, index: int, count: int) -> "Batches":
         """Every ``count``-th batch, beginning with batch ``index``.
 

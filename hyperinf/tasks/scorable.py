@@ -1,14 +1,14 @@
 """What is seen of a model before it is trained: whether per-sample gradients can be taken of it afterwards."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import per_sample_gradients
-from hyperinf.losses import LossFunction, default_loss
+from hyperinf.losses import LossFunction
+from hyperinf.model_kinds import plain_model
 from hyperinf.models.encoding import Encoded
 from hyperinf.models.loading import first_line
 
@@ -20,7 +20,7 @@ def check_scorable(
     layers: Sequence[str] | None = None,
     kinds: Sequence[bool] | None = None,
 ) -> None:
-    """Take the gradients of two samples, the shortest and the longest, and see that their losses do not mix.
+    """Take the gradients of two samples, the shortest and the longest, with all the checks that scoring makes.
 
     Nothing is left of it: not in the weights' gradients, the modules' modes, or the generators of random numbers.
 
@@ -39,35 +39,11 @@ def check_scorable(
         kind = [index for index in kind if kinds[index]]
     rows = sorted({min(kind, key=encoded.lengths.__getitem__), max(kind, key=encoded.lengths.__getitem__)})
     device = next(model.parameters()).device
-    losses: dict[tuple[int, ...], Tensor] = {}
-
-    def noted(module: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        found = (loss_fn or default_loss)(module, batch)
-        losses[seen] = found.detach().double().cpu()
-        return found
-
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        for seen in [tuple(rows)] if len(rows) == 1 else [tuple(rows), *((row,) for row in rows)]:
-            batch = {key: value.to(device) for key, value in encoded.collate(seen).items()}
-            try:
-                per_sample_gradients(model, batch, noted, layers)
-            except (ValueError, TypeError, IndexError, RuntimeError) as error:
-                if isinstance(error, torch.OutOfMemoryError):
-                    raise
-                raise InputError(
-                    f"model: per-sample gradients cannot be taken of a {_name(model)}: {first_line(error)}"
-                ) from None
-    together, alone = losses[tuple(rows)], torch.cat([losses[(row,)] for row in rows])
-    dtype = next(model.parameters()).dtype
-    tolerance = 0.1 if dtype.itemsize < 4 else 1e-4
-    if not torch.allclose(together, alone, rtol=tolerance, atol=tolerance, equal_nan=True):
-        worst = int((together - alone).abs().argmax())
-        raise InputError(
-            f"model: a {_name(model)} does not mask padding: the loss of sample {encoded.ids[rows[worst]]!r} is"
-            f" {alone[worst]:.4g} alone and {together[worst]:.4g} beside a sample of another length; expected it to be"
-            " the same"
-        )
-
-
-def _name(model: Any) -> str:
-    return type(model.get_base_model() if hasattr(model, "get_base_model") else model).__name__
+        try:
+            per_sample_gradients(model, encoded.collate(rows), loss_fn, layers)
+        except (ValueError, TypeError, IndexError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            name = type(plain_model(model)).__name__
+            raise InputError(f"model: per-sample gradients cannot be taken of a {name}: {first_line(error)}") from None

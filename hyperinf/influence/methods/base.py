@@ -1,14 +1,18 @@
 """What a method of approximating ``H^-1 v`` is, and the register of those there are."""
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeVar
 
+import torch
 from torch import Tensor
 
-from hyperinf.gradients import GradientSource
+from hyperinf.errors import InputError
+from hyperinf.gradients import GradientBlock, GradientSource, LayerGradients
+from hyperinf.gradients.units import exponent_of, largest, shifted
 from hyperinf.influence.statistics import DEFAULT_DAMPING, GradientStatistics, gradient_statistics
 from hyperinf.influence.sweeps import Steps, completed
 
@@ -77,8 +81,51 @@ class InfluenceMethod(ABC):
         """What the method can say of how it got there: sweeps, matrix products, residuals."""
         return {}
 
+    def _in_units(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``v[l]`` in the unit of its own size, of the layers that are not silent: what the curvature is applied to.
+
+        Together with the unit of the training gradients (``GradientStatistics.exponent``) it keeps all that a method
+        computes far from the ends of float32 and float64, whatever the gradients' scale. Units are powers of two, so
+        that no digit depends on them.
+        """
+        return {
+            layer: shifted(vector, -exponent_of(largest(vector)))
+            for layer, vector in v.items()
+            if self.statistics.mean_square[layer] > 0
+        }
+
+    def _restored(self, products: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``hvp[l]`` of products of :meth:`_in_units` with curvatures in units; zero for the layers it left out.
+
+        Raises:
+            InputError: a product that float64 cannot hold.
+        """
+        result = {}
+        for layer, vector in v.items():
+            if layer not in products:
+                result[layer] = torch.zeros_like(vector)
+                continue
+            exponent = exponent_of(largest(vector)) - 2 * self.statistics.exponent(layer)
+            result[layer] = shifted(products[layer], exponent)
+            if exponent and largest(result[layer]) == 0 < largest(products[layer]):
+                raise InputError(f"{self.name}: got all but zero for layer {layer!r}, expected a product in float64")
+        return result
+
+    def _gradients(self, block: GradientBlock, layer: str) -> LayerGradients:
+        """A block's gradients of a layer, in its unit."""
+        return block.contractions(layer).scaled(-self.statistics.exponent(layer))
+
+    def _mean_square(self, layer: str) -> float:
+        """In the square of the layer's unit."""
+        return math.ldexp(self.statistics.mean_square[layer], -2 * self.statistics.exponent(layer))
+
+    def _damping(self, layer: str) -> float:
+        """Lambda, in the square of the layer's unit."""
+        return self.damping * self._mean_square(layer)
+
     def _gfim(self, layer: str) -> Tensor:
-        matrix = self.statistics.gfim[layer]
+        """The GFIM, in the square of the layer's unit."""
+        matrix = shifted(self.statistics.gfim[layer], -2 * self.statistics.exponent(layer))
         return matrix if self.gfim_scale == "sum" else matrix / self.statistics.layers[layer][0]
 
 
@@ -100,7 +147,7 @@ class SweepingMethod(InfluenceMethod):
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The steps, each sum from a sweep over the source."""
-        return completed(self.steps(v), self.source)
+        return completed(self.steps(v), self.source, self.statistics.sample_ids)
 
 
 def register(cls: _Class) -> _Class:

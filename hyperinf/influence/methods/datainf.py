@@ -24,12 +24,13 @@ class DataInf(SweepingMethod):
         """One sweep over the training gradients, nothing kept but the sum."""
 
         def term(block: GradientBlock, layer: str) -> Tensor:
-            gradients = block.contractions(layer)
-            scale = self.lambdas[layer] + gradients.squares()
-            return gradients.weighted_sum(gradients.dots(v[layer][None])[:, 0] / scale)
+            gradients = self._gradients(block, layer)
+            scale = self._damping(layer) + gradients.squares()
+            return gradients.weighted_sum(gradients.dots(vectors[layer][None])[:, 0] / scale)
 
-        sums = yield Sweep(_active(v, self.lambdas), term)
-        return _averaged(v, sums, self.statistics.samples, self.lambdas)
+        vectors = self._in_units(v)
+        sums = yield Sweep(tuple(vectors), term)
+        return self._restored(_averaged(self, vectors, sums), v)
 
     def report(self) -> dict[str, Any]:
         """Sweeps of its own."""
@@ -49,32 +50,26 @@ class DataInfGFIM(SweepingMethod):
 
         def term(block: GradientBlock, layer: str) -> Tensor:
             rank = self.statistics.layers[layer][0]
-            gradient = block.gradients[layer].double()
+            gradient = self._gradients(block, layer).dense().double()
             if self.gfim_scale == "mean":
                 gradient = gradient / rank**0.5
             small = gradient @ gradient.transpose(1, 2)
-            small += self.lambdas[layer] * torch.eye(rank, dtype=small.dtype, device=small.device)
-            projected = torch.linalg.solve(small, gradient @ v[layer].T)
+            small += self._damping(layer) * torch.eye(rank, dtype=small.dtype, device=small.device)
+            projected = torch.linalg.solve(small, gradient @ vectors[layer].T)
             return torch.einsum("bkr,bkd->rd", projected, gradient)
 
-        sums = yield Sweep(_active(v, self.lambdas), term)
-        return _averaged(v, sums, self.statistics.samples, self.lambdas)
+        vectors = self._in_units(v)
+        sums = yield Sweep(tuple(vectors), term)
+        return self._restored(_averaged(self, vectors, sums), v)
 
     def report(self) -> dict[str, Any]:
         """Sweeps of its own."""
         return {"sweeps": self.sweeps}
 
 
-def _active(v: Mapping[str, Tensor], lambdas: Mapping[str, float]) -> tuple[str, ...]:
-    """The layers that are not silent."""
-    return tuple(layer for layer in v if lambdas[layer] > 0)
-
-
-def _averaged(
-    v: Mapping[str, Tensor], sums: Mapping[str, Tensor], samples: int, lambdas: Mapping[str, float]
-) -> dict[str, Tensor]:
-    """``(v - sum / n) / lambda``, and zero where lambda is."""
+def _averaged(method: SweepingMethod, v: Mapping[str, Tensor], sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``(v - sum / n) / lambda``."""
     return {
-        layer: (vector - sums[layer] / samples) / lambdas[layer] if lambdas[layer] > 0 else torch.zeros_like(vector)
+        layer: (vector - sums[layer] / method.statistics.samples) / method._damping(layer)
         for layer, vector in v.items()
     }

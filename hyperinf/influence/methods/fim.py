@@ -28,14 +28,11 @@ class ExactFisher(InfluenceMethod):
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One layer at a time."""
         result = {}
-        for layer, vector in v.items():
-            damping = self.lambdas[layer]
-            if damping == 0:
-                result[layer] = torch.zeros_like(vector)
-                continue
-            gradients = collect_layer(self.source, layer).flatten(1).double()
-            result[layer] = _fisher_solve(gradients, vector.flatten(), damping).view_as(vector)
-        return result
+        for layer, vector in self._in_units(v).items():
+            exponent = self.statistics.exponent(layer)
+            gradients = collect_layer(self.source, layer, self.statistics.sample_ids, -exponent).flatten(1).double()
+            result[layer] = _fisher_solve(gradients, vector.flatten(), self._damping(layer)).view_as(vector)
+        return self._restored(result, v)
 
     def report(self) -> dict[str, Any]:
         """Whether Woodbury served."""

@@ -49,10 +49,7 @@ class HyperINF(InfluenceMethod):
             ConvergenceError: names the layer; nothing that has not converged is returned.
         """
         solve = self._schulz if self.solver == "schulz" else self._cholesky
-        return {
-            layer: solve(layer, vector) if self.lambdas[layer] > 0 else torch.zeros_like(vector)
-            for layer, vector in v.items()
-        }
+        return self._restored({layer: solve(layer, vector) for layer, vector in self._in_units(v).items()}, v)
 
     def report(self) -> dict[str, Any]:
         """Matrix products and the worst residual over the layers."""
@@ -65,7 +62,7 @@ class HyperINF(InfluenceMethod):
         }
 
     def _relative(self, layer: str) -> Tensor:
-        matrix = self._gfim(layer) / self.lambdas[layer]
+        matrix = self._gfim(layer) / self._damping(layer)
         matrix.diagonal().add_(1.0)
         return matrix
 
@@ -84,11 +81,11 @@ class HyperINF(InfluenceMethod):
         inverse, matrix = result.inverse.double(), matrix.double()
         x = vector @ inverse
         x = x + (vector - x @ matrix) @ inverse
-        return x / self.lambdas[layer]
+        return x / self._damping(layer)
 
     def _cholesky(self, layer: str, vector: Tensor) -> Tensor:
         factor = torch.linalg.cholesky(self._relative(layer).double())
-        return torch.cholesky_solve(vector.T, factor).T / self.lambdas[layer]
+        return torch.cholesky_solve(vector.T, factor).T / self._damping(layer)
 
 
 @register
@@ -100,10 +97,7 @@ class GFIM(HyperINF):
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One factorisation a layer."""
-        return {
-            layer: self._cholesky(layer, vector) if self.lambdas[layer] > 0 else torch.zeros_like(vector)
-            for layer, vector in v.items()
-        }
+        return self._restored({layer: self._cholesky(layer, vector) for layer, vector in self._in_units(v).items()}, v)
 
     def report(self) -> dict[str, Any]:
         """How it was solved."""

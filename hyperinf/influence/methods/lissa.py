@@ -1,5 +1,6 @@
 """LiSSA: a truncated, scaled Neumann series for the damped inverse."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -11,21 +12,27 @@ from torch import Tensor
 from hyperinf.gradients import GradientBlock
 from hyperinf.influence.methods.base import SweepingMethod, register
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors
+from hyperinf.linalg import ConvergenceError
 
 LANCZOS_STEPS = 5
+# By how much rounding may lengthen a residual: in parts of it, and of the iterate whose product it is made of.
+GROWTH, ROUNDING = 1e-3, 1e-5
 
 
 @dataclass
 class _ScaledSeries(SweepingMethod):
     """``r_0 = v; r_{t+1} = v + r_t - (C + lambda I) r_t / s; hvp = r_T / s`` (Agarwal et al. 2017).
 
-    ``s`` is an upper bound of the largest eigenvalue of ``C + lambda I``.
+    ``s`` is meant to be the largest eigenvalue of ``C + lambda I`` or a little more; the series converges for
+    anything above half of it, and residuals that grow show an ``s`` below that.
 
     Attributes:
         iterations: T; the published codes stop at 10, long before the series has converged.
+        scaling: what is known of ``s``.
         residuals: ``|v - (C + lambda I) r_t / s| / |v|`` after each iteration, the worst layer's.
     """
 
+    scaling: ClassVar[str]
     iterations: int = 10
     residuals: list[float] = field(init=False, default_factory=list)
     products: int = field(init=False, default=0)
@@ -40,32 +47,45 @@ class _ScaledSeries(SweepingMethod):
         """The product of the curvature with a vector of every layer."""
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
-        """``LANCZOS_STEPS + iterations`` products with the curvature."""
-        active = {layer: vector for layer, vector in v.items() if self.lambdas[layer] > 0 and bool(vector.any())}
+        """``LANCZOS_STEPS + iterations`` products with the curvature.
+
+        Raises:
+            ConvergenceError: the series of a layer diverges.
+        """
+        active = {layer: vector for layer, vector in self._in_units(v).items() if bool(vector.any())}
         self.residuals = []
         self.products = 0
         scales = yield from self._scales(active)
         r = dict(active)
+        previous = dict.fromkeys(active, 1.0)
         for _ in range(self.iterations if active else 0):
             curved = yield from self._damped(r)
             change = {layer: active[layer] - curved[layer] / scales[layer] for layer in r}
-            self.residuals.append(max(float(change[layer].norm() / active[layer].norm()) for layer in r))
+            residuals = {layer: float(change[layer].norm() / active[layer].norm()) for layer in r}
+            for layer, residual in residuals.items():
+                size = float(r[layer].norm() / active[layer].norm())
+                if not residual <= (1 + GROWTH) * previous[layer] + ROUNDING * size:
+                    raise ConvergenceError(
+                        f"layer {layer!r}: {self.name} diverges, its residual grew from {previous[layer]:.3g} to "
+                        f"{residual:.3g} in iteration {len(self.residuals) + 1}; expected a scale of at least half "
+                        f"the largest eigenvalue, got {scales[layer]:.3g}"
+                    )
+            previous = residuals
+            self.residuals.append(max(residuals.values()))
             r = {layer: r[layer] + change[layer] for layer in r}
-        return {
-            layer: r[layer] / scales[layer] if layer in active else torch.zeros_like(vector)
-            for layer, vector in v.items()
-        }
+        return self._restored({layer: r[layer] / scales[layer] for layer in active}, v)
 
     def _damped(self, vectors: Vectors) -> Steps:
         self.products += 1
         products = yield from self._multiply(vectors)
-        return {layer: product + self.lambdas[layer] * vectors[layer] for layer, product in products.items()}
+        return {layer: product + self._damping(layer) * vectors[layer] for layer, product in products.items()}
 
     def _scales(self, start: Vectors) -> Generator[Sweep, Vectors, dict[str, float]]:
-        """An upper bound of each layer's largest eigenvalue by a few Lanczos steps.
+        """Each layer's ``s``: the largest eigenvalue as a few Lanczos steps estimate it, from a fixed random start.
 
-        The largest Ritz value plus its residual norm (Zhou and Li 2011), never more than the trace, which bounds it
-        always; the series itself converges for anything above half the largest eigenvalue.
+        The largest Ritz value plus its residual norm (Zhou and Li 2011), which some eigenvalue, not always the largest,
+        lies below: a cautious estimate and no bound (0.91 of the largest eigenvalue has been seen). Never more than
+        the trace, which is one.
         """
         generator = torch.Generator().manual_seed(0)
         q = {
@@ -85,7 +105,7 @@ class _ScaledSeries(SweepingMethod):
                 beta = float(w.norm())
                 betas[layer].append(beta)
                 basis[layer].append(w / beta if beta > 0 else w)
-        bounds = {}
+        estimates = {}
         for layer, (rank, columns) in self.statistics.layers.items():
             if layer not in q:
                 continue
@@ -94,14 +114,18 @@ class _ScaledSeries(SweepingMethod):
             tridiagonal += torch.diag(off, 1) + torch.diag(off, -1)
             values, vectors = torch.linalg.eigh(tridiagonal)
             ritz = float(values[-1]) + betas[layer][-1] * abs(float(vectors[-1, -1]))
-            trace = self.statistics.mean_square[layer] * rank * columns + self.lambdas[layer]
-            bounds[layer] = min(ritz, trace)
-        return bounds
+            trace = self._mean_square(layer) * rank * columns + self._damping(layer)
+            estimates[layer] = min(self._certain(layer, ritz), trace) if ritz < trace else trace
+        return estimates
+
+    def _certain(self, layer: str, scale: float) -> float:
+        """The scale to use where this one was estimated."""
+        return scale
 
     def report(self) -> dict[str, Any]:
-        """Products with the curvature, and how far the series got."""
+        """Products with the curvature, how far the series got, and what is known of its scale."""
         last = self.residuals[-1] if self.residuals else None
-        return {"products": self.products, "iterations": self.iterations, "residual": last}
+        return {"products": self.products, "iterations": self.iterations, "residual": last, "scale": self.scaling}
 
 
 @register
@@ -110,6 +134,7 @@ class LiSSA(_ScaledSeries):
     """LiSSA on the FIM; a sweep over the training gradients for every product."""
 
     name: ClassVar[str] = "lissa"
+    scaling: ClassVar[str] = f"estimated by {LANCZOS_STEPS} Lanczos steps"
 
     @property
     def sweeps(self) -> int:
@@ -120,7 +145,7 @@ class LiSSA(_ScaledSeries):
         """``F x = mean_i <g_i, x> g_i``; ``x: Tensor[r, d]``, float64."""
 
         def term(block: GradientBlock, layer: str) -> Tensor:
-            gradients = block.contractions(layer)
+            gradients = self._gradients(block, layer)
             weights = gradients.dots(vectors[layer][None].to(gradients.dtype))[:, 0]
             return gradients.weighted_sum(weights)
 
@@ -135,9 +160,10 @@ class LiSSA(_ScaledSeries):
 @register
 @dataclass
 class LiSSAGFIM(_ScaledSeries):
-    """LiSSA on the GFIM; no sweep beyond the one that accumulates it."""
+    """LiSSA on the GFIM; no sweep beyond the one that accumulates it, and a scale that is an upper bound."""
 
     name: ClassVar[str] = "lissa_gfim"
+    scaling: ClassVar[str] = "upper bound"
     needs_gfim: ClassVar[bool] = True
     sweeps: ClassVar[int] = 0
 
@@ -145,3 +171,15 @@ class LiSSAGFIM(_ScaledSeries):
         """``x G``, ``[r, d] x [d, d]``."""
         yield from ()
         return {layer: x @ self._gfim(layer).to(x.dtype) for layer, x in vectors.items()}
+
+    def _certain(self, layer: str, scale: float) -> float:
+        """The estimate, raised by five per cent until ``s I - G - lambda I`` has a Cholesky factor, as of a bound."""
+        rest = -self._gfim(layer).double()
+        diagonal = rest.diagonal().clone()
+        while math.isfinite(scale):
+            # The margin is for the rounding of the factor.
+            rest.diagonal().copy_(diagonal + (scale * (1 + 1e-9) - self._damping(layer)))
+            if int(torch.linalg.cholesky_ex(rest).info) == 0:
+                break
+            scale *= 1.05
+        return scale

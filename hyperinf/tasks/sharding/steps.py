@@ -9,6 +9,7 @@ Shards are added in their order in float64, and a sample's gradients do not depe
 depend on the number of shards by the rounding of float64 only.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def take_sums(
         raise InputError(f"sums: no method asks for round {len(progress.sums) + 1}; expected to solve")
     asked = run.next_sweeps()
     with metered(device) as cost:
-        sums = sweep_sums(samples, list(asked.values()))
+        sums = sweep_sums(samples, list(asked.values()), _ids_of(run.shards, shard))
     tensors = {
         name: tensor
         for method, own in zip(asked, sums, strict=True)
@@ -164,7 +165,13 @@ def solve(progress: Progress, options: ScoringOptions, out: Path, device: str) -
             product = run.product(name)
         tensors |= named_under(name, product)
     reports = {name: method.report() for name, method in run.methods.items()}
-    content = {"methods": list(run.methods), "reports": reports, "sample_ids": run.sample_ids}
+    content = {
+        "methods": list(run.methods),
+        "reports": reports,
+        "sample_ids": run.sample_ids,
+        "shards": [len(ids) for ids in run.shards],
+        "exponents": run.statistics.exponents,
+    }
     belongs = {**run.origin, "scoring": _scoring(options)}
     Part("products", belongs, content, tensors, costs).write(out)
 
@@ -187,7 +194,8 @@ def take_scores(
     solved = read_part(products, "products", device).expect(belongs)
     vectors = {name: dict(Under(solved.tensors, name)) for name in solved.content["methods"]}
     with metered(device) as cost:
-        scores = sweep_scores(samples, vectors)
+        expected = _ids_of(_shard_ids(solved.content), shard)
+        scores = sweep_scores(samples, vectors, expected, solved.content.get("exponents"))
     tensors = named_under("influence", scores.influence)
     if scores.losses is not None:
         tensors["losses"] = scores.losses
@@ -239,6 +247,7 @@ class _Run:
 
     origin: Origin
     sample_ids: Sequence[str]
+    shards: Sequence[Sequence[str]]
     statistics: GradientStatistics
     methods: Mapping[str, InfluenceMethod]
     v: Mapping[str, Tensor]
@@ -263,9 +272,8 @@ class _Run:
                 raise InputError(f"{statistics.path}: taken without the GFIM; expected it, as {name} needs it")
             method.fit_statistics(known)
         v = {name: target.tensors[f"v/{name}"] for name in known.layers}  # in their order, not that of the file
-        return cls(
-            statistics.origin, statistics.content["sample_ids"], known, methods, v, [target, statistics, *rounds]
-        )
+        ids, shards = statistics.content["sample_ids"], _shard_ids(statistics.content)
+        return cls(statistics.origin, ids, shards, known, methods, v, [target, statistics, *rounds])
 
     @property
     def rounds(self) -> int:
@@ -323,12 +331,13 @@ def _finished(shards: Sequence[Part]) -> Part:
     ]
     try:
         whole = added(parts)
+        statistics = whole.finished()
     except ValueError as error:
         raise InputError(f"{shards[0].path} and the other shards: {error}") from error
-    statistics = whole.finished()
     content = {
         "layers": shards[0].content["layers"],
         "sample_ids": whole.sample_ids,
+        "shards": [len(part.sample_ids) for part in parts],
         "mean_square": statistics.mean_square,
     }
     tensors = {"grad_norm": statistics.grad_norm, **named_under("gfim", statistics.gfim)}
@@ -342,7 +351,19 @@ def _statistics(part: Part) -> GradientStatistics:
         part.content["mean_square"],
         part.tensors["grad_norm"],
         Under(part.tensors, "gfim"),
+        sample_ids=tuple(part.content["sample_ids"]),
     )
+
+
+def _shard_ids(content: Mapping[str, Any]) -> list[list[str]]:
+    """The sample ids of each shard that statistics were taken of; none where the file does not tell."""
+    ids = iter(content["sample_ids"])
+    return [list(itertools.islice(ids, count)) for count in content.get("shards", ())]
+
+
+def _ids_of(shards: Sequence[Sequence[str]], shard: Shard) -> Sequence[str] | None:
+    """The ids that a sweep over a shard is checked against; None where the samples were cut up otherwise before."""
+    return shards[shard.index - 1] if len(shards) == shard.count else None
 
 
 def _scoring(options: ScoringOptions) -> str:

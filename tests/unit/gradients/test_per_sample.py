@@ -208,22 +208,42 @@ def test_bfloat16_models_give_float32_gradients_close_to_the_exact_ones():
         (nn.Linear(4, 3), {"layers": ["nothing"]}, "no parameter named 'nothing'"),
         (nn.Linear(4, 3).requires_grad_(False), {}, "no trainable weight matrix"),
         (nn.Linear(4, 3), {"loss_fn": lambda m, b: m(b[0]).sum()}, r"expected one loss a sample, shape \[b\]"),
-        (nn.Sequential(nn.Flatten(0, 1), nn.Linear(4, 3)), {}, "saw 4 rows for 2 samples"),
+        (nn.Linear(4, 3), {"layers": []}, "layers: got none"),
+        (nn.Linear(4, 3), {"layers": "weight"}, "layers: got the text 'weight'"),
+        (nn.Linear(4, 3), {"layers": ["weight", "weight"]}, "which are one weight"),
+        (nn.Linear(4, 3), {"gfim_axis": "longest"}, "gfim_axis: got 'longest', expected one of larger, smaller"),
+        (nn.Linear(4, 3), {"loss_fn": lambda m, b: b[0].sum(1)}, "got losses that depend on no weight"),
+        (nn.Linear(4, 3), {"loss_fn": lambda m, b: (m(b[0]).sum(1),)}, "expected one loss a sample"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(model, arguments, message):
-    x = torch.randn(2, 4) if isinstance(model, nn.Linear) else torch.randn(2, 2, 4)
-    if isinstance(model, nn.Sequential):
-        arguments = {"loss_fn": lambda m, b: m(b[0]).view(2, 2, 3).sum((1, 2))}
+    x = torch.randn(2, 4)
     with pytest.raises(ValueError, match=message):
         per_sample_gradients(model, (x, torch.tensor([0, 1])), **arguments)
 
 
-def test_a_trainable_matrix_that_is_no_linear_layer_is_not_passed_over_in_silence():
-    model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=20))
+def test_an_adapter_that_was_loaded_frozen_says_how_to_load_it(tmp_path):
+    from peft import PeftModel
+
+    classifier("bert").save_pretrained(tmp_path)
+    torch.manual_seed(1)
+    base = BertForSequenceClassification(BertConfig(num_labels=3, **SIZES)).double()
+    with pytest.raises(ValueError, match=r"its adapter is frozen; load it with .*is_trainable=True"):
+        per_sample_gradients(PeftModel.from_pretrained(base, tmp_path), classification_batch())
+    found = per_sample_gradients(PeftModel.from_pretrained(base, tmp_path, is_trainable=True), classification_batch())
+    assert len(found) == 9
+
+
+def test_all_weights_of_a_small_language_model_embeddings_too():
+    model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=20, bos_token_id=1, eos_token_id=2))
     ids = torch.randint(0, 20, (2, 5))
-    with pytest.raises(ValueError, match="belongs to a Embedding"):
-        per_sample_gradients(model, {"input_ids": ids, "labels": ids})
+    gradients = per_sample_gradients(model.double().eval(), {"input_ids": ids, "labels": ids})
+    weights = dict(model.named_parameters())
+    for row in range(2):
+        loss = nn.functional.cross_entropy(model(ids[row : row + 1]).logits[0, :-1], ids[row, 1:])
+        for name, value in gradients.items():
+            [expected] = torch.autograd.grad(loss, [weights[name]], retain_graph=True)
+            torch.testing.assert_close(value[row], expected if value[row].shape == expected.shape else expected.T)
 
 
 def test_a_sample_without_an_answer_token_is_named():

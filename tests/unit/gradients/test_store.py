@@ -2,6 +2,8 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientStore, TensorSource
@@ -147,3 +149,79 @@ def test_tensors_that_are_no_gradients_are_refused(arguments, message):
 
 def test_a_block_knows_how_many_samples_it_has():
     assert len(GradientBlock({}, ("a", "b"))) == 2
+
+
+def spread(c, dtype=torch.float32):
+    original = source(losses=False)
+    return {name: original.layer(name).to(dtype) * c for name in original.layers}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("c", "of"), [(1e-9, torch.float32), (1e-30, torch.float32), (1e12, torch.float32), (1e30, torch.float32)]
+    + [(c, torch.float64) for c in (1e-300, 1e-60, 1e-9, 1e60, 1e300)]
+)  # fmt: skip
+def test_gradients_of_any_size_keep_their_digits_in_any_dtype(tmp_path, dtype, c, of):
+    tensors = spread(c, of)
+    store = GradientStore.write(tmp_path / "store", TensorSource(tensors), dtype=dtype, shard_bytes=60)
+    digits = {"float16": 2**-10, "bfloat16": 2**-8, "float32": 2**-23, "float64": 0.0}[dtype]
+    for name, tensor in tensors.items():
+        back = store.layer(name)
+        assert torch.equal(back, torch.cat([block.gradients[name] for block in store]))
+        assert ((back.double() - tensor.double()).abs() <= digits * tensor.double().abs()).all()
+
+
+def test_an_ordinary_float32_store_holds_the_very_tensors(tmp_path):
+    GradientStore.write(tmp_path / "store", source())
+    with safe_open(str(tmp_path / "store" / "shard-00000.safetensors"), framework="pt") as shard:
+        for name in source().layers:
+            assert shard.get_tensor(name).dtype == torch.float32
+            assert torch.equal(shard.get_tensor(name), source().layer(name))
+
+
+@pytest.mark.parametrize(("dtype", "part"), [("float16", 1e-13), ("bfloat16", 1e-60), ("float32", 1e-60)])
+def test_a_sample_that_would_become_zeros_beside_others_is_refused_by_layer_and_sample(tmp_path, dtype, part):
+    tensors = spread(1.0, torch.float64)
+    tensors["a"][2] *= part
+    with pytest.raises(InputError, match=f"layer 'a' up to .* for sample '2' beside .*range that {dtype} has"):
+        GradientStore.write(tmp_path / "store", TensorSource(tensors), dtype=dtype)
+    alone = GradientStore.write(tmp_path / "store", TensorSource(tensors), dtype=dtype, shard_bytes=1)
+    assert torch.allclose(alone.layer("a").double(), tensors["a"], rtol=1e-2, atol=0)
+
+
+def test_a_sample_that_loses_digits_beside_others_is_warned_of(tmp_path):
+    tensors = spread(1.0)
+    tensors["b"][4] *= 1e-10
+    with pytest.warns(UserWarning, match="layer 'b' of 1 of 7 samples .*fewer digits than float16"):
+        GradientStore.write(tmp_path / "store", TensorSource(tensors), dtype="float16")
+
+
+def test_a_store_of_the_format_before_is_still_read(tmp_path):
+    stored(tmp_path)
+    header = json.loads((tmp_path / "store" / "store.json").read_text())
+    header["format"] = "hyperinf-gradients-1"
+    for shard in header["shards"]:
+        path = tmp_path / "store" / shard["file"]
+        with safe_open(str(path), framework="pt") as opened:
+            tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
+            own = {**opened.metadata(), "format": "hyperinf-gradients-1"}
+        del own["exponents"], shard["exponents"]
+        save_file(tensors, str(path), metadata=own)
+        shard["bytes"] = path.stat().st_size
+    (tmp_path / "store" / "store.json").write_text(json.dumps(header))
+    for name in source().layers:
+        assert torch.equal(GradientStore(tmp_path / "store").layer(name), source().layer(name))
+
+
+def test_exponents_that_a_shard_does_not_have_are_refused(tmp_path):
+    GradientStore.write(tmp_path / "store", source(), dtype="float16")
+    path = tmp_path / "store" / "store.json"
+    header = json.loads(path.read_text())
+    header["shards"][0]["exponents"]["a"] += 1
+    path.write_text(json.dumps(header))
+    with pytest.raises(InputError, match="shard does not belong to this store"):
+        list(GradientStore(tmp_path / "store"))
+    header["shards"][0]["exponents"]["a"] = 10**9
+    path.write_text(json.dumps(header))
+    with pytest.raises(InputError, match="not a valid header"):
+        GradientStore(tmp_path / "store")

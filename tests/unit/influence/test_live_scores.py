@@ -107,10 +107,11 @@ def test_scoring_forms_one_sample_s_gradient_at_a_time_at_most_and_none_for_the_
     dense = Factors.dense
     monkeypatch.setattr(Factors, "dense", lambda self: formed.append((train.sweep, len(self.left))) or dense(self))
     score_methods(train, target, ["tracin", "hyperinf", "gfim", "datainf", "lissa_gfim"])
-    statistics, datainf, scores = 1, 2, 3
+    target_check, statistics, datainf, scores = 0, 1, 2, 3
     assert train.sweep == scores
-    # Narrow layers of many positions are formed for their squares and their Gram matrix, where that is cheaper.
-    assert set(formed) <= {(statistics, 1), (datainf, 1)}
+    # Narrow layers of many positions are formed for their squares and their Gram matrix, where that is cheaper; and one
+    # sample's gradients are formed to be compared with those that it has alone.
+    assert set(formed) <= {(target_check, 1), (statistics, 1), (datainf, 1)}
 
 
 def test_a_live_gradient_that_is_not_finite_is_named_with_its_sample():

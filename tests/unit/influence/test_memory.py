@@ -48,3 +48,42 @@ def test_a_method_sweeps_the_training_gradients_as_often_as_it_says(method, swee
     train = Watched(3, seed=0)
     influence_scores(train, Watched(2, seed=9), method=method)
     assert train.sweeps == sweeps
+
+
+def test_a_gfim_that_does_not_fit_is_refused_before_the_first_sweep():
+    from hyperinf.influence import influence_scores
+
+    swept = []
+
+    class Large:
+        layers = {"a.weight": (2, 3), "lm_head.weight": (4096, 400_000)}  # noqa: RUF012
+
+        def __len__(self):
+            return 1
+
+        def __iter__(self):
+            swept.append(1)
+            return iter(())
+
+    from hyperinf.influence.statistics import gradient_statistics
+
+    with pytest.raises(ValueError, match=r"layer 'lm_head.weight': got a gradient of 4,096 x 400,000, whose .* GiB"):
+        gradient_statistics(Large())
+    assert not swept
+    small = {"w": torch.randn(4, 2, 3)}
+    assert len(influence_scores(small, small)) == 4
+
+
+def test_the_smaller_axis_makes_a_small_gfim_of_a_large_layer():
+    from torch import nn
+
+    from hyperinf.gradients import LiveSource
+    from hyperinf.influence.memory import gfim_bytes
+
+    model = nn.Linear(4, 1000)
+    batches = [(["a", "b"], (torch.randn(2, 4), torch.tensor([1, 2])))]
+    larger, smaller = (LiveSource(model, batches, gfim_axis=axis).layers for axis in ("larger", "smaller"))
+    assert larger == {"weight": (4, 1000)}
+    assert smaller == {"weight": (1000, 4)}
+    assert gfim_bytes(larger) == 8 * 5 * 1000**2
+    assert gfim_bytes(smaller) == 8 * 5 * 4**2

@@ -49,11 +49,8 @@ def test_one_sample_is_enough_and_none_of_another_length_is_needed(tiny_bert):
 
 def test_what_gradients_cannot_be_taken_of_is_one_line_that_names_the_model(tiny_bert):
     model = adapted_classifier(str(tiny_bert), 2, LoraSettings(rank=2), seed=0)
-    with pytest.raises(InputError, match="BertForSequenceClassification: .*no parameter named 'x'"):
+    with pytest.raises(InputError, match="BertForSequenceClassification: .*no parameter named 'x'") as caught:
         check_scorable(model, encoded_words(tiny_bert), layers=["x"])
-    model.base_model.model.bert.embeddings.word_embeddings.weight.requires_grad_(True)
-    with pytest.raises(InputError, match="word_embeddings.*Embedding") as caught:
-        check_scorable(model, encoded_words(tiny_bert))
     assert "\n" not in str(caught.value)
 
 
@@ -76,7 +73,7 @@ def mixing_loss(model, batch):
 
 def test_a_loss_that_depends_on_the_rest_of_the_batch_is_refused(tiny_bert):
     model = adapted_classifier(str(tiny_bert), 2, LoraSettings(rank=2), seed=0)
-    with pytest.raises(InputError, match="does not mask padding: the loss of sample 'a|b'"):
+    with pytest.raises(InputError, match="sample '[01]' of a Bert.* the other samples of the batch change it"):
         check_scorable(model, encoded_words(tiny_bert), mixing_loss)
 
 
@@ -157,10 +154,10 @@ def test_every_kind_of_model_is_trained_saved_loaded_and_scored(ended_task, tmp_
         assert np.allclose(first, second, rtol=1e-3, atol=1e-4 * np.abs(first).max())
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("xlnet", "one row a sample"), ("fnet", "does not mask padding")])
-def test_a_model_whose_samples_mix_is_refused_before_it_is_trained(ended_task, tmp_path, kind, reason):
+@pytest.mark.parametrize("kind", ["fnet"])
+def test_a_model_whose_samples_mix_is_refused_before_it_is_trained(ended_task, tmp_path, kind):
     folder = write_tiny(tmp_path / kind, kind)
-    with pytest.raises(InputError, match=reason):
+    with pytest.raises(InputError, match="its padding changes it"):
         finetuned(folder, kind, ended_task, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == [kind]
 

@@ -1,0 +1,103 @@
+"""What is checked of every sweep over a source: that its blocks fit, and that its samples keep their order."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hyperinf.errors import InputError
+
+if TYPE_CHECKING:
+    from hyperinf.gradients.source import GradientBlock, GradientSource
+
+
+def clean_ids(sample_ids: Iterable[Any]) -> tuple[str, ...]:
+    """Write ids as strings; those of an integer tensor or array as ``"3"``, never ``"tensor(3)"``."""
+    plain = sample_ids.tolist() if hasattr(sample_ids, "tolist") else sample_ids
+    return tuple(str(each.item() if hasattr(each, "item") else each) for each in plain)
+
+
+def checked(source: "GradientSource", role: str, sample_ids: Sequence[str] | None = None) -> Iterator["GradientBlock"]:
+    """Sweep ``source`` and yield its blocks, each once it has been checked; blocks without samples are passed over.
+
+    Args:
+        source: what is swept.
+        role: ``train`` or ``target``, for the message.
+        sample_ids: those of the first sweep; None where this is the first.
+
+    Raises:
+        InputError: a block whose layers, shapes, losses or ids do not fit one another; a sample that comes twice; or
+            other samples, or another order of them, than in the first sweep.
+    """
+    layers = dict(source.layers)
+    seen: set[str] = set()
+    position = 0
+    with_losses: bool | None = None
+    for block in source:
+        block = _cleaned(block)
+        _check_block(block, role, layers)
+        if len(block) == 0:
+            continue
+        if sample_ids is not None:
+            _check_order(block.sample_ids, position, sample_ids, role)
+        else:
+            _add_new(seen, block.sample_ids, role)
+        position += len(block)
+        if with_losses is not None and with_losses != (block.losses is not None):
+            what = f"from sample {block.sample_ids[0]!r} on {'no losses' if with_losses else 'losses'}"
+            raise InputError(f"{role}: got {what}, expected losses of all samples or of none")
+        with_losses = block.losses is not None
+        yield block
+        del block  # before the source makes the next one
+    if sample_ids is not None and position < len(sample_ids):
+        missing = sample_ids[position]
+        raise InputError(
+            f"{role}: got {position} samples in a later sweep, expected {len(sample_ids)} (next {missing!r}); "
+            "a source must give the same samples in the same order at every sweep"
+        )
+
+
+def _cleaned(block: "GradientBlock") -> "GradientBlock":
+    ids: Any = block.sample_ids
+    clean = isinstance(ids, tuple) and set(map(type, ids)) <= {str}
+    return block if clean else replace(block, sample_ids=clean_ids(ids))
+
+
+def _check_block(block: "GradientBlock", role: str, layers: Mapping[str, tuple[int, int]]) -> None:
+    samples = len(block)
+    held = block.gradients if isinstance(block.gradients, dict) else None
+    given = held.keys() if held is not None else set(block.gradients)  # asking another mapping could form gradients
+    for name, (rank, columns) in layers.items():
+        if name not in given:
+            raise InputError(f"{role}: got a block without layer {name!r}, expected every layer in every block")
+        shape = tuple(held[name].shape) if held is not None else block.contractions(name).shape
+        if shape != (samples, rank, columns):
+            raise InputError(
+                f"{role}: got gradients of layer {name!r} of shape {list(shape)} in a block of {samples} sample ids, "
+                f"expected {[samples, rank, columns]}"
+            )
+    if block.losses is not None and tuple(block.losses.shape) != (samples,):
+        raise InputError(
+            f"{role}: got losses of shape {list(block.losses.shape)} in a block of {samples} sample ids, "
+            f"expected [{samples}]"
+        )
+
+
+def _add_new(seen: set[str], found: tuple[str, ...], role: str) -> None:
+    before = len(seen)
+    again = seen.intersection(found)
+    seen.update(found)
+    if len(seen) < before + len(found):
+        twice = next(sample for sample in found if sample in again or found.count(sample) > 1)
+        raise InputError(f"{role}: got sample {twice!r} twice, expected every sample once")
+
+
+def _check_order(found: tuple[str, ...], start: int, sample_ids: Sequence[str], role: str) -> None:
+    if found == tuple(sample_ids[start : start + len(found)]):
+        return
+    for position, sample in enumerate(found, start=start):
+        expected = repr(sample_ids[position]) if position < len(sample_ids) else "no more"
+        if expected != repr(sample):
+            raise InputError(
+                f"{role}: got sample {sample!r} at position {position} of a later sweep, expected {expected}; "
+                "a source must give the same samples in the same order at every sweep"
+            )

@@ -1,0 +1,31 @@
+"""Powers of two of the size of numbers: dividing by them is exact and takes products away from the ends of a range."""
+
+import math
+
+from torch import Tensor
+
+# Sizes between its inverse and this need no other unit than 1: products of four of them are far inside float32.
+ORDINARY = 2.0**32
+
+
+def exponent_of(size: float) -> int:
+    """Find ``e`` of the largest power of two ``2^e <= size``; 0 where the size is zero or not finite."""
+    return math.frexp(size)[1] - 1 if 0 < size < math.inf else 0
+
+
+def exponent_needed(size: float) -> int:
+    """Find the exponent of the unit that numbers of this size need: 0 where the size is ordinary."""
+    return 0 if 1 / ORDINARY <= size <= ORDINARY else exponent_of(size)
+
+
+def largest(x: Tensor) -> float:
+    """Find the largest absolute value of ``x``, 0 of nothing."""
+    return float(x.abs().amax()) if x.numel() else 0.0
+
+
+def shifted(x: Tensor, exponent: int) -> Tensor:
+    """Compute ``2^exponent x`` in its dtype, exactly where the dtype has it; ``x`` itself where the exponent is 0."""
+    if exponent == 0:
+        return x
+    half = exponent // 2  # the power itself can be out of the range that x and the result are in
+    return x * 2.0**half * 2.0 ** (exponent - half)

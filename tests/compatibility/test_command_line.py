@@ -1,0 +1,112 @@
+"""Every classifier of the table through fine-tuning and scoring, as the commands run them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from architectures import ARCHITECTURES
+from folders import WORDS, is_decoder, write_base
+
+from hyperinf.errors import InputError
+from hyperinf.files import read_json
+from hyperinf.models.lora import LoraSettings
+from hyperinf.training import TrainingSettings
+
+CLASSIFIERS = {row.name: row for row in ARCHITECTURES if row.task == "classify"}
+REFUSED = {
+    "ConvBERT": "its padding changes it",
+    "FNet": "its padding changes it",
+    "Nystromformer": "its padding changes it",
+}
+TARGETS = {"SqueezeBERT": ("out_proj", "classifier")}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    from hyperinf.data.sources import parse_source
+    from hyperinf.data.text import TextTaskConfig, prepare_text_task
+
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 60)
+    texts = [" ".join(WORDS[i] for i in rng.integers(0, 3, rng.integers(4, 9)) + 3 * label) for label in labels]
+    pd.DataFrame({"text": texts, "label": np.array(["low", "high"])[labels]}).to_csv(folder / "words.csv", index=False)
+    source = parse_source(f"path:{folder / 'words.csv'}")
+    sizes = {"train": 20, "validation": 8, "test": 8, "noise_rate": 0.2, "seed": 1}
+    prepare_text_task(TextTaskConfig(source=source, text="text", label="label", **sizes), folder / "data")
+    return folder / "data"
+
+
+def finetuned(row, data, folder, max_length=20):
+    from hyperinf.tasks.finetune import FinetuneConfig, run_finetune
+
+    lora = LoraSettings(2, row.targets)
+    training = TrainingSettings(epochs=1, batch_size=8, learning_rate=1e-2)
+    config = FinetuneConfig(data, f"path:{folder / 'model'}", lora, training, (1,), max_length=max_length)
+    run_finetune(config, folder / "state", folder / "adapter", "cpu")
+    return folder / "adapter"
+
+
+def losses_of(data, adapter):
+    """The losses that scoring sees, by sample."""
+    from hyperinf.tasks.checkpoints import Checkpoints
+
+    opened = Checkpoints.opened(data, adapter, adapter, (), "cpu")
+    model = opened.model(1)
+    source = opened.gradients(model, "train", 8)
+    return {name: float(loss) for block in source for name, loss in zip(block.sample_ids, block.losses, strict=True)}
+
+
+@pytest.mark.parametrize("name", [name for name, row in CLASSIFIERS.items() if name not in REFUSED and row.targets])
+def test_a_base_model_is_trained_and_scored_as_it_was_trained(name, data, tmp_path, monkeypatch):
+    """Whatever of the head is fresh is in the adapter: the model that is scored is the one that was trained."""
+    from hyperinf.tasks import finetune as module
+
+    row = CLASSIFIERS[name]
+    write_base(row, tmp_path / "model")
+    kept = {}
+    evaluate = module.classification_accuracy
+    monkeypatch.setattr(module, "classification_accuracy", lambda m, b: kept.update(model=m) or evaluate(m, b))
+    adapter = finetuned(row, data, tmp_path)
+    found = losses_of(data, adapter)
+    trained = kept["model"].eval()
+    from hyperinf.data.text import read_split
+    from hyperinf.losses import default_loss
+
+    tokenizer, _ = module.open_tokenizer(str(tmp_path / "model"), 2)
+    encoded = module.encode(tokenizer, read_split(data, "train"), 20)
+    with torch.no_grad():
+        for index, sample in enumerate(encoded.ids):
+            alone = float(default_loss(trained, encoded.collate([index])))
+            assert found[sample] == pytest.approx(alone, rel=2e-4, abs=2e-5), sample
+    info = read_json(adapter / "info.json")
+    assert ("padding" in info) == (is_decoder(row) and row.kind != "qwen2")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_scored_is_refused_before_it_is_trained(name, data, tmp_path):
+    row = CLASSIFIERS[name]
+    write_base(row, tmp_path / "model")
+    with pytest.raises(InputError, match=REFUSED[name]) as caught:
+        finetuned(row, data, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "adapter").exists()
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("name", ["BERT", "RoBERTa", "GPT-2 as a classifier", "OPT as a classifier"])
+def test_texts_longer_than_the_model_reads_are_cut_there_with_one_warning(name, data, tmp_path, caplog):
+    row = CLASSIFIERS[name]
+    from dataclasses import replace
+
+    key = "n_positions" if row.kind == "gpt2" else "max_position_embeddings"
+    small = replace(row, sizes={**row.sizes, key: 7})
+    write_base(small, tmp_path / "model")
+    adapter = finetuned(small, data, tmp_path, max_length=50)
+    info = read_json(adapter / "info.json")
+    assert info["max_length"] == (6 if row.kind == "roberta" else 7)
+    assert info["truncated"]["train"] > 0
+    said = [record.getMessage() for record in caplog.records if "are cut at their end" in record.getMessage()]
+    assert len(said) == 1
+    assert f"{info['truncated']['train']} of 20 in train" in said[0]
+    assert losses_of(data, adapter)

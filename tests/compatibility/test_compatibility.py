@@ -1,0 +1,47 @@
+"""Every row of docs/compatibility.md, and the page itself."""
+
+import functools
+from pathlib import Path
+
+import pytest
+from adapters import METHODS
+from architectures import ARCHITECTURES
+from refusals import REFUSALS, line
+from refusals import rendered as rendered_refusals
+from table import Outcome, outcome, rendered
+
+DOCS = Path(__file__).parents[2] / "docs"
+ROWS = {row.name: row for row in [*ARCHITECTURES, *METHODS]}
+
+
+@functools.cache
+def found(name: str) -> Outcome:
+    return outcome(ROWS[name])
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_gradients_are_autograd_s_or_refused_in_one_line(name):
+    result = found(name)
+    assert result.exact is not False
+    if result.exact is None:
+        assert "\n" not in result.refusal
+        assert "expected" in result.refusal
+    else:
+        assert result.layers > 0
+
+
+def test_the_page_says_what_was_found():
+    assert len(ROWS) >= 60
+    expected = rendered({name: found(name) for name in ROWS})
+    found_page = (DOCS / "compatibility.md").read_text(encoding="utf-8")
+    assert found_page == expected, "make it again: python tests/compatibility/table.py > docs/compatibility.md"
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.what)
+def test_what_cannot_be_done_is_refused_in_one_line(refusal):
+    assert len(line(refusal).split()) > 3
+
+
+def test_the_page_of_refusals_says_what_is_said():
+    found_page = (DOCS / "refusals.md").read_text(encoding="utf-8")
+    assert found_page == rendered_refusals(), "make it again: python tests/compatibility/refusals.py > docs/refusals.md"
