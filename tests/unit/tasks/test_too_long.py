@@ -113,9 +113,23 @@ def test_an_encoder_is_refused_before_anything_is_written(data, tmp_path, family
     assert [path.name for path in tmp_path.iterdir()] == ["bert"]
 
 
-def test_a_decoder_that_cannot_be_scored_is_refused_before_it_is_trained(data, tmp_path):
+def test_a_decoder_that_reads_ahead_is_refused_before_it_is_trained(data, tmp_path):
     folder = write_tiny(tmp_path / "model", "xlnet", AutoModelForCausalLM)
-    with pytest.raises(InputError, match="model: per-sample gradients cannot be taken of a XLNetLMHeadModel") as caught:
+    with pytest.raises(
+        InputError, match="a XLNetLMHeadModel whose predictions depend on the tokens after them"
+    ) as caught:
         warm_up(data, folder, tmp_path / "out", ("layer_1",), max_length=40)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "opt", "falcon", "bloom", "phi"])
+def test_the_last_layer_of_a_decoder_of_any_layout_is_trained_and_scored(data, tmp_path, kind):
+    folder = write_tiny(tmp_path / kind, kind, AutoModelForCausalLM)
+    config = ModelConfig(f"path:{folder}", None, 1, ("last_layer",), max_length=30)
+    run_warmup(WarmupConfig(config, TRAINING), Places(data), tmp_path / "state", tmp_path / "warmup")
+    settings = PoolScoreConfig(KEY, ScoringOptions(("hyperinf",)))
+    run_pool_scores(settings, Places(data), tmp_path / "warmup", tmp_path / "scores")
+    scores = pd.read_parquet(tmp_path / "scores" / "scores.parquet")
+    assert scores["influence_hyperinf"].notna().all()
+    assert scores["influence_hyperinf"].abs().max() > 0
