@@ -38,7 +38,8 @@ def write_base(row: Architecture, folder: Path) -> Path:
     import torch
     import transformers
 
-    bytes_ = row.kind == "qwen2"  # of which transformers reads the vocabulary alone, as one of bytes
+    # Of Qwen2 transformers reads the vocabulary alone, as one of bytes; questions need more than a few words.
+    bytes_ = row.kind == "qwen2" or row.task == "causal"
     config = transformers.AutoConfig.for_model(row.kind, **{**row.sizes, **({"vocab_size": 300} if bytes_ else {})})
     if is_decoder(row):
         config.pad_token_id = None

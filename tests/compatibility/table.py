@@ -13,6 +13,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "unit" / "gradients")]
 
 from adapters import METHODS, Method  # noqa: E402
 from architectures import ARCHITECTURES, Architecture  # noqa: E402
+from commands import through_commands  # noqa: E402
 
 RELATIVE = 1e-7  # in float64; some models have a softmax or a norm in float32 within
 
@@ -26,8 +27,9 @@ saw (they are shared, used directly, changed on the way, or see all samples at o
 each sample, which is exact and slow. A refusal is the line that the check of the first batch ends with, before any
 number is taken.
 
-**Command line** says what happens to a folder with such a model: fine-tuning with LoRA and scoring by `hyperinf mislabel`
-(classifiers) or `hyperinf select` (causal language models); "library" where these commands do not take such a model.
+**Command line** says what happens to a folder with such a model without a head, as the hub has them: `mislabel` and
+`select` are the stages of these commands, which fine-tune it with LoRA, save the adapter, load it again and score;
+"library" stands where they do not take such a model.
 """
 
 
@@ -72,7 +74,7 @@ def outcome(row: Architecture | Method) -> Outcome:
     return Outcome(exact, len(factors), len(extraction.one_at_a_time))
 
 
-def rendered(outcomes: dict[str, Outcome], commands: dict[str, str] | None = None) -> str:
+def rendered(outcomes: dict[str, Outcome], commands: dict[str, str]) -> str:
     """The page."""
     import peft
     import torch
@@ -112,9 +114,10 @@ def main() -> None:
     import transformers
 
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     logging.getLogger("hyperinf").setLevel(logging.ERROR)
     rows: list[Any] = [*ARCHITECTURES, *METHODS]
-    print(rendered({row.name: outcome(row) for row in rows}), end="")
+    print(rendered({row.name: outcome(row) for row in rows}, {row.name: through_commands(row) for row in rows}), end="")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Every classifier of the table through fine-tuning and scoring, as the commands run them."""
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 from architectures import ARCHITECTURES
-from folders import WORDS, is_decoder, write_base
+from commands import sentences, through_commands
+from folders import is_decoder, write_base
 
 from hyperinf.errors import InputError
 from hyperinf.files import read_json
@@ -22,19 +21,16 @@ TARGETS = {"SqueezeBERT": ("out_proj", "classifier")}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    from hyperinf.data.sources import parse_source
-    from hyperinf.data.text import TextTaskConfig, prepare_text_task
+def data():
+    return sentences()
 
-    folder = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, 60)
-    texts = [" ".join(WORDS[i] for i in rng.integers(0, 3, rng.integers(4, 9)) + 3 * label) for label in labels]
-    pd.DataFrame({"text": texts, "label": np.array(["low", "high"])[labels]}).to_csv(folder / "words.csv", index=False)
-    source = parse_source(f"path:{folder / 'words.csv'}")
-    sizes = {"train": 20, "validation": 8, "test": 8, "noise_rate": 0.2, "seed": 1}
-    prepare_text_task(TextTaskConfig(source=source, text="text", label="label", **sizes), folder / "data")
-    return folder / "data"
+
+@pytest.mark.parametrize("name", [row.name for row in ARCHITECTURES if row.targets])
+def test_a_folder_with_a_model_is_scored_or_refused_before_it_is_trained(name):
+    row = next(row for row in ARCHITECTURES if row.name == name)
+    said = through_commands(row)
+    assert said in ("library", "`mislabel`", "`select`") or "refuses it before training" in said
+    assert "\n" not in said
 
 
 def finetuned(row, data, folder, max_length=20):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from adapters import METHODS
 from architectures import ARCHITECTURES
+from commands import through_commands
 from refusals import REFUSALS, line
 from refusals import rendered as rendered_refusals
 from table import Outcome, outcome, rendered
@@ -32,7 +33,7 @@ def test_gradients_are_autograd_s_or_refused_in_one_line(name):
 
 def test_the_page_says_what_was_found():
     assert len(ROWS) >= 60
-    expected = rendered({name: found(name) for name in ROWS})
+    expected = rendered({name: found(name) for name in ROWS}, {name: through_commands(ROWS[name]) for name in ROWS})
     found_page = (DOCS / "compatibility.md").read_text(encoding="utf-8")
     assert found_page == expected, "make it again: python tests/compatibility/table.py > docs/compatibility.md"
 
