@@ -6,10 +6,10 @@ that holds for a weight of this model is compared with autograd on a few samples
 """
 
 import logging
+import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +64,24 @@ def per_sample_gradients(
 ENOUGH = 4
 """Samples that are compared with autograd at the least, in however many batches."""
 KEPT_FORMS = 16
-_KNOWN: "WeakKeyDictionary[nn.Module, dict[Any, dict[str, Plan]]]" = WeakKeyDictionary()
+_KNOWN: "weakref.WeakKeyDictionary[nn.Module, dict[Hashable, dict[str, Plan]]]" = weakref.WeakKeyDictionary()
 """Plans by model and form of its batches: neither a loop over batches nor a second source is checked again."""
+
+
+def _known_of(model: nn.Module) -> dict[Hashable, dict[str, Plan]]:
+    """What is known of a model; of one that cannot be a key, nothing ever."""
+    try:
+        return _KNOWN.setdefault(model, {})
+    except TypeError:
+        return {}
+
+
+def _reference(function: Any) -> Hashable:
+    """A key that a function alone has, and that does not keep it, and perhaps the model within it, alive."""
+    try:
+        return weakref.ref(function)
+    except TypeError:
+        return object()
 
 
 class Extraction:
@@ -129,7 +145,7 @@ class Extraction:
             for layer in self._layers
         )
         weights = tuple(map(id, self._model.parameters()))
-        return used, weights, self._loss_fn, kinds_of(batch), padding is not None and bool(padding.any())
+        return used, weights, _reference(self._loss_fn), kinds_of(batch), padding is not None and bool(padding.any())
 
     def __call__(self, batch: Any, names: Sequence[str] | None = None) -> tuple[dict[str, LayerGradients], Tensor]:
         """Take the gradients of a batch.
@@ -146,10 +162,9 @@ class Extraction:
             ValueError: a loss that is not one a sample, or is not the sample's own; a module that ran without autograd
                 or whose input was overwritten; a first axis that is not the sample, where nothing is checked.
         """
-        known, form = _KNOWN.setdefault(self._model, {}), None
-        if not self.checked:
-            form = self.form(batch)
-            self._recall(known.get(form))
+        form = None if self.checked else self.form(batch)
+        known = {} if form is None else _known_of(self._model)
+        self._recall(known.get(form))
         ran = self._passed(batch)
         if not self.epsilon:
             of_layers = (gradient for gradients in ran.gradients for gradient in gradients)

@@ -1,23 +1,17 @@
 """Every classifier of the table through fine-tuning and scoring, as the commands run them."""
 
+from dataclasses import replace
+
 import pytest
-import torch
 from architectures import ARCHITECTURES
 from commands import sentences, through_commands
-from folders import is_decoder, write_base
+from folders import write_base
 
-from hyperinf.errors import InputError
 from hyperinf.files import read_json
 from hyperinf.models.lora import LoraSettings
 from hyperinf.training import TrainingSettings
 
 CLASSIFIERS = {row.name: row for row in ARCHITECTURES if row.task == "classify"}
-REFUSED = {
-    "ConvBERT": "its padding changes it",
-    "FNet": "its padding changes it",
-    "Nystromformer": "its padding changes it",
-}
-TARGETS = {"SqueezeBERT": ("out_proj", "classifier")}
 
 
 @pytest.fixture(scope="module")
@@ -53,48 +47,9 @@ def losses_of(data, adapter):
     return {name: float(loss) for block in source for name, loss in zip(block.sample_ids, block.losses, strict=True)}
 
 
-@pytest.mark.parametrize("name", [name for name, row in CLASSIFIERS.items() if name not in REFUSED and row.targets])
-def test_a_base_model_is_trained_and_scored_as_it_was_trained(name, data, tmp_path, monkeypatch):
-    """Whatever of the head is fresh is in the adapter: the model that is scored is the one that was trained."""
-    from hyperinf.tasks import finetune as module
-
-    row = CLASSIFIERS[name]
-    write_base(row, tmp_path / "model")
-    kept = {}
-    evaluate = module.classification_accuracy
-    monkeypatch.setattr(module, "classification_accuracy", lambda m, b: kept.update(model=m) or evaluate(m, b))
-    adapter = finetuned(row, data, tmp_path)
-    found = losses_of(data, adapter)
-    trained = kept["model"].eval()
-    from hyperinf.data.text import read_split
-    from hyperinf.losses import default_loss
-
-    tokenizer, _ = module.open_tokenizer(str(tmp_path / "model"), 2)
-    encoded = module.encode(tokenizer, read_split(data, "train"), 20)
-    with torch.no_grad():
-        for index, sample in enumerate(encoded.ids):
-            alone = float(default_loss(trained, encoded.collate([index])))
-            assert found[sample] == pytest.approx(alone, rel=2e-4, abs=2e-5), sample
-    info = read_json(adapter / "info.json")
-    assert ("padding" in info) == (is_decoder(row) and row.kind != "qwen2")
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_scored_is_refused_before_it_is_trained(name, data, tmp_path):
-    row = CLASSIFIERS[name]
-    write_base(row, tmp_path / "model")
-    with pytest.raises(InputError, match=REFUSED[name]) as caught:
-        finetuned(row, data, tmp_path)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "adapter").exists()
-    assert not (tmp_path / "state").exists()
-
-
 @pytest.mark.parametrize("name", ["BERT", "RoBERTa", "GPT-2 as a classifier", "OPT as a classifier"])
 def test_texts_longer_than_the_model_reads_are_cut_there_with_one_warning(name, data, tmp_path, caplog):
     row = CLASSIFIERS[name]
-    from dataclasses import replace
-
     key = "n_positions" if row.kind == "gpt2" else "max_position_embeddings"
     small = replace(row, sizes={**row.sizes, key: 7})
     write_base(small, tmp_path / "model")

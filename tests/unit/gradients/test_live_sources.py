@@ -1,5 +1,8 @@
 """A live source knows its samples, and sees whether every sweep gives the same ones."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -186,3 +189,18 @@ def test_what_surrounds_a_sweep_does_not_matter():
     with torch.no_grad():
         blocks = list(LiveSource(model(), batches()))
     torch.testing.assert_close(torch.cat([block.gradients["weight"] for block in blocks]), expected)
+
+
+def test_what_is_known_of_a_model_does_not_keep_it_alive():
+    def swept():
+        held = model()
+
+        def loss(_, batch):
+            return nn.functional.cross_entropy(held(batch[0]), batch[1], reduction="none")
+
+        list(LiveSource(held, batches(), loss))
+        return weakref.ref(held)
+
+    gone = swept()
+    gc.collect()
+    assert gone() is None
