@@ -58,6 +58,15 @@ class Attributor:
         self._live: dict[str, Any] = {"loss_fn": loss, "layers": layers, "gfim_axis": gfim_axis, "check": check}
         self._fitted: InfluenceMethod | None = None
 
+    @classmethod
+    def from_pretrained(
+        cls, base: str, adapter: str | None = None, family: str = "auto", *, dtype: str = "float32", **kw: Any
+    ) -> Self:
+        """Load a classifier or a causal language model (see ``load_pretrained``); ``kw`` are this class's arguments."""
+        from hyperinf.models.pretrained import load_pretrained
+
+        return cls(load_pretrained(base, adapter, family, dtype), **kw)
+
     def fit(self, train: Any) -> Self:
         """Sweep the training gradients once, for statistics only.
 
@@ -132,7 +141,9 @@ class Attributor:
         for names, vectors in self._vectors(method.source, "train", memory_bytes):
             hvp = method.precondition_each(vectors)
             ids += names
-            values += sum((hvp[layer] * g).sum(dim=(1, 2)).cpu() for layer, g in vectors.items()).tolist()
+            values += (
+                torch.stack([(hvp[layer] * g).sum(dim=(1, 2)).cpu() for layer, g in vectors.items()]).sum(0).tolist()
+            )
         return pd.DataFrame({"self_influence": values}, index=pd.Index(ids, name="sample_id"))
 
     def _method(self) -> InfluenceMethod:

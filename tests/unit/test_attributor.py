@@ -68,3 +68,20 @@ def test_importing_the_package_imports_neither_torch_nor_numpy():
     code = "import sys, hyperinf; assert not {'torch', 'numpy'} & set(sys.modules); print(dir(hyperinf))"
     names = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert "Attributor" in names
+
+
+def test_an_adapted_llama_from_folders_is_scored(tiny_llama, tmp_path):
+    from hyperinf.models.causal import load_causal
+    from hyperinf.models.lora import LoraSettings, add_lora
+
+    settings = LoraSettings(rank=2, targets=("q_proj", "v_proj"))
+    add_lora(load_causal(str(tiny_llama)), settings, "CAUSAL_LM").save_pretrained(str(tmp_path))
+    a = Attributor.from_pretrained(str(tiny_llama), str(tmp_path), method="tracin")
+    ids = torch.arange(20).reshape(4, 5)
+    batches = [{"input_ids": ids, "labels": ids}]
+    with pytest.warns(UserWarning, match="zero"):  # B of a fresh adapter is zero, and so is the gradient of A
+        scores = a.fit(batches).score(batches)
+    own = a.self_influence()["self_influence"].to_numpy()
+    assert own == pytest.approx(scores["grad_norm"].to_numpy() ** 2, rel=1e-5)
+    with pytest.raises(ValueError, match="family"):
+        Attributor.from_pretrained(str(tiny_llama), family="other")
