@@ -18,6 +18,8 @@ from hyperinf.influence.statistics import DEFAULT_DAMPING, gradient_statistics, 
 from hyperinf.influence.sweeps import sweep_scores
 from hyperinf.losses import LossFunction
 
+ROWS = 8
+
 
 class Attributor:
     """Influence of training samples on targets, by one method, from statistics that are taken once.
@@ -167,6 +169,8 @@ class Attributor:
         first = next(iter(data), None)
         if first is None:
             raise InputError(f"{role}: got no samples, expected at least one")
+        if isinstance(first, Mapping) and not any(isinstance(value, Tensor) for value in first.values()):
+            data = _batched(list(data), role)
         return LiveSource(self.model, data if _has_ids(first) else _Numbered(data, role), **self._live)
 
     def _like_train(self, data: Any, role: str) -> GradientSource:
@@ -221,6 +225,21 @@ class _Numbered:
                 raise InputError(f"{self._role}: got a {type(batch).__name__} without tensors, expected a batch")
             yield [str(place) for place in range(start, start + count)], batch
             start += count
+
+
+def _batched(rows: Sequence[Mapping[str, Any]], role: str) -> list[dict[str, Tensor]]:
+    """Rows of model inputs of one length, a few at a time; columns of text are left out."""
+    names = [name for name, value in rows[0].items() if not isinstance(value, (str, bytes))]
+    if "labels" not in names:
+        raise InputError(
+            f"{role}: got rows of {', '.join(rows[0])}, expected model inputs such as input_ids and labels"
+        )
+    try:
+        columns = {name: torch.tensor([row[name] for row in rows]) for name in names}
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f"{role}: got rows of different lengths, expected equal ones, or padded batches") from None
+    starts = range(0, len(rows), ROWS)
+    return [{name: column[start : start + ROWS] for name, column in columns.items()} for start in starts]
 
 
 def _has_ids(pair: Any) -> bool:

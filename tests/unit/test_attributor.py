@@ -85,3 +85,17 @@ def test_an_adapted_llama_from_folders_is_scored(tiny_llama, tmp_path):
     assert own == pytest.approx(scores["grad_norm"].to_numpy() ** 2, rel=1e-5)
     with pytest.raises(ValueError, match="family"):
         Attributor.from_pretrained(str(tiny_llama), family="other")
+
+
+def test_rows_of_model_inputs_are_put_into_batches(tiny_llama):
+    a = Attributor.from_pretrained(str(tiny_llama), method="tracin", layers=["model.layers.0.self_attn.q_proj.weight"])
+    ids = [[row, row + 1, 2 * row, 3] for row in range(11)]
+    rows = [{"input_ids": each, "labels": each, "text": "w"} for each in ids]
+    batch = [{"input_ids": torch.tensor(ids), "labels": torch.tensor(ids)}]
+    expected = a.fit(batch).score(batch)["influence"]
+    actual = a.fit(rows).score(rows)["influence"]
+    assert actual.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-3, abs=1e-6)
+    with pytest.raises(ValueError, match=r"^train: got rows of different lengths"):
+        a.fit([*rows, {"input_ids": [1], "labels": [1], "text": "w"}])
+    with pytest.raises(ValueError, match=r"^train: got rows of text, expected model inputs"):
+        a.fit([{"text": "w"}])
