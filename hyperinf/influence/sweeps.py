@@ -1,7 +1,7 @@
 """Sums over the training samples that a method asks for beyond the statistics, and the sweeps that take them."""
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -81,6 +81,28 @@ def completed(steps: Steps, source: GradientSource, sample_ids: Sequence[str] | 
         return result
 
 
+def completed_together(
+    steps: Sequence[Steps], source: GradientSource, sample_ids: Sequence[str] | None = None
+) -> list[Vectors]:
+    """The result of each of ``steps``: one sweep over ``source`` serves all that ask for one at the same time."""
+    results: dict[int, Vectors] = {}
+    asked: dict[int, Sweep] = {}
+
+    def take_step(place: int, sums: Vectors | None) -> None:
+        try:
+            asked[place] = next(steps[place]) if sums is None else steps[place].send(sums)
+        except StopIteration as end:
+            results[place] = end.value
+
+    for place in range(len(steps)):
+        take_step(place, None)
+    while asked:
+        places = list(asked)
+        for place, sums in zip(places, sweep_sums(source, [asked.pop(each) for each in places], sample_ids)):
+            take_step(place, sums)
+    return [results[place] for place in range(len(steps))]
+
+
 @dataclass(frozen=True)
 class SampleScores:
     """Scores of the samples of one sweep, in the source's order.
@@ -89,11 +111,13 @@ class SampleScores:
         sample_ids: n ids.
         influence: ``{method: Tensor[n]}``, float64; positive is harmful.
         losses: ``Tensor[n]``, each sample's own loss, where the source knows it.
+        by_layer: ``{layer: Tensor[n, methods]}``, what each layer adds to the influence; empty if not asked for.
     """
 
     sample_ids: tuple[str, ...]
     influence: dict[str, Tensor]
     losses: Tensor | None
+    by_layer: dict[str, Tensor] = field(default_factory=dict)
 
 
 def sweep_scores(
@@ -101,6 +125,7 @@ def sweep_scores(
     products: Mapping[str, Vectors],
     sample_ids: Sequence[str] | None = None,
     exponents: Mapping[str, int] | None = None,
+    by_layer: bool = False,
 ) -> SampleScores:
     """``-sum_l <hvp_l, g_il>`` of every method in one sweep, summed in float64; uses ``products`` up.
 
@@ -109,6 +134,7 @@ def sweep_scores(
         products: ``{method: hvp}``.
         sample_ids: those of the statistics, which this sweep is checked against.
         exponents: of the units of layers whose gradients are tiny or huge.
+        by_layer: keep what each layer adds as well.
 
     Raises:
         InputError: other samples than in the statistics, or in another order; or a score that is not finite (names the
@@ -128,6 +154,7 @@ def sweep_scores(
         )
     ids: list[str] = []
     scores, losses = [], []
+    added: dict[str, list[Tensor]] = {layer: [] for layer in (stacked if by_layer else ())}
     for block in checked(source, "train", sample_ids):
         ids.extend(block.sample_ids)
         parts = []
@@ -140,6 +167,8 @@ def sweep_scores(
         if not bool(torch.isfinite(total).all()):
             raise InputError(_not_finite(total, dict(zip(stacked, parts, strict=True)), names, block.sample_ids))
         scores.append(-total)
+        for layer, part in zip(added, parts):
+            added[layer].append(-part)
         losses.append(block.losses)
         del block
     if not scores:
@@ -150,6 +179,7 @@ def sweep_scores(
         tuple(ids),
         {name: table[:, column].contiguous() for column, name in enumerate(names)},
         torch.cat(known) if len(known) == len(losses) else None,
+        {layer: torch.cat(pieces) for layer, pieces in added.items()},
     )
 
 

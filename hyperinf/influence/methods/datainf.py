@@ -43,6 +43,7 @@ class DataInfGFIM(SweepingMethod):
     """DataInf on the GFIM: ``hvp = 1/n sum_i v (g_i^T g_i + lambda I)^-1``, each inverse by an r x r Woodbury."""
 
     name: ClassVar[str] = "datainf_gfim"
+    columns_only: ClassVar[bool] = True
     sweeps: ClassVar[int] = 1
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hyperinf.gradients import collect_layer
-from hyperinf.influence.methods.base import InfluenceMethod, register
+from hyperinf.influence.methods.base import InfluenceMethod, levelled, register
 
 BLOCK = 256
 
@@ -29,10 +29,21 @@ class ExactFisher(InfluenceMethod):
         """One layer at a time."""
         result = {}
         for layer, vector in self._in_units(v).items():
-            exponent = self.statistics.exponent(layer)
-            gradients = collect_layer(self.source, layer, self.statistics.sample_ids, -exponent).flatten(1).double()
-            result[layer] = _fisher_solve(gradients, vector.flatten(), self._damping(layer)).view_as(vector)
+            result[layer] = self._solve(layer, vector.flatten()).view_as(vector)
         return self._restored(result, v)
+
+    def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One layer at a time, all vectors by one factorisation."""
+        level, drops = levelled(vectors)
+        result = {}
+        for layer, stack in self._in_units(level).items():
+            result[layer] = self._solve(layer, stack.flatten(1).T).T.reshape(stack.shape)
+        return self._lowered(self._restored(result, level), drops)
+
+    def _solve(self, layer: str, b: Tensor) -> Tensor:
+        exponent = self.statistics.exponent(layer)
+        gradients = collect_layer(self.source, layer, self.statistics.sample_ids, -exponent).flatten(1).double()
+        return _fisher_solve(gradients, b, self._damping(layer))
 
     def report(self) -> dict[str, Any]:
         """Whether Woodbury served."""
@@ -41,16 +52,20 @@ class ExactFisher(InfluenceMethod):
 
 
 def _fisher_solve(gradients: Tensor, b: Tensor, damping: float) -> Tensor:
-    """``(J^T J / n + lambda I)^-1 b`` for ``J: Tensor[n, p]``."""
+    """``(J^T J / n + lambda I)^-1 b`` for ``J: Tensor[n, p]`` and ``b: Tensor[p]`` or ``Tensor[p, k]``."""
     samples, size = gradients.shape
     if samples < size:
         gram = _lower_gram(gradients)
         gram.diagonal().add_(samples * damping)
-        inner = torch.cholesky_solve((gradients @ b).unsqueeze(1), torch.linalg.cholesky(gram)).squeeze(1)
+        inner = _cholesky_solve(gradients @ b, gram)
         return (b - gradients.T @ inner) / damping
     fisher = _lower_gram(gradients.T) / samples
     fisher.diagonal().add_(damping)
-    return torch.cholesky_solve(b.unsqueeze(1), torch.linalg.cholesky(fisher)).squeeze(1)
+    return _cholesky_solve(b, fisher)
+
+
+def _cholesky_solve(b: Tensor, matrix: Tensor) -> Tensor:
+    return torch.cholesky_solve(b.reshape(len(b), -1), torch.linalg.cholesky(matrix)).reshape(b.shape)
 
 
 def _lower_gram(rows: Tensor) -> Tensor:

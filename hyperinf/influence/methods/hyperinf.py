@@ -1,13 +1,14 @@
 """HyperINF: the damped GFIM, inverted by Schulz's iteration; and the same by Cholesky, its oracle."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from hyperinf.influence.methods.base import InfluenceMethod, register
+from hyperinf.influence.statistics import GradientStatistics
 from hyperinf.linalg import ConvergenceError, hyperpower_inverse
 
 SOLVERS = ("schulz", "cholesky", "auto")
@@ -30,17 +31,34 @@ class HyperINF(InfluenceMethod):
 
     name: ClassVar[str] = "hyperinf"
     needs_gfim: ClassVar[bool] = True
+    columns_only: ClassVar[bool] = True
 
     solver: str = "schulz"
     tol: float = 1e-3
     max_iter: int = 60
     matmuls: dict[str, int] = field(init=False, default_factory=dict)
     residuals: dict[str, float] = field(init=False, default_factory=dict)
+    kept: dict[str, Tensor] | None = field(init=False, default=None, repr=False)
+    """Inverses or factors ``Tensor[d, d]`` by layer, once vectors are asked for a few at a time."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.solver not in SOLVERS:
             raise ValueError(f"solver: expected one of {', '.join(SOLVERS)}, got {self.solver!r}")
+
+    def fit_statistics(self, statistics: GradientStatistics) -> Self:
+        """Learn what the statistics alone tell; inverses of others are forgotten."""
+        self.kept = None
+        return super().fit_statistics(statistics)
+
+    def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """All at once, by inverses (or factors) that are kept for the next call.
+
+        Raises:
+            ConvergenceError: as in :meth:`precondition`.
+        """
+        self.kept = {} if self.kept is None else self.kept
+        return super().precondition_each(vectors)
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One inverse (or factorisation) a layer.
@@ -68,6 +86,12 @@ class HyperINF(InfluenceMethod):
 
     def _schulz(self, layer: str, vector: Tensor) -> Tensor:
         matrix = self._relative(layer)
+        inverse, matrix = self._once(layer, lambda: self._inverse(layer, matrix)).double(), matrix.double()
+        x = vector @ inverse
+        x = x + (vector - x @ matrix) @ inverse
+        return x / self._damping(layer)
+
+    def _inverse(self, layer: str, matrix: Tensor) -> Tensor:
         try:
             result = hyperpower_inverse(matrix.float(), tol=self.tol, max_iter=self.max_iter, lmin=1.0)
         except ConvergenceError:
@@ -78,14 +102,19 @@ class HyperINF(InfluenceMethod):
                 raise ConvergenceError(f"layer {layer!r}: {error}") from None
         self.matmuls[layer] = int(result.matmuls)
         self.residuals[layer] = float(result.residual)
-        inverse, matrix = result.inverse.double(), matrix.double()
-        x = vector @ inverse
-        x = x + (vector - x @ matrix) @ inverse
-        return x / self._damping(layer)
+        return result.inverse
 
     def _cholesky(self, layer: str, vector: Tensor) -> Tensor:
-        factor = torch.linalg.cholesky(self._relative(layer).double())
+        factor = self._once(layer, lambda: torch.linalg.cholesky(self._relative(layer).double()))
         return torch.cholesky_solve(vector.T, factor).T / self._damping(layer)
+
+    def _once(self, layer: str, make: Callable[[], Tensor]) -> Tensor:
+        """What was kept of a layer; else what ``make`` gives, which is kept if anything is."""
+        if self.kept is None:
+            return make()
+        if layer not in self.kept:
+            self.kept[layer] = make()
+        return self.kept[layer]
 
 
 @register

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hyperinf.gradients import GradientBlock
-from hyperinf.influence.methods.base import SweepingMethod, register
+from hyperinf.influence.methods.base import SweepingMethod, one_by_one, register
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors
 from hyperinf.linalg import ConvergenceError
 
@@ -88,8 +88,9 @@ class _ScaledSeries(SweepingMethod):
         the trace, which is one.
         """
         generator = torch.Generator().manual_seed(0)
+        shapes = {layer: self.statistics.layers[layer] for layer in start}  # of one vector, however many there are
         q = {
-            layer: torch.randn(vector.shape, generator=generator, dtype=torch.float64).to(vector.device)
+            layer: torch.randn(shapes[layer], generator=generator, dtype=torch.float64).to(vector.device)
             for layer, vector in start.items()
         }
         q = {layer: vector / vector.norm() for layer, vector in q.items()}
@@ -117,6 +118,11 @@ class _ScaledSeries(SweepingMethod):
             trace = self._mean_square(layer) * rank * columns + self._damping(layer)
             estimates[layer] = min(self._certain(layer, ritz), trace) if ritz < trace else trace
         return estimates
+
+    def _take_notes(self, twins: Sequence[Any]) -> None:
+        """The most products, and after each iteration the worst residual."""
+        self.products = max((twin.products for twin in twins), default=0)
+        self.residuals = [max(each) for each in zip(*(twin.residuals for twin in twins if twin.residuals))]
 
     def _certain(self, layer: str, scale: float) -> float:
         """The scale to use where this one was estimated."""
@@ -165,7 +171,20 @@ class LiSSAGFIM(_ScaledSeries):
     name: ClassVar[str] = "lissa_gfim"
     scaling: ClassVar[str] = "upper bound"
     needs_gfim: ClassVar[bool] = True
+    columns_only: ClassVar[bool] = True
     sweeps: ClassVar[int] = 0
+
+    def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """At once those that are zero in the same layers: which layers there are is where Lanczos starts from."""
+        groups: dict[tuple[bool, ...], list[int]] = {}
+        for place, v in enumerate(one_by_one(vectors)):
+            groups.setdefault(tuple(bool(vector.any()) for vector in v.values()), []).append(place)
+        result = {layer: torch.zeros_like(stack) for layer, stack in vectors.items()}
+        for places in groups.values():
+            products = super().precondition_each({layer: stack[places] for layer, stack in vectors.items()})
+            for layer, product in products.items():
+                result[layer][places] = product
+        return result
 
     def _multiply(self, vectors: Vectors) -> Steps:
         """``x G``, ``[r, d] x [d, d]``."""

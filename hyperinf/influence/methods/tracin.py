@@ -17,3 +17,7 @@ class TracIN(InfluenceMethod):
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``v`` itself; a layer whose training gradients are all zero scores zero by itself."""
         return dict(v)
+
+    def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The vectors themselves."""
+        return dict(vectors)
