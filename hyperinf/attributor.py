@@ -166,6 +166,8 @@ class Attributor:
         for sampler in samplers:
             if "Random" in type(sampler).__name__ or getattr(sampler, "shuffle", False):
                 raise InputError(f"{role}: got a DataLoader that shuffles, expected shuffle=False")
+        if hasattr(data, "with_format"):  # rows as they are, whatever a datasets.Dataset would make tensors of
+            data = list(data.with_format(None))
         first = next(iter(data), None)
         if first is None:
             raise InputError(f"{role}: got no samples, expected at least one")

@@ -99,3 +99,18 @@ def test_rows_of_model_inputs_are_put_into_batches(tiny_llama):
         a.fit([*rows, {"input_ids": [1], "labels": [1], "text": "w"}])
     with pytest.raises(ValueError, match=r"^train: got rows of text, expected model inputs"):
         a.fit([{"text": "w"}])
+
+
+@pytest.mark.parametrize("form", [None, "torch", "numpy"])
+def test_a_dataset_is_read_as_rows_whatever_its_format(form):
+    from datasets import Dataset
+
+    torch.manual_seed(0)
+    model = torch.nn.Linear(4, 3)
+    x, y = torch.randn(10, 4), torch.randint(0, 3, (10,))
+    rows = Dataset.from_dict({"input": x.tolist(), "labels": y.tolist(), "note": ["text"] * 10}).with_format(form)
+    found = Attributor(model, "tracin").fit(rows).score(rows)
+    pairs = [([str(i) for i in range(10)], (x, y))]
+    expected = Attributor(model, "tracin").fit(pairs).score(pairs)
+    assert list(found.index) == list(expected.index)
+    assert abs(found - expected).to_numpy().max() < 1e-5
