@@ -13,7 +13,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "unit" / "gradients")]
 
 from adapters import METHODS, Method  # noqa: E402
 from architectures import ARCHITECTURES, Architecture  # noqa: E402
-from commands import through_commands  # noqa: E402
+from through_commands import through_commands  # noqa: E402
 
 RELATIVE = 1e-7  # in float64; some models have a softmax or a norm in float32 within
 

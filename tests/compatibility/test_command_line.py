@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 from architectures import ARCHITECTURES
-from commands import sentences, through_commands
 from folders import write_base
+from through_commands import sentences, through_commands
 
 from hyperinf.files import read_json
 from hyperinf.models.lora import LoraSettings

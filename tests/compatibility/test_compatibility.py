@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from adapters import METHODS
 from architectures import ARCHITECTURES
-from commands import through_commands
 from refusals import REFUSALS, line
 from refusals import rendered as rendered_refusals
 from table import Outcome, outcome, rendered
+from through_commands import through_commands
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROWS = {row.name: row for row in [*ARCHITECTURES, *METHODS]}
