@@ -116,6 +116,15 @@ def padding_of(batch: Any) -> Tensor | None:
     return None if mask is None else (mask == 0).sum(dim=1)
 
 
+def company_of(batch: Any) -> tuple[bool, bool, bool]:
+    """Whether a batch has padding at its left, padding elsewhere, and more than one sample."""
+    mask = mask_of(batch)
+    alone = samples_in(batch) == 1
+    if mask is None or not mask.shape[1]:
+        return False, False, not alone
+    return bool((mask[:, 0] == 0).any()), bool((mask[:, 1:] == 0).any()), not alone
+
+
 def without_padding(batch: Any, with_labels: bool) -> Any:
     """Cut the columns in which no sample has a token.
 

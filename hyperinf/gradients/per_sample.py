@@ -2,19 +2,20 @@
 
 A linear layer ``y = x W^T`` has the gradient ``sum_t dy_t x_t^T`` for each sample, so recording the layer's input
 and the gradient of its output is enough: no loop over samples, no ``vmap`` through the model's control flow. Whether
-that holds for a weight of this model is compared with autograd on a few samples of the first batch.
+that holds for a weight of this model is compared with autograd on the first batch of every form.
 """
 
 import logging
 import weakref
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hyperinf.gradients.batches import kinds_of, moved, padding_of, width_of
+from hyperinf.gradients.batches import company_of, kinds_of, moved, width_of
 from hyperinf.gradients.by_sample import gradients_by_sample
 from hyperinf.gradients.contractions import LayerGradients
 from hyperinf.gradients.first_batch import check_sample_alone
@@ -108,8 +109,8 @@ class Extraction:
         self._loss_fn = loss_fn
         self._layers = list(layers)
         self._check = check
-        self.checked = not check
         self.compared = 0
+        self._forms: set[Hashable] = set()
         self.epsilon = 0.0
         self.plans: dict[str, Plan] = {
             layer.name: BY_SAMPLE
@@ -132,9 +133,8 @@ class Extraction:
         """Names of the weights whose gradients are known to need a backward pass for every sample."""
         return tuple(layer.name for layer in self._layers if self.plans.get(layer.name, Plan(())).layouts is None)
 
-    def form(self, batch: Any) -> Hashable:
-        """All that plans depend on: the weights, their modules, the loss, and what kind of batch it is."""
-        padding = padding_of(batch)
+    @cached_property
+    def _model_form(self) -> Hashable:
         used = tuple(
             (
                 layer.name,
@@ -144,8 +144,11 @@ class Extraction:
             )
             for layer in self._layers
         )
-        weights = tuple(map(id, self._model.parameters()))
-        return used, weights, _reference(self._loss_fn), kinds_of(batch), padding is not None and bool(padding.any())
+        return used, tuple(map(id, self._model.parameters())), _reference(self._loss_fn)
+
+    def form(self, batch: Any) -> Hashable:
+        """All that the checks depend on: weights, modules, loss, what a batch is made of, its padding and company."""
+        return self._model_form, kinds_of(batch), company_of(batch)
 
     def __call__(self, batch: Any, names: Sequence[str] | None = None) -> tuple[dict[str, LayerGradients], Tensor]:
         """Take the gradients of a batch.
@@ -162,9 +165,12 @@ class Extraction:
             ValueError: a loss that is not one a sample, or is not the sample's own; a module that ran without autograd
                 or whose input was overwritten; a first axis that is not the sample, where nothing is checked.
         """
-        form = None if self.checked else self.form(batch)
-        known = {} if form is None else _known_of(self._model)
-        self._recall(known.get(form))
+        form = self.form(batch) if self._check else None
+        known = _known_of(self._model) if self._check else {}
+        fresh = self._check and form not in self._forms
+        if fresh and form in known:
+            self.plans.update(known[form])
+            self.compared, fresh = ENOUGH, False
         ran = self._passed(batch)
         if not self.epsilon:
             of_layers = (gradient for gradients in ran.gradients for gradient in gradients)
@@ -177,23 +183,17 @@ class Extraction:
         }
         if slow:
             found |= gradients_by_sample(self._model, batch, self._loss_fn, slow, ran.losses, self.epsilon)
-        if not self.checked:
+        if fresh:
             rows = [str(row) for row in range(len(ran.losses))]
             if names is not None and len(names) == len(rows):
                 rows = list(names)
             check_sample_alone(self._model, batch, self._loss_fn, self._layers, found, ran.losses, rows, self.epsilon)
-            self.checked = True
-        if form is not None and (self.compared >= ENOUGH or len(ran.losses) == 1):
+        self._forms.add(form)
+        if fresh and (self.compared >= ENOUGH or len(ran.losses) == 1):
             known[form] = {name: plan for name, plan in self.plans.items() if plan.proven}
             if len(known) > KEPT_FORMS:
                 del known[next(iter(known))]
         return {layer.name: found[layer.name] for layer in self._layers}, ran.losses
-
-    def _recall(self, plans: Mapping[str, Plan] | None) -> None:
-        """Take over what was found of the model with such batches before."""
-        if plans is not None:
-            self.plans.update(plans)
-            self.checked, self.compared = True, ENOUGH
 
     def _passed(self, batch: Any) -> Pass:
         """The passes through a batch, compared with autograd where the plans do not explain all its calls."""
@@ -206,14 +206,15 @@ class Extraction:
             pairs = zip(unproven, ran.sums, strict=True)
             awake = {layer.name for layer, total in pairs if total is not None and bool(total.any())}
             fits = (
-                layer.name not in awake and self._plan(layer).fits(calls, len(ran.losses), width_of(batch))
-                for layer, calls in zip(hooked, ran.calls, strict=True)
+                recording.layer.name not in awake
+                and not recording.strange
+                and self._plan(recording.layer).fits(calls, len(ran.losses), width_of(batch))
+                for recording, calls in zip(ran.recordings, ran.calls, strict=True)
             )
             if not self._check or all(fits):
                 return ran
             del ran
-        with differentiable(self._model, self._layers):
-            ran, plans = compared_pass(self._model, batch, self._loss_fn, hooked)
+        ran, plans = compared_pass(self._model, batch, self._loss_fn, hooked)
         self.compared += len(ran.losses)
         self._adopt(hooked, plans)
         return ran

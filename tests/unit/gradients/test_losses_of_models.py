@@ -436,3 +436,47 @@ def test_token_losses_are_as_exact_as_in_double_precision():
     ]
     single, double = (default_loss(model, {"input_ids": labels, "labels": labels}) for model in models)
     assert float((single - double).abs().max()) < 2e-6
+
+
+def padded_batch(side, texts=TEXTS):
+    batch = tokenizer(side).pad(tokenised(texts), return_tensors="pt")
+    return {**batch, "labels": torch.arange(len(texts)) % 3}
+
+
+def test_padding_that_only_a_later_batch_of_a_source_has_is_looked_at():
+    from hyperinf.gradients import LiveSource
+
+    model = built("AutoModelForSequenceClassification", "fnet", SMALL, num_labels=3)
+    same_length = {**class_batch(torch.tensor([0, 1, 2, 0])), "attention_mask": torch.ones(4, 6).long()}
+    batches = [(list("abcd"), same_length), (list("efgh"), padded_batch("right"))]
+    with pytest.raises(
+        ValueError, match=r"sample '[e-h]' of a FNetForSequenceClassification: .* its padding changes it"
+    ):
+        list(LiveSource(model, batches, layers=["classifier.weight"]))
+
+
+def test_padding_on_the_other_side_than_before_is_looked_at():
+    """A loss without positions is right for GPT-2 with padding at the right, and wrong with it at the left."""
+    model = built("AutoModelForCausalLM", "gpt2", DECODERS["gpt2"])
+
+    def last_token(model, batch):
+        ids, mask = batch["input_ids"], batch["attention_mask"]
+        places = (mask * torch.arange(1, mask.shape[1] + 1)).argmax(dim=1)
+        logits = model(input_ids=ids, attention_mask=mask).logits[torch.arange(len(ids)), places]
+        return functional.cross_entropy(logits, batch["labels"], reduction="none")
+
+    names = ["transformer.h.0.attn.c_attn.weight"]
+    assert per_sample_gradients(model, padded_batch("right"), last_token, names)[names[0]].any()
+    with pytest.raises(ValueError, match="its padding changes it"):
+        per_sample_gradients(model, padded_batch("left"), last_token, names)
+
+
+def test_company_that_only_a_later_batch_of_a_source_has_is_looked_at():
+    from hyperinf.gradients import LiveSource
+
+    def share(model, batch):
+        return functional.cross_entropy(model(batch[0]), batch[1], reduction="none") / len(batch[1])
+
+    batches = [(["a"], (X[:1], Y[:1])), (list("bcd"), (X[1:], Y[1:]))]
+    with pytest.raises(ValueError, match="sample 'b' of a Answers: .* the other samples of the batch change it"):
+        list(LiveSource(Answers("a tensor"), batches, share))
