@@ -153,29 +153,34 @@ def _factorised(a: Tensor, tol: float, outcome: Outcome) -> tuple[Tensor, Tensor
     """Invert by Cholesky's factorisation in float64 and correct the inverse by residuals in wider arithmetic.
 
     Products alone cannot: rounding leaves ``I - A X`` at ``eps * condition`` only until X is made symmetric, which
-    lifts it to ``eps * condition^2``.
+    lifts it to ``eps * condition^2``. For float32 the inverse is judged before it is rounded, which alone can lift the
+    residual of the right inverse above any tolerance: what rounding moves it by is added to the bound.
 
     Returns:
-        The inverses in the dtype of `a`, their residual norms and a bound of these, infinite where there is no
-        factorisation: ``Tensor[B, d, d]``, ``[B]``, ``[B]``. What is spent is added to `outcome`.
+        The inverses in the dtype of `a`, the residual norms of what was rounded to them, and a bound of both together,
+        infinite where there is no factorisation: ``Tensor[B, d, d]``, ``[B]``, ``[B]``. What is spent is added to
+        `outcome`.
     """
-    factor, info = torch.linalg.cholesky_ex(_symmetric_part(a.double()))
+    wide = a.double()
+    factor, info = torch.linalg.cholesky_ex(_symmetric_part(wide))
     # What is left of a factorisation that failed may be singular, which raises.
     broken = (info != 0)[:, None, None]
     factor = torch.where(broken, torch.eye(a.shape[-1], dtype=factor.dtype, device=a.device), factor)
-    x = _symmetric_part(torch.cholesky_inverse(factor)).to(a.dtype)
+    x = _symmetric_part(torch.cholesky_inverse(factor))
     for correction in range(_CORRECTIONS + 1):
-        residual, bound, r = _judge(a, x, tol, outcome)
+        residual, bound, r = _judge(wide, x, tol, outcome)
         # From a residual below 1 a positive definite X leads to no inverse that is not: A is then positive definite.
         again = (bound > tol) & (residual < 0.5)
         if r is None or correction == _CORRECTIONS or not bool(again.any()):
             break
-        wide = x.double()
-        corrected = _symmetric_part(wide + wide @ r).to(a.dtype)
+        corrected = _symmetric_part(x + x @ r)
         outcome.matmuls += 1
         x = torch.where(again.to(a.device)[:, None, None], corrected, x)
-    whole = ~broken[:, 0, 0].cpu() & _finite(x)
-    return x, residual, torch.where(whole, bound, torch.inf)
+    rounded = x.to(a.dtype)
+    scale = entry_scale(x)[:, None, None]
+    moved = (frobenius((rounded.double() - x) / scale) / frobenius(x / scale)).nan_to_num(nan=torch.inf)
+    whole = ~broken[:, 0, 0].cpu() & _finite(rounded)
+    return rounded, residual, torch.where(whole, bound + moved, torch.inf)
 
 
 def _withdraw(outcome: Outcome, reached: Tensor) -> None:

@@ -50,7 +50,8 @@ def hyperpower_inverse(
 
     At the rounding floor of the dtype, roughly ``eps * condition``, the iteration stops. Where `tol` lies below, or
     symmetry is lost to rounding, the inverse comes from a Cholesky factorisation in float64, for float32 only of
-    matrices with d < 64, and `reason` says so; it fails where the dtype cannot hold an inverse as good as `tol`.
+    matrices with d < 64, and `reason` says so. There `tol` bounds the residual of the inverse before it is rounded
+    to float32, which moves it by some 1e-7 of its size, whatever its residual then is.
 
     Args:
         a: ``Tensor[..., d, d]``, float32 or float64, symmetric positive definite. Batch elements are independent.

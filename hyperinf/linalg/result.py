@@ -22,7 +22,8 @@ class InverseResult:
         matmuls: Products of two ``d x d`` matrices, those of the final check included.
         matvecs: Products of a ``d x d`` matrix with one vector, spent on bounding the spectrum.
         residual: ``||I - A X||_F`` of the returned `inverse` X, computed from it and not predicted; from d = 64 on an
-            estimate by 64 random vectors, rounding included, where `reason` tells of a factorisation.
+            estimate by 64 random vectors, rounding included, where `reason` tells of a factorisation; for float32 then
+            that of the float64 inverse which `inverse` is rounded from.
         error_bound: Upper bound of ``||X - A^-1||_F``: ``||X||_F e / (1 - e)`` with ``e`` the residual plus
             an allowance for the rounding of the residual itself; infinite when ``e >= 1``, never when `converged`.
         reason: One line: why the iteration stopped.

@@ -100,11 +100,12 @@ def hilbert_inverse(n):
     ]
 
 
-# The largest n at which eps * condition leaves room for a residual of 1e-3.
-@pytest.mark.parametrize(("dtype", "reach"), [(torch.float32, 4), (torch.float64, 9)])
+# The largest n at which eps * condition leaves room for a residual of 1e-3 in the dtype, and at which the matrix is
+# still positive definite with a condition that float64 can take: so small a float32 matrix is finished there.
+@pytest.mark.parametrize(("dtype", "reach", "end"), [(torch.float32, 4, 9), (torch.float64, 9, 11)])
 @pytest.mark.parametrize("n", range(4, 13))
 @pytest.mark.filterwarnings("ignore::hyperinf.linalg.ConvergenceWarning")
-def test_a_hilbert_matrix_is_inverted_or_its_floor_is_reported(relative, dtype, reach, n):
+def test_a_hilbert_matrix_is_inverted_or_its_floor_is_reported(relative, dtype, reach, end, n):
     index = torch.arange(n, dtype=torch.float64)
     a = (1 / (index[:, None] + index + 1)).to(dtype)
     exact = torch.tensor(hilbert_inverse(n), dtype=torch.float64)
@@ -114,8 +115,10 @@ def test_a_hilbert_matrix_is_inverted_or_its_floor_is_reported(relative, dtype, 
         # The entries of a are themselves rounded.
         assert result.converged
         assert relative(result.inverse, exact) < 1e-3 + torch.finfo(dtype).eps * condition
-    elif n > reach + 2:
+    elif n > end:
         assert not result.converged
+    if result.converged:
+        assert relative(result.inverse, torch.linalg.inv(a.double())) < 1e-3
     assert result.converged == (result.residual <= 1e-3)
     true = torch.linalg.norm(torch.eye(n, dtype=torch.float64) - a.double() @ result.inverse.double())
     assert float(true) < 2 * result.residual + 10 * torch.finfo(dtype).eps * condition
