@@ -267,3 +267,51 @@ def test_a_weight_that_the_first_batch_does_not_reach_is_reached_by_the_next(bui
         for name, value in per_sample_gradients(model, batch).items():
             both.setdefault(name, []).append(value)
     assert_same({name: torch.cat(values) for name, values in both.items()}, expected, 1e-10)
+
+
+@pytest.mark.parametrize("places", [3, 5], ids=["other places than samples", "as many places as samples"])
+def test_lora_on_multi_head_attention_has_autograd_s_gradient(places):
+    from oracles import off_zero
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    lora = LoraConfig(r=2, target_modules=["attention"])
+    model = off_zero(get_peft_model(Attention().double(), lora).double())
+    batch = pairs(5, places, FEATURES)
+    found = per_sample_gradients(model, batch)
+    assert any("out_proj.lora_A" in name for name in found)
+    assert_same(found, alone(model, singles(batch), loss), 1e-9)
+
+
+def test_an_adapter_that_no_loss_depends_on_is_refused():
+    """On ``out_proj`` alone, whose forward call attention goes past, LoRA has no effect at all."""
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(Attention().double(), LoraConfig(r=2, target_modules=["attention.out_proj"]))
+    with pytest.raises(ValueError, match="got losses that depend on no weight"):
+        per_sample_gradients(model, pairs(5, 4, FEATURES))
+
+
+@pytest.mark.parametrize("kind", ["xlnet", "longformer"])
+def test_time_first_models_with_as_many_tokens_as_samples(kind):
+    import transformers
+
+    sizes = {"vocab_size": 40, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.3}
+    if kind == "xlnet":
+        sizes |= {"d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 24}
+    else:
+        sizes |= {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+        sizes |= {"attention_window": 4, "max_position_embeddings": 64}
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(kind, **sizes, num_labels=3)
+    model = transformers.AutoModelForSequenceClassification.from_config(config).double()
+    ids, labels = tokens(8, 8, 40)
+    names = [name for name, weight in model.named_parameters() if weight.ndim == 2 and "layer.0" in name]
+
+    def own_loss(model, sample):
+        return functional.cross_entropy(model(input_ids=sample[0]).logits, sample[1])
+
+    found = per_sample_gradients(model, {"input_ids": ids, "labels": labels}, layers=names)
+    unused = ("query_global", "r_s_bias", "seg_embed")  # without a second global token or segments
+    silent = [name for name in names if any(part in name for part in unused)]
+    assert_same(found, alone(model, singles((ids, labels)), own_loss, names), 1e-7, silent)
