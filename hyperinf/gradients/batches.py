@@ -10,6 +10,10 @@ TOKENS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", 
 """Keys whose second axis is the tokens of the text."""
 
 
+REFUSALS = (ValueError, RuntimeError, IndexError, KeyError, TypeError, AssertionError)
+"""What models raise at a batch that they cannot take."""
+
+
 class CannotSplitError(Exception):
     """Which part of a batch belongs to which sample cannot be told."""
 

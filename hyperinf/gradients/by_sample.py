@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperinf.gradients.batches import CannotSplitError, rows_of, without_padding
+from hyperinf.gradients.batches import REFUSALS, CannotSplitError, rows_of, without_padding
 from hyperinf.gradients.contractions import Dense
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.rounding import close
 from hyperinf.gradients.weights import AdaptedLayer, dtype_of
 from hyperinf.losses import LossFunction
-from hyperinf.model_kinds import kind_of
+from hyperinf.models.kinds import kind_of
 
 
 def gradients_by_sample(
@@ -71,9 +71,7 @@ def _alone(
     try:
         own = without_padding(rows_of(batch, [row], len(losses)), with_labels=kind_of(model) != "sequence to sequence")
         loss = loss_fn(model, own)
-    except CannotSplitError:
-        return None
-    except (ValueError, RuntimeError, IndexError, KeyError, TypeError, AssertionError):
+    except (CannotSplitError, *REFUSALS):
         return None  # the model cannot take it like this; the batch as it came can be taken
     same = loss.shape == (1,) and close(loss.detach(), losses[row : row + 1], epsilon)
     return loss[0] if same and loss.requires_grad else None

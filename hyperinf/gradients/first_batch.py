@@ -6,17 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperinf.gradients.batches import CannotSplitError, padding_of, rows_of, without_padding
+from hyperinf.gradients.batches import REFUSALS, CannotSplitError, padding_of, rows_of, without_padding
 from hyperinf.gradients.contractions import Factors, LayerGradients
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.own_loss import check_own_loss
 from hyperinf.gradients.rounding import close, same_gradient
 from hyperinf.gradients.weights import AdaptedLayer
 from hyperinf.losses import LossFunction
-from hyperinf.model_kinds import kind_of, plain_model
+from hyperinf.models.kinds import kind_of, plain_model
 
-REFUSALS = (ValueError, RuntimeError, IndexError, KeyError, TypeError, AssertionError)
-"""What models raise at a batch that they cannot take."""
 LARGEST = 2**24
 """Numbers of a gradient that is compared."""
 

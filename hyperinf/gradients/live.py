@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from hyperinf.gradients.batches import moved
 from hyperinf.gradients.contractions import Materialising
-from hyperinf.gradients.modes import unwrapped
 from hyperinf.gradients.per_sample import Extraction
 from hyperinf.gradients.rounding import close
 from hyperinf.gradients.source import GradientBlock
+from hyperinf.gradients.sweeping import check_order, clean_ids
 from hyperinf.gradients.weights import GfimAxis, adapted_layers
 from hyperinf.losses import LossFunction, default_loss
+from hyperinf.models.kinds import unwrapped
 
 Batch = tuple[Sequence[str], Any]
 
@@ -91,9 +92,7 @@ class LiveSource:
         swept: list[Tensor] = []
         for pair in self._batches:
             names, batch = _pair(pair)
-            expected = self._ids[seen : seen + len(names)]
-            if names != expected:
-                self._refuse_order(names, expected, seen)
+            check_order(names, seen, self._ids, "batches")
             gradients, losses = self._extraction(moved(batch, device), names)
             if losses.shape[0] != len(names):
                 raise ValueError(f"batch: got {losses.shape[0]} losses for {len(names)} sample ids, expected as many")
@@ -108,15 +107,6 @@ class LiveSource:
             raise ValueError(f"batches: got {seen} samples in a sweep, expected {len(self._ids)} as in the first")
         if self._losses is None:
             self._losses = torch.cat(swept)
-
-    def _refuse_order(self, names: Sequence[str], expected: Sequence[str], seen: int) -> None:
-        pairs = enumerate(zip(names, expected, strict=False))
-        place = next((index for index, (got, wanted) in pairs if got != wanted), len(expected))
-        wanted = repr(expected[place]) if place < len(expected) else "no more samples"
-        raise ValueError(
-            f"batches: got sample {names[place]!r} at position {seen + place} of a later sweep, expected {wanted};"
-            " every sweep must give the same samples in the same order (shuffle=False)"
-        )
 
     def _compare(self, losses: Tensor, names: Sequence[str], seen: int) -> None:
         """Ids may stay where their samples do not, and a model may have been trained further."""
@@ -136,7 +126,7 @@ class LiveSource:
 
 def _all_ids(batches: Iterable[Batch]) -> tuple[str, ...]:
     known = getattr(batches, "sample_ids", None)
-    ids = tuple(map(str, known)) if known is not None else tuple(name for pair in batches for name in _pair(pair)[0])
+    ids = clean_ids(known) if known is not None else tuple(name for pair in batches for name in _pair(pair)[0])
     if not ids:
         raise ValueError("batches: got none, expected at least one sample")
     seen: set[str] = set()
@@ -152,11 +142,12 @@ def _pair(pair: Any) -> tuple[tuple[str, ...], Any]:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise ValueError(f"batches: got a {type(pair).__name__}, {_EXPECTED}")
     ids, batch = pair
-    if isinstance(ids, (Tensor, str)) or not hasattr(ids, "__len__"):
-        if not isinstance(ids, Tensor) or ids.ndim != 1 or ids.is_floating_point():
-            raise ValueError(f"batches: got a {type(ids).__name__} in the place of sample ids, {_EXPECTED}")
-        ids = ids.tolist()
-    return tuple(str(name.item() if isinstance(name, Tensor) else name) for name in ids), batch
+    are_ids = hasattr(ids, "__len__") and not isinstance(ids, str)
+    if isinstance(ids, Tensor):
+        are_ids = ids.ndim == 1 and not ids.is_floating_point()
+    if not are_ids:
+        raise ValueError(f"batches: got a {type(ids).__name__} in the place of sample ids, {_EXPECTED}")
+    return clean_ids(ids), batch
 
 
 _EXPECTED = (

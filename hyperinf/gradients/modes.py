@@ -9,17 +9,6 @@ from torch import nn
 from hyperinf.gradients.weights import AdaptedLayer
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module within ``torch.compile``, DataParallel or DistributedDataParallel: hooks do not run inside those."""
-    while True:
-        if hasattr(model, "_orig_mod"):
-            model = model._orig_mod  # type: ignore[assignment]
-        elif isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            model = model.module
-        else:
-            return model
-
-
 @contextmanager
 def differentiable(model: nn.Module, layers: Sequence[AdaptedLayer]) -> Iterator[None]:
     """Autograd on whatever surrounds, dropout off, frozen weights that were asked for part of the graph."""

@@ -12,7 +12,7 @@ from hyperinf.gradients.batches import mask_of
 from hyperinf.gradients.modes import evaluation
 from hyperinf.gradients.rounding import FINE, close, rounding_of
 from hyperinf.losses import IGNORED, LossFunction, causal_loss, default_loss, logits_of, next_tokens, with_positions
-from hyperinf.model_kinds import is_transformers_model, kind_of, plain_model
+from hyperinf.models.kinds import is_transformers_model, kind_of, plain_model
 
 
 def check_own_loss(model: nn.Module, batch: Any, loss_fn: LossFunction) -> None:
@@ -22,7 +22,7 @@ def check_own_loss(model: nn.Module, batch: Any, loss_fn: LossFunction) -> None:
 
     Args:
         model: any module.
-        batch: a few samples.
+        batch: one sample, or a batch that cannot be cut.
         loss_fn: that which will be used.
 
     Raises:
@@ -52,25 +52,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _check_same(model: nn.Module, batch: Mapping[str, Any]) -> None:
-    """Compare one sample, the longest; none of a batch that cannot be cut."""
+    """Compare one sample alone; of several the model's own loss is a mean that need not weigh them alike."""
     labels, mask = batch["labels"], mask_of(batch)
-    samples = len(labels)
-    if samples > 1:
-        row = 0 if mask is None or len(mask) != samples else int((mask != 0).sum(dim=1).argmax())
-        rows = {
-            key: value[row : row + 1]
-            for key, value in batch.items()
-            if isinstance(value, Tensor) and value.ndim and len(value) == samples
-        }
-        if len(rows) != len(batch):
-            return
-        batch, labels, mask = rows, rows["labels"], mask_of(rows)
-    if mask is not None and not bool((mask != 0).all()):
-        if labels.ndim == 2 and kind_of(model) == "causal" and mask.shape == labels.shape:
-            labels = torch.where(mask != 0, labels, IGNORED)
-            labels[:, 1:] = torch.where(mask[:, :-1] != 0, labels[:, 1:], IGNORED)
-        elif labels.ndim == 2:
-            return
+    if len(labels) > 1 or (mask is not None and not bool((mask != 0).all())):
+        return
     inner = plain_model(model)
     problem = getattr(inner.config, "problem_type", None)
     inputs = {key: value for key, value in batch.items() if key != "labels"}

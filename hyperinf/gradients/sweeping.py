@@ -38,7 +38,7 @@ def checked(source: "GradientSource", role: str, sample_ids: Sequence[str] | Non
         if len(block) == 0:
             continue
         if sample_ids is not None:
-            _check_order(block.sample_ids, position, sample_ids, role)
+            check_order(block.sample_ids, position, sample_ids, role)
         else:
             _add_new(seen, block.sample_ids, role)
         position += len(block)
@@ -91,13 +91,24 @@ def _add_new(seen: set[str], found: tuple[str, ...], role: str) -> None:
         raise InputError(f"{role}: got sample {twice!r} twice, expected every sample once")
 
 
-def _check_order(found: tuple[str, ...], start: int, sample_ids: Sequence[str], role: str) -> None:
+def check_order(found: tuple[str, ...], start: int, sample_ids: Sequence[str], role: str) -> None:
+    """See that the ids of a block are those that the first sweep had there.
+
+    Args:
+        found: ids of the block.
+        start: samples before it.
+        sample_ids: those of the first sweep.
+        role: what is swept, for the message.
+
+    Raises:
+        InputError: the first id that differs.
+    """
     if found == tuple(sample_ids[start : start + len(found)]):
         return
     for position, sample in enumerate(found, start=start):
-        expected = repr(sample_ids[position]) if position < len(sample_ids) else "no more"
+        expected = repr(sample_ids[position]) if position < len(sample_ids) else "no more samples"
         if expected != repr(sample):
             raise InputError(
                 f"{role}: got sample {sample!r} at position {position} of a later sweep, expected {expected}; "
-                "a source must give the same samples in the same order at every sweep"
+                "a source must give the same samples in the same order at every sweep (shuffle=False)"
             )

@@ -8,8 +8,8 @@ from torch import nn
 from hyperinf.errors import InputError
 from hyperinf.gradients import per_sample_gradients
 from hyperinf.losses import LossFunction
-from hyperinf.model_kinds import plain_model
 from hyperinf.models.encoding import Encoded
+from hyperinf.models.kinds import plain_model
 from hyperinf.models.loading import first_line
 
 

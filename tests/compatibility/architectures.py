@@ -341,6 +341,7 @@ def _causal() -> list[Architecture]:
         ("Granite", "granite", DECODER, Q_V),
         ("StarCoder2", "starcoder2", DECODER, Q_V),
         ("Mamba", "mamba", {**SMALL, "state_size": 4, "time_step_rank": 2}, ("in_proj", "x_proj", "dt_proj")),
+        ("Mamba, all weights", "mamba", {**SMALL, "state_size": 4, "time_step_rank": 2}, None),
         (
             "Mamba-2",
             "mamba2",

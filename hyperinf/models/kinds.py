@@ -10,17 +10,23 @@ _CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead", "BertGenerationDecod
 _TOKEN_BY_TOKEN = ("ForTokenClassification", "ForMaskedLM")
 
 
-def plain_model(model: Any) -> Any:
-    """The model itself, within ``torch.compile``, data parallelism and PEFT."""
+def unwrapped(model: Any) -> Any:
+    """The module within ``torch.compile``, DataParallel or DistributedDataParallel: hooks do not run inside those."""
     while True:
         if hasattr(model, "_orig_mod"):
             model = model._orig_mod
         elif isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             model = model.module
-        elif hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
-            model = model.get_base_model()
         else:
             return model
+
+
+def plain_model(model: Any) -> Any:
+    """The model itself, within whatever :func:`unwrapped` takes off, and PEFT."""
+    model = unwrapped(model)
+    while hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
+        model = unwrapped(model.get_base_model())
+    return model
 
 
 def is_transformers_model(model: Any) -> bool:
