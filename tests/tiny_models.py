@@ -13,6 +13,8 @@ SIZES = {
     "intermediate_size": 32,
     "max_position_embeddings": POSITIONS,
 }
+MARKED = {**SIZES, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.3}
+"""The same with ids of special tokens, and weights that tell two tokens apart."""
 GPT = {"n_embd": 16, "n_layer": 2, "n_head": 2, "bos_token_id": 2, "eos_token_id": 2, "pad_token_id": None}
 ENCODER_DECODER = {
     "d_model": 16,

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from hyperinf.errors import InputError
-from hyperinf.gradients import per_sample_gradients
+from hyperinf.gradients import LiveSource
 from hyperinf.losses import LossFunction
 from hyperinf.models.encoding import Encoded
 from hyperinf.models.kinds import plain_model
@@ -41,7 +41,8 @@ def check_scorable(
     device = next(model.parameters()).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         try:
-            per_sample_gradients(model, encoded.collate(rows), loss_fn, layers)
+            for _ in LiveSource(model, [([encoded.ids[row] for row in rows], encoded.collate(rows))], loss_fn, layers):
+                pass
         except (ValueError, TypeError, IndexError, RuntimeError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise

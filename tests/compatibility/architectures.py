@@ -4,21 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from tiny_models import MARKED
 
 VOCABULARY = 40
 LENGTHS = (7, 5, 4, 6)
-SMALL = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 24,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "initializer_range": 0.3,
-}
+SMALL = {**MARKED, "vocab_size": VOCABULARY}
 DECODER = {**SMALL, "num_key_value_heads": 2, "head_dim": 8}
 GPT2 = {
     **{"vocab_size": VOCABULARY, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64, "n_inner": 24},

@@ -4,9 +4,11 @@ python tests/compatibility/refusals.py > docs/refusals.md
 """
 
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,19 +21,12 @@ from hyperinf.gradients import LiveSource, TensorSource, adapted_layers, per_sam
 from hyperinf.influence import influence_scores
 from hyperinf.influence.statistics import gradient_statistics
 
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+from architectures import SMALL  # noqa: E402
+
 X = torch.randn(8, 5, generator=torch.Generator().manual_seed(1))
 Y = torch.tensor([0, 1, 2, 0, 1, 2, 1, 0])
-SMALL = {
-    "vocab_size": 40,
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 24,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
 
 HEAD = """# What is refused
 

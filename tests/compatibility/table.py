@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "unit" / "gradients")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "unit" / "gradients")]
 
 from adapters import METHODS, Method  # noqa: E402
 from architectures import ARCHITECTURES, Architecture  # noqa: E402
@@ -87,8 +87,7 @@ def rendered(outcomes: dict[str, Outcome], commands: dict[str, str]) -> str:
     for title, rows in (("Architectures", ARCHITECTURES), ("Methods of PEFT", METHODS)):
         lines += [f"## {title}", "", "| | per-sample gradients | command line |", "| --- | --- | --- |"]
         lines += [
-            f"| {row.name} | {_said(outcomes[row.name])} | {(commands or {}).get(row.name, 'library')} |"
-            for row in rows
+            f"| {row.name} | {_said(outcomes[row.name])} | {_without_numbers(commands[row.name])} |" for row in rows
         ]
         lines.append("")
     return "\n".join(lines)

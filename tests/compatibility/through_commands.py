@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from adapters import Method
 from architectures import ARCHITECTURES, Architecture
-from folders import WORDS, write_base
+from tiny_models import WORDS, word_tokenizer, write_tiny
 
 from hyperinf.errors import InputError
 from hyperinf.models.lora import LoraSettings
+from hyperinf.models.shapes import byte_tokenizer
 from hyperinf.training import TrainingSettings
 
 LIBRARY = "library"
@@ -48,6 +49,19 @@ def through_commands(row: Architecture | Method) -> str:
     if isinstance(row, Method) or row.targets is None or row.task not in ("classify", "causal"):
         return LIBRARY
     return _said("mislabel" if row.task == "classify" else "select", row.name)
+
+
+def write_base(row: Architecture, folder: Path) -> None:
+    """Write the row's model as a base model comes: without a head, a decoder without a token to pad with."""
+    from transformers import AutoModelForCausalLM
+
+    # Of Qwen2 transformers reads the vocabulary alone, as one of bytes; questions need more than a few words.
+    bytes_ = row.kind == "qwen2" or row.task == "causal"
+    decoder = row.task == "causal" or (row.name.endswith("as a classifier") and row.kind not in ("t5", "bart"))
+    words = word_tokenizer(ended=not decoder, pad=not decoder, padding_side="left" if row.kind == "xlnet" else "right")
+    sizes = {**row.sizes, "vocab_size": 300 if bytes_ else 64, "pad_token_id": None if decoder else 1}
+    auto = AutoModelForCausalLM if row.task == "causal" else None
+    write_tiny(folder, row.kind, auto, byte_tokenizer() if bytes_ else words, **sizes)
 
 
 def through_mislabel(row: Architecture, data: Path, here: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 from oracles import alone, assert_same, off_zero
+from tiny_models import MARKED
 from torch import nn
 from torch.nn import functional
 
@@ -14,18 +15,7 @@ from hyperinf.gradients import per_sample_gradients
 from hyperinf.losses import default_loss
 from hyperinf.models.shapes import byte_tokenizer
 
-SMALL = {
-    "vocab_size": 300,
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 24,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "initializer_range": 0.3,
-}
+SMALL = {**MARKED, "vocab_size": 300}
 DECODER = {**SMALL, "num_key_value_heads": 1, "head_dim": 8}
 GPT2 = {"vocab_size": 300, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64, "initializer_range": 0.3}
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
