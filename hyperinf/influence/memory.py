@@ -44,7 +44,7 @@ def check_gfim_fits(layers: Mapping[str, tuple[int, int]], device: torch.device 
             " gfim_axis='smaller'"
         )
     if needed > WORTH_SAYING:
-        _log.info("the GFIM of %d layers takes %.1f GiB with its inversion", len(layers), needed / GIB)
+        _log.warning("the GFIM of %d layers takes %.1f GiB with its inversion", len(layers), needed / GIB)
 
 
 def free_bytes(device: torch.device | str) -> int | None:

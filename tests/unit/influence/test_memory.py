@@ -87,3 +87,12 @@ def test_the_smaller_axis_makes_a_small_gfim_of_a_large_layer():
     assert smaller == {"weight": (1000, 4)}
     assert gfim_bytes(larger) == 8 * 5 * 1000**2
     assert gfim_bytes(smaller) == 8 * 5 * 4**2
+
+
+def test_a_gfim_that_takes_much_is_said_before_the_first_sweep(caplog):
+    from hyperinf.influence.memory import check_gfim_fits
+
+    check_gfim_fits({"small": (8, 384)})
+    assert not caplog.records
+    check_gfim_fits({"large": (8, 6000)})
+    assert "the GFIM of 1 layers takes 1.3 GiB with its inversion" in caplog.text
