@@ -132,7 +132,7 @@ class Extraction:
     @property
     def one_at_a_time(self) -> tuple[str, ...]:
         """Names of the weights whose gradients are known to need a backward pass for every sample."""
-        return tuple(layer.name for layer in self._layers if self.plans.get(layer.name, Plan(())).layouts is None)
+        return tuple(layer.name for layer in self._layers if self._plan(layer).layouts is None)
 
     @cached_property
     def _model_form(self) -> Hashable:
@@ -170,7 +170,7 @@ class Extraction:
         known = _known_of(self._model) if self._check else {}
         fresh = self._check and form not in self._forms
         if fresh and form in known:
-            self.plans.update(known[form])
+            self.plans = {**known[form], **self.plans}  # what this source has seen since goes before
             self.compared, fresh = ENOUGH, False
         ran = self._passed(batch)
         if not self.epsilon:
