@@ -18,7 +18,7 @@ import transformers
 from invert import device_name
 
 import hyperinf
-from hyperinf.files import write_json
+from hyperinf.artifacts.files import write_json
 from hyperinf.gradients import LiveSource
 from hyperinf.models.lora import LoraSettings, add_lora
 

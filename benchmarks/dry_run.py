@@ -17,8 +17,8 @@ from typing import Any
 
 import snakemake
 
-from hyperinf.files import write_json
-from hyperinf.provenance import device_name
+from hyperinf.artifacts.environment import device_name
+from hyperinf.artifacts.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -19,8 +19,8 @@ import yaml
 from grid_operations import Model, Stage, Tower, stages
 from snakemake.utils import update_config
 
-from hyperinf.files import write_json
-from hyperinf.provenance import device_name
+from hyperinf.artifacts.environment import device_name
+from hyperinf.artifacts.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))

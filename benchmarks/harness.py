@@ -25,18 +25,18 @@ from typing import Any
 import torch
 
 import hyperinf
+from hyperinf.artifacts.files import write_json
 from hyperinf.data.harness import write_harness_task
 from hyperinf.data.questions import QuestionTaskConfig, prepare_questions, read_questions, read_questions_info
 from hyperinf.data.sources import parse_source
-from hyperinf.evaluation import choice_accuracy
-from hyperinf.files import write_json
+from hyperinf.evaluation.accuracy import choice_accuracy
 from hyperinf.models.causal import load_causal, prepare_causal
 from hyperinf.models.lora import LoraSettings
 from hyperinf.models.trainable import adapt, load_trained
-from hyperinf.tasks.selection.family import LanguageFamily
-from hyperinf.tasks.selection.model import ModelConfig, Places
-from hyperinf.tasks.selection.warmup import WarmupConfig, run_warmup
-from hyperinf.training import TrainingSettings
+from hyperinf.pipeline.selection.family import LanguageFamily
+from hyperinf.pipeline.selection.model import ModelConfig, RunPaths
+from hyperinf.pipeline.selection.warmup import WarmupConfig, run_warmup
+from hyperinf.training.loop import TrainingSettings
 
 RESULTS = Path(__file__).parent / "results"
 # Asset, format and test questions; LogiQA's are long, and the harness computes the logits of every position.
@@ -89,7 +89,7 @@ def train(data: Path, model: Path, out: Path, arguments: argparse.Namespace) -> 
     """An adapter that makes the model another one."""
     config = ModelConfig(f"path:{model}", LORA, seed=11, max_length=MAX_LENGTH)
     training = TrainingSettings(steps=arguments.steps, batch_size=4, learning_rate=2e-3, seed=11)
-    run_warmup(WarmupConfig(config, training), Places(data, arguments.cache), out.with_name("state"), out)
+    run_warmup(WarmupConfig(config, training), RunPaths(data, arguments.cache), out.with_name("state"), out)
 
 
 def ours(data: Path, folder: Path, weights: Path | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import hyperinf
-from hyperinf.files import write_json
+from hyperinf.artifacts.files import write_json
 from hyperinf.linalg import ConvergenceError
 from hyperinf.simulation.device import limit_threads, resolve_device, timed
 from hyperinf.simulation.problem import SyntheticProblem

@@ -32,10 +32,10 @@ from llama_budget import Setting, Shape, Workload, activation_bytes, budget, cou
 from torch import nn
 
 import hyperinf
-from hyperinf.files import write_json
+from hyperinf.artifacts.files import write_json
 from hyperinf.gradients import LiveSource
+from hyperinf.gradients.losses import causal_loss
 from hyperinf.influence import score_methods
-from hyperinf.losses import causal_loss
 from hyperinf.models.lora import LoraSettings, add_lora
 
 RESULTS = Path(__file__).parent / "results"

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, LiveSource
 from hyperinf.gradients.batches import samples_in
+from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.weights import GfimAxis
 from hyperinf.influence import METHODS, InfluenceMethod, SweepingMethod, build_methods
 from hyperinf.influence.memory import free_bytes
 from hyperinf.influence.statistics import DEFAULT_DAMPING, gradient_statistics, mean_gradient
 from hyperinf.influence.sweeps import sweep_scores
-from hyperinf.losses import LossFunction
 
 ROWS = 8
 

@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from hyperinf.tasks.sharding.rounds import NOT_SHARDED
+from hyperinf.pipeline.sharding.rounds import NOT_SHARDED
 
 SCHEMA = Path(__file__).resolve().parent / "schemas" / "config.schema.yaml"
 SOURCES = ("asset", "hub", "path")

@@ -1,7 +1,7 @@
 """A hash of the code behind a rule: Snakemake reruns a job when it changes, and only then.
 
 Snakemake compares a rule's shell command and parameters, not the Python modules that the command imports. A rule that
-carries ``params: code=code_hash("hyperinf.tasks.mislabel")`` is rerun when that module, or any module of the package
+carries ``params: code=code_hash("hyperinf.pipeline.mislabel")`` is rerun when that module, or any module of the package
 that it reaches by imports, changes its meaning. Comments, docstrings and formatting do not count, nor does the
 package's ``__version__``. The installed releases of the other packages that those modules import count as well: an
 update of torch reruns what computes with torch, one of matplotlib what draws. What is reached is read from the source,
@@ -27,7 +27,7 @@ def code_hash(*modules: str, data: Sequence[str] = (), root: Path = ROOT) -> str
     """Hash everything that ``modules`` run inside their package, and the releases of what they import from outside.
 
     Args:
-        modules: dotted names, such as ``hyperinf.tasks.mislabel``.
+        modules: dotted names, such as ``hyperinf.pipeline.mislabel``.
         data: glob patterns, relative to ``root``, of further files whose bytes count (templates, published numbers).
         root: folder that holds the package.
 

@@ -10,8 +10,8 @@ from hyperinf.cli.parser import Add
 
 if TYPE_CHECKING:
     from hyperinf.models.lora import LoraSettings
-    from hyperinf.tasks.scoring import ScoringOptions
-    from hyperinf.training import TrainingSettings
+    from hyperinf.pipeline.scoring import ScoringOptions
+    from hyperinf.training.loop import TrainingSettings
 
 
 STATE_HELP = "what a kill leaves to go on from; OUT.state without it"
@@ -116,7 +116,7 @@ def lora_settings(parsed: argparse.Namespace) -> "LoraSettings":
 
 def training_settings(parsed: argparse.Namespace, **length: int) -> "TrainingSettings":
     """What :func:`add_training` asked for; ``epochs=E`` instead of its steps."""
-    from hyperinf.training import TrainingSettings
+    from hyperinf.training.loop import TrainingSettings
 
     return TrainingSettings(
         **(length or {"steps": parsed.steps}),
@@ -136,7 +136,7 @@ def state_folder(parsed: argparse.Namespace) -> Path:
 
 def scoring_options(parsed: argparse.Namespace, baselines: Sequence[str] = ()) -> "ScoringOptions":
     """What :func:`add_scoring` asked for."""
-    from hyperinf.tasks.scoring import ScoringOptions
+    from hyperinf.pipeline.scoring import ScoringOptions
 
     return ScoringOptions(
         methods=tuple(parsed.methods),

@@ -25,8 +25,8 @@ def _run_assets_list(_: argparse.Namespace) -> None:
 
 
 def _run_fetch(parsed: argparse.Namespace) -> None:
+    from hyperinf.artifacts.files import write_json
     from hyperinf.data.assets import asset_record, fetch_asset
-    from hyperinf.files import write_json
 
     folder = fetch_asset(parsed.name, parsed.cache, parsed.wheel)
     if parsed.record is not None:

@@ -16,7 +16,7 @@ from hyperinf.cli.select import add_select
 from hyperinf.cli.shards import add_shards
 from hyperinf.cli.simulate import add_simulate
 from hyperinf.errors import InputError
-from hyperinf.redaction import redacted
+from hyperinf.runtime.redaction import redacted
 
 # Of modules that are imported late: a matrix that cannot be inverted; a tensor file on a disk that is full.
 _TOLD = ("ConvergenceError", "SafetensorError")

@@ -25,7 +25,7 @@ from hyperinf.cli.shards import add_gather, add_shard_commands, sharded_scores
 
 if TYPE_CHECKING:
     from hyperinf.gradients import LiveSource
-    from hyperinf.tasks.sharding.parts import Shard
+    from hyperinf.pipeline.sharding.parts import Shard
 
 
 def add_mislabel(commands: Any) -> None:
@@ -119,7 +119,7 @@ def _run_data(parsed: argparse.Namespace) -> None:
 
 
 def _run_finetune(parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.finetune import FinetuneConfig, run_finetune
+    from hyperinf.pipeline.finetune import FinetuneConfig, run_finetune
 
     config = FinetuneConfig(
         data=parsed.data,
@@ -136,7 +136,7 @@ def _run_finetune(parsed: argparse.Namespace) -> None:
 
 
 def _run_score(parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.mislabel import ScoreConfig, run_scores
+    from hyperinf.pipeline.mislabel import ScoreConfig, run_scores
 
     config = ScoreConfig(
         data=parsed.data,
@@ -163,8 +163,8 @@ def _add_shard_inputs(add: Add) -> None:
 
 
 def _shard_gradients(parsed: argparse.Namespace, shard: "Shard | None") -> tuple["LiveSource", dict[str, str], str]:
-    from hyperinf.devices import resolve_device, set_threads
-    from hyperinf.tasks.checkpoints import Checkpoints
+    from hyperinf.pipeline.checkpoints import Checkpoints
+    from hyperinf.runtime.devices import resolve_device, set_threads
 
     set_threads(parsed.threads)
     device = resolve_device(parsed.device)

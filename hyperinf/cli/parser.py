@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from hyperinf.redaction import redacted
+from hyperinf.runtime.redaction import redacted
 
 Add = Callable[..., Any]
 

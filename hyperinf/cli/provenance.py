@@ -21,8 +21,8 @@ def add_provenance(commands: Any) -> None:
 
 
 def _run_provenance(parsed: argparse.Namespace) -> None:
+    from hyperinf.artifacts.lineage import BROKEN, chain
     from hyperinf.errors import InputError
-    from hyperinf.reporting.chain import BROKEN, chain
 
     links = chain(parsed.file, parsed.results)
     print(*links, sep="\n")
@@ -33,6 +33,6 @@ def _run_provenance(parsed: argparse.Namespace) -> None:
 
 
 def _run_crate(parsed: argparse.Namespace) -> None:
-    from hyperinf.reporting.crate import write_crate
+    from hyperinf.artifacts.rocrate import write_crate
 
     write_crate(parsed.results, parsed.config, parsed.out)

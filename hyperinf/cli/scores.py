@@ -29,6 +29,6 @@ def add_scores(commands: Any) -> None:
 
 
 def _run_scores(parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.stores import score_stores
+    from hyperinf.pipeline.stores import score_stores
 
     score_stores(parsed.train, parsed.target, scoring_options(parsed), parsed.out)

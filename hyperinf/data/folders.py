@@ -6,9 +6,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from hyperinf.artifacts.files import atomic_directory
+from hyperinf.artifacts.records import RECORD
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_directory
-from hyperinf.records import RECORD
 
 
 def check_out(out: Path, names: Sequence[str]) -> None:

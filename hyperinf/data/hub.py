@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.corpus import (
+from hyperinf.data.examples import (
     Columns,
     Corpus,
     EmptyRowError,
@@ -19,7 +19,7 @@ from hyperinf.data.corpus import (
     label_name,
     order_names,
 )
-from hyperinf.data.roles import Roles
+from hyperinf.data.split_assignment import Roles
 from hyperinf.errors import InputError
 
 _HIDDEN = -1

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.corpus import check_columns
+from hyperinf.artifacts.files import atomic_file
+from hyperinf.data.examples import check_columns
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_file
 
 
 def write_columns(path: Path, columns: Mapping[str, Sequence[Any]], schema: Any) -> None:

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.chats import read_chat
-from hyperinf.data.corpus import Columns, Corpus, Example, RowError
+from hyperinf.data.conversations import read_chat
+from hyperinf.data.examples import Columns, Corpus, Example, RowError
 from hyperinf.errors import InputError
 
 HEADLINES = "samples.jsonl"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from hyperinf.artifacts.records import PREPARED, read_record
 from hyperinf.data.assets import fetch_asset
 from hyperinf.data.registry import known_asset
 from hyperinf.errors import InputError
-from hyperinf.records import PREPARED, read_record
 
 Kind = Literal["asset", "hub", "path", "shape"]
 _FORMS = "asset:NAME, hub:OWNER/NAME or path:FILE_OR_FOLDER"

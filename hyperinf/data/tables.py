@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.corpus import (
+from hyperinf.artifacts.files import parse_json
+from hyperinf.data.examples import (
     Columns,
     Corpus,
     Example,
@@ -19,7 +20,6 @@ from hyperinf.data.corpus import (
     order_names,
 )
 from hyperinf.errors import InputError
-from hyperinf.files import parse_json
 
 Row = tuple[str, dict[str, Any]]
 """Where a row stands (``file:line`` or ``file:row``) and what it holds."""

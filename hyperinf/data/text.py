@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from hyperinf.artifacts.environment import hashed, source_files
+from hyperinf.artifacts.records import RECORD, read_record, write_record
 from hyperinf.data.assets import fetch_asset
-from hyperinf.data.corpus import Columns, Corpus, Example
-from hyperinf.data.drawing import Drawn, draw
+from hyperinf.data.examples import Columns, Corpus, Example
 from hyperinf.data.folders import check_content_hash, check_out, written_folder
 from hyperinf.data.hub import read_folder, read_hub
-from hyperinf.data.noise import check_noise_rate, flip_labels
-from hyperinf.data.roles import Roles
+from hyperinf.data.label_noise import check_noise_rate, flip_labels
+from hyperinf.data.sampling import Drawn, draw
 from hyperinf.data.sarcasm import read_sarcasm
 from hyperinf.data.sources import Source
-from hyperinf.data.splitfile import SPLITS, TextSplit, read_split, write_split
+from hyperinf.data.split_assignment import Roles
+from hyperinf.data.split_io import SPLITS, TextSplit, read_split, write_split
 from hyperinf.data.tables import read_table
 from hyperinf.errors import InputError
-from hyperinf.provenance import hashed, source_files
-from hyperinf.records import RECORD, read_record, write_record
 
 __all__ = ["SPLITS", "TextSplit", "TextTaskConfig", "prepare_text_task", "read_info", "read_split"]
 

@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from hyperinf.artifacts.files import sha256_file
 from hyperinf.data.locks import locked
 from hyperinf.data.registry import Asset
 from hyperinf.errors import InputError
-from hyperinf.files import sha256_file
 
 
 def find_wheel(asset: Asset, cache: Path, wheels: Sequence[Path] = ()) -> Path:

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from hyperinf.gradients.batches import REFUSALS, CannotSplitError, padding_of, rows_of, without_padding
 from hyperinf.gradients.contractions import Factors, LayerGradients
+from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.own_loss import check_own_loss
 from hyperinf.gradients.rounding import close, same_gradient
 from hyperinf.gradients.weights import AdaptedLayer
-from hyperinf.losses import LossFunction
 from hyperinf.models.kinds import kind_of, plain_model
 
 LARGEST = 2**24

@@ -9,9 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from hyperinf.gradients.batches import mask_of
+from hyperinf.gradients.losses import (
+    IGNORED,
+    LossFunction,
+    causal_loss,
+    default_loss,
+    logits_of,
+    next_tokens,
+    with_positions,
+)
 from hyperinf.gradients.modes import evaluation
 from hyperinf.gradients.rounding import FINE, close, rounding_of
-from hyperinf.losses import IGNORED, LossFunction, causal_loss, default_loss, logits_of, next_tokens, with_positions
 from hyperinf.models.kinds import is_transformers_model, kind_of, plain_model
 
 

@@ -13,9 +13,9 @@ from hyperinf.gradients.batches import width_of
 from hyperinf.gradients.calls import Call, Recording, recorded
 from hyperinf.gradients.contractions import Factors
 from hyperinf.gradients.layouts import Layout, layouts_of
+from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.weights import AdaptedLayer
-from hyperinf.losses import LossFunction
 
 WEIGHTS = (1.0, -2.0, 4.0, -1.0, 2.0, -4.0, 8.0, -8.0)
 """Of the samples' losses in the comparison. Powers of two scale a gradient exactly, so rounding is all that differs."""

@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from hyperinf.artifacts.files import atomic_directory, read_json, sha256_file, write_json
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_directory, read_json, sha256_file, write_json
 from hyperinf.gradients.source import GradientBlock, GradientSource
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.units import exponent_needed, exponent_of, shifted

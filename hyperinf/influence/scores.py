@@ -10,7 +10,7 @@ from hyperinf.gradients import GradientSource, TensorSource
 from hyperinf.influence.methods import InfluenceMethod, build_method, options_of
 from hyperinf.influence.statistics import DEFAULT_DAMPING, gradient_statistics, mean_gradient
 from hyperinf.influence.sweeps import sweep_scores
-from hyperinf.metering import Cost, metered
+from hyperinf.runtime.profiling import Cost, metered
 
 Gradients = GradientSource | Mapping[str, Tensor]
 

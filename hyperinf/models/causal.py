@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hyperinf.artifacts.environment import hashed
+from hyperinf.artifacts.files import atomic_directory
+from hyperinf.artifacts.records import PREPARED, write_record
 from hyperinf.data.assets import fetch_asset
 from hyperinf.data.folders import check_replaced
 from hyperinf.data.sources import Source, resolve_model_folder
-from hyperinf.devices import torch_dtype
 from hyperinf.errors import InputError
-from hyperinf.files import atomic_directory
 from hyperinf.models.loading import load_config, load_model, load_tokenizer, loaded, quiet
 from hyperinf.models.shapes import new_model
-from hyperinf.provenance import hashed
-from hyperinf.records import PREPARED, write_record
+from hyperinf.runtime.devices import torch_dtype
 
 
 def load_causal(folder: str, dtype: str = "float32") -> Any:

@@ -5,12 +5,12 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
+from hyperinf.artifacts.files import read_json, write_json
 from hyperinf.errors import InputError
-from hyperinf.files import read_json, write_json
 from hyperinf.models.loading import load_config, load_incomplete, loaded, refuse_missing
 from hyperinf.models.lora import LoraSettings, add_lora
 from hyperinf.models.padding import read_last_token
-from hyperinf.team import whole_state
+from hyperinf.runtime.distributed import full_state
 
 # PEFT's own names of heads: what is called so is trained and saved without being asked for.
 HEADS = ("classifier", "score")
@@ -107,7 +107,7 @@ def save_adapter(model: Any, source: str, folder: Path) -> None:
     """Write adapter and head as PEFT does (safetensors), naming ``source`` as the base model."""
     model.peft_config["default"].base_model_name_or_path = source
     # "auto" would ask a hub whether the vocabulary had been resized.
-    model.save_pretrained(str(folder), save_embedding_layers=False, state_dict=whole_state(model))
+    model.save_pretrained(str(folder), save_embedding_layers=False, state_dict=full_state(model))
     (folder / "README.md").unlink(missing_ok=True)
     # PEFT writes a set of names in an order that differs from process to process.
     config = read_json(folder / "adapter_config.json")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hyperinf.data.prompts import Rendered
 from hyperinf.errors import InputError
-from hyperinf.losses import IGNORED
+from hyperinf.gradients.losses import IGNORED
 
 TooLong = Literal["truncate", "skip", "refuse"]
 TOO_LONG: tuple[TooLong, ...] = get_args(TooLong)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from hyperinf.devices import torch_dtype
 from hyperinf.errors import InputError
+from hyperinf.runtime.devices import torch_dtype
 
 
 def load_tokenizer(folder: str) -> Any:

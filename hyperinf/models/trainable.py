@@ -13,7 +13,7 @@ from hyperinf.models.classifier import save_adapter
 from hyperinf.models.llava import in_language_model, is_llava, projector
 from hyperinf.models.loading import loaded
 from hyperinf.models.lora import LoraSettings, add_lora, is_linear
-from hyperinf.team import fill, whole
+from hyperinf.runtime.distributed import copy_into, full_tensor
 
 WEIGHTS = "trained.safetensors"
 ADAPTER = "adapter_model.safetensors"
@@ -80,7 +80,7 @@ def gradient_layers(model: Any, of: GradientsOf) -> list[str] | None:
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:
     """Copies, on the CPU, of all weights that can be trained."""
     return {
-        name: whole(parameter.detach()).cpu().clone()
+        name: full_tensor(parameter.detach()).cpu().clone()
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     }
@@ -91,7 +91,7 @@ def restore(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                fill(parameter, weights[name])
+                copy_into(parameter, weights[name])
 
 
 def save_trained(model: Any, source: str, folder: Path) -> None:

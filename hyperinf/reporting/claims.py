@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hyperinf.files import write_text
+from hyperinf.artifacts.files import write_text
 from hyperinf.reporting.intervals import Interval
 from hyperinf.reporting.table_writers import Table, markdown, write_csv
 

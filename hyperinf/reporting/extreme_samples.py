@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hyperinf.artifacts.records import RECORD, check_written, read_record
 from hyperinf.errors import InputError
-from hyperinf.records import RECORD, check_written, read_record
 from hyperinf.reporting.labels import ordered_methods
 
 SIDES = ("helpful", "harmful")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hyperinf.artifacts.records import check_written
 from hyperinf.errors import InputError
-from hyperinf.records import check_written
 
 SHARE_METRICS = ("roc_auc", "curve_auc", "detected", "accuracy")
 

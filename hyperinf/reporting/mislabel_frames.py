@@ -7,7 +7,7 @@ import pandas as pd
 
 from hyperinf.reporting.intervals import Interval, paired_interval, t_interval
 from hyperinf.reporting.labels import METRIC_LABELS, ordered_methods
-from hyperinf.reporting.leaders import leader
+from hyperinf.reporting.ranking import leader
 
 SUBJECT = "hyperinf"
 METRICS = tuple(METRIC_LABELS)

@@ -10,14 +10,13 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hyperinf import __version__
+from hyperinf.artifacts.files import write_text
 from hyperinf.errors import InputError
-from hyperinf.files import write_text
-from hyperinf.reporting import headlines
+from hyperinf.reporting import summary as headlines
 from hyperinf.reporting.captions import caption
 from hyperinf.reporting.claims import claims_frame, ledger_sections, summary_table, write_claims
 from hyperinf.reporting.labels import STUDY_LABELS, noted_model, ordered_settings, setting_label
-from hyperinf.reporting.mislabel_tables import detection_cost_tables, detection_tables, epoch_tables
-from hyperinf.reporting.outputs import (
+from hyperinf.reporting.manifest import (
     CONVERGENCE_FIGURES,
     FISHER_FIGURE,
     KINDS_TABLE,
@@ -34,11 +33,12 @@ from hyperinf.reporting.outputs import (
     settings_figure,
     study_tables,
 )
-from hyperinf.reporting.provenance import asset_records, mislabel_records, selection_records
+from hyperinf.reporting.mislabel_tables import detection_cost_tables, detection_tables, epoch_tables
 from hyperinf.reporting.selection_kinds import kind_tables
 from hyperinf.reporting.selection_settings import settings_tables
 from hyperinf.reporting.selection_tables import accuracy_tables, detail_tables, selection_cost_tables
 from hyperinf.reporting.simulation_tables import simulation_tables
+from hyperinf.reporting.sources import asset_records, mislabel_records, selection_records
 from hyperinf.reporting.table_writers import Estimate, Table, Value, plain
 
 _MAYBE_EMPTY = ("model_note", "strategy", "against", "source", "published", "measured")

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hyperinf.files import sha256_file
-from hyperinf.reporting.outputs import KINDS_TABLE, SETTINGS, compared_pairs, study_tables
+from hyperinf.artifacts.files import sha256_file
+from hyperinf.reporting.manifest import KINDS_TABLE, SETTINGS, compared_pairs, study_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,9 +87,9 @@ def report_mislabel(runs: Sequence[Path], epoch: int, out: Path) -> list[Path]:
     from hyperinf.reporting.claims import claims_frame, write_claims
     from hyperinf.reporting.costs import cost_frame
     from hyperinf.reporting.inputs import read_mislabel
+    from hyperinf.reporting.manifest import mislabel_figure
     from hyperinf.reporting.mislabel_claims import cost_claims, detection_claims
     from hyperinf.reporting.mislabel_frames import COST_GROUP, detection_frame
-    from hyperinf.reporting.outputs import mislabel_figure
     from hyperinf.reporting.published import published_detection, published_influence_seconds
     from hyperinf.reporting.style import save_figure
     from hyperinf.reporting.table_writers import write_csv, write_tables
@@ -158,7 +158,7 @@ def report_selection(
     from hyperinf.reporting import selection_tables
     from hyperinf.reporting.claims import claims_frame, write_claims
     from hyperinf.reporting.costs import cost_frame
-    from hyperinf.reporting.outputs import selection_table
+    from hyperinf.reporting.manifest import selection_table
     from hyperinf.reporting.selection_claims import selection_claims
     from hyperinf.reporting.selection_frames import accuracy_frame, details_frame
     from hyperinf.reporting.selection_inputs import read_selection
@@ -199,7 +199,7 @@ def report_selection(
 
 def _selection_figures(study: str, read: "SelectionRuns", folder: Path) -> list[Path]:
     """Accuracy of every task, model and setting, and of the settings of a task and model side by side."""
-    from hyperinf.reporting.outputs import selection_figure, settings_figure
+    from hyperinf.reporting.manifest import selection_figure, settings_figure
     from hyperinf.reporting.selection_figure import figure_selection, selection_data
     from hyperinf.reporting.selection_frames import Cell, values_by_seed
     from hyperinf.reporting.settings_figure import figure_settings, settings_data

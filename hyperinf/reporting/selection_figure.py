@@ -184,7 +184,7 @@ def _label(axis: Axes, text: str, at: float, place: float, colour: str) -> None:
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Places at least ``gap`` apart with the smallest sum of squared distances to the wanted ones (ascending).
+    """RunPaths at least ``gap`` apart with the smallest sum of squared distances to the wanted ones (ascending).
 
     The places minus ``k * gap`` must not fall, so this is isotonic regression: neighbours that violate the order are
     pooled and take their mean.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from hyperinf.reporting.intervals import Interval, paired_interval, t_interval
 from hyperinf.reporting.labels import REFERENCES, STRATEGY_LABELS, ordered_methods
-from hyperinf.reporting.leaders import Leader, leader
+from hyperinf.reporting.ranking import Leader, leader
 from hyperinf.reporting.selection_inputs import CELL, SPLITS, SelectionRuns
 
 SUBJECT = "hyperinf"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hyperinf.artifacts.records import read_record
 from hyperinf.errors import InputError
-from hyperinf.records import read_record
 from hyperinf.reporting.inputs import Schema, joined, read_csv, read_many
 from hyperinf.reporting.labels import STRATEGY_LABELS, STUDY_LABELS
 

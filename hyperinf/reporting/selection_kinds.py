@@ -6,7 +6,7 @@ import pandas as pd
 
 from hyperinf.reporting.intervals import t_interval
 from hyperinf.reporting.labels import ALL_KINDS, REFERENCES, kind_label, selection_label
-from hyperinf.reporting.leaders import leader
+from hyperinf.reporting.ranking import leader
 from hyperinf.reporting.selection_frames import (
     KEYS,
     Cell,

@@ -6,7 +6,7 @@ import pandas as pd
 
 from hyperinf.reporting.intervals import paired_interval
 from hyperinf.reporting.labels import gradients_label, ordered_settings, selection_label, setting_label, trained_setting
-from hyperinf.reporting.outputs import compared_pairs
+from hyperinf.reporting.manifest import compared_pairs
 from hyperinf.reporting.selection_frames import KEYS, Cell, accuracy_frame, at_place, flat, values_by_seed
 from hyperinf.reporting.selection_inputs import SelectionRuns
 from hyperinf.reporting.selection_tables import (

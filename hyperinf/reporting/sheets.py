@@ -8,7 +8,7 @@ import pandas as pd
 
 from hyperinf.reporting.contact_sheet import Pixels, figure_contact, read_pixels
 from hyperinf.reporting.extreme_samples import data_folder, extreme_samples
-from hyperinf.reporting.outputs import contact_groups, contact_sheets
+from hyperinf.reporting.manifest import contact_groups, contact_sheets
 from hyperinf.reporting.selection_frames import Cell
 from hyperinf.reporting.selection_inputs import CELL, SelectionRuns
 from hyperinf.reporting.style import save_figure

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hyperinf.files import atomic_file
+from hyperinf.artifacts.files import atomic_file
 from hyperinf.reporting.labels import method_label
 
 PAGE_WIDTH = 7.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hyperinf.files import atomic_file, write_text
+from hyperinf.artifacts.files import atomic_file, write_text
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hyperinf.files import atomic_file
+from hyperinf.artifacts.files import atomic_file
 from hyperinf.simulation.checks import check_choices, check_counts, check_damping, check_seed, check_sizes
 from hyperinf.simulation.curves import CurvePoint
 from hyperinf.simulation.device import limit_threads, resolve_device

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from hyperinf.files import atomic_file
+from hyperinf.artifacts.files import atomic_file
 from hyperinf.simulation.checks import check_counts, check_seed
 from hyperinf.simulation.record import write_record
 

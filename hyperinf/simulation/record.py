@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from hyperinf import records
-from hyperinf.files import sha256_file
-from hyperinf.provenance import fingerprint
+from hyperinf.artifacts import records
+from hyperinf.artifacts.environment import fingerprint
+from hyperinf.artifacts.files import sha256_file
 
 
 def record_path(out: Path) -> Path:

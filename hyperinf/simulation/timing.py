@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from hyperinf.files import atomic_file
+from hyperinf.artifacts.files import atomic_file
 from hyperinf.linalg import hyperpower_inverse
 from hyperinf.linalg.solvers import SOLVERS
 from hyperinf.simulation.checks import check_choices, check_counts, check_damping, check_seed, check_sizes

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hyperinf.data.corpus import Columns
+from hyperinf.data.examples import Columns
 from hyperinf.data.questions.images import BadImageError, decode_image
 from hyperinf.data.tables import read_table
 from hyperinf.errors import InputError

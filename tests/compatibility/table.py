@@ -56,8 +56,8 @@ def outcome(row: Architecture | Method) -> Outcome:
     from oracles import alone
 
     from hyperinf.gradients import adapted_layers
+    from hyperinf.gradients.losses import default_loss
     from hyperinf.gradients.per_sample import Extraction
-    from hyperinf.losses import default_loss
 
     base = row.base if isinstance(row, Method) else row
     model = row.model()

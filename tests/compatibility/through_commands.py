@@ -15,7 +15,7 @@ from tiny_models import WORDS, word_tokenizer, write_tiny
 from hyperinf.errors import InputError
 from hyperinf.models.lora import LoraSettings
 from hyperinf.models.shapes import byte_tokenizer
-from hyperinf.training import TrainingSettings
+from hyperinf.training.loop import TrainingSettings
 
 LIBRARY = "library"
 
@@ -66,9 +66,9 @@ def write_base(row: Architecture, folder: Path) -> None:
 
 def through_mislabel(row: Architecture, data: Path, here: Path) -> np.ndarray:
     """HyperINF's scores of a fine-tuned classifier."""
-    from hyperinf.tasks.finetune import FinetuneConfig, run_finetune
-    from hyperinf.tasks.mislabel import ScoreConfig, run_scores
-    from hyperinf.tasks.scoring import ScoringOptions
+    from hyperinf.pipeline.finetune import FinetuneConfig, run_finetune
+    from hyperinf.pipeline.mislabel import ScoreConfig, run_scores
+    from hyperinf.pipeline.scoring import ScoringOptions
 
     training = TrainingSettings(epochs=1, batch_size=8, learning_rate=1e-2)
     lora = LoraSettings(2, row.targets)
@@ -81,15 +81,15 @@ def through_mislabel(row: Architecture, data: Path, here: Path) -> np.ndarray:
 
 def through_select(row: Architecture, data: Path, here: Path) -> np.ndarray:
     """HyperINF's scores of a pool of questions."""
-    from hyperinf.tasks.scoring import ScoringOptions
-    from hyperinf.tasks.selection.model import ModelConfig, Places
-    from hyperinf.tasks.selection.run import SelectionKey
-    from hyperinf.tasks.selection.score import PoolScoreConfig, run_pool_scores
-    from hyperinf.tasks.selection.warmup import WarmupConfig, run_warmup
+    from hyperinf.pipeline.scoring import ScoringOptions
+    from hyperinf.pipeline.selection.model import ModelConfig, RunPaths
+    from hyperinf.pipeline.selection.run import SelectionKey
+    from hyperinf.pipeline.selection.score import PoolScoreConfig, run_pool_scores
+    from hyperinf.pipeline.selection.warmup import WarmupConfig, run_warmup
 
     training = TrainingSettings(steps=2, batch_size=4, learning_rate=5e-3, seed=1)
     config = ModelConfig(f"path:{here / 'model'}", LoraSettings(2, row.targets), 1, max_length=60)
-    places = Places(data)
+    places = RunPaths(data)
     run_warmup(WarmupConfig(config, training), places, here / "state", here / "out")
     scoring = ScoringOptions(("hyperinf",), solver="cholesky")
     run_pool_scores(PoolScoreConfig(SelectionKey("q", "tiny", 1), scoring), places, here / "out", here / "scores")

@@ -371,7 +371,7 @@ def main() -> None:
     for name in different:
         print(f"differs: {name}", flush=True)
     if arguments.report is not None:
-        from hyperinf.files import write_json
+        from hyperinf.artifacts.files import write_json
 
         record = {
             "seed": arguments.seed,

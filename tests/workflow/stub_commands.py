@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from hyperinf.cli import build_parser
-from hyperinf.reporting.outputs import expected_outputs
+from hyperinf.reporting.manifest import expected_outputs
 
 
 def main() -> None:

@@ -247,7 +247,7 @@ def test_config_yaml_shows_every_key_that_there_is() -> None:
 def test_the_schema_names_the_methods_that_the_library_has() -> None:
     pytest.importorskip("torch")
     from hyperinf.influence import METHODS
-    from hyperinf.tasks.scoring import BASELINES, KEEPING
+    from hyperinf.pipeline.scoring import BASELINES, KEEPING
 
     parts = load_schema()["$defs"]
     assert set(parts["methods"]["items"]["enum"]) == set(METHODS)
@@ -260,7 +260,7 @@ def test_the_schema_names_the_formats_templates_and_shapes_that_the_library_has(
     from hyperinf.data.questions import FORMATS
     from hyperinf.models.shapes import SHAPES
     from hyperinf.models.vision_shapes import VISION_SHAPES
-    from hyperinf.tasks.choosing import STRATEGIES
+    from hyperinf.pipeline.selection_strategies import STRATEGIES
 
     properties = load_schema()["properties"]
     questions = properties["questions"]["additionalProperties"]["properties"]

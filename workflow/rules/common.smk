@@ -19,8 +19,8 @@ from code_hash import code_hash
 from run_lock import RunningError, hold, look, run_begins, run_ended
 from unwatched import adopt, distrust
 
-from hyperinf.reporting.outputs import expected_outputs
-from hyperinf.tasks.sharding.rounds import rounds_of
+from hyperinf.reporting.manifest import expected_outputs
+from hyperinf.pipeline.sharding.rounds import rounds_of
 
 if workflow.remote_exec:
     try:

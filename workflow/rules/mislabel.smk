@@ -73,7 +73,7 @@ rule mislabel_finetune:
         settings=flags(epochs=MISLABEL["epochs"], **MISLABEL["training"]),
         data=lambda wildcards, input: Path(input.info).parent,
         state=lambda wildcards, output: Path(output.adapter).with_name("state"),
-        code=code_hash("hyperinf.tasks.finetune"),
+        code=code_hash("hyperinf.pipeline.finetune"),
     message:
         "Fine-tune {wildcards.model} on {wildcards.task}, rank {wildcards.rank}, seed {wildcards.seed}"
     shell:
@@ -122,7 +122,7 @@ rule mislabel_score:
         baselines=["--baselines", *MISLABEL["baselines"]],
         data=lambda wildcards, input: Path(input.info).parent,
         folder=lambda wildcards, output: Path(output.info).parent,
-        code=code_hash("hyperinf.tasks.mislabel"),
+        code=code_hash("hyperinf.pipeline.mislabel"),
     message:
         "Score {wildcards.task} with {wildcards.model}, rank {wildcards.rank}, seed {wildcards.seed}, all methods and epochs"
     shell:

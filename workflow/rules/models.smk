@@ -105,7 +105,7 @@ rule align:
         ),
         data=lambda wildcards, input: Path(input.info).parent,
         state=lambda wildcards, output: f"{output.folder}.state",
-        code=code_hash("hyperinf.tasks.selection.align"),
+        code=code_hash("hyperinf.pipeline.selection.align"),
     message:
         "Align {wildcards.model}"
     shell:

@@ -68,7 +68,7 @@ rule selection_warmup:
         + (["--checkpointing"] if config[wildcards.study]["checkpointing"] else []),
         data=lambda wildcards, input: Path(input.info).parent,
         state=lambda wildcards, output: f"{output.weights}.state",
-        code=code_hash("hyperinf.tasks.selection.warmup"),
+        code=code_hash("hyperinf.pipeline.selection.warmup"),
     message:
         "Warm up {wildcards.model} on {wildcards.task}, {wildcards.trained}, seed {wildcards.seed}"
     shell:
@@ -116,7 +116,7 @@ rule selection_score:
             ["--products", input.shards[0], "--parts", *input.shards[1:]] if input.shards else []
         ),
         folder=lambda wildcards, output: Path(output.info).parent,
-        code=code_hash("hyperinf.tasks.selection.score"),
+        code=code_hash("hyperinf.pipeline.selection.score"),
     message:
         "Score the pool of {wildcards.task} with {wildcards.model}, {wildcards.setting}, seed {wildcards.seed}"
     shell:
@@ -168,7 +168,7 @@ rule selection_finetune:
         data=lambda wildcards, input: Path(input.info).parent,
         folder=lambda wildcards, output: Path(output.info).parent,
         state=lambda wildcards, output: f"{Path(output.info).parent}.state",
-        code=code_hash("hyperinf.tasks.selection.finetune"),
+        code=code_hash("hyperinf.pipeline.selection.finetune"),
     message:
         "Fine-tune {wildcards.model} on {wildcards.percent} % of {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
     shell:

@@ -39,7 +39,7 @@ rule shard_target:
     params:
         gradients_of=lambda wildcards: flags(gradients_of=gradients_of(wildcards.setting)),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=code_hash("hyperinf.tasks.selection.gradients", "hyperinf.tasks.sharding.steps"),
+        code=code_hash("hyperinf.pipeline.selection.gradients", "hyperinf.pipeline.sharding.steps"),
     message:
         "Mean gradient of the validation set of {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
     shell:
@@ -75,7 +75,7 @@ rule shard_statistics:
         settings=lambda wildcards: scoring_flags(wildcards.study),
         gradients_of=lambda wildcards: flags(gradients_of=gradients_of(wildcards.setting)),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=code_hash("hyperinf.tasks.selection.gradients", "hyperinf.tasks.sharding.steps"),
+        code=code_hash("hyperinf.pipeline.selection.gradients", "hyperinf.pipeline.sharding.steps"),
     message:
         "Sum the statistics of shard {wildcards.shard} of {wildcards.total}, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
     shell:
@@ -116,7 +116,7 @@ rule shard_sums:
         gradients_of=lambda wildcards: flags(gradients_of=gradients_of(wildcards.setting)),
         sums=lambda wildcards, input: sums_flags(input.sums),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=code_hash("hyperinf.tasks.selection.gradients", "hyperinf.tasks.sharding.steps"),
+        code=code_hash("hyperinf.pipeline.selection.gradients", "hyperinf.pipeline.sharding.steps"),
     message:
         "Round {wildcards.round} of sums, shard {wildcards.shard} of {wildcards.total}, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
     shell:
@@ -146,7 +146,7 @@ rule shard_add:
         share=1,
     params:
         what=lambda wildcards: wildcards.summed.partition("-")[0],
-        code=code_hash("hyperinf.tasks.sharding.steps"),
+        code=code_hash("hyperinf.pipeline.sharding.steps"),
     message:
         "Add the {wildcards.summed} of {wildcards.total} shards, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
     shell:
@@ -176,7 +176,7 @@ rule shard_solve:
     params:
         settings=lambda wildcards: scoring_flags(wildcards.study),
         sums=lambda wildcards, input: sums_flags(input.sums),
-        code=code_hash("hyperinf.tasks.sharding.steps"),
+        code=code_hash("hyperinf.pipeline.sharding.steps"),
     message:
         "Invert the curvature by every method, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
     shell:
@@ -212,7 +212,7 @@ rule shard_scores:
         settings=lambda wildcards: scoring_flags(wildcards.study),
         gradients_of=lambda wildcards: flags(gradients_of=gradients_of(wildcards.setting)),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=code_hash("hyperinf.tasks.selection.gradients", "hyperinf.tasks.sharding.steps"),
+        code=code_hash("hyperinf.pipeline.selection.gradients", "hyperinf.pipeline.sharding.steps"),
     message:
         "Score shard {wildcards.shard} of {wildcards.total}, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
     shell:

@@ -4,15 +4,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hyperinf.data.corpus import Corpus
-from hyperinf.data.drawing import Drawn, distinct, draw
+from hyperinf.data.examples import Corpus
 from hyperinf.data.questions.config import QuestionSource, QuestionTaskConfig
 from hyperinf.data.questions.corruption import corrupt
 from hyperinf.data.questions.images import Images
 from hyperinf.data.questions.question import Question
 from hyperinf.data.questions.reading import Reading, read_source
 from hyperinf.data.questions.splits import SPLITS
-from hyperinf.data.roles import Assignment, Roles
+from hyperinf.data.sampling import Drawn, distinct, draw
+from hyperinf.data.split_assignment import Assignment, Roles
 from hyperinf.errors import InputError
 
 

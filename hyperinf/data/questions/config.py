@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from hyperinf.data.noise import check_share
+from hyperinf.data.label_noise import check_share
 from hyperinf.data.prompts import load_template
 from hyperinf.data.questions.formats import FORMATS, Format, known_format
-from hyperinf.data.roles import Roles
 from hyperinf.data.sources import Source
+from hyperinf.data.split_assignment import Roles
 from hyperinf.errors import InputError
 
 WrongMode = Literal["uniform", "next"]

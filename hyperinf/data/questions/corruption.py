@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperinf.data.noise import other_classes
+from hyperinf.data.label_noise import other_classes
 from hyperinf.data.questions.config import WrongMode
 from hyperinf.data.questions.question import Question
 from hyperinf.errors import InputError

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.questions.cells import EASY_VQA, POPE_KINDS, YES_NO, Row
+from hyperinf.artifacts.files import read_json
+from hyperinf.data.questions.field_parsers import EASY_VQA, POPE_KINDS, YES_NO, Row
 from hyperinf.data.tables import read_json_lines
 from hyperinf.errors import InputError
-from hyperinf.files import read_json
 
 Located = tuple[str, Row]
 ReadDocument = Callable[[Path], Iterator[Located]]

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hyperinf.data.chats import CHAT_COLUMNS
-from hyperinf.data.questions.cells import Row
-from hyperinf.data.questions.chatted import headlines, logiqa_evals, quartz
+from hyperinf.data.conversations import CHAT_COLUMNS
+from hyperinf.data.questions.chat_formats import headlines, logiqa_evals, quartz
 from hyperinf.data.questions.documents import (
     ReadDocument,
     read_easy_vqa,
@@ -17,9 +16,10 @@ from hyperinf.data.questions.documents import (
     read_textvqa,
     read_vqav2,
 )
+from hyperinf.data.questions.field_parsers import Row
 from hyperinf.data.questions.published import hellaswag, logiqa, piqa, qasc, qasc_facts
 from hyperinf.data.questions.question import Question
-from hyperinf.data.questions.record import record
+from hyperinf.data.questions.user_jsonl import record
 from hyperinf.data.questions.visual import easy_vqa, easy_vqa_caption, gqa, llava, pope, textvqa, vqav2
 from hyperinf.errors import InputError
 

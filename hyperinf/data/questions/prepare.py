@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hyperinf.artifacts.environment import hashed, source_files
+from hyperinf.artifacts.records import RECORD, read_record, write_record
 from hyperinf.data.folders import check_content_hash, check_out, written_folder
 from hyperinf.data.prompts import load_template, render
 from hyperinf.data.questions.assembly import Assembly, assemble
@@ -14,8 +16,6 @@ from hyperinf.data.questions.images import IMAGES, Images
 from hyperinf.data.questions.question import Question
 from hyperinf.data.questions.splits import SPLITS, write_questions
 from hyperinf.errors import InputError
-from hyperinf.provenance import hashed, source_files
-from hyperinf.records import RECORD, read_record, write_record
 
 _log = logging.getLogger(__name__)
 

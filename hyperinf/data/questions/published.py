@@ -1,7 +1,7 @@
 """Rows of the published sets that the paper selects from, as the hub has them."""
 
-from hyperinf.data.corpus import RowError
-from hyperinf.data.questions.cells import Row, read_choice, read_letter, read_string, read_strings
+from hyperinf.data.examples import RowError
+from hyperinf.data.questions.field_parsers import Row, read_choice, read_letter, read_string, read_strings
 from hyperinf.data.questions.question import Question, make_question
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hyperinf.data.corpus import EmptyRowError, RowError, squeezed
+from hyperinf.data.examples import EmptyRowError, RowError, squeezed
 
 
 class UnusableRowError(EmptyRowError):

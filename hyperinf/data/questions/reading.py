@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hyperinf.data.assets import fetch_asset
-from hyperinf.data.corpus import Corpus, EmptyRowError, RowError, check_columns, check_ids
+from hyperinf.data.examples import Corpus, EmptyRowError, RowError, check_columns, check_ids
 from hyperinf.data.hub import HubSet, load_folder, load_hub
-from hyperinf.data.questions.cells import Row
 from hyperinf.data.questions.config import QuestionSource
+from hyperinf.data.questions.field_parsers import Row
 from hyperinf.data.questions.formats import Format
 from hyperinf.data.questions.question import NoAnswerError, Question
-from hyperinf.data.roles import Roles
+from hyperinf.data.split_assignment import Roles
 from hyperinf.data.tables import read_rows
 from hyperinf.errors import InputError
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from hyperinf.data.corpus import RowError, read_identity
-from hyperinf.data.questions.cells import EASY_VQA, YES_NO, Row, read_string, read_strings
+from hyperinf.data.examples import RowError, read_identity
+from hyperinf.data.questions.field_parsers import EASY_VQA, YES_NO, Row, read_string, read_strings
 from hyperinf.data.questions.question import Question, UnusableRowError, make_question
 
 TEXT = "text"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hyperinf.data.assets import ASSETS, asset_record, fetch_asset
-from hyperinf.data.corpus import Columns
+from hyperinf.data.examples import Columns
 from hyperinf.data.sarcasm import read_sarcasm
 from hyperinf.errors import InputError
 

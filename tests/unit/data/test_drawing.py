@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperinf.data.corpus import Corpus, Example
-from hyperinf.data.drawing import Drawn, draw
-from hyperinf.data.roles import Roles
+from hyperinf.data.examples import Corpus, Example
+from hyperinf.data.sampling import Drawn, draw
+from hyperinf.data.split_assignment import Roles
 from hyperinf.errors import InputError
 
 

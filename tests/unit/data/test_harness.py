@@ -85,7 +85,7 @@ def test_the_harness_measures_what_we_measure(colours, tiny_llama, tmp_path, mon
     from lm_eval.tasks import TaskManager
 
     from hyperinf.models.causal import load_causal
-    from hyperinf.tasks.selection.family import LanguageFamily
+    from hyperinf.pipeline.selection.family import LanguageFamily
 
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     questions = read_questions(colours, "test")

@@ -7,9 +7,9 @@ import pytest
 from hub_sets import GLUE, write_glue, write_split
 from hub_sets import glue_rows as rows
 
-from hyperinf.data.corpus import Columns, Corpus
+from hyperinf.data.examples import Columns, Corpus
 from hyperinf.data.hub import read_folder, read_hub
-from hyperinf.data.roles import Roles
+from hyperinf.data.split_assignment import Roles
 from hyperinf.errors import InputError
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperinf.data.noise import flip_labels
+from hyperinf.data.label_noise import flip_labels
 from hyperinf.errors import InputError
 
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hyperinf.data.corpus import Columns, Example
+from hyperinf.data.examples import Columns, Example
 from hyperinf.data.tables import read_table
 from hyperinf.errors import InputError
 

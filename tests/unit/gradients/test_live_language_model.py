@@ -7,7 +7,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from hyperinf.gradients import LiveSource, TensorSource, collect_layer, per_sample_gradients
-from hyperinf.losses import causal_loss
+from hyperinf.gradients.losses import causal_loss
 from hyperinf.models.lora import LoraSettings, add_lora
 
 CONFIG = {

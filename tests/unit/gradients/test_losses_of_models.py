@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from hyperinf.gradients import per_sample_gradients
-from hyperinf.losses import default_loss
+from hyperinf.gradients.losses import default_loss
 from hyperinf.models.shapes import byte_tokenizer
 
 SMALL = {**MARKED, "vocab_size": 300}

@@ -6,8 +6,8 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from hyperinf.gradients import Factors, LiveSource, TensorSource
+from hyperinf.gradients.losses import causal_loss
 from hyperinf.influence import METHODS, influence_scores, score_methods
-from hyperinf.losses import causal_loss
 from hyperinf.models.lora import LoraSettings, add_lora
 
 LENGTHS = (7, 4, 9, 5, 6, 8, 4, 3, 6, 5)

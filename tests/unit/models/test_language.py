@@ -3,7 +3,7 @@ import torch
 
 from hyperinf.data.prompts import Rendered
 from hyperinf.errors import InputError
-from hyperinf.losses import IGNORED, causal_loss, default_loss
+from hyperinf.gradients.losses import IGNORED, causal_loss, default_loss
 from hyperinf.models.causal import load_causal
 from hyperinf.models.language import EncodedAnswers, left_padded, tokenise
 from hyperinf.models.loading import load_tokenizer

@@ -5,7 +5,7 @@ from PIL import Image
 from hyperinf.data.sources import parse_source
 from hyperinf.errors import InputError
 from hyperinf.gradients import per_sample_gradients
-from hyperinf.losses import causal_loss
+from hyperinf.gradients.losses import causal_loss
 from hyperinf.models.causal import load_causal, prepare_causal
 from hyperinf.models.language import EncodedAnswers, Tokenised
 from hyperinf.models.llava import load_llava, load_processor, picture_tokens

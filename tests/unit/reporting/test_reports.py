@@ -13,9 +13,9 @@ from matplotlib import pyplot as plt
 from hyperinf.reporting import expected_outputs, report_mislabel, report_page
 from hyperinf.reporting.convergence_figures import convergence_data, datainf_data, figure_convergence, figure_datainf
 from hyperinf.reporting.inputs import read_convergence, read_mislabel
+from hyperinf.reporting.manifest import file_label
 from hyperinf.reporting.mislabel_figures import epochs_data, figure_epochs
 from hyperinf.reporting.mislabel_frames import detection_frame
-from hyperinf.reporting.outputs import file_label
 from hyperinf.reporting.published import published_convergence
 from hyperinf.reporting.simulation_tables import first_below, simulation_frame
 from hyperinf.reporting.style import save_figure

@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 
 from hyperinf.reporting import expected_outputs, report_page, report_selection
 from hyperinf.reporting.labels import ordered_settings, setting_label
-from hyperinf.reporting.outputs import contact_groups
+from hyperinf.reporting.manifest import contact_groups
 from hyperinf.reporting.selection_figure import figure_selection, percent, selection_data, spread
 from hyperinf.reporting.selection_frames import Cell, values_by_seed
 from hyperinf.reporting.selection_inputs import read_selection

@@ -3,10 +3,10 @@ import math
 import pytest
 from scipy import stats
 
-from hyperinf.reporting.headlines import collapse_sentences, selection_sentences
 from hyperinf.reporting.selection_frames import accuracy_frame, details_frame
 from hyperinf.reporting.selection_inputs import read_selection
 from hyperinf.reporting.selection_tables import accuracy_tables, detail_tables
+from hyperinf.reporting.summary import collapse_sentences, selection_sentences
 from hyperinf.reporting.table_writers import markdown, plain
 
 OURS, THEIRS, RANDOM = [0.65, 0.60, 0.72], [0.61, 0.57, 0.65], [0.50, 0.46, 0.56]

@@ -1,0 +1,1 @@
+"""Files that stages leave: written whole or not at all, hashed, recorded, traced back."""

@@ -1,0 +1,242 @@
+"""The chain of a result file, back to data, model and assets, by the hashes that every stage wrote down.
+
+A stage's record (``info.json``, or ``NAME.info.json`` beside a table) names what it read (``inputs``) and what it wrote
+(``outputs``), each with its SHA-256. Records belong together where one's input has the hash of another's output: no
+layout of folders is assumed. Figures and tables are traced by ``tables/STUDY_sources.csv``.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hyperinf.artifacts.files import read_json, sha256_file
+from hyperinf.artifacts.records import PREPARED
+from hyperinf.errors import InputError
+
+OK, CHANGED, MISSING, UNRECORDED = "matches", "CHANGED", "MISSING", "not recorded"
+BROKEN = (CHANGED, MISSING)
+_DRAWN = ("figures", "tables")
+_SOURCE = re.compile(r"(asset|hub|path|shape):.+")
+
+
+@dataclass(frozen=True)
+class Link:
+    """One line of a chain.
+
+    Attributes:
+        depth: how many steps before the result.
+        name: a file, a stage or a source.
+        state: one of ``matches``, ``CHANGED``, ``MISSING``, ``not recorded``, or what it was made with.
+    """
+
+    depth: int
+    name: str
+    state: str
+
+    def __str__(self) -> str:
+        return f"{'  ' * self.depth}{self.name}: {self.state}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a stage wrote of itself."""
+
+    path: Path
+    content: Mapping[str, Any]
+
+    def hashes(self, key: str) -> dict[str, str]:
+        """``inputs`` or ``outputs``: SHA-256 by name; none where an older version has written the record."""
+        found = self.content.get(key)
+        return dict(found) if isinstance(found, Mapping) else {}
+
+
+class Results:
+    """The records below a results folder.
+
+    Raises:
+        InputError: there is no such folder, or a record is not JSON.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; expected one of results")
+        self.folder = folder
+        paths = sorted({*folder.rglob("info.json"), *folder.rglob("*.info.json")})
+        contents = [(path, read_json(path)) for path in paths if "assets" not in path.relative_to(folder).parts]
+        self.records = [Record(path, content) for path, content in contents if isinstance(content, Mapping)]
+        self._by_output = {digest: record for record in self.records for digest in record.hashes("outputs").values()}
+
+    def written_by(self, digest: str) -> Record | None:
+        """The stage among whose outputs is a file of this SHA-256."""
+        return self._by_output.get(digest)
+
+    def of_file(self, path: Path) -> Record | None:
+        """The record of the stage that wrote a file: the nearest one beside or above it."""
+        beside = [record for record in self.records if path.name in record.hashes("outputs")]
+        for folder in path.resolve().parents:
+            for record in [*beside, *self.records]:
+                if record.path.parent.resolve() == folder and (record in beside or record.path.name == "info.json"):
+                    return record
+            if folder == self.folder.resolve():
+                return None
+        return None
+
+
+def results_of(path: Path) -> Path:
+    """The results folder that a file lies in: the nearest one above it with tables, assets or logs in it.
+
+    Raises:
+        InputError: there is none, or no such file.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    for folder in path.resolve().parents:
+        if folder.name not in _DRAWN and any((folder / name).is_dir() for name in ("tables", "assets", "logs")):
+            return folder
+    raise InputError(f"{path}: not below a results folder, with tables, assets or logs; name it by --results")
+
+
+def chain(path: Path, results: Path | None = None) -> list[Link]:
+    """The chain of a result file: what it was made of by what, back to the sources, and whether the hashes still match.
+
+    Args:
+        path: a figure, a table, the page, scores, metrics or any other file of a stage.
+        results: the results folder; found above the file when None.
+
+    Raises:
+        InputError: no such file, or nothing is known of it.
+    """
+    found = Results(results or results_of(path))
+    start = Link(0, str(path), f"sha256 {sha256_file(path)}" if path.is_file() else "folder")
+    links = [start, *(_drawn(path, found) if _is_drawn(path, found.folder) else _made(found.of_file(path), found, 1))]
+    if len(links) == 1:
+        raise InputError(f"{path}: no record beside or above it says what it was made of")
+    return list(dict.fromkeys(links))
+
+
+def _is_drawn(path: Path, results: Path) -> bool:
+    return path.parent.name in _DRAWN or path.resolve().parent == results.resolve()
+
+
+def _drawn(path: Path, results: Results) -> Iterator[Link]:
+    tables = sorted((results.folder / "tables").glob("*_sources.csv"))
+    words = path.stem.removeprefix("claims_").split("_")
+    own = [table for table in tables if table.stem.removesuffix("_sources") == words[0]]
+    for table in own or tables:
+        yield Link(1, str(table), "the runs that it was drawn from")
+        for _, row in pd.read_csv(table).iterrows():
+            yield from _source(row, results)
+
+
+def _source(row: "pd.Series[Any]", results: Results) -> Iterator[Link]:
+    if "file" in row:
+        files = {results.folder / row["file"]: row["sha256"]}
+    elif "metrics_sha256" in row:
+        run = results.folder / row["folder"]
+        files = {run / "metrics.csv": row["metrics_sha256"], run / "curves.csv": row["curves_sha256"]}
+    else:
+        run = results.folder / row["folder"]
+        files = {run / "scores/metrics.csv": row["scores_sha256"]}
+        fractions = [run / f"fraction-{percent}/metrics.csv" for percent in str(row["percents"]).split()]
+        files |= {path: _recorded(path, results) for path in fractions}
+    for path, digest in files.items():
+        yield Link(2, str(path), _state(path, digest))
+    records = {record.path: record for record in map(results.of_file, files) if record is not None}
+    for record in records.values():
+        yield from _made(record, results, 3)
+
+
+def _recorded(path: Path, results: Results) -> str:
+    """The hash that the stage which wrote a file wrote down; empty if it did not."""
+    record = results.of_file(path)
+    return "" if record is None else record.hashes("outputs").get(path.name, "")
+
+
+def _made(record: Record | None, results: Results, depth: int) -> Iterator[Link]:
+    """The stage, its outputs, what it read, and the stages that wrote that."""
+    if record is None:
+        return
+    yield Link(depth, str(record.path), _made_with(record.content))
+    for name, digest in record.hashes("outputs").items():
+        path = record.path.parent / name
+        yield Link(depth + 1, str(path), _state(path, digest))
+    before: dict[Path, Record] = {}
+    for name, digest in record.hashes("inputs").items():
+        writer = results.written_by(digest)
+        if writer is None:
+            # A file of the user's own is named by its path; of anything else only the hash is known.
+            yield Link(
+                depth + 1, name, _state(Path(name), digest) if "/" in name else f"{UNRECORDED} by any stage here"
+            )
+        elif writer.path != record.path:
+            before[writer.path] = writer
+    for source in sorted(set(_sources(record.content))):
+        yield from _origin(source, results, depth + 1)
+    for writer in before.values():
+        yield from _made(writer, results, depth + 1)
+
+
+def _made_with(content: Mapping[str, Any]) -> str:
+    settings = content.get("settings", content)
+    parts_of = (settings, *(settings.get(part) for part in ("training", "key", "model")))
+    seed = next((part["seed"] for part in parts_of if isinstance(part, Mapping) and "seed" in part), None)
+    packages = content.get("packages") or {}
+    parts = {
+        "hyperinf": content.get("hyperinf"),
+        "torch": packages.get("torch"),
+        "device": content.get("device"),
+        "seed": seed,
+        "settings": str(content.get("settings_sha256", ""))[:12],
+        "content": str(content.get("content_sha256", ""))[:12],
+    }
+    return ", ".join(f"{name} {value}" for name, value in parts.items() if value not in (None, ""))
+
+
+def _sources(content: Any) -> Iterator[str]:
+    """Every model and data source that a record names."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            if key not in ("inputs", "outputs", "reports"):
+                yield from _sources(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _sources(value)
+    elif isinstance(content, str) and _SOURCE.fullmatch(content):
+        yield content
+
+
+def _origin(source: str, results: Results, depth: int) -> Iterator[Link]:
+    kind, _, name = source.partition(":")
+    prepared = Path(name) / PREPARED
+    if kind == "path" and prepared.is_file():
+        made = read_json(prepared)
+        yield Link(depth, source, str(made.get("note") or "as it came"))
+        yield from _origin(str(made.get("source")), results, depth + 1)
+        return
+    if kind == "path":
+        return  # its files are among the inputs
+    record = results.folder / "assets" / f"{name}.json"
+    if kind != "asset" or not record.is_file():
+        yield Link(depth, source, UNRECORDED if kind == "asset" else "not ours to hash")
+        return
+    asset = read_json(record)
+    yield Link(depth, source, f"{asset['origin']}; {asset['licence']}; wheel sha256 {asset['wheel_sha256']}")
+    caches = [results.folder / "assets" / name, Path(os.environ.get("HYPERINF_CACHE", "results/assets")) / name]
+    folder = next((each for each in caches if each.is_dir()), None)
+    if folder is not None:
+        states = {_state(folder / member["path"], member["sha256"]) for member in asset["members"]}
+        worst = next((state for state in (MISSING, CHANGED) if state in states), OK)
+        yield Link(depth + 1, f"{len(asset['members'])} files of {folder}", worst)
+
+
+def _state(path: Path, digest: object) -> str:
+    if not path.is_file():
+        return MISSING
+    if not isinstance(digest, str) or not digest:
+        return UNRECORDED
+    return OK if sha256_file(path) == digest else CHANGED

@@ -1,0 +1,78 @@
+"""What a stage says of the files it wrote, and whether they still are what it wrote.
+
+A disk's error must not become a result, nor a table that was edited pass as measured.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hyperinf.artifacts.environment import digest, to_json
+from hyperinf.artifacts.files import read_json, sha256_file, write_json
+from hyperinf.errors import InputError
+
+RECORD = "info.json"
+PREPARED = "prepared.json"
+"""The record of a folder that holds a model for transformers."""
+_OWN = "record_sha256"
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a record as JSON, with its own SHA-256.
+
+    Args:
+        path: file to write.
+        record: ``outputs`` are ``{name below the record's folder: SHA-256}``.
+    """
+    plain = json.loads(json.dumps(to_json(record)))
+    write_json(path, {**plain, _OWN: digest(plain)})
+
+
+def read_record(path: Path) -> Any:
+    """A record, after it and all of its outputs that are there were compared with what was written.
+
+    A record or an output without a SHA-256 is taken as it is.
+
+    Raises:
+        InputError: it is missing or not JSON, or it or an output has changed since; the message names the file.
+    """
+    record = _itself(path)
+    for name, expected in _outputs(record).items():
+        file = path.parent / name
+        if file.is_file() and sha256_file(file) != expected:
+            raise _changed(file, path.parent)
+    return record
+
+
+def check_written(path: Path) -> None:
+    """Compare a table with the record beside it, if there is one that names it.
+
+    Raises:
+        InputError: the table or its record has changed since they were written.
+    """
+    for beside in (path.with_suffix(f".{RECORD}"), path.with_name(RECORD)):
+        if path.is_file() and beside.is_file():
+            expected = _outputs(_itself(beside)).get(path.name)
+            if expected is not None and sha256_file(path) != expected:
+                raise _changed(path, path)
+
+
+def _itself(path: Path) -> Any:
+    """A record that has not changed; its outputs are not looked at."""
+    record = read_json(path)
+    own = record.pop(_OWN, None) if isinstance(record, dict) else None
+    if own is not None and own != digest(record):
+        raise _changed(path, path.parent)
+    return record
+
+
+def _outputs(record: Any) -> dict[str, Any]:
+    outputs = record.get("outputs") if isinstance(record, dict) else None
+    return outputs if isinstance(outputs, dict) else {}
+
+
+def _changed(file: Path, remove: Path) -> InputError:
+    return InputError(
+        f"{file}: has changed since it was written (another SHA-256 than in its record): damaged or edited; "
+        f"remove {remove} to have it made again"
+    )

@@ -1,0 +1,1 @@
+"""How well a model, an answer or a score does."""

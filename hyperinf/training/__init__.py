@@ -1,0 +1,1 @@
+"""Fine-tuning: the loop and the state it resumes from."""

@@ -1,0 +1,45 @@
+import shutil
+
+import pytest
+
+from hyperinf.cli import main
+
+RUN = "mislabel/words/bert/rank-2/seed-1"
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, tiny_bert):
+    """A small finished run of the commands themselves, from a table of one's own to the page."""
+    from hyperinf.artifacts.files import write_json
+
+    base = tmp_path_factory.mktemp("run")
+    results, data = base / "results", base / "results/mislabel/words/data/seed-1"
+    rows = [f"w{i % 5} w{i % 7} w{i % 11},{'low' if i % 2 else 'high'}" for i in range(0, 300, 3)]
+    (base / "words.csv").write_text("\n".join(["sentence,label", *rows]) + "\n")
+    flags = {"--source": f"path:{base}/words.csv", "--text": "sentence", "--label": "label"}
+    sizes = {"--train": 40, "--validation": 10, "--test": 20}
+    adapter, scores = results / RUN / "adapter", results / RUN / "scores"
+    model = {"--model": f"path:{tiny_bert}", "--rank": 2, "--epochs": 1, "--max-length": 20, "--device": "cpu"}
+    named = {"--task": "words", "--model-name": "bert", "--methods": "hyperinf", "--device": "cpu"}
+    table = results / "simulation/convergence/dim-8_seed-1.csv"
+    solvers = {"--dim": 8, "--samples": 20, "--iterations": 3, "--methods": "schulz", "--device": "cpu"}
+    for command, options in (
+        ("mislabel data", {**flags, **sizes, "--seed": 1, "--out": data}),
+        ("mislabel finetune", {"--data": data, **model, "--seed": 1, "--out": adapter}),
+        ("mislabel score", {"--data": data, "--adapter": adapter, **named, "--seed": 1, "--out": scores}),
+        ("simulate convergence", {**solvers, "--seed": 1, "--out": table}),
+        ("report mislabel", {"--runs": scores, "--epoch": 1, "--out": results}),
+        ("report simulation", {"--convergence": table, "--out": results}),
+        ("report page", {"--results": results, "--out": results / "report.html"}),
+    ):
+        words = [str(word) for pair in options.items() for word in pair]
+        assert main([*command.split(), *words]) == 0, command
+    asset = {"name": "minilm", "distribution": "d", "version": "1", "wheel_sha256": "0" * 64}
+    write_json(results / "assets/minilm.json", {**asset, "licence": "MIT", "origin": "o", "members": []})
+    return base
+
+
+@pytest.fixture
+def run(finished_run, tmp_path):
+    """A copy of the run that a test may change."""
+    return shutil.copytree(finished_run, tmp_path / "run") / "results"
