@@ -21,7 +21,8 @@ def soft_accuracy(answer: str, accepted: Sequence[str]) -> float:
 
     The mean of ``min(matches / 3, 1)`` over the subsets that leave out one of the people (Antol et al., *VQA: Visual
     Question Answering*, ICCV 2015), answers being compared as
-    :func:`hyperinf.evaluation.vqa_normalization.normalised`. Where fewer than three people are left, all of them have to agree with it; a single person's answer is right or wrong.
+    :func:`hyperinf.evaluation.vqa_normalization.normalised`. Where fewer than three people are
+    left, all of them have to agree with it; a single person's answer is right or wrong.
 
     Args:
         answer: what is judged.

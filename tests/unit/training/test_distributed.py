@@ -17,7 +17,7 @@ from hyperinf.data.questions import QuestionTaskConfig, prepare_questions
 from hyperinf.data.sources import parse_source
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parents[2]
 
 
 KINDS = ["ddp", "fsdp"]

@@ -1,0 +1,171 @@
+"""Every way to score training samples: what it is called, how it is drawn, what it needs and its options."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from hyperinf.settings.base import Settings, setting
+
+Solver = Literal["schulz", "cholesky", "auto"]
+GfimScale = Literal["sum", "mean"]
+Need = Literal["gfim", "gradients", "sums"]
+Line = Literal["solid", "dashed", "dash-dotted"]
+
+LANCZOS_STEPS = 5
+"""Products with the curvature that LiSSA spends on its scale."""
+
+
+class MethodOptions(Settings):
+    """What every method can be told."""
+
+    damping: float = setting(
+        0.1, gt=0, help="added to the curvature: lambda = damping * mean squared gradient, per layer"
+    )
+    gfim_scale: GfimScale = setting("sum", help="the GFIM as a sum over the rank, as published, or as its mean")
+
+
+class HyperInfOptions(MethodOptions):
+    """What HyperINF can be told."""
+
+    solver: Solver = setting(
+        "schulz", help="how the damped GFIM is inverted: by Schulz's iteration, by Cholesky, or whichever is faster"
+    )
+    tol: float = setting(1e-3, gt=0, lt=1, help="Frobenius norm of I - A X at which Schulz's iteration stops")
+    max_iter: int = setting(60, ge=1, help="iterations after which Schulz's iteration counts as failed")
+
+
+class LissaOptions(MethodOptions):
+    """What LiSSA can be told."""
+
+    iterations: int = setting(10, ge=1, help="terms of the truncated Neumann series")
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A way to score training samples.
+
+    Attributes:
+        name: in settings, in names of columns (``influence_NAME``, ``baseline_NAME``) and in tables.
+        label: in figures.
+        colour: of its line, as hexadecimal RGB.
+        marker: matplotlib's name of its marker.
+        line: how its line is drawn.
+        filled: whether its marker is filled.
+        implementation: ``module:Class``; ``""`` for a baseline, which needs no curvature.
+        needs: ``gfim``, the sums ``sum_i g_i^T g_i``; ``gradients``, those of a layer all at once, which shards of the
+            samples cannot give; ``sums``, further sums over all samples.
+        options: the model of its options.
+        oracle_of: the method that it is the exact counterpart of, and so no contender beside.
+    """
+
+    name: str
+    label: str
+    colour: str
+    marker: str
+    line: Line = "solid"
+    filled: bool = True
+    implementation: str = ""
+    needs: frozenset[Need] = frozenset()
+    options: type[MethodOptions] = MethodOptions
+    oracle_of: str | None = None
+
+    @property
+    def own_options(self) -> tuple[str, ...]:
+        """The options that not every method has."""
+        return tuple(name for name in self.options.model_fields if name not in MethodOptions.model_fields)
+
+    def rounds(self, options: MethodOptions) -> int:
+        """Count the sums over all samples, one after the other, that it needs beyond the statistics."""
+        if "sums" not in self.needs:
+            return 0
+        return LANCZOS_STEPS + options.iterations if isinstance(options, LissaOptions) else 1
+
+
+def _methods(*specs: MethodSpec) -> dict[str, MethodSpec]:
+    return {spec.name: spec for spec in specs}
+
+
+_ROOM = "hyperinf.influence.methods"
+
+METHODS: Mapping[str, MethodSpec] = _methods(
+    MethodSpec(
+        "hyperinf",
+        "HyperINF",
+        "#0072B2",
+        "o",
+        implementation=f"{_ROOM}.hyperinf:HyperINF",
+        needs=frozenset({"gfim"}),
+        options=HyperInfOptions,
+    ),
+    MethodSpec(
+        "gfim",
+        "exact GFIM (Cholesky)",
+        "#56B4E9",
+        "s",
+        "dashed",
+        filled=False,
+        implementation=f"{_ROOM}.hyperinf:GFIM",
+        needs=frozenset({"gfim"}),
+        oracle_of="hyperinf",
+    ),
+    MethodSpec(
+        "datainf",
+        "DataInf",
+        "#D55E00",
+        "^",
+        implementation=f"{_ROOM}.datainf:DataInf",
+        needs=frozenset({"sums"}),
+    ),
+    MethodSpec(
+        "datainf_gfim",
+        "DataInf on GFIM",
+        "#D55E00",
+        "^",
+        "dashed",
+        filled=False,
+        implementation=f"{_ROOM}.datainf:DataInfGFIM",
+        needs=frozenset({"sums"}),
+    ),
+    MethodSpec(
+        "lissa",
+        "LiSSA",
+        "#009E73",
+        "s",
+        implementation=f"{_ROOM}.lissa:LiSSA",
+        needs=frozenset({"sums"}),
+        options=LissaOptions,
+    ),
+    MethodSpec(
+        "lissa_gfim",
+        "LiSSA on GFIM",
+        "#009E73",
+        "s",
+        "dashed",
+        filled=False,
+        implementation=f"{_ROOM}.lissa:LiSSAGFIM",
+        needs=frozenset({"gfim"}),
+        options=LissaOptions,
+    ),
+    MethodSpec("tracin", "TracIN", "#E69F00", "v", implementation=f"{_ROOM}.tracin:TracIN"),
+    MethodSpec(
+        "fim",
+        "exact FIM",
+        "#CC79A7",
+        "P",
+        implementation=f"{_ROOM}.fim:ExactFisher",
+        needs=frozenset({"gradients"}),
+    ),
+)
+"""The influence methods by name, in the order of figures and tables."""
+
+BASELINES: Mapping[str, MethodSpec] = _methods(
+    MethodSpec("loss", "own loss", "#111111", "X", "dash-dotted"),
+    MethodSpec("grad_norm", "gradient norm", "#777777", "d", "dash-dotted"),
+    MethodSpec("random", "random order", "#a5a5a5", "x", "dashed"),
+)
+"""Cheap scores that stand beside them."""
+
+
+def not_sharded(methods: Iterable[str]) -> tuple[str, ...]:
+    """Name those of the methods that cannot be taken in shards of the samples."""
+    return tuple(name for name in methods if "gradients" in METHODS[name].needs)
