@@ -1,0 +1,76 @@
+"""Which scores are taken, and how; and what is done with them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, create_model
+
+from hyperinf.settings.base import Settings, setting
+from hyperinf.settings.methods import BASELINES, METHODS, GfimScale, MethodOptions, MethodSpec
+from hyperinf.settings.training import TrainingSettings
+from hyperinf.settings.types import Count, Distinct, Number, OneOf, Positive
+
+MethodName = Annotated[str, OneOf(METHODS)]
+Methods = Annotated[tuple[MethodName, ...], Field(min_length=1), Distinct]
+Baselines = Annotated[tuple[Annotated[str, OneOf(BASELINES)], ...], Distinct]
+Strategy = Literal["plain", "stratified"]
+
+
+def _own(spec: MethodSpec) -> type[Settings]:
+    """A section of the options that not every method has."""
+    declared = spec.options.model_fields
+    fields: dict[str, Any] = {name: (declared[name].annotation, declared[name]) for name in spec.own_options}
+    title = f"{spec.options.__name__}Section"
+    return create_model(title, __base__=Settings, __doc__=f"Options of {spec.label}.", **fields)
+
+
+_SECTIONS: dict[str, type[Settings]] = {name: _own(spec) for name, spec in METHODS.items() if spec.own_options}
+_fields: dict[str, Any] = {
+    name: (section, setting(section, help=f"options of {METHODS[name].label}")) for name, section in _SECTIONS.items()
+}
+_MethodSections: Any = create_model("_MethodSections", __base__=Settings, **_fields)
+
+
+class ScoringSettings(_MethodSections):
+    """Which scores are taken, and how."""
+
+    methods: Methods = setting(("hyperinf", "datainf", "lissa", "tracin"), help="influence methods")
+    baselines: Baselines = setting(
+        ("loss", "grad_norm", "random"), help="cheap scores that stand beside them; none for an empty list"
+    )
+    damping: Positive = setting(0.1, help=str(MethodOptions.model_fields["damping"].description))
+    gfim_scale: GfimScale = setting("sum", help=str(MethodOptions.model_fields["gfim_scale"].description))
+
+    def options(self, method: str) -> MethodOptions:
+        """Make the options of one of the methods."""
+        own = getattr(self, method).plain() if method in _SECTIONS else {}
+        return METHODS[method].options(damping=self.damping, gfim_scale=self.gfim_scale, **own)
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide the scores: options of methods that are not taken are left out."""
+        return {
+            name: value for name, value in super().deciding().items() if name not in _SECTIONS or name in self.methods
+        }
+
+    def rounds(self) -> int:
+        """Count the sums over all samples, one after the other, that the methods need; they share them."""
+        return max(METHODS[name].rounds(self.options(name)) for name in self.methods)
+
+
+class DetectionSettings(Settings):
+    """Finding the samples that were harmed."""
+
+    report_epoch: Count | None = setting(None, help="the epoch that the main figure and table show; null for the last")
+
+
+class SelectionSettings(Settings):
+    """Keeping the least harmful samples and training on them afresh."""
+
+    fractions: Annotated[tuple[Annotated[Number, Field(gt=0, lt=1)], ...], Field(min_length=1), Distinct] = setting(
+        (0.2, 0.4), help="fractions of the training samples that are kept, one run each"
+    )
+    strategies: Annotated[tuple[Strategy, ...], Field(min_length=1), Distinct] = setting(
+        ("plain", "stratified"), help="keep the least harmful of all samples, or of each answer"
+    )
+    training: TrainingSettings = setting(
+        lambda: TrainingSettings(max_steps=80), help="how a fresh adapter is trained on what is kept"
+    )

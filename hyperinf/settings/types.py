@@ -1,0 +1,98 @@
+"""The kinds of values that settings have beside pydantic's own."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+Item = TypeVar("Item")
+
+
+def _no_bool(value: Any) -> Any:
+    # pydantic reads true as 1.
+    if isinstance(value, bool):
+        raise ValueError("a number is expected")
+    return value
+
+
+def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"got {value!r} more than once, expected each value once")
+    return values
+
+
+Whole = Annotated[int, BeforeValidator(_no_bool)]
+"""A whole number."""
+Number = Annotated[float, BeforeValidator(_no_bool)]
+"""A finite number; YAML's 1e-4, which it reads as text, included."""
+Count = Annotated[Whole, Field(ge=1)]
+"""A number of things, at least one."""
+Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
+"""What every generator of random numbers takes."""
+Fraction = Annotated[Number, Field(ge=0, lt=1)]
+"""A part of a whole: from 0 up to, but without, 1."""
+Positive = Annotated[Number, Field(gt=0)]
+Word = Annotated[str, StringConstraints(min_length=1)]
+"""Text that is not empty."""
+Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+"""A name of lower-case letters, digits and _, beginning with a letter: it becomes part of paths."""
+FilePath = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^{}\n]+$")]
+"""The path of a file or folder, without braces, which Snakemake reads as wildcards."""
+
+Distinct = AfterValidator(_distinct)
+"""Marks a tuple whose values must differ."""
+Counts = Annotated[tuple[Count, ...], Field(min_length=1), Distinct]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), Distinct]
+Words = Annotated[tuple[Word, ...], Field(min_length=1), Distinct]
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks text that must be one of the names of a register.
+
+    Attributes:
+        names: the register, or what gives it.
+    """
+
+    names: Iterable[str] | Callable[[], Iterable[str]]
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The names."""
+        return tuple(self.names() if callable(self.names) else self.names)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "enum": list(self.known)}
+
+    def _check(self, value: str) -> str:
+        if value not in self.known:
+            raise ValueError(f"one of {', '.join(self.known)} is expected")
+        return value
+
+
+def only_one(section: str, given: Mapping[str, Any]) -> str:
+    """Name the one key that is not None.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
+    there = [name for name, value in given.items() if value is not None]
+    if len(there) != 1:
+        shown = " and ".join(there) or "none"
+        more = f" (in an overlay, write {there[0]}: null to drop it)" if there else ""
+        raise ValueError(f"got {shown}, expected one of {', '.join(given)}{more}")
+    return there[0]
