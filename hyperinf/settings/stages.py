@@ -3,9 +3,9 @@
 What a stage reads and writes is marked ``runtime``: where a file lies decides nothing, and what is in it is hashed.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hyperinf.settings.base import Settings, setting
 from hyperinf.settings.data import CorruptionSettings, DataSettings, SampleSettings
@@ -15,14 +15,13 @@ from hyperinf.settings.scoring import Methods, ScoringSettings, Strategy
 from hyperinf.settings.simulation import ConvergenceSettings, FisherSettings, TimingSettings
 from hyperinf.settings.sources import ModelSource
 from hyperinf.settings.training import (
+    Adaptation,
     AlignmentSettings,
     FinetuningSettings,
     GradientsOf,
-    LoraSettings,
-    Trained,
     TrainingSettings,
 )
-from hyperinf.settings.types import Count, Distinct, FilePath, Number, OneOf, Seed, Words
+from hyperinf.settings.types import Count, Distinct, FilePath, Number, OneOf, Seed
 
 FamilyName = Annotated[str, OneOf(FAMILIES)]
 
@@ -82,16 +81,20 @@ class Named(Settings):
     setting: str | None = setting(None, help="name of what is trained and scored in the tables; made up without it")
 
 
-class Finetune(Resumed, CacheSettings, MachineSettings, LoraSettings, FinetuningSettings):
+class Finetune(Resumed, CacheSettings, MachineSettings, Adaptation, FinetuningSettings):
     """Fine-tune a model on the training samples, wrong ones included, and keep its weights."""
 
     data: FilePath = _folder("what 'prepare' wrote")
     model: ModelSource = setting(help="the model", metavar="KIND:NAME")
     family: FamilyName = setting(help="the family of models that it belongs to")
-    trained: Trained = setting("lora", help="what is trained: an adapter, dense linear layers, or both")
-    rank: Count | None = setting(8, help="rank of the adapter")
-    target_modules: Words = setting(("query", "value"), help="linear layers that get an adapter")
     seed: Seed = setting(help="of the adapter's initial weights, the order of samples and dropout")
+
+    @model_validator(mode="after")
+    def _trains(self) -> Self:
+        known = FAMILIES[self.family].trains
+        if self.trained not in known:
+            raise ValueError(f"got trained {self.trained}, expected one of {', '.join(known)} in family {self.family}")
+        return self
 
 
 class Score(Written, Named, CacheSettings, MachineSettings, SweepSettings, ScoringSettings):
@@ -114,10 +117,11 @@ class Score(Written, Named, CacheSettings, MachineSettings, SweepSettings, Scori
 class Detect(Written):
     """Tell how well the scores find the samples that were harmed."""
 
+    finetuned: FilePath = _folder("what 'finetune' wrote")
     scores: FilePath = _folder("what 'score' wrote")
 
 
-class Select(Resumed, CacheSettings, MachineSettings, TrainingSettings):
+class Select(Resumed, Named, CacheSettings, MachineSettings, TrainingSettings):
     """Keep the least harmful samples by every method, train a fresh adapter on them, and evaluate it."""
 
     data: FilePath = _folder("what 'prepare' wrote")
@@ -133,7 +137,7 @@ class Select(Resumed, CacheSettings, MachineSettings, TrainingSettings):
     seed: Seed = setting(help="of the adapter's initial weights, the order of samples and random selection")
 
 
-class _Shard(CacheSettings, MachineSettings):
+class ShardStage(CacheSettings, MachineSettings):
     """A shard of a scoring."""
 
     data: FilePath = _folder("what 'prepare' wrote")
@@ -146,22 +150,22 @@ class _Shard(CacheSettings, MachineSettings):
     out: FilePath = _folder("file to write", "FILE.safetensors")
 
 
-class ShardTarget(_Shard):
+class ShardTarget(ShardStage):
     """Take the mean gradient of the target samples."""
 
 
-class _OneShard(_Shard, ScoringSettings):
+class OneShard(ShardStage, ScoringSettings):
     """One shard of the training samples."""
 
     shard: Count = setting(1, runtime=True, help="which shard, from 1 on")
     shards: Count = setting(1, runtime=True, help="how many there are")
 
 
-class ShardStatistics(_OneShard):
+class ShardStatistics(OneShard):
     """Sum over a shard what damping and GFIM are made of."""
 
 
-class ShardSums(_OneShard):
+class ShardSums(OneShard):
     """Sum over a shard what methods such as DataInf need beyond that."""
 
     target: FilePath = _folder("what 'shard target' wrote", "FILE")
@@ -169,7 +173,7 @@ class ShardSums(_OneShard):
     sums: tuple[FilePath, ...] = setting((), runtime=True, help="of 'shard add', of rounds 1, 2, ...", metavar="FILE")
 
 
-class ShardScores(_OneShard):
+class ShardScores(OneShard):
     """Score a shard of the samples."""
 
     products: FilePath = _folder("what 'shard solve' wrote", "FILE")

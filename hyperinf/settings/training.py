@@ -1,11 +1,12 @@
 """Fine-tuning: what of a model is trained, on how much text, for how long."""
 
+import math
 from typing import Literal, Self
 
 from pydantic import model_validator
 
 from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.types import Count, Counts, Fraction, Number, Positive, Whole
+from hyperinf.settings.types import Count, Counts, Fraction, Number, Positive, Whole, Words
 
 Dtype = Literal["float32", "bfloat16", "float64"]
 TooLong = Literal["truncate", "skip", "refuse"]
@@ -13,12 +14,42 @@ Trained = Literal["lora", "last_layer", "projector", "lora_projector"]
 GradientsOf = Literal["trained", "lora", "last_layer", "projector"]
 
 
-class LoraSettings(Settings):
+class LoraStrength(Settings):
     """How strong an adapter is."""
 
     alpha_over_rank: Positive = setting(2.0, help="alpha of the adapter is so many times its rank")
     rslora: bool = setting(True, help="scale the adapter by alpha / sqrt(rank) instead of alpha / rank")
     dropout: Fraction = setting(0.0, help="probability of dropout on the adapter's input")
+
+
+class LoraSettings(LoraStrength):
+    """A low-rank adapter."""
+
+    rank: Count = setting(8, help="rank of the adapter")
+    target_modules: Words = setting(("query", "value"), help="linear layers that get an adapter")
+
+
+class Adaptation(LoraSettings):
+    """What of a model is trained."""
+
+    trained: Trained = setting("lora", help="what is trained: an adapter, dense linear layers, or both")
+
+    @property
+    def dense(self) -> tuple[Literal["last_layer", "projector"], ...]:
+        """The parts whose linear layers are trained densely."""
+        if self.trained == "lora":
+            return ()
+        return ("last_layer",) if self.trained == "last_layer" else ("projector",)
+
+    @property
+    def lora(self) -> LoraSettings | None:
+        """The adapter; None where there is none."""
+        return self if self.trained.startswith("lora") else None
+
+    @property
+    def name(self) -> str:
+        """Name it as folders and tables do: ``lora-8``, ``last_layer``, ``projector`` or ``lora_projector-8``."""
+        return f"{self.trained}-{self.rank}" if self.lora else self.trained
 
 
 class EncodingSettings(Settings):
@@ -49,6 +80,14 @@ class TrainingSettings(Settings):
         if (self.epochs is None) == (self.max_steps is None):
             raise ValueError(f"got epochs {self.epochs} and max_steps {self.max_steps}, expected one of the two")
         return self
+
+    def steps_per_epoch(self, samples: int) -> int:
+        """Count the updates of one pass over so many samples; the last one may be of a smaller batch."""
+        return math.ceil(samples / self.batch_size)
+
+    def total_steps(self, samples: int) -> int:
+        """Count the updates in all."""
+        return self.max_steps or (self.epochs or 0) * self.steps_per_epoch(samples)
 
 
 class FinetuningSettings(EncodingSettings, TrainingSettings):
