@@ -21,7 +21,7 @@ from hyperinf.settings.training import (
     GradientsOf,
     TrainingSettings,
 )
-from hyperinf.settings.types import Count, Distinct, FilePath, Number, OneOf, Seed
+from hyperinf.settings.types import Count, Distinct, FilePath, OneOf, Seed
 
 FamilyName = Annotated[str, OneOf(FAMILIES)]
 
@@ -127,7 +127,7 @@ class Select(Resumed, Named, CacheSettings, MachineSettings, TrainingSettings):
     data: FilePath = _folder("what 'prepare' wrote")
     finetuned: FilePath = _folder("what 'finetune' wrote")
     scores: FilePath | None = _folder("what 'score' wrote; not needed for the fraction 1", default=None)
-    fraction: Annotated[Number, Field(gt=0, le=1)] = setting(
+    fraction: Annotated[float, Field(gt=0, le=1)] = setting(
         help="fraction of the training samples to keep; 1 for all of them, and the references"
     )
     methods: Methods = setting(("hyperinf",), help="methods whose scores select; random selection is always there")

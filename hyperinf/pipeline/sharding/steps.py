@@ -310,7 +310,7 @@ class _Run:
 def _methods(settings: ScoringSettings) -> dict[str, InfluenceMethod]:
     for name in not_sharded(settings.methods):
         raise InputError(
-            f"methods: got {name}, which needs all gradients of a layer at once, expected it only in a run without shards"
+            f"methods: got {name}, which needs all gradients of a layer at once, expected it only without shards"
         )
     try:
         return build_methods(method_options(settings), damping=settings.damping, gfim_scale=settings.gfim_scale)
