@@ -1,7 +1,7 @@
 """A hash of the code behind a rule: Snakemake reruns a job when it changes, and only then.
 
 Snakemake compares a rule's shell command and parameters, not the Python modules that the command imports. A rule that
-carries ``params: code=code_hash("hyperinf.pipeline.mislabel")`` is rerun when that module, or any module of the package
+carries ``params: code=code_hash("hyperinf.pipeline.score")`` is rerun when that module, or any module of the package
 that it reaches by imports, changes its meaning. Comments, docstrings and formatting do not count, nor does the
 package's ``__version__``. The installed releases of the other packages that those modules import count as well: an
 update of torch reruns what computes with torch, one of matplotlib what draws. What is reached is read from the source,
@@ -17,7 +17,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
+# What settings decide is among a job's parameters, as values: how they are declared, described and checked is not.
+DECLARED = "hyperinf.settings"
 # Where a distribution has another name than the package that it installs.
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "PyYAML"}
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -27,7 +29,7 @@ def code_hash(*modules: str, data: Sequence[str] = (), root: Path = ROOT) -> str
     """Hash everything that ``modules`` run inside their package, and the releases of what they import from outside.
 
     Args:
-        modules: dotted names, such as ``hyperinf.pipeline.mislabel``.
+        modules: dotted names, such as ``hyperinf.pipeline.score``.
         data: glob patterns, relative to ``root``, of further files whose bytes count (templates, published numbers).
         root: folder that holds the package.
 
@@ -100,7 +102,9 @@ def _imported(name: str, root: Path) -> list[str]:
         else:
             base = _absolute(node, package)
             found += [base, *(f"{base}.{alias.name}" for alias in node.names if _exists(f"{base}.{alias.name}", root))]
-    return [module for module in found if module.partition(".")[0] == top]
+    return [
+        module for module in found if module.partition(".")[0] == top and not f"{module}.".startswith(f"{DECLARED}.")
+    ]
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:
