@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from hyperinf.artifacts.files import atomic_directory, read_json, sha256_file, write_json
-from hyperinf.data.locks import locked
 from hyperinf.data.registry import ASSETS, Asset, known_asset
 from hyperinf.data.unpack import Member, unpack
 from hyperinf.data.wheels import find_wheel
@@ -38,7 +39,7 @@ def fetch_asset(name: str | Asset, cache: Path, wheels: Sequence[Path] = ()) -> 
     if _is_whole(asset, folder):
         return folder
     try:
-        with locked(Path(cache) / f".{asset.name}.lock"):
+        with FileLock(Path(cache) / f".{asset.name}.lock"):
             if not _is_whole(asset, folder):
                 _remove_leftovers(folder)
                 wheel = find_wheel(asset, Path(cache), wheels)

