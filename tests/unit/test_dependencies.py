@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Loaded by transformers, not by a line of ours.
 LOADED_BY_OTHERS = {"gguf"}
+# Pinned by the package beside it, so nobody can choose its release.
+PART_OF = {"pydantic-core": "pydantic"}
 IN_CONDA = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 
 
@@ -29,7 +31,8 @@ def imported(folder: str, late: bool) -> set[str]:
     if not (ROOT / folder / "__init__.py").exists():  # scripts, which import each other by name
         own |= {path.stem for path in files}
     names = {name for path in files for name in _imports(ast.parse(path.read_text()), late)} - own
-    return {canonicalize_name(distributions[name][0]) for name in names}
+    found = {canonicalize_name(distributions[name][0]) for name in names}
+    return {PART_OF.get(name, name) for name in found}
 
 
 def _imports(tree: ast.Module, late: bool) -> Iterator[str]:
