@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # What settings decide is among a job's parameters, as values: how they are declared, described and checked is not.
 DECLARED = "hyperinf.settings"
 # Where a distribution has another name than the package that it installs.
-DISTRIBUTIONS = {"PIL": "pillow", "yaml": "PyYAML"}
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "PyYAML"}
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

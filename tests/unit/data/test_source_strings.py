@@ -33,7 +33,7 @@ def test_a_name_the_hub_cannot_have_is_refused(text):
 
 
 def test_an_unknown_asset_is_refused_where_the_source_is_read():
-    with pytest.raises(InputError, match="asset 'roberta' is not known"):
+    with pytest.raises(InputError, match="asset: got 'roberta'"):
         parse_source("asset:roberta")
 
 

@@ -14,7 +14,7 @@ def test_roc_auc_counts_the_pairs_that_are_in_order_ties_half():
         if flipped.all() or not flipped.any():
             continue
         pairs = [(p > n) + 0.5 * (p == n) for p in scores[flipped] for n in scores[~flipped]]
-        assert roc_auc(scores, flipped) == pytest.approx(np.mean(pairs))
+        assert roc_auc(scores, flipped) == sum(pairs) / len(pairs)  # to the bit: half-counts have no rounding
 
 
 def test_the_curve_counts_flipped_samples_from_the_most_suspicious_down():
@@ -49,5 +49,5 @@ def test_a_perfect_score_has_the_area_that_the_share_of_flips_allows():
 
 
 def test_with_nothing_flipped_there_is_no_roc_auc():
-    with pytest.raises(ValueError, match="expected both flipped and clean samples, got 0 and 5"):
+    with pytest.raises(ValueError, match="got 0 of 5 samples"):
         roc_auc(np.arange(5.0), np.zeros(5, dtype=bool))
