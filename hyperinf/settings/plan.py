@@ -1,10 +1,11 @@
 """What each job of an experiment is told: the settings of its stage, made of the experiment's."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from hyperinf.settings.data import DataSettings
 from hyperinf.settings.experiment import ExperimentSettings
-from hyperinf.settings.models import ModelSettings
+from hyperinf.settings.models import AlignmentEntry, ModelSettings
 from hyperinf.settings.sources import ModelSource
 from hyperinf.settings.stages import (
     Align,
@@ -186,7 +187,7 @@ class Plan:
         entry: ModelSettings = self.experiment.models[model]
         return ModelSource(path=f"{self.results}/models/{model}") if entry.is_prepared else entry.source
 
-    def _aligned(self, model: str):  # type: ignore[no-untyped-def]
+    def _aligned(self, model: str) -> AlignmentEntry:
         settings = self.experiment.models[model].align
         assert settings is not None
         return settings
@@ -195,7 +196,7 @@ class Plan:
         return None if name is None else DataSettings.of(self.experiment.data[name])
 
 
-def gradients_of(setting: str) -> str:
+def gradients_of(setting: str) -> Any:
     """Name the weights whose gradients a setting takes: ``lora-8.of-projector`` those of the projector."""
     return setting.partition(".of-")[2] or "trained"
 
