@@ -1,15 +1,15 @@
-"""Images of questions: decoded whole, and kept in the prepared folder under names that tell their content."""
+"""Images of samples: decoded whole, and kept in the prepared folder under names that tell their content."""
 
 import hashlib
 import io
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hyperinf.data.questions.question import Question
+from hyperinf.data.samples import Sample
 from hyperinf.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def decode_image(content: bytes) -> "Image":
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
             image.load()
     except UnidentifiedImageError:
-        raise BadImageError(f"not an image of a known kind ({', '.join(_FORMATS)})") from None
+        raise BadImageError(f"no image of a known kind ({', '.join(_FORMATS)})") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise BadImageError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
     # Of a damaged file Pillow's decoders raise whatever comes up: OSError, SyntaxError, ValueError, struct.error, ...
@@ -50,11 +50,11 @@ def decode_image(content: bytes) -> "Image":
 
 
 def read_image(folder: Path, image: str) -> "Image":
-    """The image of a prepared question, in RGB.
+    """Read the image of a prepared sample, in RGB.
 
     Args:
         folder: the prepared folder.
-        image: :attr:`hyperinf.data.questions.Question.image`.
+        image: :attr:`hyperinf.data.samples.Sample.image`.
 
     Raises:
         InputError: it is not there, or no longer what was copied.
@@ -63,71 +63,76 @@ def read_image(folder: Path, image: str) -> "Image":
     try:
         content = path.read_bytes()
         if _COPIED.fullmatch(path.stem) and _digest(content) != path.stem:
-            raise InputError(f"{path}: has changed since it was copied here (another SHA-256 than in its name)")
+            raise InputError(
+                f"{path}: got another SHA-256, expected that in its name: it has changed since it was copied here"
+            )
         return decode_image(content).convert("RGB")
     except OSError as error:
-        raise InputError(f"{path}: no such image ({error.strerror})") from None
+        raise InputError(f"{path}: no such image ({error.strerror}), expected what was copied here") from None
     except BadImageError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{path}: got {error}, expected an image") from None
 
 
 class Images:
-    """The images that questions of the sources are about, each file read and decoded once.
+    """The images that samples of the sources are about, each file read and decoded once.
 
     In the prepared folder an image is ``images/<half the SHA-256 of its bytes>.<kind>``: copies are one, a hash over
-    the questions covers their images, and questions on copies of one image are known for what they are.
+    the samples covers their images, and samples about copies of one image are known for what they are.
 
     Args:
-        skip_bad: pass over a question whose image is missing or cannot be decoded, rather than refuse it.
+        skip_bad: names of sources of which a sample whose image is missing or cannot be decoded is passed over, rather
+            than refused.
 
     Attributes:
-        skipped: ids of the questions passed over.
+        skipped: ids of the samples passed over.
     """
 
-    def __init__(self, skip_bad: bool) -> None:
+    def __init__(self, skip_bad: Collection[str]) -> None:
         self.skipped: list[str] = []
         self._skip_bad = skip_bad
         self._names: dict[str, str] = {}
         self._files: dict[str, Path] = {}
         self._bad: dict[str, str] = {}
 
-    def place(self, question: Question) -> Question | None:
-        """The question with its image's path in the prepared folder; None if it is to be passed over.
+    def place(self, sample: Sample) -> Sample | None:
+        """Give the sample its image's path in the prepared folder; None if it is to be passed over.
 
         Args:
-            question: as it was read, its image being a path on this machine.
+            sample: as it was read, its image being a path on this machine.
 
         Raises:
-            InputError: the image is missing or bad, and such questions are not to be passed over.
+            InputError: the image is missing or bad, and such samples are not to be passed over.
         """
-        path = question.image
+        path = sample.image
         if not path:
-            return question
+            return sample
         if path not in self._names and path not in self._bad:
             try:
                 self._name(path)
             except BadImageError as error:
                 self._bad[path] = str(error)
         if path not in self._bad:
-            return replace(question, image=self._names[path])
-        if not self._skip_bad:
+            return replace(sample, image=self._names[path])
+        if sample.source not in self._skip_bad:
             raise InputError(
-                f"question {question.sample_id}: image {path}: {self._bad[path]};"
-                " mend it, or have such questions passed over (skip_bad_images)"
+                f"sample {sample.sample_id}: image {path}: got {self._bad[path]}, expected an image;"
+                " mend it, or have such samples passed over (skip_bad_images)"
             )
-        self.skipped.append(question.sample_id)
+        self.skipped.append(sample.sample_id)
         return None
 
-    def copy(self, questions: Iterable[Question], folder: Path) -> None:
-        """Copy the images of placed questions to their places in a prepared folder.
+    def copy(self, samples: Iterable[Sample], folder: Path) -> None:
+        """Copy the images of placed samples to their places in a prepared folder.
 
         Raises:
             InputError: an image has changed since it was decoded.
         """
-        for name in sorted({each.image for each in questions if each.image}):
+        for name in sorted({each.image for each in samples if each.image}):
             content = self._files[name].read_bytes()
             if _digest(content) != Path(name).stem:
-                raise InputError(f"{self._files[name]}: changed while the questions were prepared; try again")
+                raise InputError(
+                    f"{self._files[name]}: got another image than before, expected none to change; try again"
+                )
             target = folder / name
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(content)
@@ -136,10 +141,10 @@ class Images:
         try:
             # Of a pipe or a device there would be no end.
             if not Path(path).is_file():
-                raise BadImageError("Not a file" if Path(path).exists() else "No such file")
+                raise BadImageError("what is not a file" if Path(path).exists() else "no such file")
             content = Path(path).read_bytes()
         except OSError as error:
-            raise BadImageError(error.strerror or "cannot be read") from None
+            raise BadImageError(error.strerror or "what cannot be read") from None
         kind = decode_image(content).format or ""
         name = f"{IMAGES}/{_digest(content)}.{_SUFFIXES.get(kind, kind.lower())}"
         self._names[path] = name

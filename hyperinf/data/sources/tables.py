@@ -1,58 +1,38 @@
-"""A user's own table: CSV, TSV, JSON lines or Parquet."""
+"""Files of rows: CSV, TSV, JSON lines or Parquet.
+
+CSV (``,``) and TSV (tab) have a header line and double quotes around fields that need them; JSON lines hold one object
+each; all are UTF-8.
+"""
 
 import csv
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hyperinf.artifacts.files import parse_json
-from hyperinf.data.examples import (
-    Columns,
-    Corpus,
-    Example,
-    RowError,
-    check_columns,
-    check_ids,
-    check_labels,
-    example,
-    label_name,
-    order_names,
-)
 from hyperinf.errors import InputError
 
-Row = tuple[str, dict[str, Any]]
+Row = Mapping[str, Any]
+"""What a row holds, by column."""
+Located = tuple[str, Row]
 """Where a row stands (``file:line`` or ``file:row``) and what it holds."""
 
 
-def read_table(path: Path, columns: Columns) -> Corpus[Example]:
-    """Read every row of a file as an example; one that is not whole is refused, not skipped.
-
-    CSV (``,``) and TSV (tab) have a header line and double quotes around fields that need them; JSON lines hold
-    one object each; all are UTF-8. A sample's id is its id column, or the file's stem and the row, counted from 0.
+def check_columns(where: str, names: Sequence[str], there: Sequence[str]) -> None:
+    """Refuse a table that lacks a column.
 
     Raises:
-        InputError: naming the file, and the line (row for Parquet, counted from 1) where there is one.
+        InputError: naming the first one missing and those that are there.
     """
-    path = Path(path).expanduser()
-    examples = []
-    for number, (where, row) in enumerate(read_rows(path, columns.names)):
-        try:
-            label = label_name(row[columns.label])
-            examples.append(example(columns, row, f"{path.stem}/{number}", label))
-        except RowError as error:
-            raise InputError(f"{where}: {error}") from None
-    if not examples:
-        raise InputError(f"{path}: no rows; expected some below the columns {', '.join(columns.names)}")
-    label_names = order_names({each.label for each in examples})
-    check_labels(str(path), columns.label, label_names, len(examples))
-    check_ids(str(path), examples)
-    return Corpus(splits={path.stem: examples}, label_names=label_names, exact=True)
+    for name in names:
+        if name not in there:
+            raise InputError(f"{where}: got no column {name!r}, only {', '.join(there) or 'none'}; expected it there")
 
 
 def read_rows(
     path: Path, columns: Sequence[str], optional: Collection[str] = (), types: Collection[str] | None = None
-) -> Iterator[Row]:
+) -> Iterator[Located]:
     """Read a file row by row.
 
     Args:
@@ -67,44 +47,46 @@ def read_rows(
     path = Path(path).expanduser()
     allowed = sorted(_READERS if types is None else types)
     if path.suffix.lower() not in allowed:
-        raise InputError(f"{path}: unknown file type {path.suffix!r}; expected {', '.join(allowed)}")
+        raise InputError(f"{path}: got file type {path.suffix!r}, expected one of {', '.join(allowed)}")
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: no such file, expected a {path.suffix} file")
     return _READERS[path.suffix.lower()](path, columns, optional)
 
 
-def _read_csv(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Row]:
+def _read_csv(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Located]:
     return _read_delimited(path, columns, ",")
 
 
-def _read_tsv(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Row]:
+def _read_tsv(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Located]:
     return _read_delimited(path, columns, "\t")
 
 
-def _read_delimited(path: Path, columns: Sequence[str], delimiter: str) -> Iterator[Row]:
+def _read_delimited(path: Path, columns: Sequence[str], delimiter: str) -> Iterator[Located]:
     # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
     with open(path, encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
         try:
             header = next(reader, [])
             if len(set(header)) != len(header):
-                raise InputError(f"{path}:1: a column name occurs twice in {', '.join(header)}")
+                raise InputError(f"{path}:1: got a column name twice in {', '.join(header)}, expected different ones")
             if not header:
-                raise InputError(f"{path}: empty file; expected a header line with {', '.join(columns)}")
+                raise InputError(f"{path}: got an empty file, expected a header line with {', '.join(columns)}")
             check_columns(str(path), columns, header)
             for fields in reader:
                 if not fields:
                     continue
                 if len(fields) != len(header):
-                    raise InputError(f"{path}:{reader.line_num}: {len(fields)} fields, expected {len(header)}")
+                    raise InputError(f"{path}:{reader.line_num}: got {len(fields)} fields, expected {len(header)}")
                 yield f"{path}:{reader.line_num}", dict(zip(header, fields, strict=True))
         except csv.Error as error:
-            raise InputError(f"{path}:{reader.line_num}: {error}") from None
+            raise InputError(
+                f"{path}:{reader.line_num}: got what is not CSV ({error}), expected a row of fields"
+            ) from None
         except UnicodeDecodeError as error:
             raise _not_utf8(path, error) from None
 
 
-def read_json_lines(path: Path, columns: Sequence[str] = (), optional: Collection[str] = ()) -> Iterator[Row]:
+def read_json_lines(path: Path, columns: Sequence[str] = (), optional: Collection[str] = ()) -> Iterator[Located]:
     """Read a file of one JSON object a line, whatever its suffix.
 
     Args:
@@ -130,15 +112,17 @@ def _json_object(where: str, line: str) -> dict[str, Any]:
     try:
         row = parse_json(line)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON ({error.msg} at column {error.colno})") from None
+        raise InputError(
+            f"{where}: got what is not JSON ({error.msg} at column {error.colno}), expected an object"
+        ) from None
     except ValueError as error:
-        raise InputError(f"{where}: not JSON that can be used ({error})") from None
+        raise InputError(f"{where}: got JSON that cannot be used ({error}), expected an object") from None
     if not isinstance(row, dict):
-        raise InputError(f"{where}: expected a JSON object, not a {type(row).__name__}")
+        raise InputError(f"{where}: got a {type(row).__name__}, expected a JSON object")
     return row
 
 
-def _read_parquet(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Row]:
+def _read_parquet(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Located]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -152,14 +136,16 @@ def _read_parquet(path: Path, columns: Sequence[str], optional: Collection[str])
                     number += 1
                     yield f"{path}:{number}", row
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})") from None
+        raise InputError(
+            f"{path}: got damaged content ({str(error).splitlines()[0]}), expected a whole Parquet file"
+        ) from None
 
 
 def _not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
-    return InputError(f"{path}: not UTF-8 ({error.reason}, byte 0x{error.object[error.start]:02x})")
+    return InputError(f"{path}: got byte 0x{error.object[error.start]:02x} ({error.reason}), expected UTF-8")
 
 
-_READERS: dict[str, Callable[[Path, Sequence[str], Collection[str]], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Path, Sequence[str], Collection[str]], Iterator[Located]]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".jsonl": read_json_lines,

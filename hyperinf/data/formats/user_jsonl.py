@@ -1,12 +1,19 @@
-"""Rows of a user's own table of questions."""
+"""A user's own table of questions."""
 
-from hyperinf.data.examples import read_identity
-from hyperinf.data.questions.field_parsers import Row, read_string, read_strings
-from hyperinf.data.questions.question import Question, UnusableRowError, make_question
+from hyperinf.data.formats.field_parsers import (
+    UnusableRowError,
+    make_sample,
+    read_identity,
+    read_string,
+    read_strings,
+)
+from hyperinf.data.formats.form import Format
+from hyperinf.data.samples import Sample
+from hyperinf.data.sources.tables import Row
 
 
-def record(row: Row) -> Question:
-    """A row with ``question`` and ``answer``, and if it has them ``choices``, ``context``, ``id``, ``image``, ``kind``.
+def read_record(row: Row) -> Sample:
+    """Read ``question`` and ``answer``, and where they are there ``choices``, ``context``, ``id``, ``image``, ``kind``.
 
     ``choices`` is a list of strings that holds the answer; without it the question wants a short answer. ``image`` is
     a path relative to the folder of the file, if no other folder of images is named.
@@ -14,7 +21,7 @@ def record(row: Row) -> Question:
     choices = read_strings(row, "choices")
     if row.get("choices") is not None and not choices:
         raise UnusableRowError("no choices; leave them out where a short answer is wanted")
-    return make_question(
+    return make_sample(
         read_string(row, "context"),
         read_string(row, "question"),
         choices,
@@ -23,3 +30,8 @@ def record(row: Row) -> Question:
         image=read_string(row, "image").strip(),
         kind=read_string(row, "kind").strip(),
     )
+
+
+RECORD = Format(
+    read_record, ("question", "answer"), "question", ("choices", "context", "id", "image", "kind"), own=True
+)
