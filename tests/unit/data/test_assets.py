@@ -9,10 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from hyperinf.data.assets import ASSETS, asset_record, fetch_asset
 from hyperinf.data.examples import Columns
 from hyperinf.data.sarcasm import read_sarcasm
+
+from hyperinf.data.assets import ASSETS, asset_record, fetch_asset
 from hyperinf.errors import InputError
 
 REPOSITORY = Path(__file__).parents[3]
