@@ -16,6 +16,10 @@ include: "workflow/rules/score.smk"
 include: "workflow/rules/shards.smk"
 include: "workflow/rules/detect.smk"
 include: "workflow/rules/select.smk"
+include: "workflow/rules/report.smk"
+
+
+report: "workflow/report/workflow.rst"
 
 
 # Fetching needs the network, which the nodes of a cluster seldom have.
@@ -27,5 +31,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        [f for s in STUDIES for f in runs(s, "detection/metrics.csv")],
-        [f for s, x in STUDIES.items() if x.selection for f in runs(s, "fraction-0.2/metrics.csv")],
+        f"{RESULTS}/report.html",
+        [file for name in REPORTED for file in report_files(name)],
+    message:
+        f"All results are in {RESULTS}"

@@ -3,7 +3,7 @@
     python tests/compare_layouts.py OLD NEW
 
 Accuracies, areas under curves, scores and solver errors have to be the same to the last bit; only names and places of
-files differ. Says how many numbers were compared and which differ; exits with 1 if any does, or if nothing was compared.
+files differ. Says how many numbers were compared and which differ; exits with 1 if any does, or if none was compared.
 """
 
 import argparse

@@ -6,6 +6,8 @@ from typing import Any
 from hyperinf.settings.data import DataSettings
 from hyperinf.settings.experiment import ExperimentSettings
 from hyperinf.settings.models import AlignmentEntry, ModelSettings
+from hyperinf.settings.registers import FAMILIES
+from hyperinf.settings.reporting import StudyShape
 from hyperinf.settings.sources import ModelSource
 from hyperinf.settings.stages import (
     Align,
@@ -13,6 +15,7 @@ from hyperinf.settings.stages import (
     OneShard,
     Prepare,
     PrepareModel,
+    ReportStudy,
     Score,
     Select,
     ShardSolve,
@@ -171,6 +174,29 @@ class Plan:
     def timing(self) -> SimulateTiming:
         """Which solvers are timed."""
         return SimulateTiming.of(self.experiment.simulation.timing, out=_PLACE)
+
+    def shape(self, study: str) -> StudyShape:
+        """What the report of a study is made of."""
+        own = self.experiment.studies[study]
+        names = own.finetuning.checkpoint_names
+        return StudyShape(
+            name=study,
+            title=own.title,
+            family=own.family,
+            tasks=own.tasks,
+            models=own.models,
+            settings=own.settings,
+            methods=own.scoring.methods,
+            checkpoints=names,
+            checkpoint=None if own.report_epoch is None else f"epoch-{own.report_epoch}",
+            detection=own.detection is not None,
+            fractions=() if own.selection is None else own.selection.fractions,
+            has_images=FAMILIES[own.family].images,
+        )
+
+    def report(self, study: str) -> ReportStudy:
+        """How the report of a study is made."""
+        return ReportStudy.of(self.shape(study), runs=(_PLACE,), out=_PLACE)
 
     def is_prepared(self, model: str) -> bool:
         """Whether a model has to be made before it can be used."""

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from hyperinf.settings.base import Settings, setting
 from hyperinf.settings.data import CorruptionSettings, DataSettings, SampleSettings
 from hyperinf.settings.registers import FAMILIES
+from hyperinf.settings.reporting import StudyShape
 from hyperinf.settings.runtime import CacheSettings, MachineSettings, SweepSettings
 from hyperinf.settings.scoring import Methods, ScoringSettings, Strategy
 from hyperinf.settings.simulation import ConvergenceSettings, FisherSettings, TimingSettings
@@ -21,7 +22,7 @@ from hyperinf.settings.training import (
     GradientsOf,
     TrainingSettings,
 )
-from hyperinf.settings.types import Count, Distinct, FilePath, OneOf, Seed
+from hyperinf.settings.types import Count, Distinct, FilePath, OneOf, Seed, Word
 
 FamilyName = Annotated[str, OneOf(FAMILIES)]
 
@@ -236,3 +237,31 @@ class Harness(Written):
 
     data: FilePath = _folder("what 'prepare' wrote")
     task: str = setting(help="name of the task in the harness")
+
+
+class ReportStudy(StudyShape):
+    """Write the figures, tables and claims of a study."""
+
+    runs: tuple[FilePath, ...] = setting(
+        min_length=1, runtime=True, help="folders of its runs, with scores/, detection/ and fraction-F/", metavar="FOLDER"
+    )
+    out: FilePath = _folder("results folder: figures/ and tables/ are written below it")
+
+
+class ReportSimulation(Settings):
+    """Write the figures, tables and claims of the synthetic study."""
+
+    convergence: tuple[FilePath, ...] = setting(
+        min_length=1, runtime=True, help="what 'simulate convergence' wrote", metavar="FILE.csv"
+    )
+    fisher: FilePath | None = _folder("what 'simulate fisher' wrote", default=None)
+    timing: FilePath | None = _folder("what 'simulate timing' wrote", "FILE.csv", default=None)
+    out: FilePath = _folder("results folder: figures/ and tables/ are written below it")
+
+
+class ReportPage(Settings):
+    """Write one self-contained HTML page of all reports."""
+
+    results: FilePath = _folder("results folder to read")
+    studies: tuple[Word, ...] = setting((), help="reports to show, in this order; all that are there without it")
+    out: FilePath = _folder("file to write", "FILE.html")
