@@ -27,7 +27,7 @@ def check_columns(where: str, names: Sequence[str], there: Sequence[str]) -> Non
     """
     for name in names:
         if name not in there:
-            raise InputError(f"{where}: got no column {name!r}, only {', '.join(there) or 'none'}; expected it there")
+            raise InputError(f"{where}: got columns {', '.join(there) or 'none'}, expected {name!r} among them")
 
 
 def read_rows(
