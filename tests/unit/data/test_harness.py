@@ -81,8 +81,9 @@ def test_short_answers_are_refused_with_their_count(tmp_path):
         write(data, tmp_path / "out", "sums")
 
 
-def test_the_harness_measures_what_we_measure(colours, tiny_llama, tmp_path, monkeypatch):
+def test_the_harness_measures_what_we_measure(colours, request, tmp_path, monkeypatch):
     lm_eval = pytest.importorskip("lm_eval", reason="pip install 'hyperinf[lm-eval]'")
+    tiny_llama = request.getfixturevalue("tiny_llama")
     from lm_eval.tasks import TaskManager
 
     from hyperinf.models.causal import load_causal
