@@ -1,12 +1,13 @@
 """The splits of a task: read the sources, draw, and harm the training samples."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from hyperinf.data.corruption import corrupt, corrupt_labels
+from hyperinf.data.corruption import corrupt
 from hyperinf.data.images import Images
 from hyperinf.data.origin import Origin
 from hyperinf.data.reading import read_source
@@ -60,8 +61,7 @@ class _Task:
             raise InputError(f"off_task_data: got none, expected a data set, as off_task is {settings.off_task}")
         if self.test is not None and settings.splits.test is not None:
             raise InputError(f"splits.test: got {settings.splits.test!r}, expected none, as test_data is given")
-        skipping = {each.name for each in self.origins if each.data.skip_bad_images}
-        self.images = Images(skipping)
+        self.images = Images({each.name for each in self.origins if each.data.skip_bad_images})
 
     @property
     def origins(self) -> list[Origin]:
@@ -85,15 +85,12 @@ class _Task:
         other, samples = self.read_one_split(self.test, "test")
         # The task's own source may have splits, or a file, of whatever name the other one has.
         split = f"test_data {self.test.where}"
-        reasons = sorted({*corpus.unusable, *other.unusable})
+        told_apart = [replace(each, sample_id=f"test_data/{each.sample_id}") for each in samples]
         merged = replace(
             corpus,
-            splits={
-                **corpus.splits,
-                split: [replace(each, sample_id=f"test_data/{each.sample_id}") for each in samples],
-            },
+            splits={**corpus.splits, split: told_apart},
             exact=corpus.exact and other.exact,
-            unusable={each: corpus.unusable.get(each, 0) + other.unusable.get(each, 0) for each in reasons},
+            unusable=Counter(corpus.unusable) + Counter(other.unusable),
         )
         return merged, replace(assigned, test=split)
 
@@ -144,13 +141,14 @@ def assemble(settings: Prepare) -> Assembly:
     asked = {"train": settings.train, "validation": settings.validation, "test": settings.test}
     stratum = _kind if form.stratified else None
     drawn = draw(where, corpus, assigned, asked, drawing, admit=task.images.place, stratum=stratum)
-    splits = {split: list(drawn.samples[split]) for split in asked}
-    if form.label is None:
-        first, places, answers = harming
-        splits["train"] = corrupt(where, splits["train"], settings, task.foreign(drawn, first), places, answers)
+    labelled = form.label is not None
+    if labelled:
+        answers, others, places = harming
     else:
-        flips, first, places = harming
-        splits["train"] = corrupt_labels(where, splits["train"], settings, task.foreign(drawn, first), flips, places)
+        others, places, answers = harming
+    splits = {split: list(drawn.samples[split]) for split in asked}
+    foreign = task.foreign(drawn, others)
+    splits["train"] = corrupt(where, splits["train"], settings, foreign, places, answers, labelled)
     templates = {each.name: each.template for each in task.origins}
     return Assembly(splits, drawn, corpus, task.images, templates)
 

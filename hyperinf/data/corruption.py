@@ -21,11 +21,13 @@ def corrupt(
     foreign: Sequence[Sample],
     places: np.random.Generator,
     answers: np.random.Generator,
+    labelled: bool,
 ) -> list[Sample]:
     """Give exactly ``round(label_noise * n)`` samples a wrong answer, and replace others by those of another task.
 
-    Which sample is harmed follows from one permutation, wrong answers from its beginning and off-task samples from its
-    end: the two share no place, more of one leaves the other as it is, and fewer are always a part of more.
+    Which question is harmed follows from one permutation, wrong answers from its beginning and off-task samples from
+    its end: the two share no place, more of one leaves the other as it is, and fewer are always a part of more. Which
+    label is flipped is told by the stream that tells what it becomes.
 
     Args:
         where: the source, for messages.
@@ -34,53 +36,36 @@ def corrupt(
         foreign: the samples of another task, as many as are to be replaced.
         places: where the choice of places comes from.
         answers: where the choice of wrong answers comes from.
+        labelled: the samples are texts with labels, not questions.
 
     Raises:
         InputError: wrong answers are asked for, and a sample has no choices to be wrong with; or more is to be
             harmed than there is.
     """
-    wrong = _number_of_wrong(where, samples, settings, foreign)
-    order = places.permutation(len(samples))
-    # One for every sample, whether it is used or not.
-    others = _others(samples, settings, answers) if wrong else []
-    return _harmed(samples, {index: others[index] for index in order[:wrong]}, order[::-1], foreign)
-
-
-def corrupt_labels(
-    where: str,
-    samples: Sequence[Sample],
-    settings: CorruptionSettings,
-    foreign: Sequence[Sample],
-    flips: np.random.Generator,
-    places: np.random.Generator,
-) -> list[Sample]:
-    """Do what :func:`corrupt` does to samples of the same classes, a stream of its own telling what is flipped.
-
-    Args:
-        where: the source, for messages.
-        samples: the ``n`` samples as drawn, all with the same choices.
-        settings: how many become wrong, and how.
-        foreign: the samples of another task, as many as are to be replaced.
-        flips: where the choice of flipped labels, and of what they become, comes from.
-        places: where the choice of places for samples of another task comes from.
-
-    Raises:
-        InputError: as in :func:`corrupt`.
-    """
-    wrong = _number_of_wrong(where, samples, settings, foreign)
-    chosen = flips.choice(len(samples), size=wrong, replace=False)
-    others = _others([samples[index] for index in chosen], settings, flips)
-    order = places.permutation(len(samples))
-    return _harmed(samples, dict(zip(chosen, others, strict=True)), order[~np.isin(order, chosen)], foreign)
-
-
-def _number_of_wrong(
-    where: str, samples: Sequence[Sample], settings: CorruptionSettings, foreign: Sequence[Sample]
-) -> int:
     wrong = round(settings.label_noise * len(samples))
-    if wrong + len(foreign) > len(samples):
+    _check(where, samples, wrong, len(foreign))
+    order = places.permutation(len(samples))
+    if labelled:
+        chosen = answers.choice(len(samples), size=wrong, replace=False)
+        others = _others([samples[index] for index in chosen], settings, answers)
+        free = order[~np.isin(order, chosen)]
+    else:
+        chosen, free = order[:wrong], order[::-1]
+        # One for every sample, whether it is used or not.
+        everyone = _others(samples, settings, answers) if wrong else []
+        others = [everyone[index] for index in chosen]
+    harmed = list(samples)
+    for index, answer in zip(chosen, others, strict=True):
+        harmed[index] = replace(samples[index], answer=answer, corruption=LABEL_NOISE)
+    for index, sample in zip(free, foreign, strict=False):
+        harmed[index] = replace(sample, sample_id=f"{OFF_TASK}/{sample.sample_id}", corruption=OFF_TASK)
+    return harmed
+
+
+def _check(where: str, samples: Sequence[Sample], wrong: int, foreign: int) -> None:
+    if wrong + foreign > len(samples):
         raise InputError(
-            f"{where}: got {wrong:,} wrong answers and {len(foreign):,} off-task samples to put in,"
+            f"{where}: got {wrong:,} wrong answers and {foreign:,} off-task samples to put in,"
             f" expected no more than the {len(samples):,} training samples"
         )
     without = [each.sample_id for each in samples if not each.choices] if wrong else []
@@ -89,7 +74,6 @@ def _number_of_wrong(
             f"{where}: got {len(without):,} training samples without choices (first {without[0]}), expected choices"
             " for each that may get a wrong answer; give them, or set label_noise to 0"
         )
-    return wrong
 
 
 def _others(samples: Sequence[Sample], settings: CorruptionSettings, rng: np.random.Generator) -> list[str]:
@@ -100,14 +84,3 @@ def _others(samples: Sequence[Sample], settings: CorruptionSettings, rng: np.ran
     offsets = 1 if settings.noise_mode == "next" else rng.integers(1, np.maximum(sizes, 2))
     wrong: NDArray[np.int64] = (true + offsets) % sizes
     return [each.choices[index] for each, index in zip(samples, wrong, strict=True)]
-
-
-def _harmed(
-    samples: Sequence[Sample], wrong: dict[int, str], free: NDArray[np.int64], foreign: Sequence[Sample]
-) -> list[Sample]:
-    harmed = list(samples)
-    for index, answer in wrong.items():
-        harmed[index] = replace(samples[index], answer=answer, corruption=LABEL_NOISE)
-    for index, sample in zip(free, foreign, strict=False):
-        harmed[index] = replace(sample, sample_id=f"{OFF_TASK}/{sample.sample_id}", corruption=OFF_TASK)
-    return harmed

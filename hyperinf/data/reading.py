@@ -152,7 +152,7 @@ def _read(origin: Origin, splits: Iterable[_Split], exact: bool) -> Corpus:
     everything = [each for samples in found.values() for each in samples]
     if not everything:
         why = "".join(f" ({reason}: {number:,} rows)" for reason, number in unusable.items())
-        raise InputError(f"{origin.where}: got no row with an answer{why}, expected {', '.join(form.columns)} in some")
+        raise InputError(f"{origin.where}: got no row with an answer{why}, expected some")
     if form.label is not None:
         found = with_classes(origin.where, form.label, found, classes)
     _check_ids(origin.where, everything)

@@ -151,7 +151,7 @@ def distinct(corpus: Corpus, splits: Assignment) -> Distinct:
 def _shuffled(
     pool: Sequence[Sample], rng: np.random.Generator, stratum: Callable[[Sample], str] | None
 ) -> list[Sample]:
-    """In random order; with strata, one of which any stretch has each stratum in proportion."""
+    """Shuffle; where there are strata, so that any stretch has each in proportion."""
     shuffled = [pool[index] for index in rng.permutation(len(pool))]
     if stratum is None:
         return shuffled
@@ -172,7 +172,7 @@ def _free(
     passed: list[str],
     admit: Callable[[Sample], Sample | None] | None,
 ) -> Iterator[Sample]:
-    """The samples that are admitted and whose group is no other role's, whose like are passed over and named."""
+    """Yield the samples that are admitted and whose group is no other role's; name those passed over."""
     for each in rest:
         admitted = each if admit is None else admit(each)
         if admitted is None:

@@ -4,9 +4,10 @@ The path of an image is relative to the folder of images, by default the folder 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from hyperinf.data.formats.documents import (
     read_easy_vqa,
@@ -30,9 +31,8 @@ from hyperinf.data.formats.field_parsers import (
 )
 from hyperinf.data.formats.form import Format
 from hyperinf.data.samples import Sample
-from hyperinf.data.sources.tables import Located, Row
+from hyperinf.data.sources.tables import Row
 
-TEXT = "text"
 _PLACEHOLDER = "<image>"
 
 
@@ -67,7 +67,7 @@ def read_llava_row(row: Row) -> Sample:
     """
     question, answer = _first_exchange(row["conversations"])
     image = read_string(row, "image").strip()
-    kind = _first_folder(image) if image else TEXT
+    kind = _first_folder(image) if image else "text"
     return make_sample("", question.replace(_PLACEHOLDER, ""), (), answer, image=image, kind=kind)
 
 
@@ -152,40 +152,30 @@ def _most_frequent(answers: Sequence[str]) -> str:
     return counts.most_common(1)[0][0] if counts else ""
 
 
-def _easy_vqa(
-    document: Callable[[Path], Iterator[Located]],
-    read: Callable[[Row], Sample] = read_easy_vqa_row,
-    columns: tuple[str, ...] = ("id", "question", "answer", "image"),
-) -> Format:
-    return Format(
-        read,
-        columns,
-        "vqa_short",
-        asset="easy_vqa",
-        file="{split}/questions.json",
-        document=document,
-        types=(".json",),
-        splits=("train", "test"),
-        visual=True,
-    )
+_EASY = partial(
+    Format,
+    template="vqa_short",
+    asset="easy_vqa",
+    file="{split}/questions.json",
+    types=(".json",),
+    splits=("train", "test"),
+    visual=True,
+)
+_COLUMNS = ("id", "question", "answer", "image")
+EASY_VQA = _EASY(read_easy_vqa_row, _COLUMNS, document=read_easy_vqa_open)
+EASY_VQA_ALL = _EASY(read_easy_vqa_row, _COLUMNS, document=read_easy_vqa)
+EASY_VQA_CAPTIONS = _EASY(read_caption_row, ("id", "caption", "image"), document=read_easy_vqa_captions)
 
-
-def _published(
-    read: Callable[[Row], Sample],
-    columns: tuple[str, ...],
-    document: Callable[[Path], Iterator[Located]],
-    template: str = "vqa_phrase",
-    types: tuple[str, ...] = (".json",),
-    stratified: bool = False,
-) -> Format:
-    return Format(read, columns, template, document=document, types=types, visual=True, stratified=stratified)
-
-
-EASY_VQA = _easy_vqa(read_easy_vqa_open)
-EASY_VQA_ALL = _easy_vqa(read_easy_vqa)
-EASY_VQA_CAPTIONS = _easy_vqa(read_easy_vqa_captions, read_caption_row, ("id", "caption", "image"))
-LLAVA = _published(read_llava_row, ("conversations",), read_list, template="vqa_short", stratified=True)
-VQAV2 = _published(read_vqav2_row, ("question", "question_id", "image"), read_vqav2)
-TEXTVQA = _published(read_textvqa_row, ("question", "question_id", "image_id"), read_textvqa)
-GQA = _published(read_gqa_row, ("question", "question_id", "imageId"), read_gqa)
-POPE = _published(read_pope_row, ("question_id", "image", "text", "label"), read_pope, types=(".json", ".jsonl"))
+_JSON = partial(Format, types=(".json",), visual=True)
+LLAVA = _JSON(read_llava_row, ("conversations",), "vqa_short", document=read_list, stratified=True)
+VQAV2 = _JSON(read_vqav2_row, ("question", "question_id", "image"), "vqa_phrase", document=read_vqav2)
+TEXTVQA = _JSON(read_textvqa_row, ("question", "question_id", "image_id"), "vqa_phrase", document=read_textvqa)
+GQA = _JSON(read_gqa_row, ("question", "question_id", "imageId"), "vqa_phrase", document=read_gqa)
+POPE = Format(
+    read_pope_row,
+    ("question_id", "image", "text", "label"),
+    "vqa_phrase",
+    document=read_pope,
+    types=(".json", ".jsonl"),
+    visual=True,
+)

