@@ -22,7 +22,6 @@ from hyperinf.artifacts.environment import digest, to_json
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource
 from hyperinf.influence import (
-    METHODS,
     GradientStatistics,
     InfluenceMethod,
     ScoreTable,
@@ -40,6 +39,7 @@ from hyperinf.influence import (
 from hyperinf.pipeline.scoring import Scored, ScoringOptions, score_columns
 from hyperinf.pipeline.sharding.parts import Part, Shard, Under, named_under, read_part, read_shards, total_costs
 from hyperinf.runtime.profiling import Cost, metered
+from hyperinf.settings.methods import not_sharded
 
 Origin = Mapping[str, str]
 
@@ -308,7 +308,7 @@ class _Run:
 
 def _methods(options: ScoringOptions) -> dict[str, InfluenceMethod]:
     for name in options.methods:
-        if METHODS[name].needs_source:
+        if not_sharded([name]):
             raise InputError(
                 f"methods: {name} needs all gradients of a layer at once; expected it only in a run without shards"
             )

@@ -10,7 +10,6 @@ from test_selection import data as data
 from hyperinf.errors import InputError
 from hyperinf.gradients import TensorSource
 from hyperinf.influence import METHODS, SweepingMethod, build_methods, score_methods
-from hyperinf.influence.methods.lissa import LANCZOS_STEPS
 from hyperinf.models.encoding import Batches
 from hyperinf.pipeline.scoring import ScoringOptions
 from hyperinf.pipeline.selection.gradients import pool_gradients, validation_gradients
@@ -30,6 +29,7 @@ from hyperinf.pipeline.sharding.steps import (
     take_target,
 )
 from hyperinf.runtime.profiling import Cost
+from hyperinf.settings.methods import LANCZOS_STEPS, not_sharded
 
 OPTIONS = ScoringOptions(methods=tuple(name for name in METHODS if name not in NOT_SHARDED), lissa_iterations=3)
 BOTH = ScoringOptions(methods=("hyperinf", "datainf"))
@@ -198,7 +198,7 @@ def test_the_rounds_that_a_workflow_plans_are_those_that_the_methods_ask_for():
             asked = method.sweeps if isinstance(method, SweepingMethod) else 0
             assert rounds_of([name], iterations) == asked, name
     assert rounds_of(["tracin", "lissa", "datainf"], 10) == LANCZOS_STEPS + 10
-    assert {name for name, method in METHODS.items() if method.needs_source} == set(NOT_SHARDED)
+    assert set(not_sharded(METHODS)) == set(NOT_SHARDED)
 
 
 @pytest.fixture(scope="module")
