@@ -243,7 +243,10 @@ class ReportStudy(StudyShape):
     """Write the figures, tables and claims of a study."""
 
     runs: tuple[FilePath, ...] = setting(
-        min_length=1, runtime=True, help="folders of its runs, with scores/, detection/ and fraction-F/", metavar="FOLDER"
+        min_length=1,
+        runtime=True,
+        help="folders of its runs",
+        metavar="FOLDER",
     )
     out: FilePath = _folder("results folder: figures/ and tables/ are written below it")
 

@@ -96,6 +96,8 @@ def _imported(name: str, root: Path) -> list[str]:
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     top = name.partition(".")[0]
     found = []
+    if _imports_by_name(name, path):
+        found += [f"{package}.{beside.stem}" for beside in path.parent.glob("*.py") if beside.stem != "__init__"]
     for node in _read(path)[1]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
@@ -105,6 +107,12 @@ def _imported(name: str, root: Path) -> list[str]:
     return [
         module for module in found if module.partition(".")[0] == top and not f"{module}.".startswith(f"{DECLARED}.")
     ]
+
+
+def _imports_by_name(name: str, path: Path) -> bool:
+    """Whether a module below the top of its package loads others by names that it is told: those beside it, then."""
+    named = {alias.name for node in _read(path)[1] if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return "." in name and "import_module" in named
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

@@ -311,7 +311,7 @@ def _methods(settings: ScoringSettings) -> dict[str, InfluenceMethod]:
             f"methods: got {name}, which needs all gradients of a layer at once, expected it only without shards"
         )
     try:
-        return build_methods(method_options(settings), damping=settings.damping, gfim_scale=settings.gfim_scale)
+        return build_methods(method_options(settings))
     except ValueError as error:
         raise InputError(str(error)) from error
 
