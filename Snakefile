@@ -1,12 +1,14 @@
 from snakemake.utils import min_version
 
-min_version("9.0")
+# What `workflow/rules/run.smk` leans on is looked at again with each minor version; pyproject.toml names the last one.
+min_version("9.27")
 
 
 configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/run.smk"
 include: "workflow/rules/assets.smk"
 include: "workflow/rules/simulation.smk"
 include: "workflow/rules/mislabel.smk"
@@ -33,15 +35,3 @@ rule all:
         PAGE_TABLES,
     message:
         f"All results are in {RESULTS}"
-
-
-onstart:
-    at_start()
-
-
-onsuccess:
-    run_ended(finished=True)
-
-
-onerror:
-    run_ended(finished=False)

@@ -1,32 +1,20 @@
 """What all rules share: the checked configuration, the names of files, and how settings become command-line flags."""
 
-import hashlib
-import json
 import os
 import shlex
 import shutil
 import sys
-from functools import cache
 from pathlib import Path
 
 import yaml
 
 sys.path[:0] = [f"{workflow.basedir}/workflow", str(workflow.basedir)]
 
-from array_task import ArrayError, take_over
 from check_config import ConfigError, checked_config
 from code_hash import code_hash
-from run_lock import RunningError, hold, look, run_begins, run_ended
-from unwatched import adopt, distrust
 
 from hyperinf.reporting.manifest import expected_outputs
 from hyperinf.pipeline.sharding.rounds import rounds_of
-
-if workflow.remote_exec:
-    try:
-        take_over(sys.argv, os.environ)
-    except ArrayError as error:
-        sys.exit(str(error))
 
 try:
     config = checked_config(config)
@@ -401,45 +389,3 @@ def caption(stem):
     if study == "mislabel" and rest:
         return f"mislabel_{stem.rpartition('_')[2]}"
     return stem.removesuffix("_relative")
-
-
-@cache
-def settings_hash():
-    """Of everything that decides what the jobs compute, and more."""
-    rules = [Path(workflow.main_snakefile), *sorted(Path(workflow.basedir, "workflow", "rules").glob("*.smk"))]
-    code = [code_hash("hyperinf.__main__"), *(path.read_text() for path in rules)]
-    return hashlib.sha256(json.dumps([config, code], sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def before_planning():
-    """Refuse a second run in the same results folder, end what a killed one has left, and judge what that has made."""
-    global before
-    try:
-        before = look(RESULTS) if workflow.dryrun else hold(RESULTS)
-    except RunningError as refusal:
-        sys.exit(str(refusal))
-    if before.note:
-        print(before.note, file=sys.stderr)
-    if before.settings not in (None, settings_hash()):
-        distrust(workflow, RESULTS)
-
-
-def at_start():
-    """Note what is known now of what a killed run has made with the same settings; what is not planned is doubted."""
-    if before.settings == settings_hash():
-        adopt(workflow)
-        distrust(workflow, RESULTS)
-    # Slurm's executor gives all jobs of a run one name, and tells it nowhere else.
-    slurm = workflow.executor_plugin.name == "slurm"
-    run_begins(settings_hash(), slurm_name=workflow.scheduler._executor.run_uuid if slurm else None)
-
-
-def plan(build=workflow._build_dag):
-    """Snakemake has no hook between knowing what it is asked for and planning it: ``onstart`` comes after both."""
-    if workflow.is_main_process and workflow.executor_plugin is not None:
-        before_planning()
-    build()
-
-
-before = None
-workflow._build_dag = plan
