@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-sys.path[:0] = [f"{workflow.basedir}/workflow/lib", str(workflow.basedir)]
+sys.path[:0] = [f"{workflow.basedir}/workflow/lib", f"{workflow.basedir}/workflow", str(workflow.basedir)]
 
 from code_hash import code_hash
 from hyperinf.settings.checking import SettingsError
