@@ -10,7 +10,7 @@ from typing import Any
 
 from llama_budget import ADAPTER_BYTES, BASE_BYTES, SCHULZ_PRODUCTS, Setting, Shape, Workload, extraction_operations
 
-LISSA_PRODUCTS = 5  # beyond the iterations: hyperinf.influence.methods.lissa.LANCZOS_STEPS, for the scale
+LISSA_PRODUCTS = 5  # beyond the iterations: hyperinf.settings.methods.LANCZOS_STEPS, for the scale
 MATRIX_PRODUCTS = {"schulz_paper": 2, "schulz": 2, "chebyshev": 2, "datainf": 0}  # of d x d matrices an iteration
 
 

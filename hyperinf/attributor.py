@@ -1,28 +1,46 @@
 """The front door in Python: fit on training data, then score them on any target."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from hyperinf.errors import InputError
-from hyperinf.gradients import GradientSource, LiveSource
+from hyperinf.gradients import GradientSource, GradientStore, LiveSource
 from hyperinf.gradients.batches import samples_in
 from hyperinf.gradients.losses import LossFunction
-from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.weights import GfimAxis
-from hyperinf.influence import METHODS, InfluenceMethod, SweepingMethod, build_methods
-from hyperinf.influence.memory import free_bytes
-from hyperinf.influence.statistics import DEFAULT_DAMPING, gradient_statistics, mean_gradient
-from hyperinf.influence.sweeps import sweep_scores
+from hyperinf.influence import InfluenceMethod, build_methods, mean_gradient, sweep_scores
+from hyperinf.influence.methods.building import DEFAULTS
+from hyperinf.influence.queries import queries_at_once, query_vectors
+from hyperinf.models.encoding import Batches
 
-ROWS = 8
+
+@dataclass(frozen=True)
+class _Data:
+    """A source, and the order in which its samples were given where it sweeps them in another."""
+
+    source: GradientSource
+    order: tuple[str, ...] | None = None
 
 
 class Attributor:
     """Influence of training samples on targets, by one method, from statistics that are taken once.
+
+    Data are given to :meth:`fit`, :meth:`score`, ... in any of these forms:
+
+    - a ``GradientSource``: a ``TensorSource``, a ``GradientStore``, a ``LiveSource`` or one of your own;
+    - batches that can be iterated again and again (a DataLoader that does not shuffle, a list), each ``batch`` or
+      ``(sample ids, batch)``, of the form that ``loss`` takes; without ids samples are called ``"0"``, ``"1"``, ...;
+    - rows, as a ``datasets.Dataset``, a pandas DataFrame or a list of mappings: model inputs of any length with
+      ``labels``, or text (see ``columns``);
+    - a path: of a gradient store's folder, or of rows as CSV, TSV, JSON lines or Parquet.
 
     Args:
         model: any torch module; it must not change between :meth:`fit` and scores. None where all data are sources.
@@ -30,6 +48,11 @@ class Attributor:
         damping: delta of ``lambda[l] = delta * mean(g**2)``.
         layers: names of the weights; every trainable weight matrix when None.
         loss: ``(model, batch) -> Tensor[b]``; the model's own when None.
+        tokenizer: for rows of text: of transformers, or the folder or hub name that it is loaded from.
+        columns: for rows, ``{what: column}``, where a column is not called what it is: ``text``, ``pair`` and ``label``
+            for a classifier; ``prompt`` and ``answer``, or ``text``, for a causal language model; ``id`` for any.
+        batch_size: of rows.
+        max_length: tokens of a row of text, at most; what the model can take when None.
         solver: of ``hyperinf``: ``"auto"``, ``"schulz"`` or ``"cholesky"``.
         gfim_axis: see ``adapted_layers``.
         check: compare a few samples' gradients with autograd.
@@ -43,174 +66,256 @@ class Attributor:
         self,
         model: nn.Module | None,
         method: str = "hyperinf",
-        damping: float = DEFAULT_DAMPING,
+        damping: float = DEFAULTS.damping,
         layers: Sequence[str] | None = None,
         loss: LossFunction | None = None,
         *,
+        tokenizer: Any = None,
+        columns: Mapping[str, str] | None = None,
+        batch_size: int = 8,
+        max_length: int | None = None,
         solver: str = "auto",
         gfim_axis: GfimAxis = "larger",
         check: bool = True,
         **options: Any,
     ) -> None:
-        if method not in METHODS:
-            raise InputError(f"method: got {method!r}, expected one of {', '.join(METHODS)}")
-        self._settings: dict[str, Any] = {"methods": {method: options}, "damping": damping, "solver": solver}
-        build_methods(**self._settings)
-        self.model, self.name = model, method
+        self.model = model
+        self.method = _built(method, {"damping": damping, "solver": solver, **options})
         self._live: dict[str, Any] = {"loss_fn": loss, "layers": layers, "gfim_axis": gfim_axis, "check": check}
-        self._fitted: InfluenceMethod | None = None
+        self._rows: dict[str, Any] = {"tokenizer": tokenizer, "columns": columns, "max_length": max_length}
+        self._batch_size = batch_size
+        self._train: _Data | None = None
 
     @classmethod
     def from_pretrained(
         cls, base: str, adapter: str | None = None, family: str = "auto", *, dtype: str = "float32", **kw: Any
     ) -> Self:
-        """Load a classifier or a causal language model (see ``load_pretrained``); ``kw`` are this class's arguments."""
+        """Load a model, and perhaps an adapter, of folders or hub names.
+
+        Args:
+            base: see ``load_pretrained``; its tokenizer is loaded when rows of text are given.
+            adapter: see ``load_pretrained``.
+            family: see ``load_pretrained``.
+            dtype: of the model's weights.
+            **kw: this class's arguments.
+
+        Raises:
+            InputError: see ``load_pretrained``.
+        """
         from hyperinf.models.pretrained import load_pretrained
 
-        return cls(load_pretrained(base, adapter, family, dtype), **kw)
+        return cls(load_pretrained(base, adapter, family, dtype), **{"tokenizer": base, **kw})
+
+    def with_options(self, **options: Any) -> Self:
+        """Make another attributor of the same training data, which is not swept again: the sums outlive a damping.
+
+        Args:
+            **options: ``method`` and its options, such as ``damping`` or ``solver``; a method's own options are kept
+                where they are not given and the method is the same.
+
+        Raises:
+            ValueError: an option that cannot be; or a method that needs the GFIM after one that does not.
+        """
+        other = copy(self)
+        name = options.pop("method", self.method.name)
+        kept = self.method.options.model_dump()
+        common = {key: kept[key] for key in ("damping", "gfim_scale")}
+        other.method = _built(name, {**(kept if name == self.method.name else common), **options})
+        if self._train is not None:
+            other.method.fit(self._train.source, self.method.statistics)
+        return other
 
     def fit(self, train: Any) -> Self:
         """Sweep the training gradients once, for statistics only.
 
         Args:
-            train: a ``GradientSource``, or batches that can be iterated again and again (a DataLoader, a list), with or
-                without ids: ``(ids, batch)`` or ``batch``, whose samples are then called ``"0"``, ``"1"``, ...
+            train: in any form that the class takes.
+
+        Raises:
+            ValueError: data that cannot be used, or gradients that are not finite.
         """
-        source = self._source(train, "train")
-        method = build_methods(**self._settings)[self.name]
-        self._fitted = method.fit(source, gradient_statistics(source, gfim=method.needs_gfim))
+        data = self._data(train, "train")
+        self.method.fit(data.source)
+        self._train = data
         return self
 
     def score(self, target: Any, by_layer: bool = False) -> pd.DataFrame:
         """Score every training sample on the mean loss of the target; positive is harmful.
 
         Args:
-            target: as in :meth:`fit`.
-            by_layer: add a column ``influence/<layer>`` a layer, which sum to ``influence``.
+            target: in any form that the class takes.
+            by_layer: give what each layer adds instead of ``influence`` as one number.
 
         Returns:
-            Index ``sample_id``, columns ``influence``, ``loss`` (NaN where it is not known) and ``grad_norm``.
+            Index ``sample_id`` in the order of the training data; columns ``influence``, ``loss`` (NaN where it is not
+            known) and ``grad_norm``. By layer the columns have two levels, the second of which is ``layer``:
+            ``scores["influence"]`` is then n x layers, and its rows sum to the influence; the layer of the others is
+            ``""``.
 
         Raises:
             ValueError: not fitted, an empty target, other layers than in training, a model that changed.
         """
-        method = self._method()
-        v = mean_gradient(self._like_train(target, "target"))
-        statistics = method.statistics
-        hvp = method.precondition_each({layer: x[None].to(statistics.devices[layer]) for layer, x in v.items()})
-        products = {self.name: {layer: stack[0] for layer, stack in hvp.items()}}
-        scores = sweep_scores(method.source, products, statistics.sample_ids, statistics.exponents, by_layer)
-        columns = {
-            "influence": scores.influence[self.name].cpu().numpy(),
-            "loss": float("nan") if scores.losses is None else scores.losses.double().cpu().numpy(),
-            "grad_norm": statistics.grad_norm.double().cpu().numpy(),
-            **{f"influence/{layer}": part[:, 0].cpu().numpy() for layer, part in scores.by_layer.items()},
-        }
-        return pd.DataFrame(columns, index=pd.Index(scores.sample_ids, name="sample_id"))
+        ids, parts, losses = self._scores(self._mean_vector(target), ["influence"], by_layer)
+        columns: dict[Any, Any] = _columns(parts, ["influence"], by_layer)
+        for name, values in (("loss", losses), ("grad_norm", self.method.statistics.grad_norm)):
+            key = (name, "") if by_layer else name
+            columns[key] = float("nan") if values is None else values.double().cpu().numpy()
+        return self._frame(ids, columns, [None, "layer"] if by_layer else [None])
 
-    def score_each(self, queries: Any, memory_bytes: int | None = None) -> pd.DataFrame:
-        """Score every training sample on each query's own loss: one row a sample, one column a query.
+    def score_each(self, queries: Any, by_layer: bool = False, memory_bytes: int | None = None) -> pd.DataFrame:
+        """Score every training sample on each query's own loss.
+
+        The training data are swept once for all queries, and the queries once. Where the queries' vectors need more
+        than ``memory_bytes``, training is swept once for each part of them that fits.
 
         Args:
-            queries: as in :meth:`fit`.
-            memory_bytes: for the queries' vectors; where they need more, training is swept once for every part of them
-                that fits. Half of what is free when None.
-        """
-        method = self._method()
-        parts = []
-        for ids, vectors in self._vectors(self._like_train(queries, "queries"), "queries", memory_bytes):
-            hvp = method.precondition_each(vectors)
-            products = {name: {layer: stack[row] for layer, stack in hvp.items()} for row, name in enumerate(ids)}
-            statistics = method.statistics
-            scores = sweep_scores(method.source, products, statistics.sample_ids, statistics.exponents)
-            columns = {name: column.cpu().numpy() for name, column in scores.influence.items()}
-            parts.append(pd.DataFrame(columns, index=pd.Index(scores.sample_ids, name="sample_id")))
-        return pd.concat(parts, axis=1).rename_axis(columns="query")
+            queries: in any form that the class takes.
+            by_layer: give what each layer adds.
+            memory_bytes: bound on what the queries' vectors and all that is computed of them take at a time (but for
+                one query, which is always taken); half of what is free when None. A block of training gradients, a
+                layer's matrices and the scores themselves come on top.
 
-    def top(self, queries: Any, k: int = 10, harmful: bool = False) -> pd.DataFrame:
-        """List the k training samples that help each query most, or harm it most: query, rank, sample_id, influence."""
+        Returns:
+            Index ``sample_id``, a column a query, named ``query``. By layer the columns have two levels, ``query`` and
+            ``layer``: ``scores[query]`` is then n x layers, and its rows sum to the score.
+
+        Raises:
+            ValueError: as :meth:`score`.
+        """
+        method = self._fitted()
+        data = self._like_train(queries, "queries")
+        most = queries_at_once(method, data.source.layers, memory_bytes)
+        frames = []
+        vectors = query_vectors(data.source, "queries", most, method.statistics.devices)
+        for names, block in vectors:
+            ids, parts, _ = self._scores(block, names, by_layer)
+            del block
+            frames.append(self._frame(ids, _columns(parts, names, by_layer), ["query", "layer"][: 1 + by_layer]))
+        if not frames:
+            raise InputError("queries: got no samples, expected at least one")
+        scores = pd.concat(frames, axis=1) if len(frames) > 1 else frames[0]
+        return scores if data.order is None else scores[list(data.order)]
+
+    def top(self, queries: Any, k: int = 10, harmful: bool = False, memory_bytes: int | None = None) -> pd.DataFrame:
+        """List the k training samples that help each query most, or harm it most.
+
+        Args:
+            queries: in any form that the class takes.
+            k: samples a query.
+            harmful: list those that harm.
+            memory_bytes: as in :meth:`score_each`.
+
+        Returns:
+            Columns ``query``, ``rank`` (from 1), ``sample_id`` and ``influence``, k rows a query.
+        """
         rows = []
-        for query, column in self.score_each(queries).items():
+        for query, column in self.score_each(queries, memory_bytes=memory_bytes).items():
             best = column.sort_values(ascending=not harmful, kind="stable").head(k)
             rows += [(query, rank, sample, value) for rank, (sample, value) in enumerate(best.items(), start=1)]
         return pd.DataFrame(rows, columns=["query", "rank", "sample_id", "influence"])
 
-    def self_influence(self, memory_bytes: int | None = None) -> pd.DataFrame:
-        """Compute ``<g_i, H^-1 g_i>`` of every training sample: index ``sample_id``, column ``self_influence``."""
-        method = self._method()
+    def self_influence(self, by_layer: bool = False, memory_bytes: int | None = None) -> pd.DataFrame:
+        """Compute ``<g_i, H^-1 g_i>`` of every training sample.
+
+        Args:
+            by_layer: give what each layer adds.
+            memory_bytes: as in :meth:`score_each`; methods that sweep do so once for each part that fits.
+
+        Returns:
+            Index ``sample_id``, column ``self_influence``; by layer with a second level ``layer`` of columns, whose
+            rows sum to it.
+        """
+        method = self._fitted()
         ids: list[str] = []
-        values: list[float] = []
-        for names, vectors in self._vectors(method.source, "train", memory_bytes):
+        parts: list[Tensor] = []
+        most = queries_at_once(method, method.source.layers, memory_bytes)
+        for names, vectors in query_vectors(method.source, "train", most, method.statistics.devices):
             hvp = method.precondition_each(vectors)
             ids += names
-            values += (
-                torch.stack([(hvp[layer] * g).sum(dim=(1, 2)).cpu() for layer, g in vectors.items()]).sum(0).tolist()
-            )
-        return pd.DataFrame({"self_influence": values}, index=pd.Index(ids, name="sample_id"))
+            parts.append(torch.stack([(hvp[layer] * g).sum(dim=(1, 2)).cpu() for layer, g in vectors.items()]))
+        values = torch.cat(parts, dim=1)[:, :, None]
+        layers = dict(zip(method.source.layers, values)) if by_layer else {"": values.sum(dim=0)}
+        columns = _columns(layers, ["self_influence"], by_layer)
+        return self._frame(ids, columns, [None, "layer"] if by_layer else [None])
 
-    def _method(self) -> InfluenceMethod:
-        if self._fitted is None:
+    def _mean_vector(self, target: Any) -> dict[str, Tensor]:
+        """Take the mean gradient of a target to where training gradients are, ``{layer: Tensor[1, r, d]}``."""
+        devices = self._fitted().statistics.devices
+        v = mean_gradient(self._like_train(target, "target").source)
+        return {layer: x[None].to(devices.get(layer, x.device)) for layer, x in v.items()}
+
+    def _scores(
+        self, vectors: dict[str, Tensor], names: Sequence[str], by_layer: bool
+    ) -> tuple[tuple[str, ...], dict[str, Tensor], Tensor | None]:
+        """Score on k vectors; uses them up.
+
+        Returns:
+            Ids, ``{layer (or "" for all): Tensor[n, k]}`` and losses.
+        """
+        method = self.method
+        hvp = method.precondition_each(vectors)
+        vectors.clear()
+        products = {name: {layer: stack[row] for layer, stack in hvp.items()} for row, name in enumerate(names)}
+        del hvp
+        statistics = method.statistics
+        scores = sweep_scores(method.source, products, statistics.sample_ids, statistics.exponents, by_layer)
+        whole = {"": torch.stack([scores.influence[name] for name in names], dim=1)}
+        return scores.sample_ids, scores.by_layer or whole, scores.losses
+
+    def _frame(self, ids: Sequence[str], columns: Mapping[Any, Any], levels: Sequence[str | None]) -> pd.DataFrame:
+        frame = pd.DataFrame(columns, index=pd.Index(ids, name="sample_id")).rename_axis(columns=list(levels))
+        order = None if self._train is None else self._train.order
+        return frame if order is None else frame.loc[list(order)]
+
+    def _fitted(self) -> InfluenceMethod:
+        if self._train is None:
             raise InputError("Attributor: got no training data yet, expected fit(train) first")
-        return self._fitted
+        return self.method
 
-    def _source(self, data: Any, role: str) -> GradientSource:
-        if isinstance(data, GradientSource):
-            return data
-        if self.model is None:
-            raise InputError(f"model: got None, expected a torch module, as {role} is no GradientSource")
-        if isinstance(data, (str, Mapping)) or not isinstance(data, Iterable):
-            raise InputError(f"{role}: got a {type(data).__name__}, expected a GradientSource or batches")
-        if iter(data) is data:
-            raise InputError(f"{role}: got an iterator, expected what can be iterated again, such as a list")
-        samplers = [getattr(data, "sampler", None), getattr(getattr(data, "batch_sampler", None), "sampler", None)]
-        for sampler in samplers:
-            if "Random" in type(sampler).__name__ or getattr(sampler, "shuffle", False):
-                raise InputError(f"{role}: got a DataLoader that shuffles, expected shuffle=False")
-        if hasattr(data, "with_format"):  # rows as they are, whatever a datasets.Dataset would make tensors of
-            data = list(data.with_format(None))
-        first = next(iter(data), None)
-        if first is None:
-            raise InputError(f"{role}: got no samples, expected at least one")
-        if isinstance(first, Mapping) and not any(isinstance(value, Tensor) for value in first.values()):
-            data = _batched(list(data), role)
-        return LiveSource(self.model, data if _has_ids(first) else _Numbered(data, role), **self._live)
-
-    def _like_train(self, data: Any, role: str) -> GradientSource:
-        source = self._source(data, role)
-        ours, theirs = dict(self._method().statistics.layers), dict(source.layers)
+    def _like_train(self, data: Any, role: str) -> _Data:
+        ours = dict(self._fitted().statistics.layers)
+        found = self._data(data, role)
+        theirs = dict(found.source.layers)
         for name in [*ours, *theirs]:
             if ours.get(name) != theirs.get(name):
                 raise InputError(
                     f"{role}: got layer {name!r} as {theirs.get(name)}, expected {ours.get(name)} as in train"
                 )
-        if len(source) == 0:
-            raise InputError(f"{role}: got no samples, expected at least one")
-        return source
+        return found
 
-    def _vectors(
-        self, source: GradientSource, role: str, memory_bytes: int | None
-    ) -> Iterator[tuple[list[str], dict[str, Tensor]]]:
-        """Ids and gradients ``{layer: Tensor[k, r, d]}`` of as many samples as fit into the memory at a time."""
-        method = self._method()
-        devices = method.statistics.devices
-        free = free_bytes(next(iter(devices.values()))) if memory_bytes is None else 2 * memory_bytes
-        each = 8 * sum(r * d for r, d in source.layers.values()) * (16 if isinstance(method, SweepingMethod) else 6)
-        most = len(source) if free is None else max(1, free // 2 // each)
-        ids: list[str] = []
-        held: dict[str, list[Tensor]] = {layer: [] for layer in source.layers}
-        for block in checked(source, role):
-            for start in range(0, len(block), max(1, most)):
-                rows = range(start, min(start + most, len(block)))
-                for row in rows:
-                    ids.append(block.sample_ids[row])
-                for layer, pieces in held.items():
-                    dense = block.contractions(layer).dense()[rows.start : rows.stop]
-                    pieces.extend(dense.to(devices[layer], torch.float64))
-                while len(ids) >= most:
-                    yield ids[:most], {layer: torch.stack(pieces[:most]) for layer, pieces in held.items()}
-                    ids, held = ids[most:], {layer: pieces[most:] for layer, pieces in held.items()}
-        if ids:
-            yield ids, {layer: torch.stack(pieces) for layer, pieces in held.items()}
+    def _data(self, data: Any, role: str) -> _Data:
+        if isinstance(data, (str, Path)) and Path(data).is_dir():
+            data = GradientStore(data)
+        if isinstance(data, pd.DataFrame):
+            data = data.to_dict("records")
+        if hasattr(data, "layers"):
+            return _Data(data)
+        if self.model is None:
+            raise InputError(f"model: got None, expected a torch module, as {role} is no GradientSource")
+        if isinstance(data, (str, Path)):
+            from hyperinf.models.rows import read_own_rows
+
+            data = read_own_rows(Path(data), self._rows["columns"] or {})
+        elif hasattr(data, "with_format"):  # rows as they are, whatever a datasets.Dataset would make tensors of
+            data = list(data.with_format(None))
+        _check_batches(data, role)
+        first = next(iter(data), None)
+        if first is None:
+            raise InputError(f"{role}: got no samples, expected at least one")
+        if isinstance(first, Mapping) and not any(isinstance(value, Tensor) for value in first.values()):
+            return self._of_rows(list(data), role)
+        batches = data if _has_ids(first) else _Numbered(data, role)
+        return _Data(LiveSource(self.model, batches, **self._live))
+
+    def _of_rows(self, rows: Sequence[Mapping[str, Any]], role: str) -> _Data:
+        from hyperinf.models.rows import encode_rows
+
+        assert self.model is not None
+        try:
+            encoded = encode_rows(rows, self.model, **self._rows)
+        except InputError as error:
+            raise InputError(f"{role}: {error}") from None
+        return _Data(LiveSource(self.model, Batches(encoded, self._batch_size), **self._live), tuple(encoded.ids))
 
 
 class _Numbered:
@@ -218,6 +323,8 @@ class _Numbered:
 
     def __init__(self, batches: Iterable[Any], role: str) -> None:
         self._batches, self._role = batches, role
+        if isinstance(batches, Sequence):  # they are there already: counting them costs nothing
+            self.sample_ids = tuple(name for names, _ in self for name in names)
 
     def __iter__(self) -> Iterator[tuple[list[str], Any]]:
         start = 0
@@ -229,23 +336,35 @@ class _Numbered:
             start += count
 
 
-def _batched(rows: Sequence[Mapping[str, Any]], role: str) -> list[dict[str, Tensor]]:
-    """Rows of model inputs of one length, a few at a time; columns of text are left out."""
-    names = [name for name, value in rows[0].items() if not isinstance(value, (str, bytes))]
-    if "labels" not in names:
-        raise InputError(
-            f"{role}: got rows of {', '.join(rows[0])}, expected model inputs such as input_ids and labels"
-        )
-    try:
-        columns = {name: torch.tensor([row[name] for row in rows]) for name in names}
-    except (ValueError, TypeError, KeyError):
-        raise InputError(f"{role}: got rows of different lengths, expected equal ones, or padded batches") from None
-    starts = range(0, len(rows), ROWS)
-    return [{name: column[start : start + ROWS] for name, column in columns.items()} for start in starts]
+def _built(name: str, options: Mapping[str, Any]) -> InfluenceMethod:
+    common = {key: options[key] for key in ("damping", "gfim_scale", "solver") if key in options}
+    own = {key: value for key, value in options.items() if key not in common}
+    return build_methods({name: own}, **common)[name]
+
+
+def _columns(parts: Mapping[str, Tensor], names: Sequence[str], by_layer: bool) -> dict[Any, np.ndarray]:
+    """Name the columns of ``{layer: Tensor[n, k]}``, by name and, if asked for, by layer."""
+    tables = {layer: part.cpu().numpy() for layer, part in parts.items()}
+    return {
+        (name, layer) if by_layer else name: table[:, place]
+        for place, name in enumerate(names)
+        for layer, table in tables.items()
+    }
+
+
+def _check_batches(data: Any, role: str) -> None:
+    """Refuse what gives no batches, or not the same ones every time."""
+    if isinstance(data, (str, Mapping)) or not isinstance(data, Iterable):
+        raise InputError(f"{role}: got a {type(data).__name__}, expected a GradientSource, batches, rows or a file")
+    if iter(data) is data:
+        raise InputError(f"{role}: got an iterator, expected what can be iterated again, such as a list")
+    for sampler in (getattr(data, "sampler", None), getattr(getattr(data, "batch_sampler", None), "sampler", None)):
+        if "Random" in type(sampler).__name__ or getattr(sampler, "shuffle", False):
+            raise InputError(f"{role}: got a DataLoader that shuffles, expected shuffle=False")
 
 
 def _has_ids(pair: Any) -> bool:
-    """Whether this is ``(ids, batch)``, not ``(inputs, labels)``."""
+    """Tell ``(ids, batch)`` from ``(inputs, labels)``."""
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         return False
     ids, batch = pair

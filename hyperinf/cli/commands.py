@@ -102,6 +102,16 @@ STAGES = (
         "SimulateTiming",
         "hyperinf.simulation.timing:simulate_timing",
     ),
+    _stage(
+        "report study", "figures, tables and claims of a study", "ReportStudy", "hyperinf.reporting.stages:write_study"
+    ),
+    _stage(
+        "report simulation",
+        "figures, tables and claims of the synthetic study",
+        "ReportSimulation",
+        "hyperinf.reporting.stages:write_simulation",
+    ),
+    _stage("report page", "one self-contained HTML page of all", "ReportPage", "hyperinf.reporting.stages:write_page"),
 )
 
 GROUPS = {

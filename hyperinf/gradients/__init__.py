@@ -3,7 +3,7 @@
 from hyperinf.gradients.contractions import Dense, Factors, LayerGradients
 from hyperinf.gradients.live import LiveSource
 from hyperinf.gradients.per_sample import per_sample_gradients
-from hyperinf.gradients.source import GradientBlock, GradientSource, TensorSource, collect_layer
+from hyperinf.gradients.source import GradientBlock, GradientSource, TensorSource
 from hyperinf.gradients.store import GradientStore
 from hyperinf.gradients.weights import adapted_layers
 
@@ -17,6 +17,5 @@ __all__ = [
     "LiveSource",
     "TensorSource",
     "adapted_layers",
-    "collect_layer",
     "per_sample_gradients",
 ]

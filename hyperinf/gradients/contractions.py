@@ -7,7 +7,7 @@ only where that takes fewer operations, a few samples at a time.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +20,10 @@ from hyperinf.gradients.units import exponent_needed, exponent_of, largest, shif
 SAFE = 2.0**50
 # Numbers of intermediate results at a time, 16 MiB in float32; one sample may need more than that.
 SCRATCH = 2**22
+# Vectors from which on a factored gradient is formed for its dot products: k vectors cost ``k t r d`` operations from
+# the factors and ``t r d + k r d`` from the gradient. There are fewer methods than this, so that their scores come from
+# the factors, whose products are no larger than the activations.
+MANY_VECTORS = 32
 
 
 class LayerGradients(ABC):
@@ -32,11 +36,15 @@ class LayerGradients(ABC):
 
     @abstractmethod
     def scaled(self, exponent: int) -> "LayerGradients":
-        """``2^exponent g_i``, exactly, in :attr:`dtype`; these themselves where the exponent is 0."""
+        """Multiply by ``2^exponent``, exactly, in :attr:`dtype`.
+
+        What the result keeps between one product and the next is its own, even where the exponent is 0: it goes with
+        the result, not with the block that these gradients belong to.
+        """
 
     @abstractmethod
     def silent(self) -> bool:
-        """Whether all gradients are zero."""
+        """Tell whether all gradients are zero."""
 
     @property
     @abstractmethod
@@ -45,11 +53,15 @@ class LayerGradients(ABC):
 
     @abstractmethod
     def dense(self) -> Tensor:
-        """The gradients themselves, ``Tensor[b, r, d]``."""
+        """Give the gradients themselves, ``Tensor[b, r, d]``."""
+
+    @abstractmethod
+    def row(self, index: int) -> Tensor:
+        """Give the gradient of one sample, ``Tensor[r, d]``."""
 
     @abstractmethod
     def dots(self, vectors: Tensor) -> Tensor:
-        """``<g_i, v_k>`` of every sample and vector.
+        """Compute ``<g_i, v_k>`` of every sample and vector.
 
         Args:
             vectors: ``Tensor[k, r, d]``. Gradients that are held are taken to its dtype; factors keep their own.
@@ -60,11 +72,11 @@ class LayerGradients(ABC):
 
     @abstractmethod
     def squares(self) -> Tensor:
-        """``|g_i|^2`` of every sample, ``Tensor[b]``, float64."""
+        """Compute ``|g_i|^2`` of every sample, ``Tensor[b]``, float64."""
 
     @abstractmethod
     def gram(self, dtype: torch.dtype | None = None) -> Tensor:
-        """``sum_i g_i^T g_i``.
+        """Compute ``sum_i g_i^T g_i``.
 
         Args:
             dtype: of the products; :attr:`dtype` when None.
@@ -75,7 +87,7 @@ class LayerGradients(ABC):
 
     @abstractmethod
     def weighted_sum(self, weights: Tensor) -> Tensor:
-        """``sum_i w_i g_i``.
+        """Compute ``sum_i w_i g_i``.
 
         Args:
             weights: ``Tensor[b]``. Gradients that are held are taken to its dtype; factors keep their own.
@@ -86,11 +98,11 @@ class LayerGradients(ABC):
 
     @abstractmethod
     def sum(self) -> Tensor:
-        """``sum_i g_i``, ``Tensor[r, d]``, float64; of factors rounded as :attr:`dtype`."""
+        """Compute ``sum_i g_i``, ``Tensor[r, d]``, float64; of factors rounded as :attr:`dtype`."""
 
     @abstractmethod
     def finite(self) -> Tensor:
-        """Whether everything that a sample's gradient is made of is finite, ``Tensor[b]`` of truth values."""
+        """Tell of each sample whether everything that its gradient is made of is finite, ``Tensor[b]``."""
 
 
 class Dense(LayerGradients):
@@ -115,11 +127,11 @@ class Dense(LayerGradients):
         return torch.promote_types(self._gradients.dtype, torch.float32)
 
     def scaled(self, exponent: int) -> "Dense":
-        """A copy, but for the exponent 0."""
-        return Dense(shifted(self._gradients.to(self.dtype), exponent)) if exponent else self
+        """Copy the gradients, but for the exponent 0."""
+        return Dense(shifted(self._gradients.to(self.dtype), exponent) if exponent else self._gradients)
 
     def silent(self) -> bool:
-        """Whether no entry differs from zero."""
+        """Tell whether no entry differs from zero."""
         return not bool(self._gradients.any())
 
     @cached_property
@@ -130,32 +142,36 @@ class Dense(LayerGradients):
         return self._double if dtype == torch.float64 else self._gradients.flatten(1).to(dtype)
 
     def dense(self) -> Tensor:
-        """What is held, not a copy."""
+        """Give what is held, not a copy."""
         return self._gradients
 
+    def row(self, index: int) -> Tensor:
+        """Give a view of what is held."""
+        return self._gradients[index]
+
     def dots(self, vectors: Tensor) -> Tensor:
-        """``r d`` operations a sample and vector."""
+        """Take ``r d`` operations a sample and vector."""
         return self._rows(vectors.dtype) @ vectors.flatten(1).T
 
     def squares(self) -> Tensor:
-        """``r d`` operations a sample."""
+        """Take ``r d`` operations a sample."""
         return self._double.square().sum(dim=1)
 
     def gram(self, dtype: torch.dtype | None = None) -> Tensor:
-        """``r d^2`` operations a sample."""
+        """Take ``r d^2`` operations a sample."""
         rows = self._gradients.flatten(0, 1).to(dtype or self.dtype)
         return rows.T @ rows
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
-        """``r d`` operations a sample."""
+        """Take ``r d`` operations a sample."""
         return (weights @ self._rows(weights.dtype)).view(self._gradients.shape[1:])
 
     def sum(self) -> Tensor:
-        """``r d`` operations a sample."""
+        """Take ``r d`` operations a sample."""
         return self._gradients.sum(dim=0, dtype=torch.float64)
 
     def finite(self) -> Tensor:
-        """Of each sample, whether all its entries are finite."""
+        """Look at every entry."""
         return torch.isfinite(self._gradients).flatten(1).all(dim=1)
 
 
@@ -187,7 +203,7 @@ class Factors(LayerGradients):
         return self.left.shape[1], self.left.shape[2], self.right.shape[2]
 
     def _pieces(self, numbers: int) -> "Iterator[Factors]":
-        """So few samples at a time that ``numbers`` for each of them are a small scratch."""
+        """Take so few samples at a time that ``numbers`` for each of them are a small scratch."""
         samples = max(1, SCRATCH // max(1, numbers))
         for left, right in zip(self.left.split(samples), self.right.split(samples), strict=True):
             yield Factors(left, right)
@@ -196,7 +212,7 @@ class Factors(LayerGradients):
         return self.left.to(self.dtype), self.right.to(self.dtype)
 
     def scaled(self, exponent: int) -> "Factors":
-        """Copies of both factors, L with a largest entry between 1 and 2, but for the exponent 0."""
+        """Copy both factors, L with a largest entry between 1 and 2, but for the exponent 0."""
         return self._balanced(exponent) if exponent else self
 
     def _balanced(self, exponent: int) -> "Factors":
@@ -205,18 +221,18 @@ class Factors(LayerGradients):
         return Factors(shifted(left, -own), shifted(right, own + exponent))
 
     def _exponent(self) -> int:
-        """That of the product of the largest entries, which is the size of the gradients unless positions cancel."""
+        """Find that of the product of the largest entries: the gradients' size, unless positions cancel."""
         return sum(exponent_of(largest(factor)) for factor in self._operands())
 
     def silent(self) -> bool:
-        """Whether a factor is zero, or all their products."""
+        """Tell whether a factor is zero, or all their products."""
         if min(largest(factor) for factor in self._operands()) == 0:
             return True
         _, r, d = self._sizes
         return all(largest(piece.dense()) == 0 for piece in self._balanced(-self._exponent())._pieces(r * d))
 
     def dense(self) -> Tensor:
-        """``t r d`` operations a sample."""
+        """Take ``t r d`` operations a sample."""
         positions, r, d = self._sizes
         formed = []
         for piece in self._pieces(positions * max(r, d)):
@@ -224,9 +240,21 @@ class Factors(LayerGradients):
             formed.append(torch.bmm(left.transpose(1, 2), right))
         return torch.cat(formed) if len(formed) > 1 else formed[0]
 
+    def row(self, index: int) -> Tensor:
+        """Form the gradient of this sample alone."""
+        return Factors(self.left[index : index + 1], self.right[index : index + 1]).dense()[0]
+
     def dots(self, vectors: Tensor) -> Tensor:
-        """``sum_t <L_t, v R_t>``: ``t r d`` operations a sample and vector, r numbers a position."""
+        """Compute ``sum_t <L_t, v R_t>``: ``t r d`` operations a sample and vector, r numbers a position.
+
+        Of many vectors the gradients are formed, a few samples at a time: ``t r d`` operations a sample and ``r d`` a
+        sample and vector.
+        """
         positions, r, d = self._sizes
+        if len(vectors) >= MANY_VECTORS and positions > 1:
+            rows = vectors.to(self.dtype).flatten(1).T
+            pieces = self._pieces(max(positions * max(r, d), r * d))
+            return torch.cat([(piece.dense().flatten(1) @ rows).double() for piece in pieces])
         # As many vectors at once as keep the intermediate result no larger than R itself.
         groups = [group.to(self.dtype) for group in vectors.split(max(1, d // r))]
         found = []
@@ -240,7 +268,7 @@ class Factors(LayerGradients):
         return torch.cat(found)
 
     def squares(self) -> Tensor:
-        """``sum_st <L_s, L_t> <R_s, R_t>``, ``t^2 (r + d)`` operations a sample, or of the gradient, ``t r d``."""
+        """Take ``sum_st <L_s, L_t> <R_s, R_t>``, ``t^2 (r + d)`` operations a sample, or of the gradient, ``t r d``."""
         found, sound = self._squares()
         if not sound and not self.silent():
             exponent = self._exponent()
@@ -248,7 +276,7 @@ class Factors(LayerGradients):
         return found
 
     def _squares(self) -> tuple[Tensor, bool]:
-        """The squares, and whether none of the products that they are made of came near the ends of the dtype."""
+        """Compute the squares, and tell whether no product that they are made of came near the ends of the dtype."""
         positions, r, d = self._sizes
         if positions * (r + d) < r * d:
             parts = [piece._squares_by_positions() for piece in self._pieces(positions * d)]
@@ -263,7 +291,7 @@ class Factors(LayerGradients):
         return (left.double() * right.double()).sum(dim=(1, 2)).clamp(min=0), sound
 
     def gram(self, dtype: torch.dtype | None = None) -> Tensor:
-        """``R^T (L L^T) R``, ``t^2 (r + d) + t d^2`` operations a sample, or of the gradient, ``t r d + r d^2``."""
+        """Take ``R^T (L L^T) R``, ``t^2 (r + d) + t d^2`` operations a sample, or the gradient, ``t r d + r d^2``."""
         positions, r, d = self._sizes
         by_positions = positions * positions * (r + d) + positions * d * d < positions * r * d + r * d * d
         dtype = dtype or self.dtype
@@ -281,7 +309,7 @@ class Factors(LayerGradients):
         return total
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
-        """``sum_it w_i L_it^T R_it``: as many operations as the gradients take, and no more memory than their sum."""
+        """Compute ``sum_it w_i L_it^T R_it``: the operations that the gradients take, and no memory but their sum's."""
         positions, r, d = self._sizes
         total = torch.zeros(r, d, dtype=self.dtype, device=self.right.device)
         pieces = list(self._pieces(positions * max(r, d)))
@@ -291,7 +319,7 @@ class Factors(LayerGradients):
         return total
 
     def sum(self) -> Tensor:
-        """``sum_it L_it^T R_it``."""
+        """Compute ``sum_it L_it^T R_it``."""
         ones = torch.ones(len(self.left), dtype=self.dtype, device=self.left.device)
         total = self.weighted_sum(ones).double()
         if 1 / SAFE <= largest(total) <= SAFE or self.silent():
@@ -300,30 +328,10 @@ class Factors(LayerGradients):
         return shifted(self._balanced(-exponent).weighted_sum(ones).double(), exponent)
 
     def finite(self) -> Tensor:
-        """Of each sample, whether both factors are finite; a product of finite ones can still overflow."""
+        """Look at both factors; a product of finite ones can still overflow."""
         return torch.isfinite(self.left).flatten(1).all(dim=1) & torch.isfinite(self.right).flatten(1).all(dim=1)
 
 
 def _safe(squares: Tensor) -> bool:
-    """Whether numbers of these squares can be squared in float32 without leaving its range."""
+    """Tell whether numbers of these squares can be squared in float32 without leaving its range."""
     return 1 / SAFE**2 <= largest(squares) <= SAFE**2
-
-
-class Materialising(Mapping[str, Tensor]):
-    """``{layer name: Tensor[b, r, d]}`` of factored gradients: each is formed when it is asked for, and not kept.
-
-    Args:
-        factors: ``{layer name: its factors, or gradients that are held}``.
-    """
-
-    def __init__(self, factors: Mapping[str, LayerGradients]) -> None:
-        self.factors = dict(factors)
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.factors[name].dense()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.factors)
-
-    def __len__(self) -> int:
-        return len(self.factors)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperinf.gradients.batches import REFUSALS, CannotSplitError, padding_of, rows_of, without_padding
-from hyperinf.gradients.contractions import Factors, LayerGradients
+from hyperinf.gradients.contractions import LayerGradients
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.own_loss import check_own_loss
@@ -107,7 +107,7 @@ def _gradients_differ(
     size = sum(float(gradient.norm()) ** 2 for gradient in alone.values()) ** 0.5
     for layer in layers:
         if layer.name in alone:
-            own, kept = alone[layer.name], _row_of(found[layer.name], row)
+            own, kept = alone[layer.name], found[layer.name].row(row)
             if not same_gradient(own, kept.to(own), size, epsilon):
                 return f"got another gradient of {layer.name!r} in its batch than alone"
     return None
@@ -153,12 +153,6 @@ def _alone(
         layer.name: layer.laid_out(torch.zeros_like(layer.weight) if gradient is None else gradient)
         for layer, gradient in zip(compared, gradients, strict=True)
     }
-
-
-def _row_of(gradients: LayerGradients, row: int) -> Tensor:
-    if isinstance(gradients, Factors):
-        return Factors(gradients.left[row : row + 1], gradients.right[row : row + 1]).dense()[0]
-    return gradients.dense()[row]
 
 
 def _rows_are_samples(model: nn.Module, batch: Any, loss_fn: LossFunction, losses: Tensor, epsilon: float) -> bool:

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from hyperinf.gradients.batches import moved
-from hyperinf.gradients.contractions import Materialising
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.gradients.per_sample import Extraction
 from hyperinf.gradients.rounding import close
-from hyperinf.gradients.source import GradientBlock
+from hyperinf.gradients.source import GradientBlock, GradientSource
 from hyperinf.gradients.sweeping import check_order, clean_ids
 from hyperinf.gradients.weights import GfimAxis, adapted_layers
 from hyperinf.models.kinds import unwrapped
@@ -19,22 +18,23 @@ from hyperinf.models.kinds import unwrapped
 Batch = tuple[Sequence[str], Any]
 
 
-class LiveSource:
+class LiveSource(GradientSource):
     """A ``GradientSource`` that extracts gradients whenever it is swept, as factors: none is formed unless asked for.
 
     Args:
         model: any module; it must not change between sweeps.
         batches: iterable again and again, yields ``(sample ids, batch)``; tensors are moved to the model's device.
-            Ids that it has as ``sample_ids`` are taken from there, and no batch is made for them.
+            Its ids are those that it has as ``sample_ids``, or those of a list's pairs; of what else can be iterated
+            they are noted in the first sweep, and only who asks for them before costs a batch of each.
         loss_fn: ``(model, batch) -> Tensor[b]``; :func:`default_loss` when None.
         layers: names of the weights; every trainable weight matrix when None.
         gfim_axis: which axis of a weight that is no LoRA factor the GFIM is over; see :func:`adapted_layers`.
         check: compare a few samples of the first batch with autograd; see :class:`Extraction`.
 
     Raises:
-        ValueError: ``batches`` can be iterated only once, is empty, gives no ids, or repeats one; see
-            ``adapted_layers``. While it is swept: see :class:`Extraction`; other samples, another order or other losses
-            than in the first sweep.
+        ValueError: ``batches`` can be iterated only once, is empty, gives no ids, or repeats one (of what makes its
+            batches when it is iterated: in the first sweep); see ``adapted_layers``. While it is swept: see
+            :class:`Extraction`; other samples, another order or other losses than in the first sweep.
     """
 
     def __init__(
@@ -55,7 +55,10 @@ class LiveSource:
         self._batches = batches
         self._adapted = adapted_layers(model, layers, gfim_axis)
         self._extraction = Extraction(model, loss_fn or default_loss, self._adapted, check)
-        self._ids = _all_ids(batches)
+        known = getattr(batches, "sample_ids", batches if isinstance(batches, Sequence) else None)
+        self._ids: tuple[str, ...] | None = None
+        if known is not None:
+            self._ids = _all_ids(batches) if known is batches else _distinct(clean_ids(known))
         self._losses: Tensor | None = None
 
     @property
@@ -71,6 +74,8 @@ class LiveSource:
     @property
     def sample_ids(self) -> tuple[str, ...]:
         """The ids of all samples, in the order of every sweep."""
+        if self._ids is None:
+            self._ids = _all_ids(self._batches)
         return self._ids
 
     @property
@@ -83,26 +88,29 @@ class LiveSource:
         """Names of the weights whose gradients need a backward pass for every sample, as far as is known."""
         return self._extraction.one_at_a_time
 
-    def __len__(self) -> int:
-        return len(self._ids)
-
     def __iter__(self) -> Iterator[GradientBlock]:
         device = self._extraction.device
         seen = 0
+        met: list[str] = []
         swept: list[Tensor] = []
         for pair in self._batches:
             names, batch = _pair(pair)
-            check_order(names, seen, self._ids, "batches")
+            if self._ids is None:
+                met.extend(names)
+            else:
+                check_order(names, seen, self._ids, "batches")
             gradients, losses = self._extraction(moved(batch, device), names)
             if losses.shape[0] != len(names):
                 raise ValueError(f"batch: got {losses.shape[0]} losses for {len(names)} sample ids, expected as many")
             self._compare(losses, names, seen)
             swept.append(losses)
             seen += len(names)
-            block = GradientBlock(Materialising(gradients), names, losses)
+            block = GradientBlock(gradients, names, losses)
             del gradients, batch, pair  # while the next batch is extracted, this one is its consumer's alone to keep
             yield block
             del block
+        if self._ids is None:
+            self._ids = _distinct(met)
         if seen != len(self._ids):
             raise ValueError(f"batches: got {seen} samples in a sweep, expected {len(self._ids)} as in the first")
         if self._losses is None:
@@ -125,20 +133,23 @@ class LiveSource:
 
 
 def _all_ids(batches: Iterable[Batch]) -> tuple[str, ...]:
-    known = getattr(batches, "sample_ids", None)
-    ids = clean_ids(known) if known is not None else tuple(name for pair in batches for name in _pair(pair)[0])
+    return _distinct(name for pair in batches for name in _pair(pair)[0])
+
+
+def _distinct(sample_ids: Iterable[str]) -> tuple[str, ...]:
+    ids = tuple(sample_ids)
     if not ids:
         raise ValueError("batches: got none, expected at least one sample")
     seen: set[str] = set()
     for name in ids:
         if name in seen:
-            raise ValueError(f"batches: sample id {name!r} occurs more than once")
+            raise ValueError(f"batches: got sample {name!r} more than once, expected every sample once")
         seen.add(name)
     return ids
 
 
 def _pair(pair: Any) -> tuple[tuple[str, ...], Any]:
-    """The ids and the batch, where it is such a pair."""
+    """Take the ids and the batch apart, where it is such a pair."""
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise ValueError(f"batches: got a {type(pair).__name__}, {_EXPECTED}")
     ids, batch = pair

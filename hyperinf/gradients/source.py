@@ -1,14 +1,13 @@
 """The one interface between gradients and everything that uses them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from hyperinf.errors import InputError
-from hyperinf.gradients.contractions import Dense, LayerGradients, Materialising
+from hyperinf.gradients.contractions import Dense, LayerGradients
 from hyperinf.gradients.sweeping import checked, clean_ids
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -19,24 +18,22 @@ class GradientBlock:
     """Per-sample gradients of a few samples.
 
     Attributes:
-        gradients: ``{layer name: Tensor[b, r, d]}``, rank first. Live extraction forms them when they are asked for:
-            whoever needs sums or products of them takes :meth:`contractions` instead.
+        gradients: ``{layer name: the gradients of that layer}``: held, or as the factors that they are products of.
         sample_ids: the ``b`` samples' ids, in the order of the rows.
         losses: ``Tensor[b]``, each sample's own loss, where the source knows it.
     """
 
-    gradients: Mapping[str, Tensor]
+    gradients: Mapping[str, LayerGradients]
     sample_ids: tuple[str, ...]
     losses: Tensor | None = None
 
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], sample_ids: tuple[str, ...], losses: Tensor | None = None) -> Self:
+        """Make a block of gradients that are held, ``{layer name: Tensor[b, r, d]}``, rank first."""
+        return cls({name: Dense(tensor) for name, tensor in tensors.items()}, sample_ids, losses)
+
     def __len__(self) -> int:
         return len(self.sample_ids)
-
-    def contractions(self, layer: str) -> LayerGradients:
-        """Sums and products of one layer's gradients, which do not form the gradients where that costs more."""
-        if isinstance(self.gradients, Materialising):
-            return self.gradients.factors[layer]
-        return Dense(self.gradients[layer])
 
 
 @runtime_checkable
@@ -44,7 +41,7 @@ class GradientSource(Protocol):
     """Per-sample gradients that can be swept again and again, a block at a time.
 
     Curvature and scoring code takes a source and cannot tell a store on disk from live extraction, so its memory
-    does not grow with the number of samples.
+    does not grow with the number of samples. A source of one's own derives from this class, or has all that it has.
     """
 
     @property
@@ -52,16 +49,25 @@ class GradientSource(Protocol):
         """``{layer name: (r, d)}`` in a fixed order."""
         ...
 
-    def __len__(self) -> int:
-        """The number of samples."""
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """The ids of all samples in the order of every sweep."""
         ...
 
     def __iter__(self) -> Iterator[GradientBlock]:
-        """A new sweep over all blocks, in the same order every time."""
+        """Begin a new sweep over all blocks, in the same order every time."""
         ...
 
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.sample_ids)
 
-class TensorSource:
+    def layer(self, name: str) -> Tensor:
+        """Give all samples' gradients of one layer, ``Tensor[n, r, d]``; by a sweep where one layer cannot be read."""
+        return torch.cat([block.gradients[name].dense() for block in checked(self, "gradients")])
+
+
+class TensorSource(GradientSource):
     """Gradients that are already in memory.
 
     Args:
@@ -116,55 +122,35 @@ class TensorSource:
         """``{layer name: (r, d)}``."""
         return {name: (tensor.shape[1], tensor.shape[2]) for name, tensor in self._gradients.items()}
 
-    def __len__(self) -> int:
-        return len(self._ids)
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """The ids in the order of the rows."""
+        return self._ids
 
     def __iter__(self) -> Iterator[GradientBlock]:
         for start in range(0, len(self._ids), self._block_size):
             rows = slice(start, start + self._block_size)
-            yield GradientBlock(
+            yield GradientBlock.of(
                 {name: tensor[rows] for name, tensor in self._gradients.items()},
                 self._ids[rows],
                 None if self._losses is None else self._losses[rows],
             )
 
     def layer(self, name: str) -> Tensor:
-        """All samples' gradients of one layer, ``Tensor[n, r, d]``."""
+        """Give the tensor that is held."""
         return self._gradients[name]
 
     @classmethod
     def gather(cls, source: GradientSource) -> "TensorSource":
-        """All of ``source`` in memory, from one sweep of it."""
-        blocks = [replace(block, gradients=dict(block.gradients)) for block in checked(source, "gradients")]
-        losses = [block.losses for block in blocks if block.losses is not None]
+        """Hold all of ``source`` in memory, from one sweep of it."""
+        pieces: dict[str, list[Tensor]] = {name: [] for name in source.layers}
+        ids: list[str] = []
+        losses: list[Tensor] = []
+        for block in checked(source, "gradients"):
+            for name, held in pieces.items():
+                held.append(block.gradients[name].dense())
+            ids.extend(block.sample_ids)
+            losses += [] if block.losses is None else [block.losses]
         return cls(
-            {name: torch.cat([block.gradients[name] for block in blocks]) for name in source.layers},
-            [sample for block in blocks for sample in block.sample_ids],
-            losses=torch.cat(losses) if len(losses) == len(blocks) else None,
+            {name: torch.cat(held) for name, held in pieces.items()}, ids, losses=torch.cat(losses) if losses else None
         )
-
-
-def collect_layer(
-    source: GradientSource, name: str, sample_ids: Sequence[str] | None = None, exponent: int = 0
-) -> Tensor:
-    """Collect ``2^exponent g_i`` of one layer, ``Tensor[n, r, d]``; for methods that need a whole layer at once.
-
-    A source that can read one layer alone (a store, tensors in memory) is asked for it; any other is swept once.
-
-    Args:
-        source: the training gradients.
-        name: of the layer.
-        sample_ids: those of an earlier sweep, which this one is checked against.
-        exponent: of the power of two that the gradients are multiplied by.
-
-    Raises:
-        InputError: other samples than in the earlier sweep.
-    """
-    read = getattr(source, "layer", None)
-    if not callable(read):
-        blocks = checked(source, "train", sample_ids)
-        return torch.cat([block.contractions(name).scaled(exponent).dense() for block in blocks])
-    layer = Dense(read(name))
-    if sample_ids is not None and layer.shape[0] != len(sample_ids):
-        raise InputError(f"train: got {layer.shape[0]} samples of layer {name!r}, expected {len(sample_ids)}")
-    return layer.scaled(exponent).dense()

@@ -29,8 +29,8 @@ _EXPONENTS = range(-1100, 1100)
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
 
-class GradientStore:
-    """A ``GradientSource`` on disk; one shard is one block.
+class GradientStore(GradientSource):
+    """Gradients on disk; one shard is one block.
 
     Args:
         folder: what :meth:`write` made.
@@ -153,8 +153,10 @@ class GradientStore:
         """``{layer name: (r, d)}``."""
         return dict(self._layers)
 
-    def __len__(self) -> int:
-        return sum(len(ids) for _, ids, _, _ in self._shards)
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """The ids in the order of the shards."""
+        return tuple(sample for _, ids, _, _ in self._shards for sample in ids)
 
     def __iter__(self) -> Iterator[GradientBlock]:
         for file, ids, _, _ in self._shards:
@@ -162,10 +164,10 @@ class GradientStore:
             tensors = self._read(file, ids, names)
             losses = tensors.pop(LOSSES, None)
             # Tensors may be views of the mapped file: a caller that keeps the losses must not keep every shard mapped.
-            yield GradientBlock(tensors, ids, None if losses is None else losses.clone())
+            yield GradientBlock.of(tensors, ids, None if losses is None else losses.clone())
 
     def layer(self, name: str) -> Tensor:
-        """All samples' gradients of one layer, ``Tensor[n, r, d]``; the other layers are not read."""
+        """Read all samples' gradients of one layer, ``Tensor[n, r, d]``, and no other layer."""
         return torch.cat([self._read(file, ids, [name])[name] for file, ids, _, _ in self._shards])
 
     def verify(self) -> None:
@@ -213,7 +215,7 @@ def _read_exponents(value: Mapping[str, Any]) -> dict[str, int]:
 def _narrowed(
     originals: Mapping[str, Tensor], ids: Sequence[str], dtype: torch.dtype
 ) -> tuple[dict[str, Tensor], dict[str, int]]:
-    """The tensors of a shard in the store's dtype, and the exponents of those that are in units of their own."""
+    """Take a shard's tensors to the store's dtype; say the exponents of those that are in units of their own."""
     tensors, exponents = {}, {}
     for name, original in originals.items():
         if name == LOSSES or torch.promote_types(original.dtype, dtype) == dtype:
@@ -245,13 +247,13 @@ def _narrowed(
 
 
 def _widened(stored: Tensor, exponent: int) -> Tensor:
-    """What was stored in units of ``2^exponent``, in float32 where that holds it all and in float64 otherwise."""
+    """Undo units of ``2^exponent``, in float32 where that holds what was stored and in float64 otherwise."""
     fits = exponent == 0 or (stored.dtype == torch.float16 and -125 <= exponent <= 112)
     return shifted(stored.to(torch.promote_types(stored.dtype, torch.float32 if fits else torch.float64)), exponent)
 
 
 def _regroup(source: GradientSource, per_shard: int) -> Iterator[tuple[list[str], dict[str, Tensor]]]:
-    """Blocks of the source, put together or cut to shards of ``per_shard`` samples."""
+    """Put blocks of the source together, or cut them, to shards of ``per_shard`` samples."""
     waiting: list[dict[str, Tensor]] = []
     ids: list[str] = []
 
@@ -265,7 +267,7 @@ def _regroup(source: GradientSource, per_shard: int) -> Iterator[tuple[list[str]
         return taken, ready
 
     for block in checked(source, "gradients"):
-        piece = {name: gradient.to("cpu") for name, gradient in block.gradients.items()}
+        piece = {name: gradients.dense().to("cpu") for name, gradients in block.gradients.items()}
         if block.losses is not None:
             piece[LOSSES] = block.losses.to("cpu", torch.promote_types(block.losses.dtype, torch.float32))
         waiting.append(piece)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hyperinf.errors import InputError
+from hyperinf.gradients.contractions import LayerGradients
 
 if TYPE_CHECKING:
     from hyperinf.gradients.source import GradientBlock, GradientSource
@@ -64,16 +65,18 @@ def _cleaned(block: "GradientBlock") -> "GradientBlock":
 
 def _check_block(block: "GradientBlock", role: str, layers: Mapping[str, tuple[int, int]]) -> None:
     samples = len(block)
-    held = block.gradients if isinstance(block.gradients, dict) else None
-    given = held.keys() if held is not None else set(block.gradients)  # asking another mapping could form gradients
     for name, (rank, columns) in layers.items():
-        if name not in given:
-            raise InputError(f"{role}: got a block without layer {name!r}, expected every layer in every block")
-        shape = tuple(held[name].shape) if held is not None else block.contractions(name).shape
-        if shape != (samples, rank, columns):
+        found = block.gradients.get(name)
+        if not isinstance(found, LayerGradients):
+            what = "no gradients" if found is None else f"a {type(found).__name__}"
             raise InputError(
-                f"{role}: got gradients of layer {name!r} of shape {list(shape)} in a block of {samples} sample ids, "
-                f"expected {[samples, rank, columns]}"
+                f"{role}: got a block with {what} for layer {name!r}, expected LayerGradients of every layer in every"
+                " block; GradientBlock.of makes one of tensors"
+            )
+        if found.shape != (samples, rank, columns):
+            raise InputError(
+                f"{role}: got gradients of layer {name!r} of shape {list(found.shape)} in a block of {samples} sample"
+                f" ids, expected {[samples, rank, columns]}"
             )
     if block.losses is not None and tuple(block.losses.shape) != (samples,):
         raise InputError(
@@ -92,7 +95,7 @@ def _add_new(seen: set[str], found: tuple[str, ...], role: str) -> None:
 
 
 def check_order(found: tuple[str, ...], start: int, sample_ids: Sequence[str], role: str) -> None:
-    """See that the ids of a block are those that the first sweep had there.
+    """Check that the ids of a block are those that the first sweep had there.
 
     Args:
         found: ids of the block.

@@ -1,7 +1,7 @@
 """Influence scores: damping, curvature, the methods, and the dot products."""
 
-from hyperinf.influence.methods import METHODS, InfluenceMethod, SweepingMethod, build_method, register
-from hyperinf.influence.scores import ScoreTable, build_methods, influence_scores, score_methods
+from hyperinf.influence.methods import METHODS, InfluenceMethod, SweepingMethod, build_method, build_methods, options_of
+from hyperinf.influence.scores import ScoreTable, influence_scores, score_methods
 from hyperinf.influence.statistics import (
     GradientStatistics,
     StatisticSums,
@@ -27,7 +27,7 @@ __all__ = [
     "gradient_statistics",
     "influence_scores",
     "mean_gradient",
-    "register",
+    "options_of",
     "replayed",
     "score_methods",
     "statistic_sums",

@@ -7,10 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from hyperinf.gradients import GradientSource, TensorSource
-from hyperinf.influence.methods import InfluenceMethod, build_method, options_of
-from hyperinf.influence.statistics import DEFAULT_DAMPING, gradient_statistics, mean_gradient
+from hyperinf.influence.methods import build_methods
+from hyperinf.influence.methods.building import DEFAULTS
+from hyperinf.influence.statistics import gradient_statistics, mean_gradient
 from hyperinf.influence.sweeps import sweep_scores
 from hyperinf.runtime.profiling import Cost, metered
+from hyperinf.settings.methods import MethodOptions
 
 Gradients = GradientSource | Mapping[str, Tensor]
 
@@ -40,12 +42,12 @@ def influence_scores(
     train: Gradients,
     target: Gradients,
     method: str = "hyperinf",
-    damping: float = DEFAULT_DAMPING,
-    gfim_scale: str = "sum",
-    solver: str = "schulz",
+    damping: float = DEFAULTS.damping,
+    gfim_scale: str = DEFAULTS.gfim_scale,
+    solver: str = DEFAULTS.solver,
     **kw: Any,
 ) -> Tensor:
-    """Influence of every training sample on the mean loss of the target samples.
+    """Compute the influence of every training sample on the mean loss of the target samples.
 
     ``influence[i] = -sum_l <H_l^-1 v_l, g_il>``: the first-order change of the target loss per unit of extra weight
     on sample i (Koh and Liang 2017). **Positive is harmful.** Mislabelled samples have the largest influence; data
@@ -70,26 +72,25 @@ def influence_scores(
         ConvergenceError: Schulz's iteration could not invert a layer's matrix, or LiSSA's series diverges (names the
             layer).
     """
-    shared: dict[str, Any] = {"damping": damping, "gfim_scale": gfim_scale, "solver": solver}
-    _check_common(shared)
-    return score_methods(train, target, {method: kw}, **shared).influence[method].cpu()
+    table = score_methods(train, target, {method: kw}, damping, gfim_scale, solver)
+    return table.influence[method].cpu()
 
 
 def score_methods(
     train: Gradients,
     target: Gradients,
-    methods: Sequence[str] | Mapping[str, Mapping[str, Any]],
-    damping: float = DEFAULT_DAMPING,
-    gfim_scale: str = "sum",
-    solver: str = "schulz",
+    methods: Sequence[str] | Mapping[str, MethodOptions | Mapping[str, Any]],
+    damping: float = DEFAULTS.damping,
+    gfim_scale: str = DEFAULTS.gfim_scale,
+    solver: str = DEFAULTS.solver,
     device: str = "cpu",
 ) -> ScoreTable:
-    """Scores by several methods; one sweep gathers the statistics of all, one more takes all the dot products.
+    """Score by several methods; one sweep gathers the statistics of all, one more takes all the dot products.
 
     Args:
         train: as in :func:`influence_scores`.
         target: as in :func:`influence_scores`.
-        methods: names, or ``{name: its own options}``.
+        methods: see :func:`build_methods`.
         damping: as in :func:`influence_scores`.
         gfim_scale: as in :func:`influence_scores`.
         solver: as in :func:`influence_scores`.
@@ -127,37 +128,6 @@ def score_methods(
         reports,
         costs,
     )
-
-
-def build_methods(
-    methods: Sequence[str] | Mapping[str, Mapping[str, Any]],
-    damping: float = DEFAULT_DAMPING,
-    gfim_scale: str = "sum",
-    solver: str = "schulz",
-) -> dict[str, InfluenceMethod]:
-    """The methods by name, each with its own options and those of the common ones that it has.
-
-    Raises:
-        ValueError: no method, an unknown one, or an option that cannot be.
-    """
-    own = {name: dict(methods[name]) if isinstance(methods, Mapping) else {} for name in methods}
-    if not own:
-        raise ValueError("methods: expected at least one")
-    common: dict[str, Any] = {"damping": damping, "gfim_scale": gfim_scale, "solver": solver}
-    _check_common(common)
-    return {name: _build(name, common, options) for name, options in own.items()}
-
-
-def _build(name: str, common: Mapping[str, Any], own: Mapping[str, Any]) -> InfluenceMethod:
-    """A method takes of the common options those that it has, unless it has its own; one that it lacks is an error."""
-    method = build_method(name)
-    known = options_of(method.name)
-    return build_method(name, **{**{key: value for key, value in common.items() if key in known}, **own})
-
-
-def _check_common(options: Mapping[str, Any]) -> None:
-    """Options that a method does not use are checked all the same: a wrong value is a mistake anywhere."""
-    build_method("hyperinf", **options)
 
 
 def _as_source(gradients: Gradients) -> GradientSource:

@@ -17,8 +17,9 @@ from hyperinf.gradients import GradientSource, LayerGradients
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.units import exponent_needed, shifted
 from hyperinf.influence.memory import check_gfim_fits
+from hyperinf.settings.methods import MethodOptions
 
-DEFAULT_DAMPING = 0.1
+DEFAULT_DAMPING: float = MethodOptions.model_fields["damping"].default
 
 # A GFIM is inverted, which enlarges its rounding. On a CPU its products are in float64: half as fast, but scores agree
 # to 1e-7 however gradients are kept or sharded, where float32 leaves 2e-6. On a GPU, where float64 can be 64 times
@@ -57,11 +58,11 @@ class GradientStatistics:
     devices: Mapping[str, torch.device] = field(default_factory=dict)
 
     def damping(self, delta: float = DEFAULT_DAMPING) -> dict[str, float]:
-        """``lambda[l] = delta * mean(g**2)``, the one damping that every method uses (HyperINF, section 5)."""
+        """Compute ``lambda[l] = delta * mean(g**2)``, the one damping that every method uses (HyperINF, section 5)."""
         return {name: delta * value for name, value in self.mean_square.items()}
 
     def exponent(self, layer: str) -> int:
-        """``e`` of the unit ``2^e`` in which a layer's gradients are neither tiny nor huge; mostly 0.
+        """Find ``e`` of the unit ``2^e`` in which a layer's gradients are neither tiny nor huge; mostly 0.
 
         A damped inverse curvature between two gradients does not depend on their unit, so methods work in this one:
         in float32 even ``<g_i, v> g_i`` is zero for gradients of 1e-16.
@@ -98,7 +99,7 @@ class StatisticSums:
     devices: Mapping[str, torch.device] = field(default_factory=dict)
 
     def finished(self) -> GradientStatistics:
-        """The statistics of these samples; uses ``grams`` up, and warns of layers whose gradients are all zero.
+        """Divide by the number of samples; uses ``grams`` up, and warns of layers whose gradients are all zero.
 
         Raises:
             InputError: a layer whose mean square is not zero but below what float64 has, or above.
@@ -143,7 +144,7 @@ def gradient_statistics(source: GradientSource, gfim: bool = True) -> GradientSt
 
 
 def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
-    """:func:`gradient_statistics` of the samples of a shard, before anything is divided by their number.
+    """Sweep the samples of a shard once, and divide nothing by their number yet.
 
     All is in float64, so that neither the block size nor the number of shards matters beyond rounding; but on a GPU the
     GFIM of a layer that is not large is in the gradients' own dtype (float32 or better).
@@ -168,7 +169,7 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
     for block in checked(source, "train"):
         norm = torch.zeros(())
         for name, (rank, columns) in layers.items():
-            gradients = block.contractions(name)
+            gradients = block.gradients[name].scaled(0)
             squares = gradients.squares()
             devices[name] = squares.device
             total = _finite_sum(squares, name, gradients, block.sample_ids)
@@ -204,7 +205,7 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
 
 
 def added(parts: Sequence[StatisticSums]) -> StatisticSums:
-    """The sums of all samples from those of shards of them, added in float64 in the order given.
+    """Add the sums of shards to those of all samples, in float64 in the order given.
 
     Args:
         parts: at least one, of different samples; a layer's matrices are asked for one layer at a time.
@@ -241,13 +242,13 @@ def _sum(values: Sequence[float]) -> float:
 
 
 def _accumulate(total: Tensor, product: Tensor) -> None:
-    """``total += product`` a few rows at a time: a whole copy of a large matrix in the wider dtype costs far more."""
+    """Add to ``total`` a few rows at a time: a whole copy of a large matrix in the wider dtype costs far more."""
     for sums, rows in zip(total.split(ROWS), product.split(ROWS), strict=True):
         sums += rows
 
 
 def mean_gradient(source: GradientSource) -> dict[str, Tensor]:
-    """``v[l]``, the mean gradient of the target samples: ``{layer: Tensor[r, d]}`` in float64.
+    """Compute ``v[l]``, the mean gradient of the target samples: ``{layer: Tensor[r, d]}`` in float64.
 
     Raises:
         InputError: a gradient that is not finite (the message names the layer and the first such sample), or blocks
@@ -258,7 +259,7 @@ def mean_gradient(source: GradientSource) -> dict[str, Tensor]:
     for block in checked(source, "target"):
         samples += len(block)
         for name in source.layers:
-            gradients = block.contractions(name)
+            gradients = block.gradients[name]
             total = gradients.sum()
             if not bool(torch.isfinite(total).all()):
                 raise InputError(_not_finite(name, gradients, block.sample_ids, "target "))
@@ -270,7 +271,7 @@ def mean_gradient(source: GradientSource) -> dict[str, Tensor]:
 
 
 def _gram(gradients: LayerGradients, squares: float, dtype: torch.dtype | None) -> Tensor:
-    """The Gram matrix of gradients with this sum of squares: of tiny or huge ones by way of their unit, in float64."""
+    """Compute the Gram matrix of gradients with this sum of squares; of tiny or huge ones in their unit, in float64."""
     exponent = exponent_needed(math.sqrt(squares)) if squares > 0 else 0
     product = gradients.scaled(-exponent).gram(dtype)
     return shifted(product.double(), 2 * exponent) if exponent else product

@@ -35,7 +35,7 @@ Steps = Generator[Sweep, Vectors, Vectors]
 def sweep_sums(
     source: GradientSource, sweeps: Sequence[Sweep], sample_ids: Sequence[str] | None = None
 ) -> list[Vectors]:
-    """The sums that ``sweeps`` ask for, in float64, from one sweep over ``source``; none where they ask for nothing.
+    """Take the sums that ``sweeps`` ask for, in float64, in one sweep over ``source``, or none if they ask for nothing.
 
     Args:
         source: the training gradients.
@@ -59,7 +59,7 @@ def sweep_sums(
 
 
 def replayed(steps: Steps, answers: Iterable[Vectors]) -> Sweep | Vectors:
-    """The sweep that ``steps`` ask for after the sums of earlier ones, or the result where they ask for no more."""
+    """Find the sweep that ``steps`` ask for after the sums of earlier ones, or the result if they ask for no more."""
     try:
         sweep = next(steps)
         for sums in answers:
@@ -71,7 +71,7 @@ def replayed(steps: Steps, answers: Iterable[Vectors]) -> Sweep | Vectors:
 
 
 def completed(steps: Steps, source: GradientSource, sample_ids: Sequence[str] | None = None) -> Vectors:
-    """The result of ``steps``, by a sweep over ``source`` (see :func:`sweep_sums`) whenever they ask for one."""
+    """Take ``steps`` to their result, by a sweep over ``source`` (see :func:`sweep_sums`) whenever they ask for one."""
     try:
         sweep = next(steps)
         while True:
@@ -84,7 +84,7 @@ def completed(steps: Steps, source: GradientSource, sample_ids: Sequence[str] | 
 def completed_together(
     steps: Sequence[Steps], source: GradientSource, sample_ids: Sequence[str] | None = None
 ) -> list[Vectors]:
-    """The result of each of ``steps``: one sweep over ``source`` serves all that ask for one at the same time."""
+    """Take each of ``steps`` to its result: one sweep over ``source`` serves all that ask for one at the same time."""
     results: dict[int, Vectors] = {}
     asked: dict[int, Sweep] = {}
 
@@ -127,7 +127,7 @@ def sweep_scores(
     exponents: Mapping[str, int] | None = None,
     by_layer: bool = False,
 ) -> SampleScores:
-    """``-sum_l <hvp_l, g_il>`` of every method in one sweep, summed in float64; uses ``products`` up.
+    """Compute ``-sum_l <hvp_l, g_il>`` of every method in one sweep, summed in float64; uses ``products`` up.
 
     Args:
         source: the samples to score.
@@ -160,7 +160,7 @@ def sweep_scores(
         parts = []
         total = torch.zeros(())
         for layer, (hvps, units) in stacked.items():
-            dots = block.contractions(layer).scaled(-exponents.get(layer, 0)).dots(hvps)
+            dots = block.gradients[layer].scaled(-exponents.get(layer, 0)).dots(hvps)
             dots = dots if units is None else dots * units
             parts.append(dots)
             total = total.to(dots) + dots

@@ -18,6 +18,13 @@ from hyperinf.settings.training import Adaptation, GradientsOf
 
 WEIGHTS = "trained.safetensors"
 ADAPTER = "adapter_model.safetensors"
+# The parts whose linear layers are trained densely.
+_DENSE: dict[str, tuple[str, ...]] = {
+    "lora": (),
+    "last_layer": ("last_layer",),
+    "projector": ("projector",),
+    "lora_projector": ("projector",),
+}
 
 
 def adapt(model: Any, adaptation: Adaptation, seed: int) -> Any:
@@ -35,8 +42,8 @@ def adapt(model: Any, adaptation: Adaptation, seed: int) -> Any:
         InputError: no layer matches the adapter's targets, or the model has no such part.
     """
     torch.manual_seed(seed)
-    opened = [weight for part in adaptation.dense for weight in _linear_weights(model, part)]
-    if adaptation.lora:
+    opened = [weight for part in _DENSE[adaptation.trained] for weight in _linear_weights(model, part)]
+    if adaptation.trained.startswith("lora"):
         pattern = in_language_model(adaptation.target_modules) if is_llava(model) else None
         model = add_lora(model, adaptation, task_type="CAUSAL_LM", target_modules=pattern)
     else:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from hyperinf.models.families.base import EncodedSamples
 from hyperinf.runtime.devices import resolve_device, set_threads
 from hyperinf.settings.runtime import CacheSettings, MachineSettings
 from hyperinf.settings.sources import ModelSource
-from hyperinf.settings.stages import Finetune
+from hyperinf.settings.stages import Finetune, Named
 from hyperinf.settings.training import EncodingSettings, GradientsOf
 
 _log = logging.getLogger(__name__)
@@ -109,11 +108,6 @@ class Finetuned:
         """Name the weights that were kept, in their order."""
         return self.settings.checkpoint_names
 
-    @cached_property
-    def accuracies(self) -> dict[str, dict[str, float]]:
-        """``{checkpoint: {metric: value}}`` on the test samples."""
-        return {name: dict(found["test"]) for name, found in self.info["accuracies"].items()}
-
     def samples(self, split: str) -> tuple[Sample, ...]:
         """Read the samples of a split, without those that are skipped as too long."""
         samples = read_samples(self.data, split)
@@ -182,6 +176,18 @@ def read_finetuned(folder: Path, data: Path) -> tuple[dict[str, Any], Finetune]:
             f"{path}: got a record without {str(error).splitlines()[0]}, expected what 'hyperinf finetune' wrote"
         ) from None
     return info, settings
+
+
+def run_key(settings: Named, opened: Finetuned) -> dict[str, Any]:
+    """Name a run as the tables do."""
+    return {
+        "study": settings.study,
+        "task": settings.task,
+        "model": settings.model_name,
+        "family": opened.settings.family,
+        "setting": settings.setting or opened.settings.name,
+        "seed": settings.seed,
+    }
 
 
 def ids_of(samples: Sequence[Sample]) -> list[str]:

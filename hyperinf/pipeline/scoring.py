@@ -14,7 +14,7 @@ from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, GradientStore, LiveSource, TensorSource
 from hyperinf.influence import ScoreTable, score_methods
 from hyperinf.runtime.profiling import Cost, metered
-from hyperinf.settings.methods import METHODS
+from hyperinf.settings.methods import MethodOptions
 from hyperinf.settings.runtime import Store
 from hyperinf.settings.scoring import ScoringSettings
 
@@ -36,12 +36,9 @@ class Scored:
     weights: dict[str, list[str]] = field(default_factory=dict)
 
 
-def method_options(settings: ScoringSettings) -> dict[str, dict[str, Any]]:
-    """Give the options of each method: ``{method: {option: value}}``."""
-    own = {name: METHODS[name].own_options for name in settings.methods}
-    return {
-        name: {option: getattr(settings.options(name), option) for option in options} for name, options in own.items()
-    }
+def method_options(settings: ScoringSettings) -> dict[str, MethodOptions]:
+    """Give the options of each method by its name."""
+    return {name: settings.options(name) for name in settings.methods}
 
 
 def score_table(
@@ -53,14 +50,7 @@ def score_table(
         InputError: gradients that no score can be taken of.
     """
     try:
-        return score_methods(
-            train,
-            target,
-            method_options(settings),
-            damping=settings.damping,
-            gfim_scale=settings.gfim_scale,
-            device=device,
-        )
+        return score_methods(train, target, method_options(settings), device=device)
     except ValueError as error:
         raise InputError(str(error)) from error
 

@@ -16,12 +16,12 @@ from hyperinf.data.samples import Sample
 from hyperinf.errors import InputError
 from hyperinf.models.families.base import EncodedSamples, Evaluation
 from hyperinf.models.trainable import restore, trained_weights
-from hyperinf.pipeline.opened import Finetuned, ids_of, machine
+from hyperinf.pipeline.opened import Finetuned, ids_of, machine, run_key
 from hyperinf.pipeline.selection_strategies import keep_least_harmful, keep_random
 from hyperinf.pipeline.tables import METRIC_COLUMNS, write_table
 from hyperinf.runtime.process import wait_for_all
 from hyperinf.settings.stages import Select
-from hyperinf.training.loop import SAVE_SECONDS, train
+from hyperinf.training.loop import SAVE_SECONDS, total_steps, train
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def select(settings: Select, save_seconds: float = SAVE_SECONDS) -> None:
         references = {
             "base": bench.evaluation(bench.model),
             "majority": opened.family.majority(test),
-            "warmup": opened.accuracies[opened.checkpoints[-1]],
+            "warmup": opened.info["accuracies"][opened.checkpoints[-1]]["test"],
         }
         rows += [
             {"method": name, "fraction": 0.0, "metric": metric, "value": value}
@@ -69,14 +69,7 @@ def select(settings: Select, save_seconds: float = SAVE_SECONDS) -> None:
         found = {**bench.trained_on(selection.indices), **_described(selection, samples)}
         shown = {"method": selection.method, "strategy": selection.strategy, "fraction": settings.fraction}
         rows += [{**shown, "metric": metric, "value": value} for metric, value in found.items()]
-    run = {
-        "study": settings.study,
-        "task": settings.task,
-        "model": settings.model_name,
-        "family": opened.settings.family,
-        "setting": settings.setting or opened.settings.name,
-        "seed": settings.seed,
-    }
+    run = run_key(settings, opened)
     write_table(out / "metrics.csv", ({**run, **row} for row in rows), METRIC_COLUMNS)
     write_parquet(out / "selection.parquet", _listed(selections, samples))
     more = {
@@ -168,7 +161,7 @@ class _Bench:
             loss = self.opened.family.loss
             samples, seed = self.samples.subset(indices), self.settings.seed
             train(self.model, samples, self.settings, seed, resume, name, None, loss, self.save_seconds)
-            steps = float(self.settings.total_steps(len(indices)))
+            steps = float(total_steps(self.settings, len(indices)))
             found = {**self.evaluation(self.model), "steps": steps}
             write_json(done, {"metrics": found, "sha256": digest(found)})
             wait_for_all()  # all must see that it is done

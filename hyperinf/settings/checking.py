@@ -113,8 +113,10 @@ def _schema(model: type[Settings]) -> dict[str, Any]:
 
 
 def _mistake(error: ErrorDetails, schema: Mapping[str, Any]) -> Mistake:
-    place, node = _found(error["loc"], schema)
     kind, value = error["type"], error["input"]
+    if error["loc"][-1:] == ("[key]",):
+        return Mistake(error["loc"][:-1], f"got {value!r} as a name, expected {_PATTERNS[error['ctx']['pattern']]}")
+    place, node = _found(error["loc"], schema)
     if kind == "extra_forbidden":
         _, section = _found(error["loc"][:-1], schema)
         known = list(_resolved(section, schema).get("properties", {}))
@@ -153,11 +155,12 @@ def _below(node: Mapping[str, Any], part: str | int, schema: Mapping[str, Any]) 
     for member in _members(node, schema):
         if isinstance(part, int):
             if "items" in member:
-                return member["items"]  # type: ignore[no-any-return]
+                return member["items"]
         elif part in member.get("properties", {}):
-            return member["properties"][part]  # type: ignore[no-any-return]
-        elif isinstance(member.get("additionalProperties"), Mapping):
-            return member["additionalProperties"]  # type: ignore[no-any-return]
+            return member["properties"][part]
+        elif any(isinstance(member.get(name), Mapping) for name in ("additionalProperties", "patternProperties")):
+            others = member.get("patternProperties", {})
+            return next(iter(others.values()), member.get("additionalProperties"))
     return None
 
 

@@ -16,6 +16,8 @@ from hyperinf.settings.study import StudySettings
 from hyperinf.settings.types import Distinct, FilePath, Key
 
 SIMULATION = "simulation"
+RESERVED = (SIMULATION, "aligned", "assets", "benchmarks", "figures", "logs", "models", "tables")
+"""Folders of the results that are no study's."""
 ResultsFolder = Annotated[str, StringConstraints(pattern=r"^[^{}*?\n]*[^{}*?\s]$")]
 
 
@@ -81,8 +83,8 @@ def checked_experiment(values: Mapping[str, Any], base: Path | None = None) -> E
     except SettingsError as error:
         mistakes += error.mistakes
         whole = _right_part(values, mistakes)
-    refused = {mistake.place[:2] for mistake in mistakes}
-    mistakes += [each for each in _across(whole, values, base) if each.place[:2] not in refused]
+    refused = {mistake.place for mistake in mistakes}
+    mistakes += [each for each in _across(whole, values, base) if each.place not in refused]
     if mistakes:
         order = list(ExperimentSettings.model_fields)
         mistakes.sort(key=lambda each: order.index(str(each.place[0])) if each.place and each.place[0] in order else -1)
@@ -107,16 +109,16 @@ def _right_part(values: Mapping[str, Any], mistakes: list[Mistake]) -> Experimen
 def _across(whole: ExperimentSettings, values: Mapping[str, Any], base: Path | None) -> Iterator[Mistake]:
     """What no section can tell alone: names that must stand elsewhere, files that must be there."""
     known = {name: _keys(values, name) for name in ("models", "data", "studies")}
-    for index, name in enumerate(whole.run):
+    for index, name in enumerate(_at(values, "run")):
         yield from _named(name, ("run", index), (SIMULATION, *known["studies"]), "simulation or a key of studies")
-    for key, study in whole.studies.items():
+    for key in known["studies"]:
+        if key in RESERVED:
+            yield Mistake(("studies", key), f"got {key!r} as a name, expected none of {', '.join(RESERVED)}")
         for field, section in (("tasks", "data"), ("models", "models")):
-            for index, name in enumerate(getattr(study, field)):
+            for index, name in enumerate(_at(values, "studies", key, field)):
                 yield from _named(name, ("studies", key, field, index), known[section], f"a key of {section}")
-        other = study.corruption.off_task_data
-        if other is not None:
-            place = ("studies", key, "corruption", "off_task_data")
-            yield from _named(other, place, known["data"], "a key of data")
+        for name in _at(values, "studies", key, "corruption", "off_task_data"):
+            yield from _named(name, ("studies", key, "corruption", "off_task_data"), known["data"], "a key of data")
     for key, model in whole.models.items():
         if model.align is not None:
             yield from _named(model.align.data, ("models", key, "align", "data"), known["data"], "a key of data")
@@ -129,6 +131,13 @@ def _across(whole: ExperimentSettings, values: Mapping[str, Any], base: Path | N
                 yield Mistake(("data", key, "splits", "test"), message)
     if base is not None:
         yield from _missing(whole, base)
+
+
+def _at(values: Any, *place: str) -> list[str]:
+    """The names at a place of plain values; none where something else stands."""
+    for key in place:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return [each for each in (values if isinstance(values, list | tuple) else [values]) if isinstance(each, str)]
 
 
 def _keys(values: Mapping[str, Any], section: str) -> list[str]:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from hyperinf.settings.base import Settings, setting
 from hyperinf.settings.data import CorruptionSettings, DataSettings, SampleSettings
 from hyperinf.settings.registers import FAMILIES
+from hyperinf.settings.reporting import StudyShape
 from hyperinf.settings.runtime import CacheSettings, MachineSettings, SweepSettings
 from hyperinf.settings.scoring import Methods, ScoringSettings, Strategy
 from hyperinf.settings.simulation import ConvergenceSettings, FisherSettings, TimingSettings
@@ -21,7 +22,7 @@ from hyperinf.settings.training import (
     GradientsOf,
     TrainingSettings,
 )
-from hyperinf.settings.types import Count, Distinct, FilePath, OneOf, Seed
+from hyperinf.settings.types import Count, Distinct, FilePath, OneOf, Seed, Word
 
 FamilyName = Annotated[str, OneOf(FAMILIES)]
 
@@ -78,6 +79,7 @@ class Named(Settings):
     study: str = setting("study", help="name of the study in the tables")
     task: str = setting("task", help="name of the data in the tables")
     model_name: str = setting("model", help="name of the model in the tables")
+    seed: Seed = setting(help="of all that is drawn, and in the tables")
     setting: str | None = setting(None, help="name of what is trained and scored in the tables; made up without it")
 
 
@@ -98,27 +100,31 @@ class Finetune(Resumed, CacheSettings, MachineSettings, Adaptation, FinetuningSe
 
 
 class Score(Written, Named, CacheSettings, MachineSettings, SweepSettings, ScoringSettings):
-    """Score every training sample by its influence on the target samples, at every kept checkpoint."""
+    """Score every training sample by its influence on the target samples."""
 
     data: FilePath = _folder("what 'prepare' wrote")
     finetuned: FilePath = _folder("what 'finetune' wrote")
+    checkpoint: str | None = setting(None, help="the kept weights that gradients are taken at; the last without it")
     gradients_of: GradientsOf = setting(
         "trained", help="weights whose gradients are taken: all that were trained, or those of a part"
     )
-    seed: Seed = setting(help="of the random baseline")
-    products: tuple[FilePath, ...] = setting(
-        (), runtime=True, help="of 'shard solve', one for each checkpoint: gather what shards scored", metavar="FILE"
-    )
-    parts: tuple[FilePath, ...] = setting(
-        (), runtime=True, help="of 'shard scores', every shard's of every checkpoint", metavar="FILE"
-    )
+    products: FilePath | None = _folder("of 'shard solve': gather what shards scored", "FILE", default=None)
+    parts: tuple[FilePath, ...] = setting((), runtime=True, help="of 'shard scores', every shard's", metavar="FILE")
+
+    @model_validator(mode="after")
+    def _gathers(self) -> Self:
+        if (self.products is None) != (not self.parts):
+            raise ValueError("got one of products and parts, expected both, to gather what shards scored, or neither")
+        return self
 
 
 class Detect(Written):
     """Tell how well the scores find the samples that were harmed."""
 
     finetuned: FilePath = _folder("what 'finetune' wrote")
-    scores: FilePath = _folder("what 'score' wrote")
+    scores: tuple[FilePath, ...] = setting(
+        min_length=1, runtime=True, help="what 'score' wrote, of one or more checkpoints", metavar="FOLDER"
+    )
 
 
 class Select(Resumed, Named, CacheSettings, MachineSettings, TrainingSettings):
@@ -134,7 +140,6 @@ class Select(Resumed, Named, CacheSettings, MachineSettings, TrainingSettings):
     strategies: Annotated[tuple[Strategy, ...], Field(min_length=1), Distinct] = setting(
         ("plain", "stratified"), help="keep the least harmful of all samples, or of each answer"
     )
-    seed: Seed = setting(help="of the adapter's initial weights, the order of samples and random selection")
 
 
 class ShardStage(CacheSettings, MachineSettings):
@@ -232,3 +237,34 @@ class Harness(Written):
 
     data: FilePath = _folder("what 'prepare' wrote")
     task: str = setting(help="name of the task in the harness")
+
+
+class ReportStudy(StudyShape):
+    """Write the figures, tables and claims of a study."""
+
+    runs: tuple[FilePath, ...] = setting(
+        min_length=1,
+        runtime=True,
+        help="folders of its runs",
+        metavar="FOLDER",
+    )
+    out: FilePath = _folder("results folder: figures/ and tables/ are written below it")
+
+
+class ReportSimulation(Settings):
+    """Write the figures, tables and claims of the synthetic study."""
+
+    convergence: tuple[FilePath, ...] = setting(
+        min_length=1, runtime=True, help="what 'simulate convergence' wrote", metavar="FILE.csv"
+    )
+    fisher: FilePath | None = _folder("what 'simulate fisher' wrote", default=None)
+    timing: FilePath | None = _folder("what 'simulate timing' wrote", "FILE.csv", default=None)
+    out: FilePath = _folder("results folder: figures/ and tables/ are written below it")
+
+
+class ReportPage(Settings):
+    """Write one self-contained HTML page of all reports."""
+
+    results: FilePath = _folder("results folder to read")
+    studies: tuple[Word, ...] = setting((), help="reports to show, in this order; all that are there without it")
+    out: FilePath = _folder("file to write", "FILE.html")

@@ -1,6 +1,5 @@
 """Fine-tuning: what of a model is trained, on how much text, for how long."""
 
-import math
 from typing import Literal, Self
 
 from pydantic import model_validator
@@ -35,21 +34,9 @@ class Adaptation(LoraSettings):
     trained: Trained = setting("lora", help="what is trained: an adapter, dense linear layers, or both")
 
     @property
-    def dense(self) -> tuple[Literal["last_layer", "projector"], ...]:
-        """The parts whose linear layers are trained densely."""
-        if self.trained == "lora":
-            return ()
-        return ("last_layer",) if self.trained == "last_layer" else ("projector",)
-
-    @property
-    def lora(self) -> LoraSettings | None:
-        """The adapter; None where there is none."""
-        return self if self.trained.startswith("lora") else None
-
-    @property
     def name(self) -> str:
         """Name it as folders and tables do: ``lora-8``, ``last_layer``, ``projector`` or ``lora_projector-8``."""
-        return f"{self.trained}-{self.rank}" if self.lora else self.trained
+        return f"{self.trained}-{self.rank}" if self.trained.startswith("lora") else self.trained
 
 
 class EncodingSettings(Settings):
@@ -80,14 +67,6 @@ class TrainingSettings(Settings):
         if (self.epochs is None) == (self.max_steps is None):
             raise ValueError(f"got epochs {self.epochs} and max_steps {self.max_steps}, expected one of the two")
         return self
-
-    def steps_per_epoch(self, samples: int) -> int:
-        """Count the updates of one pass over so many samples; the last one may be of a smaller batch."""
-        return math.ceil(samples / self.batch_size)
-
-    def total_steps(self, samples: int) -> int:
-        """Count the updates in all."""
-        return self.max_steps or (self.epochs or 0) * self.steps_per_epoch(samples)
 
 
 class FinetuningSettings(EncodingSettings, TrainingSettings):

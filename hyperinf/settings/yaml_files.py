@@ -12,7 +12,7 @@ _EXPRESSIONS = "__use_yte__"
 _MERGE = "<<"
 
 
-class _Strict(yaml.SafeLoader):  # type: ignore[misc]
+class _Strict(yaml.SafeLoader):
     """Refuses a key that stands twice in a section: YAML would lose the first without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

@@ -64,7 +64,7 @@ def train(
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     device = next(iter(trained.values())).device
     samples = len(encoded.ids)
-    per_epoch, total = settings.steps_per_epoch(samples), settings.total_steps(samples)
+    per_epoch, total = steps_per_epoch(settings, samples), total_steps(settings, samples)
 
     done, loss_sum, logs = load_state(state, fingerprint, trained, optimizer)
     saved_at = time.monotonic()
@@ -103,6 +103,16 @@ def train(
                 saved_at = time.monotonic()
     processes.teardown()
     return logs
+
+
+def steps_per_epoch(settings: TrainingSettings, samples: int) -> int:
+    """Count the updates of one pass over so many samples; the last one may be of a smaller batch."""
+    return math.ceil(samples / settings.batch_size)
+
+
+def total_steps(settings: TrainingSettings, samples: int) -> int:
+    """Count the updates of a training on so many samples."""
+    return settings.max_steps or (settings.epochs or 0) * steps_per_epoch(settings, samples)
 
 
 def schedule(step: int, total: int, warmup_ratio: float) -> float:

@@ -109,6 +109,6 @@ def test_llama_2_7b_has_a_forward_pass_of_two_operations_a_weight_and_token():
 
 
 def test_sweeps_of_lissa_are_those_of_the_library():
-    from hyperinf.influence.methods import lissa
+    from hyperinf.settings import methods
 
-    assert ops.LISSA_PRODUCTS == lissa.LANCZOS_STEPS
+    assert ops.LISSA_PRODUCTS == methods.LANCZOS_STEPS

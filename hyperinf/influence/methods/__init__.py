@@ -1,25 +1,6 @@
-"""The influence methods; importing this module registers them all."""
+"""The influence methods: what each is stands in its spec, how it computes in a module of this package."""
 
-from hyperinf.influence.methods.base import METHODS, InfluenceMethod, SweepingMethod, build_method, options_of, register
-from hyperinf.influence.methods.datainf import DataInf, DataInfGFIM
-from hyperinf.influence.methods.fim import ExactFisher
-from hyperinf.influence.methods.hyperinf import GFIM, HyperINF
-from hyperinf.influence.methods.lissa import LiSSA, LiSSAGFIM
-from hyperinf.influence.methods.tracin import TracIN
+from hyperinf.influence.methods.base import InfluenceMethod, SweepingMethod
+from hyperinf.influence.methods.building import METHODS, build_method, build_methods, options_of
 
-__all__ = [
-    "GFIM",
-    "METHODS",
-    "DataInf",
-    "DataInfGFIM",
-    "ExactFisher",
-    "HyperINF",
-    "InfluenceMethod",
-    "LiSSA",
-    "LiSSAGFIM",
-    "SweepingMethod",
-    "TracIN",
-    "build_method",
-    "options_of",
-    "register",
-]
+__all__ = ["METHODS", "InfluenceMethod", "SweepingMethod", "build_method", "build_methods", "options_of"]

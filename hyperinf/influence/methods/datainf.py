@@ -1,27 +1,26 @@
 """DataInf: swap the order of averaging and inverting, one rank-one inverse a sample."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import reduce
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from hyperinf.gradients import GradientBlock
-from hyperinf.influence.methods.base import SweepingMethod, register
+from hyperinf.gradients.contractions import SCRATCH
+from hyperinf.influence.methods.base import SweepingMethod
 from hyperinf.influence.sweeps import Steps, Sweep
+from hyperinf.settings.methods import METHODS
 
 
-@register
-@dataclass
 class DataInf(SweepingMethod):
     """``hvp = 1/(n lambda) sum_i (v - <v, g_i> / (lambda + |g_i|^2) g_i)`` (Kwon et al. 2024, equation 5)."""
 
-    name: ClassVar[str] = "datainf"
-    sweeps: ClassVar[int] = 1
+    spec: ClassVar = METHODS["datainf"]
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
-        """One sweep over the training gradients, nothing kept but the sum."""
+        """Ask for one sweep over the training gradients; nothing is kept but the sum."""
 
         def term(block: GradientBlock, layer: str) -> Tensor:
             gradients = self._gradients(block, layer)
@@ -33,29 +32,31 @@ class DataInf(SweepingMethod):
         return self._restored(_averaged(self, vectors, sums), v)
 
     def report(self) -> dict[str, Any]:
-        """Sweeps of its own."""
+        """Say the sweeps of its own."""
         return {"sweeps": self.sweeps}
 
 
-@register
-@dataclass
 class DataInfGFIM(SweepingMethod):
     """DataInf on the GFIM: ``hvp = 1/n sum_i v (g_i^T g_i + lambda I)^-1``, each inverse by an r x r Woodbury."""
 
-    name: ClassVar[str] = "datainf_gfim"
+    spec: ClassVar = METHODS["datainf_gfim"]
     columns_only: ClassVar[bool] = True
-    sweeps: ClassVar[int] = 1
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
-        """One sweep; ``v (g^T g + l I)^-1 = (v - v g^T (l I + g g^T)^-1 g) / l``."""
+        """Ask for one sweep; ``v (g^T g + l I)^-1 = (v - v g^T (l I + g g^T)^-1 g) / l``."""
 
         def term(block: GradientBlock, layer: str) -> Tensor:
             rank = self.statistics.layers[layer][0]
-            gradient = self._gradients(block, layer).dense().double()
-            if self.gfim_scale == "mean":
-                gradient = gradient / rank**0.5
+            gradients = self._gradients(block, layer).dense().double()
+            if self.options.gfim_scale == "mean":
+                gradients = gradients / rank**0.5
+            # So few samples at a time that what is solved for, of many vectors, is a small scratch.
+            pieces = gradients.split(max(1, SCRATCH // max(1, rank * len(vectors[layer]))))
+            return reduce(torch.add, (summed(piece, layer) for piece in pieces))
+
+        def summed(gradient: Tensor, layer: str) -> Tensor:
             small = gradient @ gradient.transpose(1, 2)
-            small += self._damping(layer) * torch.eye(rank, dtype=small.dtype, device=small.device)
+            small += self._damping(layer) * torch.eye(len(small[0]), dtype=small.dtype, device=small.device)
             projected = torch.linalg.solve(small, gradient @ vectors[layer].T)
             return torch.einsum("bkr,bkd->rd", projected, gradient)
 
@@ -64,12 +65,12 @@ class DataInfGFIM(SweepingMethod):
         return self._restored(_averaged(self, vectors, sums), v)
 
     def report(self) -> dict[str, Any]:
-        """Sweeps of its own."""
+        """Say the sweeps of its own."""
         return {"sweeps": self.sweeps}
 
 
 def _averaged(method: SweepingMethod, v: Mapping[str, Tensor], sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``(v - sum / n) / lambda``."""
+    """Compute ``(v - sum / n) / lambda``."""
     return {
         layer: (vector - sums[layer] / method.statistics.samples) / method._damping(layer)
         for layer, vector in v.items()

@@ -1,20 +1,19 @@
 """The exact damped empirical Fisher, the oracle that the approximations are measured against."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from hyperinf.gradients import collect_layer
-from hyperinf.influence.methods.base import InfluenceMethod, levelled, register
+from hyperinf.errors import InputError
+from hyperinf.gradients import Dense
+from hyperinf.influence.methods.base import InfluenceMethod, levelled
+from hyperinf.settings.methods import METHODS
 
 BLOCK = 256
 
 
-@register
-@dataclass
 class ExactFisher(InfluenceMethod):
     """``(F + lambda I)^-1 vec(v)`` in float64: by Woodbury where ``n < r d``, else by Cholesky of F.
 
@@ -22,18 +21,17 @@ class ExactFisher(InfluenceMethod):
     matrix.
     """
 
-    name: ClassVar[str] = "fim"
-    needs_source: ClassVar[bool] = True
+    spec: ClassVar = METHODS["fim"]
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One layer at a time."""
+        """Solve one layer at a time."""
         result = {}
         for layer, vector in self._in_units(v).items():
             result[layer] = self._solve(layer, vector.flatten()).view_as(vector)
         return self._restored(result, v)
 
     def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One layer at a time, all vectors by one factorisation."""
+        """Solve one layer at a time, all vectors by one factorisation."""
         level, drops = levelled(vectors)
         result = {}
         for layer, stack in self._in_units(level).items():
@@ -41,18 +39,20 @@ class ExactFisher(InfluenceMethod):
         return self._lowered(self._restored(result, level), drops)
 
     def _solve(self, layer: str, b: Tensor) -> Tensor:
-        exponent = self.statistics.exponent(layer)
-        gradients = collect_layer(self.source, layer, self.statistics.sample_ids, -exponent).flatten(1).double()
+        held = self.source.layer(layer)
+        if len(held) != self.statistics.samples:
+            raise InputError(f"train: got {len(held)} samples of layer {layer!r}, expected {self.statistics.samples}")
+        gradients = Dense(held).scaled(-self.statistics.exponent(layer)).dense().flatten(1).double()
         return _fisher_solve(gradients, b, self._damping(layer))
 
     def report(self) -> dict[str, Any]:
-        """Whether Woodbury served."""
+        """Say of how many layers Woodbury served."""
         sizes = [r * d for r, d in self.statistics.layers.values()]
         return {"woodbury_layers": sum(self.statistics.samples < size for size in sizes), "layers": len(sizes)}
 
 
 def _fisher_solve(gradients: Tensor, b: Tensor, damping: float) -> Tensor:
-    """``(J^T J / n + lambda I)^-1 b`` for ``J: Tensor[n, p]`` and ``b: Tensor[p]`` or ``Tensor[p, k]``."""
+    """Compute ``(J^T J / n + lambda I)^-1 b`` for ``J: Tensor[n, p]`` and ``b: Tensor[p]`` or ``Tensor[p, k]``."""
     samples, size = gradients.shape
     if samples < size:
         gram = _lower_gram(gradients)
@@ -69,7 +69,7 @@ def _cholesky_solve(b: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _lower_gram(rows: Tensor) -> Tensor:
-    """``R R^T`` on and below the diagonal, which is all that a Cholesky factorisation reads, for half the work."""
+    """Compute ``R R^T`` on and below the diagonal, all that a Cholesky factorisation reads, for half the work."""
     size = len(rows)
     gram = torch.zeros(size, size, dtype=rows.dtype, device=rows.device)
     for start in range(0, size, BLOCK):

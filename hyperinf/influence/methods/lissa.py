@@ -3,51 +3,49 @@
 import math
 from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from hyperinf.gradients import GradientBlock
-from hyperinf.influence.methods.base import SweepingMethod, one_by_one, register
+from hyperinf.influence.methods.base import SweepingMethod, one_by_one
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors
 from hyperinf.linalg import ConvergenceError
+from hyperinf.settings.methods import METHODS, LissaOptions, MethodOptions
 
-LANCZOS_STEPS = 5
 # By how much rounding may lengthen a residual: in parts of it, and of the iterate whose product it is made of.
 GROWTH, ROUNDING = 1e-3, 1e-5
 
 
-@dataclass
 class _ScaledSeries(SweepingMethod):
     """``r_0 = v; r_{t+1} = v + r_t - (C + lambda I) r_t / s; hvp = r_T / s`` (Agarwal et al. 2017).
 
     ``s`` is meant to be the largest eigenvalue of ``C + lambda I`` or a little more; the series converges for
     anything above half of it, and residuals that grow show an ``s`` below that.
 
+    T, the option ``iterations``, is 10 in the published codes, which stop long before the series has converged.
+
     Attributes:
-        iterations: T; the published codes stop at 10, long before the series has converged.
         scaling: what is known of ``s``.
         residuals: ``|v - (C + lambda I) r_t / s| / |v|`` after each iteration, the worst layer's.
+        products: with the curvature, so far.
     """
 
     scaling: ClassVar[str]
-    iterations: int = 10
-    residuals: list[float] = field(init=False, default_factory=list)
-    products: int = field(init=False, default=0)
+    options: LissaOptions
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.iterations < 1:
-            raise ValueError(f"iterations: expected at least 1, got {self.iterations}")
+    def __init__(self, options: MethodOptions | None = None) -> None:
+        super().__init__(options)
+        self.residuals: list[float] = []
+        self.products = 0
 
     @abstractmethod
     def _multiply(self, vectors: Vectors) -> Steps:
-        """The product of the curvature with a vector of every layer."""
+        """Multiply a vector of every layer by the curvature."""
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
-        """``LANCZOS_STEPS + iterations`` products with the curvature.
+        """Take ``lanczos_steps + iterations`` products with the curvature.
 
         Raises:
             ConvergenceError: the series of a layer diverges.
@@ -58,7 +56,7 @@ class _ScaledSeries(SweepingMethod):
         scales = yield from self._scales(active)
         r = dict(active)
         previous = dict.fromkeys(active, 1.0)
-        for _ in range(self.iterations if active else 0):
+        for _ in range(self.options.iterations if active else 0):
             curved = yield from self._damped(r)
             change = {layer: active[layer] - curved[layer] / scales[layer] for layer in r}
             residuals = {layer: float(change[layer].norm() / active[layer].norm()) for layer in r}
@@ -81,7 +79,7 @@ class _ScaledSeries(SweepingMethod):
         return {layer: product + self._damping(layer) * vectors[layer] for layer, product in products.items()}
 
     def _scales(self, start: Vectors) -> Generator[Sweep, Vectors, dict[str, float]]:
-        """Each layer's ``s``: the largest eigenvalue as a few Lanczos steps estimate it, from a fixed random start.
+        """Find each layer's ``s``: the largest eigenvalue as some Lanczos steps estimate it, from a fixed random start.
 
         The largest Ritz value plus its residual norm (Zhou and Li 2011), which some eigenvalue, not always the largest,
         lies below: a cautious estimate and no bound (0.91 of the largest eigenvalue has been seen). Never more than
@@ -97,7 +95,7 @@ class _ScaledSeries(SweepingMethod):
         basis: dict[str, list[Tensor]] = {layer: [vector] for layer, vector in q.items()}
         alphas: dict[str, list[float]] = {layer: [] for layer in q}
         betas: dict[str, list[float]] = {layer: [] for layer in q}
-        for _ in range(LANCZOS_STEPS if q else 0):
+        for _ in range(self.options.lanczos_steps if q else 0):
             products = yield from self._damped({layer: vectors[-1] for layer, vectors in basis.items()})
             for layer, w in products.items():
                 alphas[layer].append(float((w * basis[layer][-1]).sum()))
@@ -120,35 +118,34 @@ class _ScaledSeries(SweepingMethod):
         return estimates
 
     def _take_notes(self, twins: Sequence[Any]) -> None:
-        """The most products, and after each iteration the worst residual."""
+        """Take the most products, and after each iteration the worst residual."""
         self.products = max((twin.products for twin in twins), default=0)
         self.residuals = [max(each) for each in zip(*(twin.residuals for twin in twins if twin.residuals))]
 
     def _certain(self, layer: str, scale: float) -> float:
-        """The scale to use where this one was estimated."""
+        """Give the scale to use where this one was estimated."""
         return scale
 
     def report(self) -> dict[str, Any]:
-        """Products with the curvature, how far the series got, and what is known of its scale."""
+        """Say the products with the curvature, how far the series got, and what is known of its scale."""
         last = self.residuals[-1] if self.residuals else None
-        return {"products": self.products, "iterations": self.iterations, "residual": last, "scale": self.scaling}
+        iterations = self.options.iterations
+        return {
+            "products": self.products,
+            "iterations": iterations,
+            "residual": last,
+            "scale": self.scaling.format(self.options.lanczos_steps),
+        }
 
 
-@register
-@dataclass
 class LiSSA(_ScaledSeries):
     """LiSSA on the FIM; a sweep over the training gradients for every product."""
 
-    name: ClassVar[str] = "lissa"
-    scaling: ClassVar[str] = f"estimated by {LANCZOS_STEPS} Lanczos steps"
-
-    @property
-    def sweeps(self) -> int:
-        """One for every product."""
-        return LANCZOS_STEPS + self.iterations
+    spec: ClassVar = METHODS["lissa"]
+    scaling: ClassVar[str] = "estimated by {} Lanczos steps"
 
     def _multiply(self, vectors: Vectors) -> Steps:
-        """``F x = mean_i <g_i, x> g_i``; ``x: Tensor[r, d]``, float64."""
+        """Compute ``F x = mean_i <g_i, x> g_i``; ``x: Tensor[r, d]``, float64."""
 
         def term(block: GradientBlock, layer: str) -> Tensor:
             gradients = self._gradients(block, layer)
@@ -159,23 +156,19 @@ class LiSSA(_ScaledSeries):
         return {layer: total / self.statistics.samples for layer, total in sums.items()}
 
     def report(self) -> dict[str, Any]:
-        """Sweeps, and how far the series got."""
+        """Say the sweeps, and how far the series got."""
         return {"sweeps": self.products, **super().report()}
 
 
-@register
-@dataclass
 class LiSSAGFIM(_ScaledSeries):
     """LiSSA on the GFIM; no sweep beyond the one that accumulates it, and a scale that is an upper bound."""
 
-    name: ClassVar[str] = "lissa_gfim"
+    spec: ClassVar = METHODS["lissa_gfim"]
     scaling: ClassVar[str] = "upper bound"
-    needs_gfim: ClassVar[bool] = True
     columns_only: ClassVar[bool] = True
-    sweeps: ClassVar[int] = 0
 
     def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """At once those that are zero in the same layers: which layers there are is where Lanczos starts from."""
+        """Take at once those that are zero in the same layers: which layers there are is where Lanczos starts from."""
         groups: dict[tuple[bool, ...], list[int]] = {}
         for place, v in enumerate(one_by_one(vectors)):
             groups.setdefault(tuple(bool(vector.any()) for vector in v.values()), []).append(place)
@@ -187,12 +180,12 @@ class LiSSAGFIM(_ScaledSeries):
         return result
 
     def _multiply(self, vectors: Vectors) -> Steps:
-        """``x G``, ``[r, d] x [d, d]``."""
+        """Compute ``x G``, ``[r, d] x [d, d]``."""
         yield from ()
         return {layer: x @ self._gfim(layer).to(x.dtype) for layer, x in vectors.items()}
 
     def _certain(self, layer: str, scale: float) -> float:
-        """The estimate, raised by five per cent until ``s I - G - lambda I`` has a Cholesky factor, as of a bound."""
+        """Raise the estimate by five per cent until ``s I - G - lambda I`` has a Cholesky factor, as of a bound."""
         rest = -self._gfim(layer).double()
         diagonal = rest.diagonal().clone()
         while math.isfinite(scale):

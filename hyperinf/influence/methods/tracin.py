@@ -5,19 +5,19 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from hyperinf.influence.methods.base import InfluenceMethod, register
+from hyperinf.influence.methods.base import InfluenceMethod
+from hyperinf.settings.methods import METHODS
 
 
-@register
 class TracIN(InfluenceMethod):
     """``hvp = v``: the dot product of gradients at one checkpoint (Pruthi et al. 2020)."""
 
-    name: ClassVar[str] = "tracin"
+    spec: ClassVar = METHODS["tracin"]
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``v`` itself; a layer whose training gradients are all zero scores zero by itself."""
+        """Give ``v`` itself; a layer whose training gradients are all zero scores zero by itself."""
         return dict(v)
 
     def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The vectors themselves."""
+        """Give the vectors themselves."""
         return dict(vectors)

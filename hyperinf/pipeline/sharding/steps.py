@@ -65,11 +65,11 @@ class ShardedScores:
     """The files that scores are gathered from.
 
     Attributes:
-        products: of :func:`solve`; one file, or where several checkpoints are scored one for each.
-        scores: of :func:`take_scores`, a file for each shard (and checkpoint), in any order.
+        products: of :func:`solve`.
+        scores: of :func:`take_scores`, a file for each shard, in any order.
     """
 
-    products: tuple[Path, ...]
+    products: Path
     scores: tuple[Path, ...]
 
 
@@ -220,9 +220,7 @@ def gathered(
         InputError: a file that cannot be used, a shard that is missing, or parts of another run.
     """
     belongs = {**origin, "scoring": _scoring(settings)}
-    if len(shards.products) != 1:
-        raise InputError(f"products: {len(shards.products)} files given; expected one")
-    solved = read_part(shards.products[0], "products").expect(belongs)
+    solved = read_part(shards.products, "products").expect(belongs)
     parts = [part.expect(belongs) for part in read_shards(shards.scores, "scores")]
     ids = tuple(sample for part in parts for sample in part.content["sample_ids"])
     if list(ids) != solved.content["sample_ids"] or set(ids) != set(sample_ids):
@@ -313,7 +311,7 @@ def _methods(settings: ScoringSettings) -> dict[str, InfluenceMethod]:
             f"methods: got {name}, which needs all gradients of a layer at once, expected it only without shards"
         )
     try:
-        return build_methods(method_options(settings), damping=settings.damping, gfim_scale=settings.gfim_scale)
+        return build_methods(method_options(settings))
     except ValueError as error:
         raise InputError(str(error)) from error
 

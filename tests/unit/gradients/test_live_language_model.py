@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from hyperinf.gradients import LiveSource, TensorSource, collect_layer, per_sample_gradients
+from hyperinf.gradients import LiveSource, TensorSource, per_sample_gradients
 from hyperinf.gradients.losses import causal_loss
 from hyperinf.models.lora import LoraSettings, add_lora
 
@@ -119,7 +119,7 @@ def test_what_is_taken_of_live_gradients_equals_what_is_taken_of_the_gradients_t
     [held] = TensorSource.gather(LiveSource(model, batches([(0, 1, 2, 3, 4)]), causal_loss, names))
     assert torch.allclose(block.losses, held.losses)
     for name in names:
-        live, dense = block.contractions(name), held.contractions(name)
+        live, dense = block.gradients[name], held.gradients[name]
         vectors = torch.randn(3, *live.dense().shape[1:], dtype=torch.float64)
         for of in ("squares", "gram", "sum", "dense"):
             assert torch.allclose(getattr(live, of)(), getattr(dense, of)(), rtol=1e-9, atol=1e-12), (name, of)
@@ -130,9 +130,9 @@ def test_layers_that_share_their_input_share_it_in_memory_and_in_its_own_dtype()
     model = lora_model(torch.bfloat16).bfloat16()
     [block] = LiveSource(model, batches([(0, 1, 2)]), causal_loss)
     inputs = {}
-    for name, factors in block.gradients.factors.items():
+    for name, factors in block.gradients.items():
         assert factors.left.dtype == factors.right.dtype == torch.bfloat16
-        assert block.gradients[name].dtype == torch.float32
+        assert block.gradients[name].dense().dtype == torch.float32
         if "lora_A" in name:
             inputs.setdefault(name.split(".self_attn.")[0], set()).add(factors.right.data_ptr())
     assert len(inputs) == 2
@@ -143,7 +143,7 @@ def test_one_layer_can_be_collected_from_a_live_source():
     model, names = adapted("lora")
     source = LiveSource(model, batches([(2, 0), (4, 1, 3)]), causal_loss)
     together = per_sample_gradients(model, batch((2, 0, 4, 1, 3)), causal_loss)
-    assert torch.allclose(collect_layer(source, names[1]), together[names[1]], rtol=1e-9)
+    assert torch.allclose(source.layer(names[1]), together[names[1]], rtol=1e-9)
 
 
 def test_gradient_checkpointing_does_not_change_a_gradient():

@@ -100,21 +100,48 @@ def test_ids_of_a_batch_may_be_an_array(kind):
     assert [name for block in source for name in block.sample_ids] == list(source.sample_ids)
 
 
+class Counted:
+    """Makes its batches when it is iterated, and counts them."""
+
+    made = 0
+
+    def __iter__(self):
+        for batch in batches():
+            self.made += 1
+            yield batch
+
+
+class Known(Counted):
+    sample_ids = tuple(map(str, range(12)))
+
+
 def test_ids_that_the_batches_know_cost_no_batch():
-    class Known:
-        sample_ids = tuple(map(str, range(12)))
-        made = 0
-
-        def __iter__(self):
-            for batch in batches():
-                self.made += 1
-                yield batch
-
     known = Known()
     source = LiveSource(model(), known)
     assert (len(source), known.made) == (12, 0)
     list(source)
     assert known.made == 3
+
+
+def test_ids_that_they_do_not_know_are_noted_in_the_first_sweep():
+    given = Counted()
+    source = LiveSource(model(), given)
+    assert given.made == 0
+    for _ in source:
+        pass
+    assert (source.sample_ids, given.made) == (Known.sample_ids, 3)
+    asked = LiveSource(model(), given)
+    assert (asked.sample_ids, given.made) == (Known.sample_ids, 6)
+
+
+def test_an_id_that_comes_twice_is_refused_at_the_end_of_the_first_sweep():
+    class Twice:
+        def __iter__(self):
+            return iter([*batches(), (["3"], (X[:1], Y[:1]))])
+
+    with pytest.raises(ValueError, match="got sample '3' more than once"):
+        for _ in LiveSource(model(), Twice()):
+            pass
 
 
 PLAIN = DataLoader(TensorDataset(X, Y), batch_size=4)
@@ -130,7 +157,7 @@ MAPPINGS = DataLoader([{"x": X[row], "labels": Y[row]} for row in range(12)], ba
         ([(X[:3], Y[:3], Y[:3])], "got a tuple, expected pairs of sample ids and their batch"),
         (iter(batches()), "got an iterator, expected what can be iterated again"),
         ([], "got none, expected at least one sample"),
-        (batches([0, 1, 2, 3, 1]), "sample id '1' occurs more than once"),
+        (batches([0, 1, 2, 3, 1]), "got sample '1' more than once"),
     ],
     ids=[
         "a loader of pairs",
@@ -144,7 +171,7 @@ MAPPINGS = DataLoader([{"x": X[row], "labels": Y[row]} for row in range(12)], ba
 )
 def test_what_gives_no_ids_is_refused_with_what_to_do(given, message):
     with pytest.raises(ValueError, match=message):
-        LiveSource(model(), given)
+        next(iter(LiveSource(model(), given)))
 
 
 def test_more_ids_than_losses_are_refused():
@@ -188,7 +215,7 @@ def test_what_surrounds_a_sweep_does_not_matter():
     expected = TensorSource.gather(LiveSource(model(), batches())).layer("weight")
     with torch.no_grad():
         blocks = list(LiveSource(model(), batches()))
-    torch.testing.assert_close(torch.cat([block.gradients["weight"] for block in blocks]), expected)
+    torch.testing.assert_close(torch.cat([block.gradients["weight"].dense() for block in blocks]), expected)
 
 
 def test_what_is_known_of_a_model_does_not_keep_it_alive():

@@ -29,7 +29,7 @@ class Watched:
             gradients = {name: torch.randn(5, r, d, generator=generator) for name, (r, d) in self.layers.items()}
             alive += [weakref.ref(tensor) for tensor in gradients.values()]
             losses = gradients["a"].sum((1, 2))
-            yield GradientBlock(gradients, tuple(f"{index}/{row}" for row in range(5)), losses)
+            yield GradientBlock.of(gradients, tuple(f"{index}/{row}" for row in range(5)), losses)
             del gradients
             self.held = max(self.held, sum(reference() is not None for reference in alive))
 

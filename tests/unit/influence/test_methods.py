@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from hyperinf.gradients import GradientStore, TensorSource
-from hyperinf.influence import METHODS, build_method, influence_scores, score_methods
+from hyperinf.influence import (
+    METHODS,
+    build_method,
+    gradient_statistics,
+    influence_scores,
+    options_of,
+    score_methods,
+)
+from hyperinf.settings.methods import METHODS as SPECS
 
 SHAPES = {"low.lora_A": (3, 10), "low.lora_B": (3, 7), "head": (2, 5)}
 DAMPING = 0.1
@@ -214,6 +222,36 @@ def test_several_methods_from_shared_sweeps_equal_each_alone():
     assert table.reports["hyperinf"]["residual"] < 1e-3
 
 
+def test_tolerance_and_iterations_of_schulz_are_options():
+    train, target = gradients(), gradients(4, seed=1)
+    loose, tight = (score_methods(train, target, {"hyperinf": {"tol": tol}}) for tol in (0.5, 1e-4))
+    assert loose.reports["hyperinf"]["matmuls"] < tight.reports["hyperinf"]["matmuls"]
+    assert tight.reports["hyperinf"]["residual"] < 1e-4 < loose.reports["hyperinf"]["residual"] < 0.5
+    with pytest.raises(ValueError, match=r"^layer 'low\.lora_A'"):
+        influence_scores(train, target, max_iter=1)
+
+
+def test_methods_take_the_options_of_their_spec_whole():
+    train, target = gradients(), gradients(4, seed=1)
+    given = {name: SPECS[name].options(damping=0.3, gfim_scale="mean") for name in METHODS}
+    table = score_methods(train, target, given)
+    for method in METHODS:
+        alone = influence_scores(train, target, method=method, damping=0.3, gfim_scale="mean")
+        assert relative_error(table.influence[method], alone) < 1e-12
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_a_method_s_class_is_that_of_its_spec_and_asks_for_what_the_spec_says(method):
+    built = build_method(method)
+    assert type(built) is METHODS[method]
+    assert built.spec is SPECS[method]
+    assert type(built.options) is SPECS[method].options
+    assert options_of(method) == tuple(type(built.options).model_fields)
+    if "gfim" in SPECS[method].needs:
+        with pytest.raises(ValueError, match=f"expected it, as {method} needs it"):
+            built.fit(TensorSource(gradients()), gradient_statistics(TensorSource(gradients()), gfim=False))
+
+
 def test_an_option_of_a_method_s_own_goes_before_the_common_one():
     train, target = gradients(), gradients(4, seed=1)
     table = score_methods(train, target, {"hyperinf": {"solver": "cholesky"}, "tracin": {}}, solver="schulz")
@@ -222,21 +260,22 @@ def test_an_option_of_a_method_s_own_goes_before_the_common_one():
 
 def test_the_damping_is_a_tenth_of_the_mean_square_of_all_entries_of_a_layer():
     method = build_method("tracin", damping=0.1).fit(TensorSource({"w": torch.tensor([[[1.0, 2.0]], [[0.0, 5.0]]])}))
-    assert method.lambdas["w"] == pytest.approx(0.1 * 30 / 4)
+    assert method.statistics.damping(0.1)["w"] == pytest.approx(0.1 * 30 / 4)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "nothing"}, "method: expected one of .*hyperinf.*'nothing'"),
-        ({"damping": 0.0}, "damping: expected a positive number, got 0.0"),
-        ({"damping": -1.0}, "damping: expected a positive number"),
-        ({"damping": float("nan")}, "damping: expected a positive number"),
-        ({"gfim_scale": "max"}, "gfim_scale: expected one of sum, mean"),
-        ({"solver": "lu"}, "solver: expected one of schulz, cholesky, auto"),
-        ({"method": "tracin", "solver": "lu"}, "solver: expected one of"),
-        ({"iterations": 3}, "hyperinf: unknown option 'iterations'"),
-        ({"method": "lissa", "iterations": 0}, "iterations: expected at least 1"),
+        ({"method": "nothing"}, "^method: got 'nothing', expected .*hyperinf"),
+        ({"damping": 0.0}, "^damping: got 0.0, expected .*greater than 0"),
+        ({"damping": -1.0}, "^damping: got -1.0, expected"),
+        ({"damping": float("nan")}, "^damping: got nan, expected"),
+        ({"gfim_scale": "max"}, "^gfim_scale: got 'max', expected .*sum"),
+        ({"solver": "lu"}, "^solver: got 'lu', expected .*cholesky"),
+        ({"method": "tracin", "solver": "lu"}, "^solver: got 'lu', expected"),
+        ({"iterations": 3}, "^hyperinf: got option 'iterations', expected .*max_iter"),
+        ({"method": "lissa", "iterations": 0}, "^iterations: got 0, expected .*1"),
+        ({"tol": 2.0}, "^tol: got 2.0, expected"),
     ],
 )
 def test_wrong_options_are_refused_by_name(change, message):

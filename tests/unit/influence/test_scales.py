@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from hyperinf.gradients import Factors, GradientBlock, TensorSource
-from hyperinf.gradients.contractions import Materialising
 from hyperinf.influence import METHODS, build_method, gradient_statistics, influence_scores, score_methods, sweep_scores
 from hyperinf.influence.methods.lissa import LiSSAGFIM
 from hyperinf.linalg import ConvergenceError
@@ -73,7 +72,7 @@ class Factored:
         return self.samples
 
     def __iter__(self):
-        yield GradientBlock(Materialising(self.factors), tuple(map(str, range(self.samples))))
+        yield GradientBlock(self.factors, tuple(map(str, range(self.samples))))
 
 
 @pytest.mark.parametrize("positions", [1, 9])  # squares by positions, and of the gradient
@@ -147,7 +146,7 @@ def test_the_scale_of_lissa_on_the_gfim_is_an_upper_bound_where_the_estimate_is_
     certain = LiSSAGFIM._certain
 
     def recorded(self, layer, estimate):
-        matrix = self.statistics.gfim[layer] + self.lambdas[layer] * torch.eye(200, dtype=torch.float64)
+        matrix = self.statistics.gfim[layer] + self.statistics.damping()[layer] * torch.eye(200, dtype=torch.float64)
         largest = float(torch.linalg.eigvalsh(matrix)[-1])
         scale = certain(self, layer, estimate)
         scales.append((estimate / largest, scale / largest))

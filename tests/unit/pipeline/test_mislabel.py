@@ -176,7 +176,7 @@ def test_data_that_the_adapter_was_not_trained_on_is_refused(word_task, adapter,
     ("change", "message"),
     [
         ({"methods": ("hyperinf", "nothing")}, "methods: expected some of .*hyperinf.*'nothing'"),
-        ({"methods": ()}, "methods: expected at least one"),
+        ({"methods": ()}, "methods: got none"),
         ({"baselines": ("luck",)}, "baselines: expected some of loss, grad_norm, random, got 'luck'"),
     ],
 )

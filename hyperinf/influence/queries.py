@@ -1,0 +1,66 @@
+"""Gradients of single samples as vectors for :meth:`InfluenceMethod.precondition_each`, as many as fit into memory."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from hyperinf.gradients import GradientSource
+from hyperinf.gradients.sweeping import checked
+from hyperinf.influence.memory import free_bytes
+from hyperinf.influence.methods import InfluenceMethod, SweepingMethod
+
+COPIES, COPIES_OF_SWEEPS = 10, 20
+"""Vectors in float64 that a query takes at a time: its gradient, products on the way, and what is computed of them."""
+
+
+def queries_at_once(method: InfluenceMethod, layers: Mapping[str, tuple[int, int]], memory_bytes: int | None) -> int:
+    """Count the queries whose vectors, with all that a method computes of them, fit into memory at a time.
+
+    Args:
+        method: fitted.
+        layers: ``{layer: (r, d)}``.
+        memory_bytes: that they may take, not counting a block of gradients and a layer's matrices; half of what is free
+            where the method computes when None.
+
+    Returns:
+        At least 1.
+    """
+    if memory_bytes is None:
+        free = free_bytes(next(iter(method.statistics.devices.values()), "cpu"))
+        memory_bytes = 2**62 if free is None else free // 2
+    copies = COPIES_OF_SWEEPS if isinstance(method, SweepingMethod) else COPIES
+    return max(1, memory_bytes // (copies * 8 * sum(r * d for r, d in layers.values())))
+
+
+def query_vectors(
+    source: GradientSource, role: str, most: int, devices: Mapping[str, torch.device]
+) -> Iterator[tuple[list[str], dict[str, Tensor]]]:
+    """Take the gradients of all samples in one sweep, ``most`` of them at a time.
+
+    Args:
+        source: of the queries.
+        role: what they are, for messages.
+        most: samples at a time.
+        devices: ``{layer: where its vectors are wanted}``.
+
+    Yields:
+        Ids and ``{layer: Tensor[k, r, d]}``, float64.
+    """
+    ids: list[str] = []
+    held: dict[str, list[Tensor]] = {layer: [] for layer in source.layers}
+    for block in checked(source, role):
+        start = 0
+        while start < len(block):
+            stop = min(len(block), start + most - len(ids))
+            ids.extend(block.sample_ids[start:stop])
+            for layer, pieces in held.items():
+                dense = block.gradients[layer].dense()[start:stop]
+                pieces.append(dense.to(devices.get(layer, dense.device), torch.float64))
+            start = stop
+            if len(ids) == most:
+                yield ids, {layer: torch.cat(pieces) for layer, pieces in held.items()}
+                ids, held = [], {layer: [] for layer in held}
+        del block
+    if ids:
+        yield ids, {layer: torch.cat(pieces) for layer, pieces in held.items()}
