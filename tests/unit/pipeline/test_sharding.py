@@ -6,7 +6,7 @@ from functools import cache
 import pandas as pd
 import pytest
 import torch
-from stage_runs import in_shards, scored, table
+from stage_runs import in_shards, table
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, TensorSource
