@@ -67,7 +67,7 @@ def _zeros(layer: AdaptedLayer, samples: int) -> Tensor:
 def _alone(
     model: nn.Module, batch: Any, loss_fn: LossFunction, row: int, losses: Tensor, epsilon: float
 ) -> Tensor | None:
-    """The loss of one sample run alone, without padding; None where that is not its loss in the batch."""
+    """Compute the loss of one sample run alone, unpadded; None where that is not its loss in the batch."""
     try:
         own = without_padding(rows_of(batch, [row], len(losses)), with_labels=kind_of(model) != "sequence to sequence")
         loss = loss_fn(model, own)

@@ -57,6 +57,18 @@ def checked(source: "GradientSource", role: str, sample_ids: Sequence[str] | Non
         )
 
 
+def check_layers(layers: Mapping[str, tuple[int, int]], train: Mapping[str, tuple[int, int]], role: str) -> None:
+    """Check that a source has the layers of the training gradients, in the same shapes.
+
+    Raises:
+        InputError: the first layer that differs.
+    """
+    ours, theirs = dict(train), dict(layers)
+    for name in [*ours, *theirs]:
+        if ours.get(name) != theirs.get(name):
+            raise InputError(f"{role}: got layer {name!r} as {theirs.get(name)}, expected {ours.get(name)} as in train")
+
+
 def _cleaned(block: "GradientBlock") -> "GradientBlock":
     ids: Any = block.sample_ids
     clean = isinstance(ids, tuple) and set(map(type, ids)) <= {str}

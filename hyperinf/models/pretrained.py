@@ -24,7 +24,8 @@ def load_pretrained(base: str, adapter: str | None = None, family: str = "auto",
     Args:
         base: local model folder or hub name. A classifier's may lack the head where the adapter has it.
         adapter: local folder or hub name of a PEFT adapter in safetensors; its weights can be trained, no others.
-        family: ``classifier``, ``causal``, ``vision`` (in the form of LLaVA), or ``auto``: what the adapter's and the model's configurations say.
+        family: ``classifier``, ``causal``, ``vision`` (in the form of LLaVA), or ``auto``: what the
+            configurations of adapter and model say.
         dtype: of all weights.
 
     Raises:
