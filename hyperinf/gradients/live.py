@@ -122,7 +122,7 @@ class LiveSource(GradientSource):
             self._losses = torch.cat(swept)
 
     def _compare(self, losses: Tensor, names: Sequence[str], seen: int) -> None:
-        """Ids may stay where their samples do not, and a model may have been trained further."""
+        """Check losses: ids may stay where their samples do not, and a model may have been trained further."""
         if self._losses is None:
             return
         first = self._losses[seen : seen + len(losses)]

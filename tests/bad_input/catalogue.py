@@ -1080,8 +1080,8 @@ STORES = [
         ("shard-00000",),
         swapped("store/shard-00000.safetensors", "target/shard-00000.safetensors"),
     ),
-    Wrong("stores of other layers", "scores", {"--target": "{world}/other-layers"}, ("target: got layer 'w'", "expected")),
-    Wrong("stores of other shapes", "scores", {"--target": "{world}/other-shape"}, ("target: got layer 'w'", "(2, 4)")),
+    Wrong("stores of other layers", "scores", {"--target": "{world}/other-layers"}, ("target", "layer 'w'")),
+    Wrong("stores of other shapes", "scores", {"--target": "{world}/other-shape"}, ("target", "layer 'w'", "(2, 4)")),
     Wrong("a store with gradients that are not numbers", "scores", {"--train": "{world}/nan"}, ("'w'", "finite")),
     Wrong("a target with gradients that are not numbers", "scores", {"--target": "{world}/nan"}, ("'w'", "finite")),
 ]
