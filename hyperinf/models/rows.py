@@ -93,7 +93,7 @@ def read_own_rows(path: Path, columns: Mapping[str, str]) -> list[dict[str, Any]
         InputError: no such file, or one that cannot be read; names the line.
     """
     known = [*columns.values(), *(name for names in COLUMNS.values() for name in names), *INPUTS]
-    return [row for _, row in read_rows(path, (), list(dict.fromkeys(known)))]
+    return [dict(row) for _, row in read_rows(path, (), list(dict.fromkeys(known)))]
 
 
 def encode_rows(

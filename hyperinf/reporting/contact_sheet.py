@@ -41,6 +41,7 @@ _QUESTION_LINES, _ANSWER_LINES = 3, 2
 _ABOVE, _BELOW = 0.05, 0.1
 """Inches between an image and its text, and under the text."""
 
+
 def contact_sheet(read: "StudyResults", entry: Entry) -> Drawing:
     """Draw the extreme samples of some of the methods, in the first seed of a task, model and setting."""
     cell = Cell(entry.task, entry.model, entry.setting)

@@ -55,7 +55,12 @@ def _detection(read: "StudyResults", cell: Cell, places: list[Place]) -> Iterato
             for method in found[0]
             if method != SUBJECT
         ]
-        yield Table(f"HyperINF minus the method: {where}", ("difference", *labels), tuple(body), sentences(read.about(cell), PAIRED))
+        yield Table(
+            f"HyperINF minus the method: {where}",
+            ("difference", *labels),
+            tuple(body),
+            sentences(read.about(cell), PAIRED),
+        )
 
 
 def _label(place: Place) -> str:
@@ -78,14 +83,23 @@ def epoch_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
         if any(accuracy):
             body.append(("test accuracy of the model", *(mean_value(each.get("model")) for each in accuracy)))
         title = f"ROC-AUC against epochs of fine-tuning: {where}"
-        tables.append(Table(title, ("method", *headers), tuple(body), sentences(read.about(cell), INTERVALS, _LARGER, BOLD)))
+        tables.append(
+            Table(title, ("method", *headers), tuple(body), sentences(read.about(cell), INTERVALS, _LARGER, BOLD))
+        )
         if SUBJECT in methods:
             body = [
                 (f"HyperINF − {method_label(method)}", *(difference_value(each.get(method)) for each in found))
                 for method in methods
                 if method != SUBJECT
             ]
-            tables.append(Table(f"Difference in ROC-AUC: {where}", ("difference", *headers), tuple(body), sentences(read.about(cell), PAIRED)))
+            tables.append(
+                Table(
+                    f"Difference in ROC-AUC: {where}",
+                    ("difference", *headers),
+                    tuple(body),
+                    sentences(read.about(cell), PAIRED),
+                )
+            )
         rows += [row.flat for each in (*found, *accuracy) for row in each.values()]
     return pd.DataFrame(rows), tables
 

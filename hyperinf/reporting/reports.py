@@ -40,7 +40,7 @@ def report_study(study: StudyShape, runs: Sequence[Path], out: Path) -> list[Pat
 
     Args:
         study: what it consists of.
-        runs: folders ``{task}/{model}/{setting}/seed-{seed}`` with ``scores/cost.csv``; with detection
+        runs: folders ``{task}/{model}/{setting}/seed-{seed}`` with ``scores/CHECKPOINT/cost.csv``; with detection
             ``detection/{metrics,curves}.csv``; with selection ``fraction-F/metrics.csv`` of every fraction, and maybe
             ``fraction-1.0``, which holds the references. Any seeds, all tasks, models and settings of the study.
         out: results folder; ``figures/`` and ``tables/`` are written below it.
@@ -60,7 +60,9 @@ def report_study(study: StudyShape, runs: Sequence[Path], out: Path) -> list[Pat
     made = Made(expected(study), records=study_records((run.folder, run.seed) for run in read.runs))
     made.summary.update(study_sentences(read))
     made.notes.update(
-        (entry.name, read.about(Cell(entry.task, entry.model, entry.setting))) for entry in made.entries if entry.setting
+        (entry.name, read.about(Cell(entry.task, entry.model, entry.setting)))
+        for entry in made.entries
+        if entry.setting
     )
     return _write(made, read, Path(out))
 

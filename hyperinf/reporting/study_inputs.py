@@ -134,7 +134,7 @@ def read_study(study: StudyShape, runs: Sequence[Path], out: Path) -> StudyResul
 
     Args:
         study: what is expected of them.
-        runs: folders ``.../{task}/{model}/{setting}/seed-{seed}`` with ``scores/cost.csv``; with detection
+        runs: folders ``.../{task}/{model}/{setting}/seed-{seed}`` with ``scores/CHECKPOINT/cost.csv``; with detection
             ``detection/{metrics,curves}.csv``; with selection ``fraction-F/metrics.csv`` of every fraction, and maybe
             ``fraction-1.0``, which holds the references.
         out: the results folder.
@@ -148,7 +148,9 @@ def read_study(study: StudyShape, runs: Sequence[Path], out: Path) -> StudyResul
     for cell in sorted(known - found):
         raise InputError(f"runs: got none of {', '.join(cell)}, expected at least one")
     for cell in sorted(found - known):
-        raise InputError(f"runs: got one of {', '.join(cell)}, expected those of the study's tasks, models and settings")
+        raise InputError(
+            f"runs: got one of {', '.join(cell)}, expected those of the study's tasks, models and settings"
+        )
     metrics = joined([part for run in read for part in run.metrics.items()], METRICS)
     cost = joined([part for run in read for part in run.cost.items()], COST)
     return StudyResults(
@@ -171,9 +173,9 @@ def _first_sheet(study: StudyShape, runs: Sequence[Run], cell: Cell) -> Sheet:
 def _read_run(study: StudyShape, folder: Path) -> Run:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected that of a run")
-    info = _record(folder / "scores" / RECORD)
+    info = _record(folder / "scores" / study.shown / RECORD)
     truncated = dict(info.get("truncated") or {})
-    costs = {folder / "scores/cost.csv": read_csv(folder / "scores/cost.csv", COST)}
+    costs = {path: read_csv(path, COST) for each in study.checkpoints for path in [folder / f"scores/{each}/cost.csv"]}
     metrics: dict[Path, pd.DataFrame] = {}
     curves: dict[Path, pd.DataFrame] = {}
     if study.detection:
@@ -273,7 +275,7 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _harmed(folder: Path, study: StudyShape) -> float | None:
-    path = folder / f"scores/{study.shown}.parquet"
+    path = folder / f"scores/{study.shown}/scores.parquet"
     if not (study.detection and path.exists()):
         return None
     check_written(path)
