@@ -1,4 +1,4 @@
-"""The chain of a result file, back to data, model and assets, by the hashes that every stage wrote down.
+"""Follow the chain of a result file, back to data, model and assets, by the hashes that every stage wrote down.
 
 A stage's record (``info.json``, or ``NAME.info.json`` beside a table) names what it read (``inputs``) and what it wrote
 (``outputs``), each with its SHA-256. Records belong together where one's input has the hash of another's output: no
@@ -50,7 +50,7 @@ class Record:
     content: Mapping[str, Any]
 
     def hashes(self, key: str) -> dict[str, str]:
-        """``inputs`` or ``outputs``: SHA-256 by name; none where an older version has written the record."""
+        """Look up ``inputs`` or ``outputs``: SHA-256 by name; none where an older version has written the record."""
         found = self.content.get(key)
         return dict(found) if isinstance(found, Mapping) else {}
 
@@ -64,7 +64,7 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; expected one of results")
+            raise InputError(f"{folder}: got no such folder, expected one of results")
         self.folder = folder
         paths = sorted({*folder.rglob("info.json"), *folder.rglob("*.info.json")})
         contents = [(path, read_json(path)) for path in paths if "assets" not in path.relative_to(folder).parts]
@@ -72,11 +72,11 @@ class Results:
         self._by_output = {digest: record for record in self.records for digest in record.hashes("outputs").values()}
 
     def written_by(self, digest: str) -> Record | None:
-        """The stage among whose outputs is a file of this SHA-256."""
+        """Find the stage among whose outputs is a file of this SHA-256."""
         return self._by_output.get(digest)
 
     def of_file(self, path: Path) -> Record | None:
-        """The record of the stage that wrote a file: the nearest one beside or above it."""
+        """Find the record of the stage that wrote a file: the nearest one beside or above it."""
         beside = [record for record in self.records if path.name in record.hashes("outputs")]
         for folder in path.resolve().parents:
             for record in [*beside, *self.records]:
@@ -88,21 +88,21 @@ class Results:
 
 
 def results_of(path: Path) -> Path:
-    """The results folder that a file lies in: the nearest one above it with tables, assets or logs in it.
+    """Find the results folder that a file lies in: the nearest one above it with tables, assets or logs in it.
 
     Raises:
         InputError: there is none, or no such file.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: got no such file, expected one of a run")
     for folder in path.resolve().parents:
         if folder.name not in _DRAWN and any((folder / name).is_dir() for name in ("tables", "assets", "logs")):
             return folder
-    raise InputError(f"{path}: not below a results folder, with tables, assets or logs; name it by --results")
+    raise InputError(f"{path}: got no folder above it with tables, assets or logs, expected one, or --results")
 
 
 def chain(path: Path, results: Path | None = None) -> list[Link]:
-    """The chain of a result file: what it was made of by what, back to the sources, and whether the hashes still match.
+    """Follow a result file back to its sources: what it was made of by what, and whether the hashes still match.
 
     Args:
         path: a figure, a table, the page, scores, metrics or any other file of a stage.
@@ -115,7 +115,7 @@ def chain(path: Path, results: Path | None = None) -> list[Link]:
     start = Link(0, str(path), f"sha256 {sha256_file(path)}" if path.is_file() else "folder")
     links = [start, *(_drawn(path, found) if _is_drawn(path, found.folder) else _made(found.of_file(path), found, 1))]
     if len(links) == 1:
-        raise InputError(f"{path}: no record beside or above it says what it was made of")
+        raise InputError(f"{path}: got no record beside or above it, expected one that says what it was made of")
     return list(dict.fromkeys(links))
 
 
@@ -152,13 +152,13 @@ def _source(row: "pd.Series[Any]", results: Results) -> Iterator[Link]:
 
 
 def _recorded(path: Path, results: Results) -> str:
-    """The hash that the stage which wrote a file wrote down; empty if it did not."""
+    """Look up the hash that the stage which wrote a file wrote down; empty if it did not."""
     record = results.of_file(path)
     return "" if record is None else record.hashes("outputs").get(path.name, "")
 
 
 def _made(record: Record | None, results: Results, depth: int) -> Iterator[Link]:
-    """The stage, its outputs, what it read, and the stages that wrote that."""
+    """Yield the stage, its outputs, what it read, and the stages that wrote that."""
     if record is None:
         return
     yield Link(depth, str(record.path), _made_with(record.content))
@@ -198,7 +198,7 @@ def _made_with(content: Mapping[str, Any]) -> str:
 
 
 def _sources(content: Any) -> Iterator[str]:
-    """Every model and data source that a record names."""
+    """Yield every model and data source that a record names."""
     if isinstance(content, Mapping):
         for key, value in content.items():
             if key not in ("inputs", "outputs", "reports"):

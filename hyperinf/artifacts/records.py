@@ -5,13 +5,18 @@ A disk's error must not become a result, nor a table that was edited pass as mea
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperinf.artifacts.environment import digest, to_json
-from hyperinf.artifacts.files import read_json, sha256_file, write_json
+from hyperinf.artifacts.files import read_json, sha256_file, write_json, write_text
 from hyperinf.errors import InputError
 
+if TYPE_CHECKING:
+    from hyperinf.settings.base import Settings
+
 RECORD = "info.json"
+SETTINGS = "settings.yaml"
+"""The settings of a stage beside what it wrote: ``hyperinf STAGE --config`` of that file does it again."""
 PREPARED = "prepared.json"
 """The record of a folder that holds a model for transformers."""
 _OWN = "record_sha256"
@@ -26,6 +31,13 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
     """
     plain = json.loads(json.dumps(to_json(record)))
     write_json(path, {**plain, _OWN: digest(plain)})
+
+
+def write_settings(folder: Path, settings: "Settings") -> None:
+    """Write all settings of a stage as YAML into its folder; equal settings give equal bytes."""
+    import yaml
+
+    write_text(folder / SETTINGS, yaml.safe_dump(settings.plain(), sort_keys=False, allow_unicode=True))
 
 
 def read_record(path: Path) -> Any:

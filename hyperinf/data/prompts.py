@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from string import ascii_uppercase
-from typing import Any, Protocol
+from typing import Any
 
+from hyperinf.data.samples import Sample
 from hyperinf.errors import InputError
 
 _FILE = "prompts.yaml"
@@ -16,37 +17,9 @@ _PARTS = ("context", "question", "choices", "image")
 _KEYS = ("prompt", "answer", "choice", "image", "requires", "optional")
 
 
-class Asked(Protocol):
-    """What a template needs of a question."""
-
-    @property
-    def sample_id(self) -> str:
-        """Names the question in messages."""
-
-    @property
-    def context(self) -> str:
-        """What there is to read, or ``""``."""
-
-    @property
-    def question(self) -> str:
-        """The question, or ``""``."""
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The choices, or none."""
-
-    @property
-    def answer(self) -> str:
-        """The observed answer."""
-
-    @property
-    def image(self) -> str:
-        """The image's path, or ``""``."""
-
-
 @dataclass(frozen=True)
 class Template:
-    """How a question is put; the keys of ``prompts.yaml``, which explains them."""
+    """Tell how a sample is put; the keys of ``prompts.yaml``, which explains them."""
 
     name: str
     prompt: str
@@ -58,7 +31,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A question as a model reads it.
+    """Hold a sample as a model reads it.
 
     Attributes:
         before: the prompt up to the context.
@@ -76,14 +49,14 @@ class Rendered:
 
 
 def load_template(name: str) -> Template:
-    """The template of that name.
+    """Find the template of that name.
 
     Raises:
         InputError: there is none; the message lists those there are.
     """
     templates = _shipped()
     if name not in templates:
-        raise InputError(f"template {name!r} is not known; known are {', '.join(templates)} ({_FILE})")
+        raise InputError(f"template: got {name!r}, expected one of {', '.join(templates)} ({_FILE})")
     return templates[name]
 
 
@@ -102,29 +75,33 @@ def parse_templates(text: str, where: str) -> dict[str, Template]:
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"{where}: not YAML ({' '.join(str(error).split())})") from None
+        raise InputError(
+            f"{where}: got what is not YAML ({' '.join(str(error).split())}), expected templates by name"
+        ) from None
     if not isinstance(found, dict):
-        raise InputError(f"{where}: expected templates by name")
+        raise InputError(f"{where}: got a {type(found).__name__}, expected templates by name")
     return {str(name): _template(f"{where}: template {name!r}", str(name), value) for name, value in found.items()}
 
 
-def render(template: Template, question: Asked) -> Rendered:
-    """Put a question to a model.
+def render(template: Template, sample: Sample) -> Rendered:
+    """Put a sample to a model.
 
     Raises:
-        InputError: the question lacks a part that the template requires, or has more choices than there are letters.
+        InputError: the sample lacks a part that the template requires, or has more choices than there are letters.
     """
     for part in template.requires:
-        if not getattr(question, part):
-            raise InputError(f"template {template.name!r}: question {question.sample_id} has no {part}")
-    continuations = _continuations(template, question)
-    if question.answer not in continuations:
-        raise InputError(f"question {question.sample_id}: answer {question.answer!r} is none of its choices")
+        if not getattr(sample, part):
+            raise InputError(
+                f"template {template.name!r}: got sample {sample.sample_id} without {part}, expected it in each"
+            )
+    continuations = _continuations(template, sample)
+    if sample.answer not in continuations:
+        raise InputError(f"sample {sample.sample_id}: got answer {sample.answer!r}, expected one of its choices")
     shown = {
-        "context": question.context,
-        "question": question.question,
-        "choices": "\n".join(_fill(template.choice, each) for each in _lettered(template, question)),
-        "image": template.image if question.image else "",
+        "context": sample.context,
+        "question": sample.question,
+        "choices": "\n".join(_fill(template.choice, each) for each in _lettered(template, sample)),
+        "image": template.image if sample.image else "",
     }
     lines = [line for line in template.prompt.split("\n") if not _is_vacant(line, shown)]
     before, context, after = "\n".join(lines).partition("{context}")
@@ -132,28 +109,28 @@ def render(template: Template, question: Asked) -> Rendered:
         before=_fill(before, shown),
         context=_fill(context, shown),
         after=_fill(after, shown),
-        choices=tuple(continuations.values()) if question.choices else (),
-        answer=continuations[question.answer],
+        choices=tuple(continuations.values()) if sample.choices else (),
+        answer=continuations[sample.answer],
     )
 
 
-def _continuations(template: Template, question: Asked) -> dict[str, str]:
+def _continuations(template: Template, sample: Sample) -> dict[str, str]:
     """By answer, what the model is to continue with."""
-    if not question.choices:
-        return {question.answer: _fill(template.answer, {"text": question.answer})}
-    return {each["text"]: _fill(template.answer, each) for each in _lettered(template, question)}
+    if not sample.choices:
+        return {sample.answer: _fill(template.answer, {"text": sample.answer})}
+    return {each["text"]: _fill(template.answer, each) for each in _lettered(template, sample)}
 
 
-def _lettered(template: Template, question: Asked) -> list[dict[str, str]]:
+def _lettered(template: Template, sample: Sample) -> list[dict[str, str]]:
     letters = "{letter}" in template.answer + template.choice
-    if letters and len(question.choices) > len(ascii_uppercase):
+    if letters and len(sample.choices) > len(ascii_uppercase):
         raise InputError(
-            f"template {template.name!r}: question {question.sample_id} has {len(question.choices)} choices,"
-            f" but there are {len(ascii_uppercase)} letters"
+            f"template {template.name!r}: got {len(sample.choices)} choices for sample {sample.sample_id},"
+            f" expected no more than the {len(ascii_uppercase)} letters"
         )
     return [
         {"letter": ascii_uppercase[number] if letters else "", "text": text}
-        for number, text in enumerate(question.choices)
+        for number, text in enumerate(sample.choices)
     ]
 
 
@@ -174,10 +151,10 @@ def _shipped() -> dict[str, Template]:
 
 def _template(where: str, name: str, value: Any) -> Template:
     if not isinstance(value, dict):
-        raise InputError(f"{where}: expected the keys {', '.join(_KEYS)}")
+        raise InputError(f"{where}: got a {type(value).__name__}, expected the keys {', '.join(_KEYS)}")
     for key in value:
         if key not in _KEYS:
-            raise InputError(f"{where}: key {key!r} is not known; known are {', '.join(_KEYS)}")
+            raise InputError(f"{where}: got key {key!r}, expected one of {', '.join(_KEYS)}")
     texts = {key: _text(where, value, key) for key in ("prompt", "answer", "choice", "image")}
     requires = _parts(where, value, "requires", _PARTS)
     optional = _parts(where, value, "optional", ("image",))
@@ -191,14 +168,14 @@ def _template(where: str, name: str, value: Any) -> Template:
 def _text(where: str, value: Mapping[str, Any], key: str) -> str:
     text = value.get(key, "")
     if not isinstance(text, str):
-        raise InputError(f"{where}: {key} is {text!r}, expected a string")
+        raise InputError(f"{where}: got {key} {text!r}, expected a string")
     return text
 
 
 def _parts(where: str, value: Mapping[str, Any], key: str, known: tuple[str, ...]) -> list[str]:
     parts = value.get(key, [])
     if not isinstance(parts, list) or not all(part in known for part in parts):
-        raise InputError(f"{where}: {key} is {parts!r}, expected a list of {', '.join(known)}")
+        raise InputError(f"{where}: got {key} {parts!r}, expected a list of {', '.join(known)}")
     return parts
 
 
@@ -207,26 +184,28 @@ def _places(where: str, key: str, text: str, known: tuple[str, ...]) -> list[str
     for place in places:
         if place not in known:
             expected = ", ".join(f"{{{each}}}" for each in known)
-            raise InputError(f"{where}: {key} has {{{place}}}, expected of {expected}")
+            raise InputError(f"{where}: got {{{place}}} in {key}, expected one of {expected}")
         if places.count(place) > 1:
-            raise InputError(f"{where}: {key} has {{{place}}} twice")
+            raise InputError(f"{where}: got {{{place}}} twice in {key}, expected it once")
     return places
 
 
 def _check_prompt(where: str, texts: Mapping[str, str], places: list[str]) -> None:
     if not texts["prompt"] or texts["prompt"] != texts["prompt"].rstrip():
-        raise InputError(f"{where}: prompt is empty or ends in white space, which an answer begins with (write |-)")
+        raise InputError(
+            f"{where}: got an empty prompt or white space at its end, expected the answer to begin with that (write |-)"
+        )
     if not {"context", "question"} & set(places):
-        raise InputError(f"{where}: prompt has neither {{context}} nor {{question}}")
+        raise InputError(f"{where}: got neither {{context}} nor {{question}} in prompt, expected one of them")
     if ("choices" in places) != bool(_places(where, "choice", texts["choice"], ("letter", "text"))):
-        raise InputError(f"{where}: choice and the prompt's {{choices}} need each other")
+        raise InputError(f"{where}: got only one of choice and the prompt's {{choices}}, expected both or none")
     if ("image" in places) != bool(texts["image"]):
-        raise InputError(f"{where}: image and the prompt's {{image}} need each other")
+        raise InputError(f"{where}: got only one of image and the prompt's {{image}}, expected both or none")
 
 
 def _check_answer(where: str, answer: str, places: list[str]) -> None:
     filled = _places(where, "answer", answer, ("letter", "text"))
     if len(filled) != 1 or not re.match(r" \S", answer):
-        raise InputError(f"{where}: answer is {answer!r}, expected one space and just one of {{letter}}, {{text}}")
+        raise InputError(f"{where}: got answer {answer!r}, expected one space and just one of {{letter}}, {{text}}")
     if filled == ["letter"] and "choices" not in places:
-        raise InputError(f"{where}: answer is a letter, but the prompt does not show the choices")
+        raise InputError(f"{where}: got a letter as answer, expected {{choices}} in the prompt")

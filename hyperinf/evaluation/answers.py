@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from hyperinf.data.questions import Question
-from hyperinf.data.questions.field_parsers import POPE_KINDS, YES_NO
+from hyperinf.data.formats.field_parsers import POPE_KINDS, YES_NO
+from hyperinf.data.samples import Sample
 from hyperinf.evaluation.vqa_normalization import normalised
 
 _AGREEING = 3
@@ -44,7 +44,7 @@ def soft_accuracy(answer: str, accepted: Sequence[str]) -> float:
     return (matches * without + (people - matches) * with_all) / people
 
 
-def answer_metrics(questions: Sequence[Question], texts: Sequence[str]) -> dict[str, float]:
+def answer_metrics(questions: Sequence[Sample], texts: Sequence[str]) -> dict[str, float]:
     """How right the texts are.
 
     A text counts by :func:`soft_accuracy` where a question has the answers of several people; elsewhere it is right or
@@ -68,12 +68,12 @@ def answer_metrics(questions: Sequence[Question], texts: Sequence[str]) -> dict[
     return metrics | (pope_metrics(questions, texts) if is_pope(questions) else {})
 
 
-def is_pope(questions: Sequence[Question]) -> bool:
+def is_pope(questions: Sequence[Sample]) -> bool:
     """Whether all are yes/no questions of POPE's kinds: random, popular, adversarial."""
     return all(set(each.choices) == set(YES_NO) and each.kind in POPE_KINDS for each in questions)
 
 
-def pope_metrics(questions: Sequence[Question], texts: Sequence[str]) -> dict[str, float]:
+def pope_metrics(questions: Sequence[Sample], texts: Sequence[str]) -> dict[str, float]:
     """``precision``, ``recall`` and ``f1`` of the answer yes, and ``yes_share``, the share of texts that say it.
 
     As Li et al., *Evaluating Object Hallucination in Large Vision-Language Models*, EMNLP 2023, report. A text says no
@@ -90,7 +90,7 @@ def pope_metrics(questions: Sequence[Question], texts: Sequence[str]) -> dict[st
     }
 
 
-def _credit(question: Question, text: str) -> float:
+def _credit(question: Sample, text: str) -> float:
     if question.accepted:
         return soft_accuracy(text, question.accepted)
     return float(plain(question.true_answer) == plain(text))

@@ -1,4 +1,4 @@
-"""How well a score finds the flipped labels."""
+"""Measure how well a score finds the flipped labels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ Array = NDArray[np.float64]
 
 
 def roc_auc(harmfulness: Array, flipped: NDArray[np.bool_]) -> float:
-    """Probability that a flipped sample scores higher than a clean one, ties counting half (Mann-Whitney).
+    """Compute the probability that a flipped sample scores higher than a clean one, ties counting half (Mann-Whitney).
 
     Args:
         harmfulness: ``[n]``, larger is more suspicious.
@@ -16,18 +16,17 @@ def roc_auc(harmfulness: Array, flipped: NDArray[np.bool_]) -> float:
     Raises:
         ValueError: all samples flipped, or none: there is nothing to tell apart.
     """
-    from scipy.stats import rankdata
+    from sklearn.metrics import auc
 
-    positives = int(flipped.sum())
-    negatives = len(flipped) - positives
-    if positives == 0 or negatives == 0:
-        raise ValueError(f"flipped: expected both flipped and clean samples, got {positives} and {negatives}")
-    rank_sum = float(rankdata(harmfulness)[flipped].sum())
-    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+    clean, found = _counts(harmfulness, flipped)
+    if clean[-1] == 0 or found[-1] == 0:
+        raise ValueError(f"flipped: got {found[-1]:.0f} of {len(flipped)} samples, expected some and not all")
+    # An area under counts has no rounding; that of roc_auc_score, under rates, has.
+    return auc(clean, found) / float(clean[-1] * found[-1])
 
 
 def detection_curve(harmfulness: Array, flipped: NDArray[np.bool_], inspected: Array) -> Array:
-    """Share of the flipped samples found when the most suspicious share of all samples is inspected.
+    """Compute the share of the flipped samples found when the most suspicious share of all samples is inspected.
 
     Within a group of equal scores the expected share over all orders is given, so no order of the file can help.
 
@@ -39,15 +38,22 @@ def detection_curve(harmfulness: Array, flipped: NDArray[np.bool_], inspected: A
     Returns:
         Shares in [0, 1], one for each of ``inspected``.
     """
-    order = np.argsort(-harmfulness, kind="stable")
-    found = np.concatenate([[0], np.cumsum(flipped[order])]).astype(np.float64)
-    ordered = harmfulness[order]
-    boundary = np.concatenate([[True], ordered[1:] != ordered[:-1], [True]])
-    positions = np.flatnonzero(boundary)
-    return np.interp(inspected * len(flipped), positions, found[positions]) / flipped.sum()
+    clean, found = _counts(harmfulness, flipped)
+    # scikit-learn's curves are over thresholds; a share inspected may end within a tie, which is a line between two.
+    return np.interp(inspected * len(flipped), clean + found, found) / found[-1]
 
 
 def curve_auc(harmfulness: Array, flipped: NDArray[np.bool_]) -> float:
-    """Area under the detection curve over all shares inspected, in [0, 1]; random order gives 0.5."""
+    """Compute the area under the detection curve over all shares inspected, in [0, 1]; random order gives 0.5."""
+    from sklearn.metrics import auc
+
     shares = np.linspace(0.0, 1.0, len(flipped) + 1)
-    return float(np.trapezoid(detection_curve(harmfulness, flipped, shares), shares))
+    return auc(shares, detection_curve(harmfulness, flipped, shares))
+
+
+def _counts(harmfulness: Array, flipped: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Count the clean and the flipped samples above each threshold, from none of them to all, tied ones together."""
+    from sklearn.metrics import confusion_matrix_at_thresholds
+
+    _, clean, _, found, _ = confusion_matrix_at_thresholds(flipped, harmfulness)
+    return np.insert(clean, 0, 0.0), np.insert(found, 0, 0.0)

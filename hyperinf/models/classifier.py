@@ -8,9 +8,10 @@ from typing import Any
 from hyperinf.artifacts.files import read_json, write_json
 from hyperinf.errors import InputError
 from hyperinf.models.loading import load_config, load_incomplete, loaded, refuse_missing
-from hyperinf.models.lora import LoraSettings, add_lora
+from hyperinf.models.lora import add_lora
 from hyperinf.models.padding import read_last_token
 from hyperinf.runtime.distributed import full_state
+from hyperinf.settings.training import LoraSettings
 
 # PEFT's own names of heads: what is called so is trained and saved without being asked for.
 HEADS = ("classifier", "score")

@@ -65,6 +65,20 @@ class EncodedText:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def kinds(self) -> tuple[bool, ...]:
+        """All of one kind: texts."""
+        return (False,) * len(self.ids)
+
+    def subset(self, indices: Sequence[int]) -> "EncodedText":
+        """The samples at ``indices``."""
+        part = copy(self)
+        part.ids = tuple(self.ids[i] for i in indices)
+        part.lengths = tuple(self.lengths[i] for i in indices)
+        part._rows = [self._rows[i] for i in indices]
+        part._labels = [self._labels[i] for i in indices]
+        return part
+
     def counts(self, token: int) -> tuple[int, ...]:
         """How often each sample holds a token."""
         return tuple(row["input_ids"].count(token) for row in self._rows)

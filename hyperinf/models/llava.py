@@ -4,13 +4,12 @@ Each picture has its row in the projector's input, ``[b, picture tokens, d]``, s
 gradients of the projector's weights can be told apart sample by sample.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 from hyperinf.errors import InputError
 from hyperinf.models.causal import contiguous_input
 from hyperinf.models.loading import load_config, load_model, loaded, quiet
-from hyperinf.models.lora import LoraSettings
 
 _PARTS = ("vision_tower", "multi_modal_projector", "language_model")
 
@@ -102,12 +101,7 @@ def projector(model: Any) -> Any:
     return model.model.multi_modal_projector
 
 
-def in_language_model(lora: LoraSettings) -> LoraSettings:
-    """The same adapter on the language model alone: CLIP's layers have the names of Llama's.
-
-    Targets that are one regular expression already are left as they are.
-    """
-    if isinstance(lora.targets, str):
-        return lora
-    names = "|".join(target.replace(".", r"\.") for target in lora.targets)
-    return replace(lora, targets=rf".*\blanguage_model\.(?:.*\.)?(?:{names})")
+def in_language_model(target_modules: Sequence[str]) -> str:
+    """Give the regular expression of these layers in the language model alone: CLIP's have the names of Llama's."""
+    names = "|".join(target.replace(".", r"\.") for target in target_modules)
+    return rf".*\blanguage_model\.(?:.*\.)?(?:{names})"

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hyperinf.data.questions import read_image
+from hyperinf.data.images import read_image
 from hyperinf.errors import InputError
 
 # A small model's pictures all fit and are decoded once; a large model's do not, and its training takes far longer.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperinf.data.prompts import Rendered
-from hyperinf.data.tables import read_rows
+from hyperinf.data.sources.tables import read_rows
 from hyperinf.errors import InputError
 from hyperinf.models.encoding import Encoded, EncodedText
 from hyperinf.models.kinds import is_transformers_model, kind_of, plain_model
@@ -93,7 +93,7 @@ def read_own_rows(path: Path, columns: Mapping[str, str]) -> list[dict[str, Any]
         InputError: no such file, or one that cannot be read; names the line.
     """
     known = [*columns.values(), *(name for names in COLUMNS.values() for name in names), *INPUTS]
-    return [row for _, row in read_rows(path, (), list(dict.fromkeys(known)))]
+    return [dict(row) for _, row in read_rows(path, (), list(dict.fromkeys(known)))]
 
 
 def encode_rows(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperinf.data.questions import Question
+from hyperinf.data.samples import Sample
 from hyperinf.models.pictures import Pictures
 
 
@@ -40,7 +40,7 @@ class PicturedClasses:
         questions: one for each sample.
     """
 
-    def __init__(self, pictures: Pictures, questions: Sequence[Question]) -> None:
+    def __init__(self, pictures: Pictures, questions: Sequence[Sample]) -> None:
         self.ids: tuple[str, ...] = tuple(question.sample_id for question in questions)
         self.lengths: tuple[int, ...] = (1,) * len(questions)
         self.classes: tuple[str, ...] = tuple(sorted({question.answer for question in questions}))

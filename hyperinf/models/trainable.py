@@ -1,8 +1,8 @@
 """What of a model is trained: LoRA, linear layers of whole parts, or both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,20 +12,22 @@ from hyperinf.models.causal import decoder_layers
 from hyperinf.models.classifier import save_adapter
 from hyperinf.models.llava import in_language_model, is_llava, projector
 from hyperinf.models.loading import loaded
-from hyperinf.models.lora import LoraSettings, add_lora, is_linear
+from hyperinf.models.lora import add_lora, is_linear
 from hyperinf.runtime.distributed import copy_into, full_tensor
+from hyperinf.settings.training import Adaptation, GradientsOf
 
 WEIGHTS = "trained.safetensors"
 ADAPTER = "adapter_model.safetensors"
-DensePart = Literal["last_layer", "projector"]
-"""A part whose linear layers are trained densely: the last decoder layer, or a vision-language model's projector."""
-DENSE_PARTS: tuple[DensePart, ...] = get_args(DensePart)
-GradientsOf = Literal["trained", "lora", "last_layer", "projector"]
-"""Weights whose gradients are taken: all that are trained, the adapter's, or a part's, trained or not."""
-GRADIENTS_OF: tuple[GradientsOf, ...] = get_args(GradientsOf)
+# The parts whose linear layers are trained densely.
+_DENSE: dict[str, tuple[str, ...]] = {
+    "lora": (),
+    "last_layer": ("last_layer",),
+    "projector": ("projector",),
+    "lora_projector": ("projector",),
+}
 
 
-def adapt(model: Any, lora: LoraSettings | None, seed: int, dense: Sequence[DensePart] = ()) -> Any:
+def adapt(model: Any, adaptation: Adaptation, seed: int) -> Any:
     """The model with a fresh adapter, or dense parts open to training, or both; nothing else can be trained.
 
     What is trained are weight matrices of linear layers, without biases: just what gradients are taken of.
@@ -33,17 +35,17 @@ def adapt(model: Any, lora: LoraSettings | None, seed: int, dense: Sequence[Dens
     Args:
         model: a causal language model or a vision-language model of transformers; of the latter only the language
             model gets an adapter.
-        lora: where the adapter sits; None for dense training alone.
+        adaptation: what is trained.
         seed: of the adapter's initial weights.
-        dense: the parts to train densely.
 
     Raises:
         InputError: no layer matches the adapter's targets, or the model has no such part.
     """
     torch.manual_seed(seed)
-    opened = [weight for part in dense for weight in _linear_weights(model, part)]
-    if lora is not None:
-        model = add_lora(model, in_language_model(lora) if is_llava(model) else lora, task_type="CAUSAL_LM")
+    opened = [weight for part in _DENSE[adaptation.trained] for weight in _linear_weights(model, part)]
+    if adaptation.trained.startswith("lora"):
+        pattern = in_language_model(adaptation.target_modules) if is_llava(model) else None
+        model = add_lora(model, adaptation, task_type="CAUSAL_LM", target_modules=pattern)
     else:
         model.requires_grad_(False)
     for weight in opened:
@@ -51,7 +53,7 @@ def adapt(model: Any, lora: LoraSettings | None, seed: int, dense: Sequence[Dens
     return model
 
 
-def _linear_weights(model: Any, part: DensePart) -> list[Tensor]:
+def _linear_weights(model: Any, part: str) -> list[Tensor]:
     module = projector(model) if part == "projector" else decoder_layers(model)[-1]
     return [layer.weight for layer in module.modules() if is_linear(layer)]
 
@@ -60,10 +62,8 @@ def gradient_layers(model: Any, of: GradientsOf) -> list[str] | None:
     """Names of the weights whose gradients are taken; None for all that are trained.
 
     Raises:
-        InputError: another ``of``, or the model has no such weights.
+        InputError: the model has no such weights.
     """
-    if of not in GRADIENTS_OF:
-        raise InputError(f"gradients of: expected one of {', '.join(GRADIENTS_OF)}, got {of!r}")
     if of == "trained":
         return None
     if of == "lora":
@@ -73,7 +73,7 @@ def gradient_layers(model: Any, of: GradientsOf) -> list[str] | None:
         wanted = {id(weight) for weight in _linear_weights(base, of)}
         names = [name for name, weight in model.named_parameters() if id(weight) in wanted and not _is_adapter(name)]
     if not names:
-        raise InputError(f"gradients of: {of} asked for, but the model has none")
+        raise InputError(f"gradients_of: got {of}, expected a part that the model has")
     return names
 
 

@@ -1,4 +1,4 @@
-"""What every scoring run shares: its options, where gradients are kept between sweeps, columns of scores, costs."""
+"""Scores of one set of samples: where gradients are between sweeps, columns of scores, costs."""
 
 import contextlib
 import shutil
@@ -12,58 +12,16 @@ import numpy as np
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, GradientStore, LiveSource, TensorSource
-from hyperinf.influence import METHODS, ScoreTable, build_methods, score_methods
+from hyperinf.influence import ScoreTable, score_methods
 from hyperinf.runtime.profiling import Cost, metered
-
-BASELINES = ("loss", "grad_norm", "random")
-KEEPING = ("disk", "memory", "live")
-
-
-@dataclass(frozen=True)
-class ScoringOptions:
-    """Which scores to take, and how.
-
-    Attributes:
-        methods: names in ``METHODS``.
-        baselines: of ``loss``, ``grad_norm``, ``random``.
-        damping: delta of ``lambda[l] = delta * mean(g**2)``.
-        gfim_scale: ``sum`` or ``mean``.
-        solver: of ``hyperinf``: ``schulz``, ``cholesky`` or ``auto``.
-        lissa_iterations: of ``lissa`` and ``lissa_gfim``.
-    """
-
-    methods: tuple[str, ...] = ("hyperinf",)
-    baselines: tuple[str, ...] = BASELINES
-    damping: float = 0.1
-    gfim_scale: str = "sum"
-    solver: str = "schulz"
-    lissa_iterations: int = 10
-
-    def __post_init__(self) -> None:
-        for key, values, known in (("methods", self.methods, METHODS), ("baselines", self.baselines, BASELINES)):
-            for value in values:
-                if value not in known:
-                    raise InputError(f"{key}: expected some of {', '.join(known)}, got {value!r}")
-        try:
-            build_methods(self.own, **self.common)
-        except ValueError as error:
-            raise InputError(str(error)) from None
-
-    @property
-    def own(self) -> dict[str, dict[str, Any]]:
-        """``{method: the options that are its own}``."""
-        lissa = {"iterations": self.lissa_iterations}
-        return {name: dict(lissa) if name.startswith("lissa") else {} for name in self.methods}
-
-    @property
-    def common(self) -> dict[str, Any]:
-        """The options that all methods know."""
-        return {"damping": self.damping, "gfim_scale": self.gfim_scale, "solver": self.solver}
+from hyperinf.settings.methods import MethodOptions
+from hyperinf.settings.runtime import Store
+from hyperinf.settings.scoring import ScoringSettings
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of one set of samples, and what they took.
+    """Scores, and what they took.
 
     Attributes:
         table: what ``score_methods`` returned.
@@ -78,13 +36,32 @@ class Scored:
     weights: dict[str, list[str]] = field(default_factory=dict)
 
 
+def method_options(settings: ScoringSettings) -> dict[str, MethodOptions]:
+    """Give the options of each method by its name."""
+    return {name: settings.options(name) for name in settings.methods}
+
+
+def score_table(
+    train: GradientSource, target: GradientSource, settings: ScoringSettings, device: str = "cpu"
+) -> ScoreTable:
+    """Score by all methods.
+
+    Raises:
+        InputError: gradients that no score can be taken of.
+    """
+    try:
+        return score_methods(train, target, method_options(settings), device=device)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
 def score_live(
     train: LiveSource,
     target: LiveSource,
     sample_ids: Sequence[str],
-    options: ScoringOptions,
+    settings: ScoringSettings,
     seed: int,
-    keeping: str,
+    store: Store,
     scratch: Path,
     device: str,
 ) -> Scored:
@@ -94,27 +71,22 @@ def score_live(
         train: gradients of the samples to score.
         target: gradients of the samples whose loss is the target.
         sample_ids: the order that the columns get; the sources may have another.
-        options: see :class:`ScoringOptions`.
+        settings: which scores, and how.
         seed: of the random baseline.
-        keeping: where the training gradients are kept between sweeps: on ``disk`` (below ``scratch``, removed
-            afterwards), in ``memory``, or nowhere (``live``: extracted again for every sweep).
+        store: where the training gradients are between sweeps: on ``disk`` (below ``scratch``, removed afterwards), in
+            ``memory``, or nowhere (``live``: extracted again for every sweep).
         scratch: folder.
         device: where the gradients are.
 
     Raises:
-        InputError: another ``keeping``, or gradients that no score can be taken of (not finite).
+        InputError: gradients that no score can be taken of (not finite).
     """
-    if keeping not in KEEPING:
-        raise InputError(f"gradients: expected one of {', '.join(KEEPING)}, got {keeping!r}")
     with contextlib.ExitStack() as stack:
         with metered(device) as extraction:
-            source = stack.enter_context(_kept(train, keeping, scratch, device))
-        try:
-            table = score_methods(source, target, options.own, device=device, **options.common)
-        except ValueError as error:
-            raise InputError(str(error)) from error
-    costs = {("shared", "gradients"): extraction if keeping != "live" else Cost(0.0, None), **table.costs}
-    return Scored(table, score_columns(table, sample_ids, options.baselines, seed), costs, weights_of(train))
+            source = stack.enter_context(_stored(train, store, scratch, device))
+        table = score_table(source, target, settings, device)
+    costs = {("shared", "gradients"): extraction if store != "live" else Cost(0.0, None), **table.costs}
+    return Scored(table, score_columns(table, sample_ids, settings.baselines, seed), costs, weights_of(train))
 
 
 def weights_of(source: LiveSource) -> dict[str, list[str]]:
@@ -123,24 +95,11 @@ def weights_of(source: LiveSource) -> dict[str, list[str]]:
     return {key: list(names) for key, names in found.items() if names}
 
 
-def cost_rows(key: Mapping[str, Any], costs: Mapping[tuple[str, str], Cost]) -> list[dict[str, Any]]:
-    """One row of a cost table for each method and stage."""
-    return [
-        {**key, "method": method, "stage": stage, "seconds": cost.seconds, "peak_memory_mib": cost.peak_memory_mib}
-        for (method, stage), cost in costs.items()
-    ]
-
-
-def method_of(column: str) -> str:
-    """``influence_hyperinf`` is ``hyperinf``, ``baseline_loss`` is ``loss``."""
-    return column.split("_", 1)[1]
-
-
 @contextlib.contextmanager
-def _kept(live: LiveSource, keeping: str, scratch: Path, device: str) -> Iterator[GradientSource]:
-    if keeping == "live":
+def _stored(live: LiveSource, store: Store, scratch: Path, device: str) -> Iterator[GradientSource]:
+    if store == "live":
         yield live
-    elif keeping == "memory":
+    elif store == "memory":
         yield TensorSource.gather(live)
     else:
         scratch.mkdir(parents=True, exist_ok=True)
@@ -152,7 +111,7 @@ def _kept(live: LiveSource, keeping: str, scratch: Path, device: str) -> Iterato
 
 
 def score_columns(table: ScoreTable, sample_ids: Sequence[str], baselines: Sequence[str], seed: int) -> dict[str, Any]:
-    """``influence_<method>`` and ``baseline_<name>``, each ``[n]`` in the order of ``sample_ids``."""
+    """Make ``influence_<method>`` and ``baseline_<name>``, each ``[n]`` in the order of ``sample_ids``."""
     place = {sample: index for index, sample in enumerate(table.sample_ids)}
     order = [place[sample] for sample in sample_ids]
     columns = {f"influence_{name}": values.cpu().numpy()[order] for name, values in table.influence.items()}

@@ -1,13 +1,19 @@
-"""Figures, tables, the claims ledger and the HTML page. Reads files; imports no torch, and matplotlib only to draw."""
+"""Make figures, tables, the claims ledger and the HTML page from files; imports no torch, and matplotlib only to draw."""
 
-from hyperinf.reporting.manifest import expected_outputs, mislabel_figure
-from hyperinf.reporting.reports import report_mislabel, report_page, report_selection, report_simulation
+from hyperinf.reporting.manifest import Entry, expected, expected_page, expected_simulation, write_captions
+from hyperinf.reporting.register import SimulationShape
+from hyperinf.reporting.reports import report_page, report_simulation, report_study
+from hyperinf.settings.reporting import StudyShape
 
 __all__ = [
-    "expected_outputs",
-    "mislabel_figure",
-    "report_mislabel",
+    "Entry",
+    "SimulationShape",
+    "StudyShape",
+    "expected",
+    "expected_page",
+    "expected_simulation",
     "report_page",
-    "report_selection",
     "report_simulation",
+    "report_study",
+    "write_captions",
 ]

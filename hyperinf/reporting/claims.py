@@ -1,4 +1,4 @@
-"""The claims ledger: what was published, what this run measured, and the verdict that a stated rule draws."""
+"""Keep the claims ledger: what was published, what this run measured, and the verdict that a stated rule draws."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,7 @@ import pandas as pd
 
 from hyperinf.artifacts.files import write_text
 from hyperinf.reporting.intervals import Interval
+from hyperinf.reporting.labels import counted
 from hyperinf.reporting.table_writers import Table, markdown, write_csv
 
 SUPPORTED = "supported"
@@ -21,6 +22,7 @@ PUBLISHED_CLAIM = "published"
 OWN_QUESTION = "asked here"
 
 MIN_SEEDS = 2
+COLUMNS = ["statement", "origin", "source", "setting", "published", "measured", "rule", "verdict"]
 
 PAIRED_RULE = (
     "95 % t-interval of the difference, paired over seeds: above 0 supported, below 0 contradicted, holding 0 within "
@@ -34,8 +36,7 @@ class Claim:
 
     Attributes:
         statement: what is claimed.
-        origin: ``published``, or ``asked here`` for a question the publication does not pose.
-        source: where it was published.
+        source: where it was published; ``""`` for a question that the publication does not pose.
         setting: the part of this run it is judged on.
         published: the published numbers, empty where none are at hand.
         measured: this run's numbers.
@@ -44,7 +45,6 @@ class Claim:
     """
 
     statement: str
-    origin: str
     source: str
     setting: str
     published: str
@@ -52,25 +52,35 @@ class Claim:
     rule: str
     verdict: str
 
+    @property
+    def origin(self) -> str:
+        """``published``, or ``asked here``."""
+        return PUBLISHED_CLAIM if self.source else OWN_QUESTION
+
+
+def paired_claim(statement: str, source: str, setting: str, interval: Interval, published: str = "") -> Claim:
+    """Judge a claim that a difference is positive, by its paired interval."""
+    return Claim(statement, source, setting, published, points_text(interval), PAIRED_RULE, sign_verdict(interval.sign))
+
 
 def points_text(interval: Interval) -> str:
-    """A difference of shares in points of percent with its interval."""
+    """Print a difference of fractions in points of percent with its interval."""
     if interval.n == 0:
         return "not run"
     spread = "no interval" if math.isnan(interval.half_width) else f"± {100 * interval.half_width:.1f}"
     points = f"{100 * interval.mean:+.1f}".replace("-", "−")
-    return f"{points} points {spread} ({interval.n} seed{'s' if interval.n > 1 else ''})"
+    return f"{points} points {spread} ({counted(interval.n, 'seed')})"
 
 
 def sign_verdict(sign: int | None) -> str:
-    """The verdict on "the difference is positive" from the sign of its interval (see ``Interval.sign``)."""
+    """Draw the verdict on "the difference is positive" from the sign of its interval (see ``Interval.sign``)."""
     if sign is None:
         return NOT_TESTED
     return {1: SUPPORTED, 0: WITHIN_NOISE, -1: CONTRADICTED}[sign]
 
 
 def unanimous_verdict(per_seed: Sequence[bool]) -> str:
-    """Supported when true of every seed, contradicted when of none, else within noise; not tested below two seeds."""
+    """Draw the verdict: supported when true of every seed, contradicted when of none, else within noise; not tested below two seeds."""
     if len(per_seed) < MIN_SEEDS:
         return NOT_TESTED
     if all(per_seed):
@@ -79,7 +89,7 @@ def unanimous_verdict(per_seed: Sequence[bool]) -> str:
 
 
 def separation_verdict(smaller: Sequence[float], larger: Sequence[float]) -> str:
-    """On "the second set of values is larger": supported or contradicted when the two sets do not overlap."""
+    """Draw the verdict on "the second set of values is larger": supported or contradicted when the two sets do not overlap."""
     if min(len(smaller), len(larger)) < MIN_SEEDS or any(map(math.isnan, [*smaller, *larger])):
         return NOT_TESTED
     if min(larger) > max(smaller):
@@ -88,19 +98,20 @@ def separation_verdict(smaller: Sequence[float], larger: Sequence[float]) -> str
 
 
 def combined_verdict(steps: Sequence[str]) -> str:
-    """A claim about every step: supported or contradicted when all steps are, not tested when one could not be."""
+    """Draw the verdict on a claim about every step: supported or contradicted when all steps are, not tested when one could not be."""
     if not steps or NOT_TESTED in steps:
         return NOT_TESTED
     return steps[0] if len(set(steps)) == 1 else WITHIN_NOISE
 
 
 def claims_frame(claims: Iterable[Claim]) -> pd.DataFrame:
-    """The ledger, one row per claim and setting."""
-    return pd.DataFrame([asdict(claim) for claim in claims], columns=list(Claim.__dataclass_fields__))
+    """Make the ledger, one row per claim and setting."""
+    rows = [{**asdict(claim), "origin": claim.origin} for claim in claims]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def summary_table(frame: pd.DataFrame) -> Table:
-    """One row per claim: in how many settings each verdict fell."""
+    """Make one row per claim: in how many settings each verdict fell."""
     rows = []
     for (origin, statement, source), group in frame.groupby(["origin", "statement", "source"], sort=False):
         counts = group["verdict"].value_counts()
@@ -110,7 +121,7 @@ def summary_table(frame: pd.DataFrame) -> Table:
 
 
 def ledger_sections(frame: pd.DataFrame) -> list[tuple[Table, str]]:
-    """The ledger for reading on a page: a table of settings for every claim, and the rule that its verdicts follow."""
+    """Make the ledger for reading on a page: a table of settings for every claim, and the rule that its verdicts follow."""
     sections = []
     for (origin, statement, _, rule), group in frame.groupby(["origin", "statement", "source", "rule"], sort=False):
         known = ("published",) if (group["published"] != "").any() else ()
@@ -121,7 +132,7 @@ def ledger_sections(frame: pd.DataFrame) -> list[tuple[Table, str]]:
 
 
 def ledger_table(frame: pd.DataFrame) -> Table:
-    """Every claim in every setting with its numbers and rule."""
+    """Make a row of every claim in every setting, with its numbers and rule."""
     columns = ("statement", "setting", "verdict", "published", "measured", "rule")
     rows = tuple(tuple(str(row[column]) or "–" for column in columns) for _, row in frame.iterrows())
     return Table("All claims, setting by setting", ("claim", *columns[1:]), rows)

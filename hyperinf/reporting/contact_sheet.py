@@ -1,8 +1,8 @@
-"""The contact sheet: what each method finds most helpful and most harmful, to be looked at."""
+"""Show what each method finds most helpful and most harmful, to be looked at."""
 
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from hyperinf.errors import InputError
 from hyperinf.reporting.extreme_samples import SIDES
-from hyperinf.reporting.labels import method_label, noted_model, setting_label
-from hyperinf.reporting.selection_frames import Cell
-from hyperinf.reporting.style import INK, MUTED, PAGE_WIDTH, house_style, method_style
+from hyperinf.reporting.frames import Cell
+from hyperinf.reporting.labels import method_label, noted_model, ordered_methods, setting_label
+from hyperinf.reporting.manifest import Entry
+from hyperinf.reporting.register import sheet_methods
+from hyperinf.reporting.style import INK, MUTED, PAGE_WIDTH, Drawing, line_options
+
+if TYPE_CHECKING:
+    from hyperinf.reporting.study_inputs import StudyResults
 
 CORRUPTION_LABELS = {"wrong_answer": "answer was changed", "off_task": "from another task"}
 _CORRUPTION_COLOURS = {"wrong_answer": "#c2410c", "off_task": "#6d28d9"}
@@ -37,55 +41,30 @@ _QUESTION_LINES, _ANSWER_LINES = 3, 2
 _ABOVE, _BELOW = 0.05, 0.1
 """Inches between an image and its text, and under the text."""
 
-Pixels = Mapping[str, np.ndarray]
+
+def contact_sheet(read: "StudyResults", entry: Entry) -> Drawing:
+    """Draw the extreme samples of some of the methods, in the first seed of a task, model and setting."""
+    cell = Cell(entry.task, entry.model, entry.setting)
+    sheet = read.sheets[cell]
+    methods = sheet_methods(ordered_methods(read.shape.methods))[entry.part - 1]
+    parts = [sheet.samples[sheet.samples["method"] == method] for method in methods]
+    samples = pd.concat(parts, ignore_index=True)
+    where = f"{cell.task}, {noted_model(cell.model, read.note(cell))}, {setting_label(cell.setting)}; seed {sheet.seed}"
+    return Drawing(samples.assign(seed=sheet.seed), draw_samples(samples, sheet.pixels, where))
 
 
-def read_pixels(folder: Path, samples: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The images of the samples as ``{path: array[height, width, 3]}``; large ones are reduced to what can be shown.
-
-    Args:
-        folder: the data folder, which their paths are relative to.
-        samples: of ``extreme_samples.extreme_samples``.
-
-    Raises:
-        InputError: an image is not there, or is none; names the sample.
-    """
-    from PIL import Image
-
-    most = 2 * round(_SIDE * _DOTS)
-    pixels = {}
-    of_sample = dict(zip(samples["sample_id"], samples["image"], strict=True))
-    for sample, name in of_sample.items():
-        if not name:
-            continue  # a question without an image among others
-        path = Path(folder) / name
-        try:
-            with Image.open(path) as image:
-                shown = image.convert("RGB")
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such image; expected that of sample {sample}") from None
-        except (OSError, ValueError, SyntaxError) as error:
-            raise InputError(f"{path}: not the image of sample {sample} ({str(error).splitlines()[0]})") from None
-        shown.thumbnail((most, most), Image.Resampling.LANCZOS)
-        pixels[name] = np.asarray(shown)
-    return pixels
-
-
-@house_style
-def figure_contact(samples: pd.DataFrame, pixels: Pixels, cell: Cell, seed: int, note: str = "") -> Figure:
-    """A row of images for each method, the most helpful samples on the left and the most harmful ones on the right.
+def draw_samples(samples: pd.DataFrame, pixels: Mapping[str, np.ndarray], where: str) -> Figure:
+    """Draw a row of images for each method, the most helpful samples on the left and the most harmful on the right.
 
     Args:
         samples: of ``extreme_samples.extreme_samples``, of as many methods as fit.
-        pixels: of :func:`read_pixels`.
-        cell: named under the images; so are seed and note.
-        seed: the one that was scored.
-        note: what a reader must know of the model.
+        pixels: of ``extreme_samples.read_pixels``.
+        where: said under the images.
     """
     rows = [samples[samples["method"] == method] for method in dict.fromkeys(samples["method"])]
     lines = [max(len(_question(row)) + len(_answer(row)) + 1 for _, row in part.iterrows()) for part in rows]
     heights = [_SIDE + _ABOVE + _LINE * count + _BELOW for count in lines]
-    foot = textwrap.wrap(f"{_where(cell, seed, note)}. {_LEGEND}", _FOOT_WRAP)
+    foot = textwrap.wrap(f"{where}. {_LEGEND}", _FOOT_WRAP)
     height = _HEAD + sum(heights) + _FOOT_LINE * len(foot) + _BELOW
     figure = plt.figure(figsize=(PAGE_WIDTH, height))
     figure.set_layout_engine("none")
@@ -115,7 +94,7 @@ def _text(figure: Figure, x: float, y: float, text: str, **options: object) -> N
 
 
 def _method(figure: Figure, method: str, top: float, height: float) -> None:
-    colour = method_style(method).colour
+    colour = line_options(method)["color"]
     options: dict[str, object] = {"rotation": 90, "va": "center", "weight": "bold", "fontsize": 8, "color": colour}
     _text(figure, 0.06, top - (height - _BELOW) / 2, method_label(method), **options)
 
@@ -169,10 +148,6 @@ def _wrapped(text: str, width: int, most: int) -> list[str]:
 
 def _score(influence: float) -> str:
     return f"{influence:+#.3g}".replace("-", "−")
-
-
-def _where(cell: Cell, seed: int, note: str) -> str:
-    return f"{cell.task}, {noted_model(cell.model, note)}, {setting_label(cell.setting)}; seed {seed}"
 
 
 def _frames(figure: Figure, samples: pd.DataFrame) -> None:

@@ -1,26 +1,27 @@
-"""Error against iteration on the d x N grid, and DataInf's error against d, with the published curves in the panels."""
+"""Draw error against iteration on the d x N grid, and DataInf's error against d, with the published curves in the panels."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from hyperinf.reporting.labels import method_label, ordered_methods
+from hyperinf.reporting.labels import method_label, ordered_solvers
+from hyperinf.reporting.manifest import Entry
+from hyperinf.reporting.published import published_convergence
+from hyperinf.reporting.simulation_inputs import SimulationResults
 from hyperinf.reporting.style import (
     INK,
     MUTED,
     PUBLISHED_LINE,
     SERIES_COLOURS,
     SERIES_MARKERS,
-    house_style,
+    Drawing,
     legend_below,
     legend_handle,
     line_options,
-    method_style,
     new_figure,
 )
 
@@ -35,10 +36,10 @@ _AXIS_LABELS = {
 
 
 def convergence_data(frame: pd.DataFrame, published: pd.DataFrame, column: str) -> pd.DataFrame:
-    """What the convergence figures draw: mean, smallest and largest error over seeds, and the published errors.
+    """Gather what the convergence figures draw: mean, smallest and largest error over seeds, and the published errors.
 
     Args:
-        frame: ``inputs.read_convergence``.
+        frame: ``simulation_inputs.read_convergence``.
         published: ``published.published_convergence``; only dims and sample counts that ``frame`` has are kept.
         column: ``error_l2`` or ``error_relative``.
 
@@ -66,17 +67,22 @@ def convergence_data(frame: pd.DataFrame, published: pd.DataFrame, column: str) 
     return pd.concat(parts, ignore_index=True).reindex(columns=columns)
 
 
-@house_style
-def figure_convergence(data: pd.DataFrame, column: str) -> Figure:
-    """Small multiples, rows d and columns N, one shared axis: error (log) against iteration.
+def convergence_figure(read: SimulationResults, entry: Entry) -> Drawing:
+    """Draw the absolute error against iteration."""
+    return draw_convergence(read, "error_l2")
 
-    Args:
-        data: ``convergence_data`` of the same ``column``.
-        column: ``error_l2`` or ``error_relative``.
-    """
+
+def relative_figure(read: SimulationResults, entry: Entry) -> Drawing:
+    """Draw the error relative to the solution against iteration."""
+    return draw_convergence(read, "error_relative")
+
+
+def draw_convergence(read: SimulationResults, column: str) -> Drawing:
+    """Draw small multiples, rows d and columns N, one shared axis: error (log) against iteration."""
+    data = convergence_data(read.convergence, published_convergence(), column)
     run = data[data["series"] == RUN]
     dims, samples = sorted(set(run["dim"])), sorted(set(run["samples"]))
-    methods = ordered_methods(run["method"])
+    methods = ordered_solvers(run["method"])
     legend_rows = -(-(len(methods) + 3) // 4)
     height = 0.55 + 1.55 * len(dims) + 0.17 * legend_rows
     figure, axes = new_figure(len(dims), len(samples), max(height, 2.9), sharex=True, sharey=True)
@@ -98,7 +104,7 @@ def figure_convergence(data: pd.DataFrame, column: str) -> Figure:
         axes[0][0].set_ylabel(label.replace("   (", "\n("))
     handles = [legend_handle(method) for method in methods]
     if (data["series"] == PUBLISHED).any():
-        published = ordered_methods(data.loc[data["series"] == PUBLISHED, "method"])
+        published = ordered_solvers(data.loc[data["series"] == PUBLISHED, "method"])
         handles += [_published_handle(method) for method in published]
         handles.append(
             Line2D(
@@ -112,12 +118,12 @@ def figure_convergence(data: pd.DataFrame, column: str) -> Figure:
             )
         )
     legend_below(figure, handles, 3)
-    return figure
+    return Drawing(data, figure)
 
 
 def _published_handle(method: str) -> Line2D:
     name = "HyperINF" if method == "schulz_paper" else method_label(method)
-    colour = _darker(method_style(method).colour)
+    colour = _darker(line_options(method)["color"])
     return Line2D([], [], color=colour, linestyle=PUBLISHED_LINE, linewidth=2.4, label=f"published: {name}")
 
 
@@ -168,7 +174,7 @@ def _panel(axes: Axes, panel: pd.DataFrame, methods: Sequence[str], top: float) 
                 finite["iteration"].iloc[-1:], finite["mean"].iloc[-1:], "x", color=options["color"], markersize=6
             )
     for method, rows in panel[panel["series"] == PUBLISHED].groupby("method", sort=True):
-        colour = _darker(method_style(str(method)).colour)
+        colour = _darker(line_options(str(method))["color"])
         below = rows["below_reading_limit"].to_numpy(dtype=bool)
         end = int(below.argmax()) + 1 if below.any() else len(rows)
         drawn = rows.iloc[:end]
@@ -196,16 +202,16 @@ def _limits(data: pd.DataFrame) -> tuple[float, float]:
 
 
 def datainf_data(frame: pd.DataFrame) -> pd.DataFrame:
-    """DataInf's error: quantity (error_l2, error_relative), samples, dim, mean, low, high, seeds; maybe no row."""
+    """Gather DataInf's error: quantity (error_l2, error_relative), samples, dim, mean, low, high, seeds; maybe no row."""
     rows = frame[frame["method"] == "datainf"]
     tall = rows.melt(["samples", "dim"], ["error_l2", "error_relative"], var_name="quantity", value_name="error")
     grouped = tall.groupby(["quantity", "samples", "dim"], sort=True)["error"]
     return grouped.agg(mean="mean", low="min", high="max", seeds="count").reset_index()
 
 
-@house_style
-def figure_datainf(data: pd.DataFrame) -> Figure:
-    """DataInf's error against d, one line per N: absolute at the left, relative at the right."""
+def datainf_figure(read: SimulationResults, entry: Entry) -> Drawing:
+    """Draw DataInf's error against d, one line per N: absolute at the left, relative at the right."""
+    data = datainf_data(read.convergence)
     figure, axes = new_figure(1, 2, 2.9)
     for axis, column in zip(axes[0], ("error_l2", "error_relative"), strict=True):
         part = data[data["quantity"] == column]
@@ -246,4 +252,4 @@ def figure_datainf(data: pd.DataFrame) -> Figure:
     ]
     if handles:
         legend_below(figure, handles, len(handles))
-    return figure
+    return Drawing(data, figure)

@@ -1,32 +1,43 @@
-"""What scoring cost: seconds and peak memory of every stage, for all studies that score."""
+"""Sum up what scoring cost: seconds and peak memory of every stage."""
 
-from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from hyperinf.reporting.labels import method_label, ordered_methods, stage_label
+from hyperinf.reporting.frames import Cell
+from hyperinf.reporting.labels import (
+    method_label,
+    noted_model,
+    ordered_methods,
+    setting_label,
+    setting_order,
+    stage_label,
+)
+from hyperinf.reporting.register import MEMORY_NOTE
 from hyperinf.reporting.table_writers import Table
 
-MEMORY_NOTE = (
-    "Peak memory: the most above what was in use when the stage began, so the model is not in it (of the process, or "
-    "of the GPU where there is one)."
-)
+if TYPE_CHECKING:
+    from hyperinf.reporting.study_inputs import StudyResults
+
+SHARED = "shared"
+"""Stands for a method where one pass serves all of them."""
+_KEYS = ["task", "model", "setting"]
 _STAGE_ORDER = ("gradients", "target gradient", "statistics", "of which GFIM", "scores")
+_HEADERS = ("stage", "seconds, median", "smallest – largest", "peak memory, MiB", "runs")
+_NOTE = f"Seconds of one checkpoint. Shared stages are paid once for all methods together. {MEMORY_NOTE}"
 
 
-def cost_frame(cost: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Seconds and peak memory over all that ``keys`` do not tell apart (seeds, epochs).
+def cost_frame(cost: pd.DataFrame) -> pd.DataFrame:
+    """Sum up seconds and peak memory over seeds and checkpoints.
 
     Args:
-        cost: method, stage, seconds, peak_memory_mib and the columns ``keys``.
-        keys: what a run is named by.
+        cost: in the form of ``study_inputs.COST``.
 
     Returns:
-        One row per key, method and stage: these columns, runs, seconds (median), seconds_low, seconds_high,
-        peak_memory_mib (largest). Method ``shared`` is what one pass does for all methods.
+        One row per task, model, setting, method and stage: these columns, runs, seconds (median), seconds_low,
+        seconds_high, peak_memory_mib (largest). Method ``shared`` is what one pass does for all methods.
     """
-    known = cost.assign(method=cost["method"].replace("", "shared"))
-    grouped = known.groupby([*keys, "method", "stage"], sort=False)
+    grouped = cost.groupby([*_KEYS, "method", "stage"], sort=False)
     frame = grouped.agg(
         runs=("seconds", "count"),
         seconds=("seconds", "median"),
@@ -34,33 +45,25 @@ def cost_frame(cost: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
         seconds_high=("seconds", "max"),
         peak_memory_mib=("peak_memory_mib", "max"),
     ).reset_index()
-    place = {method: k for k, method in enumerate(ordered_methods(frame["method"]))}
-    order = frame["method"].map(lambda method: -1 if method == "shared" else place[method])
+    places = {method: k for k, method in enumerate([SHARED, *ordered_methods(set(frame["method"]) - {SHARED})])}
     stages = {stage: k for k, stage in enumerate(_STAGE_ORDER)}
-    frame = frame.assign(_method=order, _stage=frame["stage"].map(lambda stage: stages.get(stage, len(stages))))
-    by = [*keys, "_method", "_stage", "stage"]
-    return frame.sort_values(by, kind="stable", ignore_index=True).drop(columns=["_method", "_stage"])
+    keyed = frame.assign(
+        _setting=frame["setting"].map(setting_order),
+        _method=frame["method"].map(places),
+        _stage=frame["stage"].map(lambda stage: (stages.get(stage, len(stages)), stage)),
+    )
+    by = ["task", "model", "_setting", "_method", "_stage"]
+    return keyed.sort_values(by, kind="stable", ignore_index=True).drop(columns=by[2:])
 
 
-def cost_tables(
-    frame: pd.DataFrame, keys: Sequence[str], where: Callable[..., str], unit: str, note: str = ""
-) -> Iterator[Table]:
-    """One table per key.
-
-    Args:
-        frame: of :func:`cost_frame`.
-        keys: the same as there.
-        where: says in words which run a key is, given its values.
-        unit: what the seconds were spent on, as in "per checkpoint".
-        note: what else a reader must know.
-    """
-    headers = ("stage", "seconds, median", "smallest – largest", "peak memory, MiB", "runs")
-    for key, rows in frame.groupby(list(keys), sort=True):
+def cost_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
+    """Print the cost of scoring: one table for each task, model and setting."""
+    tables = []
+    for key, rows in read.costs.groupby(_KEYS, sort=False):
+        cell = Cell(*key)
         body = tuple(
             (
-                stage_label(row["stage"])
-                if row["method"] == "shared"
-                else f"{method_label(row['method'])}: {row['stage']}",
+                _stage(row["method"], row["stage"]),
                 seconds_text(row["seconds"]),
                 _span(seconds_text(row["seconds_low"]), seconds_text(row["seconds_high"])),
                 memory_text(row["peak_memory_mib"]),
@@ -68,8 +71,13 @@ def cost_tables(
             )
             for _, row in rows.iterrows()
         )
-        shared = f"Seconds {unit}. Shared stages are paid once for all methods together. {MEMORY_NOTE} {note}".strip()
-        yield Table(f"Cost of scoring: {where(*key)}", headers, body, shared)
+        where = f"{cell.task}, {noted_model(cell.model, read.note(cell))}, {setting_label(cell.setting)}"
+        tables.append(Table(f"Cost of scoring: {where}", _HEADERS, body, _NOTE))
+    return read.costs, tables
+
+
+def _stage(method: str, stage: str) -> str:
+    return stage_label(stage) if method == SHARED else f"{method_label(method)}: {stage}"
 
 
 def _span(low: str, high: str) -> str:
@@ -77,14 +85,14 @@ def _span(low: str, high: str) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Seconds with three significant digits; below a millisecond, where timers tell little, only that."""
+    """Print seconds with three significant digits; below a millisecond, where timers tell little, only that."""
     if seconds < 0.001:
         return "< 0.001"
     return f"{seconds:.3g}" if seconds < 1000 else f"{seconds:,.0f}"
 
 
 def memory_text(mib: float) -> str:
-    """MiB without digits that mean nothing; an unknown one is a dash."""
+    """Print MiB without digits that mean nothing; an unknown one is a dash."""
     if pd.isna(mib):
         return "–"
     return "< 1" if 0 < mib < 1 else f"{mib:,.0f}"

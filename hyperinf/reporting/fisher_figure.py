@@ -1,14 +1,15 @@
-"""FIM beside its approximation by the GFIM, as heat maps with a corner enlarged."""
+"""Draw the FIM beside its approximation by the GFIM, as heat maps with a corner enlarged."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.colors import SymLogNorm
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hyperinf.reporting.style import INK, MUTED, house_style, new_figure
+from hyperinf.reporting.manifest import Entry
+from hyperinf.reporting.simulation_inputs import Pair, SimulationResults
+from hyperinf.reporting.style import INK, MUTED, Drawing, new_figure
 
 OVERVIEW_CELLS = 100
 CORNER_ENTRIES = 80
@@ -17,8 +18,6 @@ _CASE_LABELS = {
     "independent": "independent entries\n(the published case)",
     "correlated_rows": "correlated rows\n(outside the assumption)",
 }
-
-Pair = tuple[np.ndarray, np.ndarray]
 
 
 def _pooled(matrix: np.ndarray, factor: int) -> np.ndarray:
@@ -32,7 +31,7 @@ def _pooled(matrix: np.ndarray, factor: int) -> np.ndarray:
 
 
 def fisher_data(pairs: Mapping[str, Pair]) -> pd.DataFrame:
-    """What the heat maps draw.
+    """Gather what the heat maps draw.
 
     Returns:
         Columns case, matrix (fim, gfim), view (overview, corner), tile (entries per side), row, column, value.
@@ -53,9 +52,9 @@ def fisher_data(pairs: Mapping[str, Pair]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-@house_style
-def figure_fisher(data: pd.DataFrame) -> Figure:
-    """One row per case: FIM, I (x) GFIM / r, then both corners; one colour scale for all."""
+def fisher_figure(read: SimulationResults, entry: Entry) -> Drawing:
+    """Draw one row per case: FIM, I (x) GFIM / r, then both corners; one colour scale for all."""
+    data = fisher_data(read.pairs)
     cases = list(dict.fromkeys(data["case"]))
     figure, axes = new_figure(len(cases), 4, 0.45 + 1.5 * len(cases))
     limit = float(data.loc[data["view"] == "corner", "value"].abs().max())
@@ -90,4 +89,4 @@ def figure_fisher(data: pd.DataFrame) -> Figure:
     bar.ax.tick_params(labelsize=7, color=MUTED)
     bar.outline.set_linewidth(0.4)
     figure.supxlabel("entry index", fontsize=8, color=INK)
-    return figure
+    return Drawing(data, figure)

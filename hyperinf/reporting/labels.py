@@ -1,162 +1,163 @@
-"""How methods are called and in which order they stand, in every figure and table."""
+"""How everything is called and in which order it stands, in every figure and table."""
 
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Mapping
 
-METHOD_LABELS = {
-    "hyperinf": "HyperINF",
-    "gfim": "exact GFIM (Cholesky)",
-    "datainf": "DataInf",
-    "datainf_gfim": "DataInf on GFIM",
-    "lissa": "LiSSA",
-    "lissa_gfim": "LiSSA on GFIM",
-    "tracin": "TracIN",
-    "fim": "exact FIM",
-    "loss": "own loss",
-    "grad_norm": "gradient norm",
-    "random": "random order",
-    "schulz_paper": "HyperINF, published start",
-    "schulz_paper_20": "Schulz, published start, 20 steps",
-    "schulz_paper_30": "Schulz, published start, 30 steps",
-    "schulz": "Schulz, scaled start",
-    "chebyshev": "Schulz, Chebyshev-scaled",
-    "neumann": "Neumann series",
-    "sor": "SOR",
-    "cg": "conjugate gradient",
-    "gmres": "GMRES",
-    "cholesky": "Cholesky",
-    "cholesky_solve": "Cholesky, 16 right-hand sides only",
-    "inv": "torch.linalg.inv",
-}
+from hyperinf.settings.methods import BASELINES, METHODS, MethodSpec
+from hyperinf.settings.registers import FAMILIES
+from hyperinf.settings.solvers import SOLVERS, SolverSpec
 
-SELECTION_LABELS = {
+SUBJECT = "hyperinf"
+"""The method that all others are held against."""
+CHEAP = tuple(BASELINES)
+
+_SELECTION_LABELS = {
     "random": "random selection",
     "full": "whole pool",
     "warmup": "after the warm-up",
     "base": "before fine-tuning",
     "majority": "most frequent answer",
 }
-"""Where a set of samples is meant, not an order of them, and what selections stand beside."""
-
 REFERENCES = ("full", "warmup", "base", "majority")
+"""What selections stand beside."""
 STRATEGY_LABELS = {"plain": "plain", "stratified": "stratified by answer"}
-STUDY_LABELS = {"llm": "Language model", "vlm": "Vision-language model"}
 
-ALL_KINDS = "all"
-_KIND_LABELS = {ALL_KINDS: "all questions", "yes_no": "yes/no"}
+METRIC_LABELS = {
+    "roc_auc": "ROC-AUC",
+    "detected": "found",
+    "curve_auc": "area under the detection curve",
+    "accuracy": "accuracy",
+    "accuracy_norm": "accuracy, by likelihood per character",
+    "clean_fraction": "clean samples among the kept",
+    "largest_answer_fraction": "share of the most frequent answer",
+    "kept": "samples kept",
+}
+ALL_KINDS = "all questions"
 
 _PART_MARK = ".of-"
 _RANKED = {"lora": "LoRA rank {}", "lora_projector": "LoRA rank {} and projector"}
 _PARTS = {"lora": "LoRA adapter", "last_layer": "last layer", "projector": "projector"}
+_SPARE_COLOURS = ("#332288", "#44AA99", "#AA4499", "#661100", "#117733")
+_SPARE_MARKERS = ("<", ">", "*", "H", "8")
+_SPECS: Mapping[str, MethodSpec | SolverSpec] = {**SOLVERS, **METHODS, **BASELINES}
+_INFLUENCE = {name: place for place, name in enumerate([*METHODS, *BASELINES, *REFERENCES])}
+_SOLVING = {name: place for place, name in enumerate(SOLVERS)}
 
-BASELINES = frozenset({"loss", "grad_norm", "random"})
-ORACLE_OF = {"gfim": "hyperinf"}
-"""Methods that are another one's exact counterpart, so no contender beside it."""
 
-METRIC_LABELS = {
-    "roc_auc": "ROC-AUC",
-    "detected_20": "found at 20 % inspected",
-    "detected_40": "found at 40 % inspected",
-    "curve_auc": "area under the detection curve",
-}
+def spec_of(method: str) -> MethodSpec | SolverSpec:
+    """Give a method's, baseline's or solver's entry in its register.
 
-SELECTION_METRIC_LABELS = {
-    "accuracy": "accuracy",
-    "accuracy_norm": "accuracy, by likelihood per character",
-    "clean_share": "clean samples among the kept",
-    "largest_answer_share": "share of the most frequent answer",
-    "kept": "samples kept",
-}
-
-_SIMULATION_ORDER = (
-    "schulz_paper",
-    "schulz_paper_20",
-    "schulz_paper_30",
-    "schulz",
-    "chebyshev",
-    "lissa",
-    "neumann",
-    "sor",
-    "cg",
-    "gmres",
-    "datainf",
-    "cholesky",
-    "cholesky_solve",
-    "inv",
-)
-_SIMULATION_ONLY = frozenset(_SIMULATION_ORDER) - {"datainf", "lissa"}
-_INFLUENCE_ORDER = tuple(
-    name for name in METHOD_LABELS if name not in _SIMULATION_ORDER or name in ("datainf", "lissa")
-)
+    An unknown one keeps its name and gets a style that depends on its name alone.
+    """
+    number = zlib.crc32(method.encode())
+    spare = MethodSpec(method, method, _SPARE_COLOURS[number % 5], _SPARE_MARKERS[number // 5 % 5], "dashed")
+    return _SPECS.get(method, spare)
 
 
 def method_label(method: str) -> str:
-    """What ``method`` is called in print; an unknown method keeps its own name."""
-    return METHOD_LABELS.get(method, method)
+    """Say what a method is called in print."""
+    return spec_of(method).label
 
 
 def selection_label(method: str) -> str:
-    """What ``method`` is called where it selects samples."""
-    return SELECTION_LABELS.get(method, method_label(method))
+    """Say what a method or a reference is called where it selects samples."""
+    return _SELECTION_LABELS.get(method, method_label(method))
+
+
+def ordered_methods(methods: Iterable[str]) -> list[str]:
+    """Sort methods and baselines as their registers are, without repeats; unknown ones follow by name."""
+    return _ordered(methods, _INFLUENCE)
+
+
+def ordered_solvers(solvers: Iterable[str]) -> list[str]:
+    """Sort solvers as their register is, without repeats; unknown ones follow by name."""
+    return _ordered(solvers, _SOLVING)
+
+
+def _ordered(names: Iterable[str], places: Mapping[str, int]) -> list[str]:
+    return sorted(set(names), key=lambda name: (places.get(name, len(places)), name))
+
+
+def family_label(family: str) -> str:
+    """Say what a family of models is called."""
+    return FAMILIES[family].label if family in FAMILIES else family
+
+
+def harmed_label(family: str) -> str:
+    """Say what was harmed on purpose in the training samples of a family's models."""
+    return "flipped labels" if family == "classifier" else "corrupted samples"
 
 
 def setting_label(setting: str) -> str:
-    """What is trained, and whose gradients are used where that is a part of it; an unknown setting keeps its name.
+    """Say what is trained, and whose gradients are used where that is a part of it; an unknown setting keeps its name.
 
-    ``lora-R``, ``last_layer``, ``projector`` and ``lora_projector-R``, each followed by ``.of-PART`` or by nothing.
+    Args:
+        setting: ``lora-R``, ``last_layer``, ``projector`` or ``lora_projector-R``, followed by ``.of-PART`` or nothing.
     """
     trained, part = trained_setting(setting), gradient_part(setting)
     kind, _, rank = trained.partition("-")
-    if kind in _RANKED and rank.isdigit():
-        words = _RANKED[kind].format(rank)
-    else:
-        words = _PARTS.get(trained, trained)
+    words = _RANKED[kind].format(rank) if kind in _RANKED and rank.isdigit() else _PARTS.get(trained, trained)
     return f"{words}, gradients of the {_PARTS.get(part, part)} only" if part else words
 
 
 def trained_setting(setting: str) -> str:
-    """What is trained: the setting without the part whose gradients are used."""
+    """Name what is trained: the setting without the part whose gradients are used."""
     return setting.partition(_PART_MARK)[0]
 
 
 def gradient_part(setting: str) -> str:
-    """The part of what is trained whose gradients are used; ``""`` where it is all of it."""
+    """Name the part of what is trained whose gradients are used; ``""`` where it is all of it."""
     return setting.partition(_PART_MARK)[2]
 
 
 def gradients_label(setting: str) -> str:
-    """Whose gradients are used, in a word or two."""
+    """Say whose gradients are used, in a word or two."""
     part = gradient_part(setting)
     return _PARTS.get(part, part) if part else "all"
 
 
+def setting_order(setting: str) -> tuple[str, int, str]:
+    """Give the place of a setting among others: by what is trained, smaller ranks first, parts after the whole."""
+    kind, _, rank = trained_setting(setting).partition("-")
+    return kind, int(rank) if rank.isdigit() else 0, setting
+
+
 def ordered_settings(settings: Iterable[str]) -> list[str]:
-    """``settings`` without repeats: by what is trained, smaller ranks first, parts after the whole."""
+    """Sort settings, without repeats."""
+    return sorted(set(settings), key=setting_order)
 
-    def place(setting: str) -> tuple[str, int, str]:
-        kind, _, rank = trained_setting(setting).partition("-")
-        return kind, int(rank) if rank.isdigit() else 0, setting
 
-    return sorted(set(settings), key=place)
+def checkpoint_label(checkpoint: str) -> str:
+    """Say which weights: ``epoch 3``; nothing of the end of a training counted in steps."""
+    return "" if checkpoint == "last" else checkpoint.replace("-", " ")
 
 
 def kind_label(kind: str) -> str:
-    """What a kind of question is called."""
-    return _KIND_LABELS.get(kind, kind.replace("_", " "))
+    """Say what a kind of question is called."""
+    return "yes/no" if kind == "yes_no" else kind.replace("_", " ")
 
 
 def noted_model(model: str, note: str) -> str:
-    """The model's name, and in brackets what a reader must know of it."""
+    """Give the model's name, and in brackets what a reader must know of it."""
     return f"{model} ({note})" if note else model
 
 
-def ordered_methods(methods: Iterable[str]) -> list[str]:
-    """``methods`` without repeats, in the house order; unknown ones follow by name."""
-    present = set(methods)
-    order = _SIMULATION_ORDER if present & _SIMULATION_ONLY else _INFLUENCE_ORDER
-    known = [name for name in order if name in present]
-    return known + sorted(present - set(known))
-
-
 def stage_label(stage: str) -> str:
-    """What a stage that serves all methods is called; one that is part of another starts with "of which"."""
+    """Say what a stage that serves all methods is called; one that is part of another starts with "of which"."""
     return f"({stage})" if stage.startswith("of which") else f"shared: {stage}"
+
+
+def counted(number: int, word: str) -> str:
+    """Give a number with its noun: ``1 seed``, ``3 seeds``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def seeds_label(counts: Iterable[int]) -> str:
+    """Say over how many seeds, of several numbers the smallest and the largest."""
+    known = sorted(set(counts))
+    return f"{' to '.join(map(str, dict.fromkeys([known[0], known[-1]])))} seed{'' if known[-1] == 1 else 's'}"
+
+
+def percent(fraction: float) -> str:
+    """Print a fraction in percent."""
+    return f"{100 * fraction:g} %"

@@ -1,153 +1,212 @@
-"""Names of everything the report writes, known before it is written (Snakemake declares them)."""
+"""What a report makes, known before it is made; and what was made, as the page and Snakemake read it.
+
+Imports nothing heavy: a workflow asks it for the names of outputs.
+"""
 
 import re
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from hyperinf.reporting.labels import STUDY_LABELS, ordered_methods
+from hyperinf.artifacts.files import read_json, write_json, write_text
+from hyperinf.errors import InputError
+from hyperinf.reporting.labels import ordered_settings, setting_label
+from hyperinf.reporting.register import ALL_CLAIMS, SIMULATION, STUDY, WORKFLOW, Kind, Product, SimulationShape
+from hyperinf.settings.reporting import StudyShape
 
-FIGURE_SUFFIXES = (".csv", ".pdf", ".png")
-TABLE_SUFFIXES = (".csv", ".md", ".tex")
-CLAIM_SUFFIXES = (".csv", ".md")
-
-CONVERGENCE_FIGURES = ("simulation_convergence", "simulation_convergence_relative", "simulation_datainf")
-FISHER_FIGURE = "simulation_fisher"
-TIMING_FIGURE = "simulation_timing"
-MISLABEL_KINDS = ("detection", "epochs", "cost")
-MISLABEL_TABLES = ("mislabel", "mislabel_epochs", "mislabel_cost")
-STUDIES = tuple(STUDY_LABELS)
-SELECTION_TABLES = ("", "_details", "_cost")
-KINDS_TABLE = "_kinds"
-SETTINGS = "settings"
-SHEET_METHODS = 4
-"""Methods on one contact sheet: more would not fit a screen."""
+_SUFFIXES: Mapping[Kind, tuple[str, ...]] = {
+    "figure": (".png", ".pdf", ".csv"),
+    "table": (".csv", ".md", ".tex"),
+    "claims": (".csv", ".md"),
+    "data": (".csv",),
+    "manifest": (".json",),
+}
+_NAME, _TITLE = "simulation", "Synthetic study"
+_CAPTION_WIDTH = 120
 
 
 def file_label(name: str) -> str:
-    """``name`` as part of a file name: whatever is not a letter, digit, dot, underscore or dash becomes one dash."""
+    """Make a name a part of a file name: whatever is not a letter, digit, dot, underscore or dash becomes one dash."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or "unnamed"
 
 
-def mislabel_figure(task: str, model: str, kind: str) -> str:
-    """The figure's name for one task and one model; ``kind`` is ``detection``, ``epochs`` or ``cost``."""
-    return f"mislabel_{file_label(task)}_{file_label(model)}_{kind}"
+@dataclass(frozen=True)
+class Entry:
+    """One thing that a report makes.
+
+    Attributes:
+        product: what it is.
+        study: whose it is.
+        category: the study's title.
+        task: of which it is made; ``""`` for all of them, here and below.
+        model: of which.
+        setting: of which.
+        part: which of several, from 1 on.
+    """
+
+    product: Product
+    study: str
+    category: str
+    task: str = ""
+    model: str = ""
+    setting: str = ""
+    part: int = 1
+
+    @property
+    def kind(self) -> Kind:
+        """``figure``, ``table``, ``claims``, ``data`` or ``manifest``."""
+        return self.product.kind
+
+    @property
+    def name(self) -> str:
+        """The name of its files, without suffix."""
+        parts = (self.study, self.task, self.model, self.setting, self.product.name)
+        if self.kind == "claims":
+            parts = (self.product.name, self.study, "", "", "")
+        return "_".join(file_label(part) for part in parts if part) + (f"-{self.part}" if self.part > 1 else "")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Its files, relative to the results folder."""
+        folder = "figures" if self.kind == "figure" else "tables"
+        return tuple(f"{folder}/{self.name}{suffix}" for suffix in _SUFFIXES[self.kind])
+
+    @property
+    def file(self) -> str:
+        """The file that is shown, of a figure the PNG and of a table the CSV."""
+        return self.files[0]
+
+    @property
+    def caption(self) -> str | None:
+        """The name of its caption for Snakemake's report; None for what is not shown there."""
+        return None if self.kind == "manifest" else self.product.caption
+
+    @property
+    def heading(self) -> str:
+        """Of which task, model and setting it is made, in words; nothing for what is of the whole study."""
+        parts = (self.task, self.model, setting_label(self.setting) if self.setting else "")
+        return ", ".join(part for part in parts if part)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What Snakemake's report sorts it by."""
+        where = {"task": self.task, "model": self.model, "setting": self.setting}
+        what = self.product.title + (f", {self.part}" if self.part > 1 else "")
+        return {"kind": self.kind, "name": what} | {key: value or "all" for key, value in where.items()}
 
 
-def selection_figure(study: str, task: str, model: str, setting: str) -> str:
-    """The figure's name for one task, model and setting of a selection study."""
-    return f"{study}_{file_label(task)}_{file_label(model)}_{file_label(setting)}_accuracy"
+def expected(study: StudyShape) -> list[Entry]:
+    """List what the report of a study makes, the manifest last."""
+    entries: list[Entry] = []
+
+    def add(each: str, **where: str) -> None:
+        for product in STUDY:
+            if product.each == each and product.when(study):
+                parts = range(1, product.parts(study) + 1)
+                entries.extend(Entry(product, study.name, study.title, **where, part=part) for part in parts)
+
+    for task in sorted(study.tasks):
+        for model in sorted(study.models):
+            add("model", task=task, model=model)
+            for setting in ordered_settings(study.settings):
+                add("setting", task=task, model=model, setting=setting)
+    add("study")
+    return entries
 
 
-def selection_table(study: str, setting: str, kind: str = "") -> str:
-    """A table's name for one setting of a selection study; ``kind`` is ``""``, ``_details`` or ``_cost``."""
-    return f"{study}_{file_label(setting)}{kind}"
+def expected_simulation(simulation: SimulationShape = SimulationShape()) -> list[Entry]:  # noqa: B008 (frozen)
+    """List what the report of the synthetic study makes, the manifest last."""
+    return [Entry(product, _NAME, _TITLE) for product in SIMULATION if product.when(simulation)]
 
 
-def study_tables(study: str) -> tuple[str, ...]:
-    """The kinds of tables that each setting has; questions about images are counted by their kinds as well."""
-    return (*SELECTION_TABLES, KINDS_TABLE) if study == "vlm" else SELECTION_TABLES
+def expected_page() -> list[Entry]:
+    """List what is written beside the page."""
+    return [Entry(ALL_CLAIMS, "", "Claims")]
 
 
-def settings_figure(study: str, task: str, model: str) -> str:
-    """The name of the figure that compares the settings of one task and model."""
-    return f"{study}_{file_label(task)}_{file_label(model)}_{SETTINGS}"
+def caption_files() -> dict[str, str]:
+    """Give the content of every caption file of Snakemake's report by its name."""
+    texts = {product.caption: product.text for product in (*STUDY, *SIMULATION, ALL_CLAIMS)} | {"workflow": WORKFLOW}
+    del texts["manifest"]
+    return {f"{name}.rst": "\n".join(textwrap.wrap(text, _CAPTION_WIDTH)) + "\n" for name, text in texts.items()}
 
 
-def compared_pairs(cells: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:
-    """(task, model) that have several settings to compare, sorted."""
-    settings: dict[tuple[str, str], set[str]] = {}
-    for task, model, setting in cells:
-        settings.setdefault((task, model), set()).add(setting)
-    return sorted(pair for pair, known in settings.items() if len(known) > 1)
+def write_captions(folder: Path) -> None:
+    """Write the caption files into a folder, and remove those that nothing has any more."""
+    files = caption_files()
+    for old in Path(folder).glob("*.rst"):
+        if old.name not in files:
+            old.unlink()
+    for name, text in files.items():
+        write_text(Path(folder) / name, text)
 
 
-def contact_groups(methods: Iterable[str]) -> list[list[str]]:
-    """The methods of each contact sheet, in the house order."""
-    known = ordered_methods(methods)
-    return [known[start : start + SHEET_METHODS] for start in range(0, len(known), SHEET_METHODS)]
+@dataclass(frozen=True)
+class Made:
+    """What a report made, and what the page says of it.
+
+    Attributes:
+        entries: what was made.
+        printed: the tables as they are printed, by the name of their files.
+        notes: what a reader must know of each model, by the name of the files that show it.
+        summary: sentences, by what they are about.
+        records: what the stages recorded, by stage: names and values.
+    """
+
+    entries: list[Entry]
+    printed: dict[str, list[Any]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    summary: dict[str, list[str]] = field(default_factory=dict)
+    records: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+    def write(self, out: Path) -> list[Path]:
+        """Write ``manifest.json`` where its own entry says, below a results folder."""
+        own = self.entries[-1]
+        content = {
+            "study": own.study,
+            "title": own.category,
+            "rule": f"report_{own.study}",
+            "summary": [{"heading": heading, "sentences": said} for heading, said in self.summary.items()],
+            "entries": [self._described(entry) for entry in self.entries],
+            "records": self.records,
+        }
+        write_json(out / own.file, content)
+        return [out / own.file]
+
+    def _described(self, entry: Entry) -> dict[str, Any]:
+        return {
+            "name": entry.name,
+            "kind": entry.kind,
+            "files": list(entry.files),
+            "title": entry.product.title,
+            "text": f"{self.notes.get(entry.name, '')} {entry.product.text}".strip(),
+            "caption": entry.caption,
+            "category": entry.category,
+            "heading": entry.heading,
+            "labels": entry.labels,
+            "folded": entry.product.folded,
+            "printed": self.printed.get(entry.name, []),
+        }
 
 
-def contact_sheets(study: str, cell: Sequence[str], count: int) -> list[str]:
-    """The names of the ``count`` contact sheets of one task, model and setting."""
-    first = selection_figure(study, *cell).removesuffix("accuracy") + "contact"
-    return [first if number == 0 else f"{first}-{number + 1}" for number in range(count)]
-
-
-def figure_files(name: str) -> list[str]:
-    """The three files of one figure, relative to the results folder."""
-    return [f"figures/{name}{suffix}" for suffix in FIGURE_SUFFIXES]
-
-
-def expected_outputs(
-    stage: str,
-    *,
-    pairs: Iterable[tuple[str, str]] = (),
-    fisher: bool = True,
-    timing: bool = True,
-    study: str = "",
-    cells: Iterable[tuple[str, str, str]] = (),
-    methods: Iterable[str] = (),
-) -> list[str]:
-    """The files that one report command writes, relative to the results folder; imports nothing heavy.
-
-    ``simulation``
-        ``figures/simulation_{convergence,convergence_relative,datainf}``, with ``fisher`` also ``simulation_fisher``,
-        with ``timing`` also ``simulation_timing`` (each ``.csv``, ``.pdf``, ``.png``);
-        ``tables/simulation.{csv,md,tex}``, ``tables/claims_simulation.{csv,md}``, ``tables/simulation_sources.csv``.
-    ``mislabel``
-        for each (task, model) of ``pairs``: ``figures/mislabel_<task>_<model>_{detection,epochs,cost}`` (each ``.csv``,
-        ``.pdf``, ``.png``); ``tables/{mislabel,mislabel_epochs,mislabel_cost}.{csv,md,tex}``,
-        ``tables/claims_mislabel.{csv,md}``, ``tables/mislabel_sources.csv``.
-    ``selection``
-        for each (task, model, setting) of ``cells``: ``figures/<study>_<task>_<model>_<setting>_accuracy`` (``.csv``,
-        ``.pdf``, ``.png``); for each setting ``tables/<study>_<setting>{,_details,_cost}.{csv,md,tex}`` with all tasks
-        and models in them, for ``vlm`` also ``<study>_<setting>_kinds``; for each task and model with several settings
-        ``figures/<study>_<task>_<model>_settings``, and if there is any, ``tables/<study>_settings``; with ``methods``
-        for each cell the contact sheets ``figures/<study>_<task>_<model>_<setting>_contact{,-2,...}``, four methods
-        each; ``tables/claims_<study>.{csv,md}``, ``tables/<study>_sources.csv``.
-    ``page``
-        ``tables/claims.{csv,md}``; the HTML file itself is named by the caller.
+def read_manifests(results: Path, studies: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """Read the manifests below a results folder.
 
     Args:
-        stage: ``simulation``, ``mislabel``, ``selection`` or ``page``.
-        pairs: (task, model) of the mislabel runs.
-        fisher: whether the simulation report is given the Fisher study.
-        timing: whether the simulation report is given timings.
-        study: of the selection runs, ``llm`` or ``vlm``.
-        cells: (task, model, setting) of the selection runs.
-        methods: those whose samples are shown on contact sheets.
+        results: the folder.
+        studies: whose, in this order; of all without any, the synthetic study first and the others by name.
 
     Raises:
-        ValueError: ``stage`` or, for selections, ``study`` is none of those.
+        InputError: a file is no manifest.
     """
-    if stage == "simulation":
-        names = [*CONVERGENCE_FIGURES, *([FISHER_FIGURE] if fisher else []), *([TIMING_FIGURE] if timing else [])]
-        tables: tuple[str, ...] = ("simulation",)
-    elif stage == "mislabel":
-        names = [mislabel_figure(task, model, kind) for task, model in sorted(set(pairs)) for kind in MISLABEL_KINDS]
-        tables = MISLABEL_TABLES
-    elif stage == "selection":
-        if study not in STUDIES:
-            raise ValueError(f"study: {study!r} is not one of {', '.join(STUDIES)}")
-        names, tables = _selection_names(study, sorted(set(cells)), len(contact_groups(methods)))
-    elif stage == "page":
-        return [f"tables/claims{suffix}" for suffix in CLAIM_SUFFIXES]
-    else:
-        raise ValueError(f"stage: {stage!r} is not one of simulation, mislabel, selection, page")
-    files = [file for name in names for file in figure_files(name)]
-    files += [f"tables/{table}{suffix}" for table in tables for suffix in TABLE_SUFFIXES]
-    files += [f"tables/claims_{study or stage}{suffix}" for suffix in CLAIM_SUFFIXES]
-    files.append(f"tables/{study or stage}_sources.csv")
-    return files
-
-
-def _selection_names(
-    study: str, cells: Sequence[tuple[str, str, str]], sheets: int
-) -> tuple[list[str], tuple[str, ...]]:
-    """Names of the figures and of the tables of a selection study."""
-    pairs = compared_pairs(cells)
-    figures = [selection_figure(study, *cell) for cell in cells]
-    figures += [settings_figure(study, *pair) for pair in pairs]
-    figures += [name for cell in cells for name in contact_sheets(study, cell, sheets)]
-    settings = sorted({setting for _, _, setting in cells})
-    tables = [selection_table(study, setting, kind) for setting in settings for kind in study_tables(study)]
-    return figures, (*tables, *([f"{study}_{SETTINGS}"] if pairs else []))
+    paths = sorted((results / "tables").glob("*_manifest.json"))
+    found = {}
+    for path in paths:
+        content = read_json(path)
+        if not isinstance(content, dict) or not {"study", "title", "entries", "summary", "records"} <= set(content):
+            raise InputError(f"{path}: got another file, expected a manifest; make the report again")
+        found[str(content["study"])] = content
+    names = studies or tuple(sorted(found, key=lambda name: (name != _NAME, name)))
+    return [found[name] for name in names if name in found]

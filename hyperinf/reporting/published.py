@@ -1,4 +1,4 @@
-"""The published numbers that stand beside this run's (package data, see ``published/README.md``)."""
+"""Read the published numbers that stand beside this run's (package data, see ``published/README.md``)."""
 
 from importlib import resources
 
@@ -28,7 +28,7 @@ def _read(name: str) -> pd.DataFrame:
 
 
 def published_convergence() -> pd.DataFrame:
-    """Published errors: method, samples, dim, iteration, error_l2, error_relative, below_reading_limit.
+    """Read the published errors: method, samples, dim, iteration, error_l2, error_relative, below_reading_limit.
 
     Methods carry this package's names. ``error_relative`` divides by HyperINF's first value of the panel, which is
     ``||A^-1 v||`` up to 0.1 % (the published start is 5e-5 I). Values below the reading limit are set to it.
@@ -45,12 +45,12 @@ def published_convergence() -> pd.DataFrame:
 
 
 def published_detection() -> pd.DataFrame:
-    """Published detection curves (CoLA, RoBERTa-large, rank 16): method, inspected_percent, detected_percent."""
+    """Read the published detection curves (CoLA, RoBERTa-large, rank 16): method, inspected_percent, detected_percent."""
     return _read("published_detection_cola_r16.csv")
 
 
 def published_inversion() -> pd.DataFrame:
-    """Published seconds to invert a d x d matrix: method (this package's name if there is one), dim, seconds, valid."""
+    """Read the published seconds to invert a d x d matrix: method (this package's name if there is one), dim, seconds, valid."""
     frame = _read("published_runtime.csv")
     frame = frame[frame["study"] == "inverse"].copy()
     frame["dim"] = frame["setting"].str.removeprefix("d=").astype(int)
@@ -60,7 +60,7 @@ def published_inversion() -> pd.DataFrame:
 
 
 def published_influence_seconds() -> dict[str, float]:
-    """Published seconds of each influence method (MRPC, RoBERTa-large, rank 16, 3,668 training samples)."""
+    """Read the published seconds of each influence method (MRPC, RoBERTa-large, rank 16, 3,668 training samples)."""
     frame = _read("published_runtime.csv")
     frame = frame[(frame["study"] == "influence") & (frame["valid"] == "yes")]
     return {row.method: float(row.seconds) for row in frame.itertuples() if not row.method.startswith("gradients")}

@@ -1,39 +1,33 @@
-"""Who is best over seeds, and whether that is more than noise."""
+"""Tell who is best over seeds, and whether that is more than noise."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from hyperinf.reporting.intervals import paired_interval, t_interval
-from hyperinf.reporting.labels import ORACLE_OF
+from hyperinf.reporting.intervals import Interval, paired_interval, t_interval
+from hyperinf.settings.methods import METHODS
 
 BySeed = Mapping[int, float]
 
 
-@dataclass(frozen=True)
-class Leader:
-    """The method with the highest mean.
+def leader(values: Mapping[str, BySeed]) -> tuple[str, Interval] | None:
+    """Find the method with the highest mean over seeds, and its lead over the second, paired over seeds.
 
-    Attributes:
-        method: its name.
-        sign: of the paired interval against the second best: 1 is clear of it, 0 within noise, None has no interval.
-    """
-
-    method: str
-    sign: int | None
-
-
-def leader(values: Mapping[str, BySeed]) -> Leader | None:
-    """The method with the highest mean over seeds; None where fewer than two have a value.
-
-    A method that solves another's equation exactly (``ORACLE_OF``) does not contend with it: it is left out.
+    A method that solves another's equation exactly (``oracle_of``) does not contend with it: it is left out.
 
     Args:
         values: each method's value per seed; of equal means the first method given leads.
+
+    Returns:
+        None where fewer than two contend.
     """
     known = {method: seeds for method, seeds in values.items() if seeds}
-    contenders = {method: seeds for method, seeds in known.items() if ORACLE_OF.get(method) not in known}
+    contenders = {name: seeds for name, seeds in known.items() if oracle_of(name) not in known}
     if len(contenders) < 2:
         return None
-    means = {method: t_interval(list(seeds.values())).mean for method, seeds in contenders.items()}
-    first, second = sorted(means, key=lambda method: -means[method])[:2]
-    return Leader(first, paired_interval(contenders[first], contenders[second]).sign)
+    means = {name: t_interval(list(seeds.values())).mean for name, seeds in contenders.items()}
+    first, second = sorted(means, key=lambda name: -means[name])[:2]
+    return first, paired_interval(contenders[first], contenders[second])
+
+
+def oracle_of(method: str) -> str | None:
+    """Name the method that this one is the exact counterpart of."""
+    return METHODS[method].oracle_of if method in METHODS else None

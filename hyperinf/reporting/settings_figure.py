@@ -1,9 +1,9 @@
-"""Accuracy against the share of the pool kept, a panel for every setting of one task and model."""
+"""Draw accuracy against the fraction kept, a panel for every setting of one task and model."""
 
 import textwrap
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hyperinf.reporting.labels import (
@@ -15,18 +15,22 @@ from hyperinf.reporting.labels import (
     selection_label,
     setting_label,
 )
-from hyperinf.reporting.selection_figure import (
+from hyperinf.reporting.manifest import Entry
+from hyperinf.reporting.selection_panels import (
     REFERENCE_LINES,
     draw_curves,
     draw_references,
+    fraction_axis,
     limits,
     method_handle,
-    percent,
+    seed_text,
     selection_data,
-    share_axis,
+    tick_label,
 )
-from hyperinf.reporting.selection_frames import Cell, Values
-from hyperinf.reporting.style import house_style, legend_below, new_figure
+from hyperinf.reporting.style import Drawing, legend_below, new_figure
+
+if TYPE_CHECKING:
+    from hyperinf.reporting.study_inputs import StudyResults
 
 _COLUMNS = 4
 _HEIGHT = 1.7
@@ -34,30 +38,11 @@ _TITLE_WRAP = 108
 """Characters of titles beside each other."""
 
 
-def settings_data(values: Values, cells: list[Cell]) -> pd.DataFrame:
-    """What the figure draws: the accuracies of ``selection_figure.selection_data`` with their setting.
-
-    Args:
-        values: of ``selection_frames.values_by_seed``.
-        cells: the settings of one task and model.
-    """
-    order = ordered_settings(cell.setting for cell in cells)
-    parts = [selection_data(values, cell) for cell in sorted(cells, key=lambda cell: order.index(cell.setting))]
-    named = [part[part["quantity"] == "accuracy"].assign(setting=name) for part, name in zip(parts, order, strict=True)]
-    frame = pd.concat(named, ignore_index=True).drop(columns="quantity")
-    return frame[["setting", *frame.columns.drop("setting")]]
-
-
-@house_style
-def figure_settings(data: pd.DataFrame, task: str, model: str, note: str = "") -> Figure:
-    """A panel a setting, at most four in a row; a strategy begins a row of its own.
-
-    Args:
-        data: of :func:`settings_data`.
-        task: named under the panels.
-        model: as well.
-        note: what a reader must know of the model.
-    """
+def settings_figure(read: "StudyResults", entry: Entry) -> Drawing:
+    """Draw a panel a setting, at most four in a row; a strategy begins a row of its own."""
+    cells = read.frame.of(entry.task, entry.model)
+    data = pd.concat([selection_data(read, cell, "accuracy") for cell in cells], ignore_index=True)
+    notes = " | ".join(dict.fromkeys(note for cell in cells if (note := read.note(cell))))
     settings = ordered_settings(data["setting"])
     selected = data[data["strategy"] != ""]
     strategies = [name for name in STRATEGY_LABELS if name in set(selected["strategy"])]
@@ -84,13 +69,12 @@ def figure_settings(data: pd.DataFrame, task: str, model: str, note: str = "") -
             if (j * blocks + k // columns) == rows - 1:
                 axis.set_xlabel("share of the pool kept")
     axes[0][0].set_ylim(*limits(data, "accuracy"))
-    axes[0][0].yaxis.set_major_formatter(percent)
-    share_axis(axes[0][0], sorted(set(selected["fraction"])))
-    seeds = int(data["seeds"].max())
-    counted = f"{seeds} seed{'s' if seeds > 1 else ''} ({'bars: 95 % t-interval' if seeds > 1 else 'no interval'})"
-    foot = "\n".join(textwrap.wrap(f"{task}, {noted_model(model, note)}; {counted}", 120))
+    axes[0][0].yaxis.set_major_formatter(tick_label)
+    fraction_axis(axes[0][0], sorted(set(selected["fraction"])))
+    where = f"{entry.task}, {noted_model(entry.model, notes)}; {seed_text(data)}"
+    foot = "\n".join(textwrap.wrap(where, 120))
     legend_below(figure, [*map(method_handle, methods), *_reference_handles(data)], 4, foot)
-    return figure
+    return Drawing(data, figure)
 
 
 def _reference_handles(data: pd.DataFrame) -> list[Line2D]:

@@ -1,4 +1,4 @@
-"""The published claims that the synthetic studies can speak to."""
+"""Judge the published claims that the synthetic studies can speak to."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,8 +9,6 @@ import pandas as pd
 from hyperinf.reporting.claims import (
     CONTRADICTED,
     NOT_TESTED,
-    OWN_QUESTION,
-    PUBLISHED_CLAIM,
     SUPPORTED,
     WITHIN_NOISE,
     Claim,
@@ -18,8 +16,9 @@ from hyperinf.reporting.claims import (
     separation_verdict,
     unanimous_verdict,
 )
-from hyperinf.reporting.labels import method_label, ordered_methods
-from hyperinf.reporting.published import RELEASE
+from hyperinf.reporting.labels import method_label, ordered_solvers
+from hyperinf.reporting.published import RELEASE, published_convergence, published_inversion
+from hyperinf.reporting.simulation_inputs import SimulationResults
 from hyperinf.reporting.simulation_tables import TARGET_ERROR, first_below
 
 CHECK_ITERATION = 25
@@ -30,11 +29,21 @@ _NOTEBOOK = f"{RELEASE}: example.ipynb"
 _PAPER = "HyperINF paper, synthetic study (no published numbers at hand)"
 
 
+def simulation_claims(read: SimulationResults) -> Iterator[Claim]:
+    """Judge all claims that the synthetic studies can speak to."""
+    yield from convergence_claims(read.convergence, published_convergence())
+    yield from datainf_claims(read.convergence)
+    if read.summary is not None:
+        yield from fisher_claims(read.summary)
+    if read.timing is not None:
+        yield from timing_claims(read.timing, published_inversion())
+
+
 def convergence_claims(frame: pd.DataFrame, published: pd.DataFrame) -> Iterator[Claim]:
-    """Schulz against LiSSA, and the Chebyshev-scaled start against the published one, for every d and N.
+    """Judge Schulz against LiSSA, and the Chebyshev-scaled start against the published one, for every d and N.
 
     Args:
-        frame: ``inputs.read_convergence``.
+        frame: ``simulation_inputs.read_convergence``.
         published: ``published.published_convergence``.
     """
     for (dim, samples), cell in frame.groupby(["dim", "samples"], sort=True):
@@ -72,7 +81,6 @@ def _schulz_against_lissa(setting: str, cell: pd.DataFrame, reference: pd.DataFr
     }
     return Claim(
         statement=f"Schulz converges within about {CHECK_ITERATION} iterations where LiSSA does not",
-        origin=PUBLISHED_CLAIM,
         source=_CURVES,
         setting=setting,
         published=f"relative error: Schulz {shown['schulz_paper']}, LiSSA {shown['lissa']}" if len(shown) == 2 else "",
@@ -97,7 +105,6 @@ def _chebyshev_against_paper(setting: str, cell: pd.DataFrame) -> Claim:
     return Claim(
         statement="Schulz with Chebyshev scaling (this package's default) needs fewer iterations than from the "
         "published start",
-        origin=OWN_QUESTION,
         source="",
         setting=setting,
         published="",
@@ -109,19 +116,18 @@ def _chebyshev_against_paper(setting: str, cell: pd.DataFrame) -> Claim:
 
 
 def datainf_claims(frame: pd.DataFrame) -> Iterator[Claim]:
-    """DataInf's error against d for every N: absolute as published, and relative, which is asked here."""
+    """Judge DataInf's error against d for every N: absolute as published, and relative, which is asked here."""
     rows = frame[frame["method"] == "datainf"]
     kinds = (
-        ("error_l2", "DataInf's error grows with d", PUBLISHED_CLAIM, _PAPER, "absolute error"),
+        ("error_l2", "DataInf's error grows with d", _PAPER, "absolute error"),
         (
             "error_relative",
             "DataInf's error grows with d faster than the solution's own norm",
-            OWN_QUESTION,
             "",
             "relative error",
         ),
     )
-    for column, statement, origin, source, name in kinds:
+    for column, statement, source, name in kinds:
         for samples in sorted(set(frame["samples"])):
             by_dim = {
                 int(dim): group[column].to_list()
@@ -132,7 +138,6 @@ def datainf_claims(frame: pd.DataFrame) -> Iterator[Claim]:
             means = ", ".join(f"d = {dim}: {np.mean(values):.3g}" for dim, values in by_dim.items())
             yield Claim(
                 statement=statement,
-                origin=origin,
                 source=source,
                 setting=f"N = {samples}",
                 published="",
@@ -145,7 +150,7 @@ def datainf_claims(frame: pd.DataFrame) -> Iterator[Claim]:
 
 
 def fisher_claims(summary: pd.DataFrame) -> Iterator[Claim]:
-    """GFIM against FIM, one claim per case of ``fisher/summary.csv`` (columns case, metric, value)."""
+    """Judge GFIM against FIM, one claim per case of ``fisher/summary.csv`` (columns case, metric, value)."""
     for case, rows in summary.groupby("case", sort=False):
         values = rows.set_index("metric")["value"]
         distance = float(values.get("relative_frobenius", np.nan))
@@ -154,7 +159,6 @@ def fisher_claims(summary: pd.DataFrame) -> Iterator[Claim]:
         yield Claim(
             statement=f"the GFIM approximates the FIM{'' if published else ' for correlated gradients too'}: FIM "
             "= I ⊗ GFIM / r",
-            origin=PUBLISHED_CLAIM if published else OWN_QUESTION,
             source=_PAPER if published else "",
             setting=f"gradients: {str(case).replace('_', ' ')}",
             published="",
@@ -168,7 +172,7 @@ def fisher_claims(summary: pd.DataFrame) -> Iterator[Claim]:
 
 
 def excess_distance(distance: float, sampling: float) -> float:
-    """What the approximation itself contributes to the distance between FIM and GFIM.
+    """Compute what the approximation itself contributes to the distance between FIM and GFIM.
 
     With ``distance = ||G - F|| / ||F||`` for the sampled FIM F and ``sampling = ||F - P|| / ||P||`` for its limit P,
     sampling noise is orthogonal to the rest on average: ``||F||^2 = ||P||^2 (1 + sampling^2)`` and
@@ -179,7 +183,7 @@ def excess_distance(distance: float, sampling: float) -> float:
 
 
 def fisher_verdict(distance: float, sampling: float) -> str:
-    """Whether the GFIM is near the FIM once the FIM's own sampling error is taken out."""
+    """Draw the verdict on whether the GFIM is near the FIM once the FIM's own sampling error is taken out."""
     if not (np.isfinite(distance) and np.isfinite(sampling)):
         return NOT_TESTED
     excess = excess_distance(distance, sampling)
@@ -189,8 +193,8 @@ def fisher_verdict(distance: float, sampling: float) -> str:
 
 
 def timing_claims(frame: pd.DataFrame, published: pd.DataFrame) -> Iterator[Claim]:
-    """Schulz against a library inverse, for every device and d that both were timed at."""
-    variants = [method for method in ordered_methods(frame["method"]) if method.startswith("schulz_paper")]
+    """Judge Schulz against a library inverse, for every device and d that both were timed at."""
+    variants = [method for method in ordered_solvers(frame["method"]) if method.startswith("schulz_paper")]
     for method in variants or ["schulz_paper"]:
         for (device, dtype, dim), rows in frame.groupby(["device", "dtype", "dim"], sort=True):
             schulz = rows.loc[rows["method"] == method, "seconds"].to_list()
@@ -200,7 +204,6 @@ def timing_claims(frame: pd.DataFrame, published: pd.DataFrame) -> Iterator[Clai
             known = {"schulz_paper", "inv"} <= set(reference.index)
             yield Claim(
                 statement=f"{method_label(method)}, inverts a matrix faster than torch.linalg.inv",
-                origin=PUBLISHED_CLAIM,
                 source=f"{_NOTEBOOK} (its Schulz timings are invalid: device not synchronised)",
                 setting=f"{device}, {dtype}, d = {dim}",
                 published=f"{reference['schulz_paper']:.2g} s (invalid) against {reference['inv']:.2g} s"

@@ -1,16 +1,17 @@
-"""The synthetic study in numbers: iterations to a relative error, and the error that was left."""
+"""Print the synthetic study in numbers: iterations to a relative error, and the error that was left."""
 
 import numpy as np
 import pandas as pd
 
-from hyperinf.reporting.labels import method_label, ordered_methods
+from hyperinf.reporting.labels import method_label, ordered_solvers
+from hyperinf.reporting.simulation_inputs import SimulationResults
 from hyperinf.reporting.table_writers import Table
 
 TARGET_ERROR = 1e-3
 
 
 def first_below(run: pd.DataFrame, target: float = TARGET_ERROR) -> float:
-    """The iteration from which one seed's curve stays at or under ``target``; infinite if there is none."""
+    """Find the iteration from which one seed's curve stays at or under ``target``; infinite if there is none."""
     ordered = run.sort_values("iteration")
     above = ~(ordered["error_relative"].to_numpy() <= target)
     last_above = int(np.flatnonzero(above)[-1]) + 1 if above.any() else 0
@@ -18,10 +19,10 @@ def first_below(run: pd.DataFrame, target: float = TARGET_ERROR) -> float:
 
 
 def simulation_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per d, N and method.
+    """Sum up in one row per d, N and method.
 
     Args:
-        frame: ``inputs.read_convergence``.
+        frame: ``simulation_inputs.read_convergence``.
 
     Returns:
         Columns dim, samples, method, seeds, diverged (seeds), iterations (run), iterations_to_target (slowest seed;
@@ -30,7 +31,7 @@ def simulation_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (dim, samples), cell in frame.groupby(["dim", "samples"], sort=True):
-        for method in ordered_methods(cell["method"]):
+        for method in ordered_solvers(cell["method"]):
             runs = [run for _, run in cell[cell["method"] == method].groupby("seed", sort=True)]
             direct = bool(runs[0]["iteration"].isna().all())
             last = pd.DataFrame([run.sort_values("iteration").iloc[-1] for run in runs])
@@ -51,15 +52,15 @@ def simulation_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def simulation_tables(frame: pd.DataFrame) -> list[Table]:
-    """One table per d: rows are methods, columns N."""
-    tables = []
+def simulation_tables(read: SimulationResults) -> tuple[pd.DataFrame, list[Table]]:
+    """Print one table per d: rows are methods, columns N."""
+    frame, tables = simulation_frame(read.convergence), []
     for dim, rows in frame.groupby("dim", sort=True):
         samples = sorted(set(rows["samples"]))
         lookup = rows.set_index(["method", "samples"])
         body = tuple(
             (method_label(method), *(_cell(lookup, method, sample) for sample in samples))
-            for method in ordered_methods(rows["method"])
+            for method in ordered_solvers(rows["method"])
         )
         note = (
             "Iterations until the relative error is 1e-3 or less and stays so, slowest seed; in brackets the "
@@ -69,7 +70,7 @@ def simulation_tables(frame: pd.DataFrame) -> list[Table]:
             "one matrix-vector product."
         )
         tables.append(Table(f"Synthetic study, d = {dim}", ("method", *(f"N = {n}" for n in samples)), body, note))
-    return tables
+    return frame, tables
 
 
 def _cell(lookup: pd.DataFrame, method: str, samples: int) -> str:

@@ -1,42 +1,123 @@
-"""What was run, as the stages themselves recorded it."""
+"""Say which files went in, and what was run, as the stages themselves recorded it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
-from hyperinf.artifacts.files import read_json
+from hyperinf.artifacts.files import read_json, sha256_file
+from hyperinf.artifacts.records import RECORD
 from hyperinf.errors import InputError
+from hyperinf.reporting.labels import trained_setting
 
-_HIDDEN = ("sha256", "reports", "wheels", "cache", "inputs", "outputs")
+Records = dict[str, list[tuple[str, str]]]
+_HIDDEN = ("sha256", "reports", "wheels", "cache", "inputs", "outputs", "accuracies")
 _MAX_VALUES = 12
 
 
-def _flat(value: Any, name: str = "") -> dict[str, str]:
-    if isinstance(value, Mapping):
-        nested: dict[str, str] = {}
-        for key in sorted(value):
-            if not any(hidden in key for hidden in _HIDDEN):
-                nested |= _flat(value[key], f"{name}.{key}" if name else str(key))
-        return nested
-    if isinstance(value, list):
-        return {name: ", ".join(map(str, value))}
-    return {name: str(value)}
+@dataclass(frozen=True)
+class Source:
+    """A file that a report was made from.
+
+    Attributes:
+        path: where it lies.
+        hashed: it is the same in every run with the same settings.
+        run: what it is of.
+    """
+
+    path: Path
+    hashed: bool = True
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+
+class HasSources(Protocol):
+    """What was read for a report."""
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """The files."""
+
+    @property
+    def out(self) -> Path:
+        """The results folder."""
+
+
+def sources_table(read: HasSources) -> pd.DataFrame:
+    """List the files that went in with their hashes, relative to the results folder where they lie below it."""
+    rows = [
+        {
+            **source.run,
+            "file": _shown(source.path, read.out),
+            "sha256": sha256_file(source.path) if source.hashed else "",
+        }
+        for source in read.sources
+    ]
+    return pd.DataFrame(rows)
+
+
+def _shown(path: Path, out: Path) -> str:
+    resolved, folder = path.resolve(), out.resolve()
+    return (resolved.relative_to(folder) if resolved.is_relative_to(folder) else path).as_posix()
+
+
+def study_records(runs: Iterable[tuple[Path, int]]) -> Records:
+    """Collect what every step of the runs recorded, where it is there.
+
+    Args:
+        runs: folder and seed of each.
+    """
+    stages: dict[str, list[Path]] = {
+        "data": [],
+        "fine-tuning": [],
+        "scoring": [],
+        "fine-tuning on the samples kept": [],
+    }
+    data, tuned, scored, kept = stages.values()
+    for run, seed in runs:
+        data.append(run.resolve().parents[2] / "data" / f"seed-{seed}" / RECORD)
+        # Settings that differ only in whose gradients are used share their fine-tuning.
+        trained = run.parent.with_name(trained_setting(run.parent.name))
+        tuned.append(trained / run.name / "finetuned" / RECORD)
+        scored += sorted(run.glob(f"scores/*/{RECORD}"))
+        kept += sorted(run.glob(f"fraction-*/{RECORD}"))
+    return _existing(stages)
+
+
+def simulation_records(sources: Sequence[Source]) -> Records:
+    """Collect what the synthetic studies recorded beside their tables, where it is there."""
+    found: dict[str, list[Path]] = {}
+    for source in sources:
+        beside = (source.path.with_suffix(f".{RECORD}"), source.path.with_name(RECORD))
+        found.setdefault(source.run["part"], []).extend(beside)
+    return _existing(found)
+
+
+def _existing(found: Mapping[str, list[Path]]) -> Records:
+    existing = {stage: [file for file in dict.fromkeys(files) if file.is_file()] for stage, files in found.items()}
+    return {stage: collected(files) for stage, files in existing.items() if files}
 
 
 def collected(files: Iterable[Path]) -> list[tuple[str, str]]:
-    """(key, value) over several ``info.json``: keys in order, the distinct values of each joined by " | "."""
-    values: dict[str, list[str]] = {}
+    """Join several records: keys in order, the distinct values of each joined by " | "."""
+    values: dict[str, dict[str, None]] = {}
     for file in files:
         content = read_json(file)
         if not isinstance(content, dict):
-            raise InputError(f"{file}: expected a JSON object")
-        for key, value in _flat(content).items():
-            known = values.setdefault(key, [])
-            if value not in known:
-                known.append(value)
-    return [(key, _joined(known)) for key, known in values.items()]
+            raise InputError(f"{file}: got no JSON object, expected a record")
+        for key, value in _flat(content):
+            values.setdefault(key, {})[value] = None
+    return [(key, _joined(list(known))) for key, known in values.items()]
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key in sorted(value):
+            if not any(hidden in key for hidden in _HIDDEN):
+                yield from _flat(value[key], f"{name}.{key}" if name else str(key))
+    else:
+        yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _joined(values: list[str]) -> str:
@@ -44,48 +125,11 @@ def _joined(values: list[str]) -> str:
     return f"{shown} | … ({len(values)} values)" if len(values) > _MAX_VALUES else shown
 
 
-def mislabel_records(results: Path, sources: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """What preparation, fine-tuning and scoring recorded of the runs in ``mislabel_sources.csv``, where it is there."""
-    scores = [results / folder for folder in sources["folder"]]
-    found = {
-        "data": [
-            run.parents[3] / "data" / f"seed-{seed}" / "info.json"
-            for run, seed in zip(scores, sources["seed"], strict=True)
-        ],
-        "fine-tuning": [run.parent / "adapter" / "info.json" for run in scores],
-        "scoring": [run / "info.json" for run in scores],
-    }
-    return _existing(found)
-
-
-def selection_records(results: Path, sources: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """What every step of the runs in ``<study>_sources.csv`` recorded, where it is there."""
-    runs = [results / folder for folder in sources["folder"]]
-    percents = [str(text).split() for text in sources["percents"]]
-    found = {
-        "data": [
-            run.parents[2] / "data" / f"seed-{seed}" / "info.json"
-            for run, seed in zip(runs, sources["seed"], strict=True)
-        ],
-        "warm-up": [run / "warmup/info.json" for run in runs],
-        "scoring": [run / "scores/info.json" for run in runs],
-        "fine-tuning on the samples kept": [
-            run / f"fraction-{percent}/info.json" for run, own in zip(runs, percents, strict=True) for percent in own
-        ],
-    }
-    return _existing(found)
-
-
-def _existing(found: Mapping[str, list[Path]]) -> dict[str, list[tuple[str, str]]]:
-    existing = {stage: [file for file in dict.fromkeys(files) if file.is_file()] for stage, files in found.items()}
-    return {stage: collected(files) for stage, files in existing.items() if files}
-
-
 def asset_records(results: Path) -> list[dict[str, str]]:
-    """Name, distribution, version, licence, origin and hash of every asset that was fetched."""
-    records = []
-    for file in sorted((results / "assets").glob("*.json")):
-        content = read_json(file)
-        if isinstance(content, dict):
-            records.append({key: str(value) for key, value in content.items() if not isinstance(value, (dict, list))})
-    return records
+    """Give name, distribution, version, licence, origin and hash of every asset that was fetched."""
+    contents = [read_json(file) for file in sorted((results / "assets").glob("*.json"))]
+    return [
+        {key: str(value) for key, value in content.items() if not isinstance(value, (dict, list))}
+        for content in contents
+        if isinstance(content, dict)
+    ]

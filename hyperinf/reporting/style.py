@@ -1,12 +1,9 @@
-"""The house style of all figures, and the one way to save one."""
+"""Draw all figures in one style, and save them in one way."""
 
-import functools
 import io
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple
 
 import matplotlib
 
@@ -18,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hyperinf.artifacts.files import atomic_file
-from hyperinf.reporting.labels import method_label
+from hyperinf.artifacts.files import atomic_file, write_text
+from hyperinf.reporting.labels import method_label, spec_of
 
 PAGE_WIDTH = 7.0
 """Inches: the text width of a two-column page, so that 8 pt stays 8 pt in print."""
@@ -28,6 +25,7 @@ INK = "#222222"
 MUTED = "#6b6b6b"
 GRID = "#e3e3e3"
 PUBLISHED_LINE = (0, (1, 1.3))
+RANDOM_LINE = (0, (1, 2))
 
 _PARAMETERS = {
     "font.family": "DejaVu Sans",
@@ -60,100 +58,51 @@ _PARAMETERS = {
 }
 
 
-@dataclass(frozen=True)
-class MethodStyle:
-    """How one method is drawn, the same in every figure."""
-
-    colour: str
-    marker: str
-    line: str | tuple[int, tuple[float, ...]] = "-"
-    filled: bool = True
-
-
-_DASH = (0, (4.0, 1.5))
-_DASH_DOT = (0, (5.0, 1.5, 1.0, 1.5))
-
-_STYLES = {
-    "hyperinf": MethodStyle("#0072B2", "o"),
-    "schulz_paper": MethodStyle("#0072B2", "o"),
-    "schulz_paper_20": MethodStyle("#0072B2", "o"),
-    "schulz_paper_30": MethodStyle("#0072B2", ">", _DASH),
-    "schulz": MethodStyle("#56B4E9", "s", _DASH),
-    "chebyshev": MethodStyle("#083d63", "D", _DASH_DOT),
-    "gfim": MethodStyle("#56B4E9", "s", _DASH, filled=False),
-    "datainf": MethodStyle("#D55E00", "^"),
-    "datainf_gfim": MethodStyle("#D55E00", "^", _DASH, filled=False),
-    "lissa": MethodStyle("#009E73", "s"),
-    "lissa_gfim": MethodStyle("#009E73", "s", _DASH, filled=False),
-    "tracin": MethodStyle("#E69F00", "v"),
-    "fim": MethodStyle("#CC79A7", "P"),
-    "loss": MethodStyle("#111111", "X", _DASH_DOT),
-    "grad_norm": MethodStyle("#777777", "d", _DASH_DOT),
-    "random": MethodStyle("#a5a5a5", "x", _DASH),
-    "neumann": MethodStyle("#CC79A7", "P", _DASH),
-    "sor": MethodStyle("#E69F00", "v", _DASH),
-    "cg": MethodStyle("#882255", "X", _DASH_DOT),
-    "gmres": MethodStyle("#999933", "d", _DASH_DOT),
-    "cholesky": MethodStyle("#111111", "p", _DASH),
-    "cholesky_solve": MethodStyle("#111111", "p", _DASH_DOT, filled=False),
-    "inv": MethodStyle("#777777", "h", _DASH),
-}
-_SPARE_COLOURS = ("#332288", "#44AA99", "#AA4499", "#661100", "#117733")
-_SPARE_MARKERS = ("<", ">", "*", "H", "8")
+_LINES: dict[str, Any] = {"solid": "-", "dashed": (0, (4.0, 1.5)), "dash-dotted": (0, (5.0, 1.5, 1.0, 1.5))}
 
 SERIES_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """For series that are not methods (sample counts), used from the left."""
 SERIES_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
-def method_style(method: str) -> MethodStyle:
-    """The style of ``method``; an unknown one gets a spare style that depends on its name alone."""
-    if method in _STYLES:
-        return _STYLES[method]
-    number = zlib.crc32(method.encode())
-    return MethodStyle(_SPARE_COLOURS[number % 5], _SPARE_MARKERS[number // 5 % 5], _DASH)
-
-
 def line_options(method: str) -> dict[str, Any]:
-    """Keyword arguments of ``Axes.plot`` for ``method``."""
-    style = method_style(method)
+    """Give the keyword arguments of ``Axes.plot`` for a method or solver."""
+    spec = spec_of(method)
     return {
-        "color": style.colour,
-        "marker": style.marker,
-        "linestyle": style.line,
-        "markerfacecolor": style.colour if style.filled else "white",
-        "markeredgecolor": style.colour,
+        "color": spec.colour,
+        "marker": spec.marker,
+        "linestyle": _LINES[spec.line],
+        "markerfacecolor": spec.colour if spec.filled else "white",
+        "markeredgecolor": spec.colour,
         "markeredgewidth": 0.9,
     }
 
 
 def legend_handle(method: str) -> Line2D:
-    """The legend entry of ``method``."""
+    """Make the legend entry of a method or solver."""
     return Line2D([], [], label=method_label(method), **line_options(method))
 
 
-Drawing = TypeVar("Drawing", bound=Callable[..., Figure])
+class Drawing(NamedTuple):
+    """A figure and the data that it was drawn from, in a fixed order of rows and columns."""
+
+    data: pd.DataFrame
+    figure: Figure
 
 
-def house_style(draw: Drawing) -> Drawing:
-    """Decorate a function that draws: matplotlib's settings are the house's inside it and untouched outside."""
-
-    @functools.wraps(draw)
-    def styled(*arguments: Any, **options: Any) -> Figure:
-        with plt.rc_context(_PARAMETERS):
-            return draw(*arguments, **options)
-
-    return cast(Drawing, styled)
+def house_style() -> AbstractContextManager[None]:
+    """Make matplotlib's settings the house's while a figure is drawn; they are untouched outside."""
+    return plt.rc_context(_PARAMETERS)
 
 
 def new_figure(rows: int, columns: int, height: float, **options: Any) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of page width and ``height`` inches with a grid of axes."""
+    """Make a figure of page width and ``height`` inches with a grid of axes."""
     figure, axes = plt.subplots(rows, columns, figsize=(PAGE_WIDTH, height), squeeze=False, **options)
     return figure, [list(row) for row in axes]
 
 
 def legend_below(figure: Figure, handles: list[Line2D], columns: int, title: str = "") -> None:
-    """One legend for the whole figure, under the axes and outside the data; ``title`` is a line of small print."""
+    """Put one legend for the whole figure under the axes and outside the data; ``title`` is a line of small print."""
     legend = figure.legend(
         handles=handles,
         loc="outside lower center",
@@ -166,31 +115,38 @@ def legend_below(figure: Figure, handles: list[Line2D], columns: int, title: str
     legend.get_title().set_color(MUTED)
 
 
-def save_figure(fig: Figure, data: pd.DataFrame, folder: Path, name: str) -> list[Path]:
-    """Write ``folder/name.{csv,pdf,png}`` and close the figure; the same figure and data give the same bytes.
+def blank(data: pd.DataFrame, reason: str) -> Drawing:
+    """Draw a figure that says why there is nothing to draw."""
+    figure, axes = new_figure(1, 1, 1.2)
+    axes[0][0].set_axis_off()
+    axes[0][0].text(0.5, 0.5, reason, ha="center", va="center", color=MUTED)
+    return Drawing(data, figure)
+
+
+def save_figure(drawing: Drawing, folder: Path, name: str) -> list[Path]:
+    """Write ``folder/name.{csv,pdf,png}`` and close the figure; the same drawing gives the same bytes.
 
     Args:
-        fig: the figure.
-        data: what it was drawn from, in a fixed order of rows and columns.
+        drawing: figure and data.
         folder: created when it is not there.
         name: without suffix.
 
     Returns:
         The three paths; each file is whole or absent.
     """
-    targets = [Path(folder) / f"{name}{suffix}" for suffix in (".csv", ".pdf", ".png")]
+    table, *images = (Path(folder) / f"{name}{suffix}" for suffix in (".csv", ".pdf", ".png"))
+    figure = drawing.figure
     try:
-        with plt.rc_context(_PARAMETERS):
-            fig.draw_without_rendering()  # lays out once; each format would do it again
-            fig.set_layout_engine("none")
-            with atomic_file(targets[0]) as temporary:
-                data.to_csv(temporary, index=False, lineterminator="\n")
-            for target, metadata in zip(targets[1:], ({"CreationDate": None}, {"Software": None}), strict=True):
+        with house_style():
+            figure.draw_without_rendering()  # lays out once; each format would do it again
+            figure.set_layout_engine("none")
+            write_text(table, drawing.data.to_csv(index=False, lineterminator="\n"))
+            for target, metadata in zip(images, ({"CreationDate": None}, {"Software": None}), strict=True):
                 # Drawn in memory: on a full disk Matplotlib's own writing fails in ways that hide the reason.
                 drawn = io.BytesIO()
-                fig.savefig(drawn, format=target.suffix[1:], metadata=metadata)
+                figure.savefig(drawn, format=target.suffix[1:], metadata=metadata)
                 with atomic_file(target) as temporary:
                     temporary.write_bytes(drawn.getvalue())
     finally:
-        plt.close(fig)
-    return targets
+        plt.close(figure)
+    return [table, *images]

@@ -1,28 +1,39 @@
-"""The page's first sentences, each put together from the tables' numbers."""
+"""Say in sentences what was measured: the page's first lines, each put together from the numbers of the frames."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from hyperinf.reporting.claims import PUBLISHED_CLAIM, VERDICTS
-from hyperinf.reporting.costs import seconds_text
+from hyperinf.reporting.costs import SHARED, seconds_text
+from hyperinf.reporting.frames import Cell, Place, Row
 from hyperinf.reporting.intervals import Interval
 from hyperinf.reporting.labels import (
-    ORACLE_OF,
-    REFERENCES,
+    STRATEGY_LABELS,
+    SUBJECT,
+    checkpoint_label,
+    counted,
     method_label,
     noted_model,
     ordered_methods,
+    percent,
     selection_label,
     setting_label,
 )
-from hyperinf.reporting.mislabel_frames import SUBJECT
+from hyperinf.reporting.selection_blocks import Block
 from hyperinf.reporting.simulation_tables import TARGET_ERROR
+
+if TYPE_CHECKING:
+    from hyperinf.reporting.study_inputs import StudyResults
+
+COLLAPSED = 0.95
+"""A fraction with one answer from which on a selection is called collapsed onto it."""
 
 
 def claim_sentences(claims: pd.DataFrame) -> Iterator[str]:
-    """How many published claims stand, setting by setting."""
+    """Say how many published claims stand, setting by setting."""
     published = claims[claims["origin"] == PUBLISHED_CLAIM]
     if published.empty:
         return
@@ -33,7 +44,11 @@ def claim_sentences(claims: pd.DataFrame) -> Iterator[str]:
 
 
 def simulation_sentences(frame: pd.DataFrame) -> Iterator[str]:
-    """How many iterations Schulz and LiSSA needed on the grid of ``tables/simulation.csv``."""
+    """Say how many iterations Schulz and LiSSA needed.
+
+    Args:
+        frame: of ``simulation_tables.simulation_frame``.
+    """
     for method in ("schulz_paper", "chebyshev", "lissa"):
         rows = frame[frame["method"] == method]
         if rows.empty:
@@ -49,82 +64,87 @@ def simulation_sentences(frame: pd.DataFrame) -> Iterator[str]:
             ends = (
                 f"; its relative errors ended between {finite.min():.2g} and {finite.max():.2g}" if len(finite) else ""
             )
-            steps = f"{rows['iterations'].max():.0f}"
-            yield f"{goal} within {steps} iterations on {len(reached)} of {cells} (d, N){ends}."
+            yield f"{goal} within {rows['iterations'].max():.0f} iterations on {len(reached)} of {cells} (d, N){ends}."
 
 
-def mislabel_sentences(frame: pd.DataFrame) -> Iterator[str]:
-    """HyperINF's ROC-AUC in every cell of ``tables/mislabel.csv``, and whether each other method differs from it."""
-    for (task, model, rank, epoch), rows in frame.groupby(["task", "model", "rank", "epoch"], sort=True):
-        own = rows[rows["method"] == SUBJECT]
-        if own.empty:
-            continue
-        subject = own.iloc[0]
-        where = f"{task}, {model}, rank {rank}, epoch {epoch}"
-        spread = "" if math.isnan(subject["roc_auc_half_width"]) else f" ± {subject['roc_auc_half_width']:.3f}"
-        seeds = int(subject["seeds"])
-        yield (
-            f"{where}: HyperINF's ROC-AUC is {subject['roc_auc']:.3f}{spread} ({seeds} "
-            f"seed{'s' if seeds > 1 else ''}). " + _compared(rows)
-        )
+def study_sentences(read: "StudyResults") -> dict[str, list[str]]:
+    """Say what a study measured: sentences of every task, model and setting."""
+    makers = (_detection, _epochs, _selections, _references, _collapsed, _cost)
+    said = {cell: [sentence for make in makers for sentence in make(read, cell)] for cell in read.frame.cells}
+    return {_where(read, cell): sentences for cell, sentences in said.items() if sentences}
 
 
-def _compared(rows: pd.DataFrame) -> str:
-    groups: dict[str, list[str]] = {"above": [], "below": [], "within noise of": []}
-    untested = []
-    for _, row in rows[~rows["method"].isin([SUBJECT, "model"])].iterrows():
-        difference, half = row["roc_auc_difference"], row["roc_auc_difference_half_width"]
-        if math.isnan(half):
-            untested.append(method_label(row["method"]))
-        elif abs(difference) <= half:
-            groups["within noise of"].append(method_label(row["method"]))
-        else:
-            groups["above" if difference > 0 else "below"].append(
-                f"{method_label(row['method'])} (by {abs(difference):.3f})"
-            )
-    parts = [f"{word} {', '.join(names)}" for word, names in groups.items() if names]
-    sentences = [f"It is {'; '.join(parts)}."] if parts else []
-    if untested:
-        sentences.append(f"One seed in common, so no interval, against {', '.join(untested)}.")
-    return " ".join(sentences)
+def _where(read: "StudyResults", cell: Cell) -> str:
+    return f"{cell.task}, {noted_model(cell.model, read.note(cell))}, {setting_label(cell.setting)}"
 
 
-COLLAPSED = 0.95
-"""A share of one answer from which on a selection is called collapsed onto it."""
-
-
-def selection_sentences(accuracy: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """HyperINF's accuracy at every share kept, and which methods differ from it.
-
-    Yields the cell in words and one sentence a strategy.
-
-    Args:
-        accuracy: ``tables/<study>_<setting>.csv`` of all settings.
-    """
-    for (where, strategy), rows in _selections(accuracy):
-        parts = []
-        for fraction, at in rows.groupby("fraction", sort=True):
-            own = at[at["method"] == SUBJECT]
-            if len(own):
-                parts.append(f"{100 * fraction:g} % kept: {_spread(own.iloc[0])} ({_differing(at)})")
-        if parts:
-            seeds = int(rows["seeds"].max())
-            counted = f"{seeds} seed{'s' if seeds > 1 else ''}"
-            yield where, f"{strategy.capitalize()} selection, {counted}: HyperINF's accuracy – {'; '.join(parts)}."
-
-
-def _differing(rows: pd.DataFrame) -> str:
-    """Which methods HyperINF is above and below by more than noise."""
-    others = rows[rows["method"] != SUBJECT]
-    tested = others[others["accuracy_difference_half_width"].notna()]
-    if tested.empty:
-        return "one seed in common, so no interval against any other" if len(others) else "no other method was run"
-    groups: dict[int | None, list[str]] = {1: [], -1: [], 0: []}
-    for _, row in tested.iterrows():
-        half = float(row["accuracy_difference_half_width"])
-        groups[Interval(float(row["accuracy_difference"]), half, int(row["seeds"])).sign].append(row["method"])
+def _detection(read: "StudyResults", cell: Cell) -> Iterator[str]:
+    """HyperINF's ROC-AUC at the checkpoint shown, and whether each other method differs from it."""
+    rows = read.frame.at(Place(cell, "roc_auc", read.shape.shown))
+    if SUBJECT not in rows:
+        return
+    after = checkpoint_label(read.shape.shown)
+    own, others = rows[SUBJECT].value, [row for row in rows.values() if row.method != SUBJECT]
+    where = f"{after[:1].upper()}{after[1:]}: HyperINF's" if after else "HyperINF's"
+    groups = _signs(others)
     parts = [
-        f"{word} {', '.join(selection_label(name) for name in ordered_methods(groups[sign]))}"
+        f"{word} {', '.join(f'{method_label(row.method)} (by {abs(row.difference.mean):.3f})' for row in groups[sign])}"
+        for sign, word in ((1, "above"), (-1, "below"))
+        if groups[sign]
+    ]
+    if groups[0]:
+        parts.append(f"within noise of {', '.join(method_label(row.method) for row in groups[0])}")
+    compared = f" It is {'; '.join(parts)}." if parts else ""
+    if groups[None]:
+        names = ", ".join(method_label(row.method) for row in groups[None])
+        compared += f" One seed in common, so no interval, against {names}."
+    yield f"{where} ROC-AUC is {_spread(own)} ({counted(own.n, 'seed')}).{compared}"
+
+
+def _signs(rows: Iterable[Row]) -> dict[int | None, list[Row]]:
+    """The rows by whether HyperINF is above, below, within noise, or not comparable."""
+    groups: dict[int | None, list[Row]] = {1: [], -1: [], 0: [], None: []}
+    for row in rows:
+        groups[row.difference.sign].append(row)
+    return groups
+
+
+def _epochs(read: "StudyResults", cell: Cell) -> Iterator[str]:
+    """Which method has the highest mean ROC-AUC at each epoch."""
+    places = read.frame.places(cell, "roc_auc")
+    leaders = [(place, row) for place in places for row in read.frame.at(place).values() if row.leads]
+    if len(places) > 1 and leaders:
+        parts = [
+            f"{checkpoint_label(place.checkpoint)}: {method_label(row.method)} {row.value.mean:.3f} "
+            f"({'' if row.best else 'not '}clear of the second)"
+            for place, row in leaders
+        ]
+        yield f"Highest mean ROC-AUC – {'; '.join(parts)}."
+
+
+def _selections(read: "StudyResults", cell: Cell) -> Iterator[str]:
+    """HyperINF's accuracy at every fraction kept, and which methods differ from it, one sentence a strategy."""
+    for strategy in STRATEGY_LABELS:
+        parts, seeds = [], 0
+        for at in (at for each, at in read.frame.selections(cell) if each == strategy):
+            rows = read.frame.at(Place(cell, "accuracy", strategy=strategy, fraction=at))
+            seeds = max(seeds, *(row.value.n for row in rows.values()))
+            if SUBJECT in rows:
+                others = [row for row in rows.values() if row.method != SUBJECT]
+                parts.append(f"{percent(at)} kept: {_spread(rows[SUBJECT].value)} ({_differing(others)})")
+        if parts:
+            yield (
+                f"{strategy.capitalize()} selection, {counted(seeds, 'seed')}: HyperINF's accuracy – {'; '.join(parts)}."
+            )
+
+
+def _differing(others: list[Row]) -> str:
+    """Which methods HyperINF is above and below by more than noise."""
+    groups = _signs(others)
+    if len(groups[None]) == len(others):
+        return "one seed in common, so no interval against any other" if others else "no other method was run"
+    parts = [
+        f"{word} {', '.join(selection_label(row.method) for row in groups[sign])}"
         for sign, word in ((1, "above"), (-1, "below"))
         if groups[sign]
     ]
@@ -133,82 +153,43 @@ def _differing(rows: pd.DataFrame) -> str:
     return "; ".join(parts)
 
 
-def reference_sentences(accuracy: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """What the accuracies stand beside: (cell in words, sentence), one a cell.
-
-    Args:
-        accuracy: ``tables/<study>_<setting>.csv`` of all settings.
-    """
-    known = accuracy[~accuracy["fraction"].between(0, 1, inclusive="neither")]
-    for where, rows in _cells(known):
-        by_method = {row["method"]: row for _, row in rows.iterrows()}
-        parts = [f"{selection_label(name)} {_spread(by_method[name])}" for name in REFERENCES if name in by_method]
-        yield where, f"Those accuracies stand beside {', '.join(parts)}."
+def _references(read: "StudyResults", cell: Cell) -> Iterator[str]:
+    """What the accuracies stand beside."""
+    found = [(name, read.frame.reference(cell, name)) for name in Block(read, [cell]).references()]
+    parts = [f"{selection_label(name)} {_spread(row.value)}" for name, row in found if row is not None]
+    if parts:
+        yield f"Those accuracies stand beside {', '.join(parts)}."
 
 
-def _spread(row: pd.Series) -> str:
-    half = row["accuracy_half_width"]
-    return f"{row['accuracy']:.3f}" + ("" if math.isnan(half) or half == 0 else f" ± {half:.3f}")
+def _spread(value: Interval) -> str:
+    shown = not math.isnan(value.half_width) and value.half_width != 0
+    return f"{value.mean:.3f}" + (f" ± {value.half_width:.3f}" if shown else "")
 
 
-def collapse_sentences(details: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """Which selections kept hardly more than one answer: the cell in words and one sentence a strategy.
-
-    Args:
-        details: ``tables/<study>_<setting>_details.csv`` of all settings.
-    """
-    for (where, strategy), rows in _selections(details):
-        collapsed = rows[rows["largest_answer_share"] >= COLLAPSED]
-        shares: dict[str, list[str]] = {}
-        for fraction, at in collapsed.groupby("fraction", sort=True):
-            names = ", ".join(selection_label(method) for method in ordered_methods(at["method"]))
-            shares.setdefault(names, []).append(f"{100 * fraction:g} %")
-        if shares:
-            cases = "; ".join(f"{names} (at {', '.join(at)} kept)" for names, at in shares.items())
+def _collapsed(read: "StudyResults", cell: Cell) -> Iterator[str]:
+    """Which selections kept hardly more than one answer, one sentence a strategy."""
+    for strategy in STRATEGY_LABELS:
+        cases: dict[str, list[str]] = {}
+        for at in (at for each, at in read.frame.selections(cell) if each == strategy):
+            rows = read.frame.at(Place(cell, "largest_answer_fraction", strategy=strategy, fraction=at))
+            names = ordered_methods(name for name, row in rows.items() if row.value.mean >= COLLAPSED)
+            if names:
+                cases.setdefault(", ".join(map(selection_label, names)), []).append(percent(at))
+        if cases:
+            told = "; ".join(f"{names} (at {', '.join(at)} kept)" for names, at in cases.items())
             yield (
-                where,
-                f"{strategy.capitalize()} selection collapsed: at least {100 * COLLAPSED:g} % of the samples kept have "
-                f"one and the same answer with {cases}. A model learns little more from them than to give it always.",
+                f"{strategy.capitalize()} selection collapsed: at least {percent(COLLAPSED)} of the samples kept have "
+                f"one and the same answer with {told}. A model learns little more from them than to give it always."
             )
 
 
-def _selections(frame: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
-    """The rows of each cell and strategy below the whole pool, with the cell in words."""
-    known = frame[frame["fraction"].between(0, 1, inclusive="neither")]
-    for where, of_cell in _cells(known):
-        for strategy, rows in of_cell.groupby("strategy", sort=True):
-            yield (where, str(strategy)), rows
-
-
-def _cells(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The rows of each cell with the cell in words."""
-    for (task, model, setting, note), rows in frame.groupby(["task", "model", "setting", "model_note"], sort=True):
-        yield f"{task}, {noted_model(model, note)}, {setting_label(setting)}", rows
-
-
-def epoch_sentences(frame: pd.DataFrame) -> Iterator[str]:
-    """Which method has the highest mean ROC-AUC at each epoch of ``tables/mislabel_epochs.csv``."""
-    methods = frame[frame["method"] != "model"]
-    for (task, model, rank), rows in methods.groupby(["task", "model", "rank"], sort=True):
-        leaders = []
-        for epoch, cell in rows.groupby("epoch", sort=True):
-            contenders = cell[~cell["method"].map(ORACLE_OF).isin(cell["method"])]
-            if contenders["roc_auc"].notna().any():
-                best = contenders.loc[contenders["roc_auc"].idxmax()]
-                clear = "clear of the second" if str(best["roc_auc_best"]) == "True" else "not clear of the second"
-                leaders.append(f"epoch {epoch}: {method_label(best['method'])} {best['roc_auc']:.3f} ({clear})")
-        yield f"Highest mean ROC-AUC on {task}, {model}, rank {rank} – {'; '.join(leaders)}."
-
-
-def cost_sentences(frame: pd.DataFrame) -> Iterator[str]:
+def _cost(read: "StudyResults", cell: Cell) -> Iterator[str]:
     """Median seconds per checkpoint of each method's own work, and of what all share."""
-    for (task, model, rank), rows in frame.groupby(["task", "model", "rank"], sort=True):
-        shared = rows[(rows["method"] == "shared") & ~rows["stage"].str.startswith("of which")]["seconds"].sum()
-        own = rows[rows["method"] != "shared"].groupby("method", sort=False)["seconds"].sum()
-        parts = ", ".join(f"{method_label(str(method))} {seconds_text(seconds)} s" for method, seconds in own.items())
-        where = f"{task}, {model}, rank {rank}"
-        together = f"{seconds_text(shared)} s shared by all methods"
-        yield f"Scoring one checkpoint ({where}): {together}, and of its own {parts}."
-        if {SUBJECT, "gfim"} <= set(own.index) and own["gfim"] > 0:
-            ratio = own[SUBJECT] / own["gfim"]
-            yield f"On {where}, Schulz's iteration took {ratio:.2g} times as long as Cholesky on the same matrices."
+    rows = read.costs[(read.costs[list(Cell._fields)] == list(cell)).all(axis=1)]
+    shared = rows[(rows["method"] == SHARED) & ~rows["stage"].str.startswith("of which")]["seconds"].sum()
+    own = rows[rows["method"] != SHARED].groupby("method", sort=False)["seconds"].sum()
+    parts = ", ".join(f"{method_label(str(method))} {seconds_text(seconds)} s" for method, seconds in own.items())
+    yield f"Scoring one checkpoint: {seconds_text(shared)} s shared by all methods, and of its own {parts}."
+    if {SUBJECT, "gfim"} <= set(own.index) and own["gfim"] > 0:
+        ratio = own[SUBJECT] / own["gfim"]
+        yield f"Schulz's iteration took {ratio:.2g} times as long as Cholesky on the same matrices."

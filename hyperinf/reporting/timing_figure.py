@@ -1,22 +1,24 @@
-"""Time to invert a d x d matrix, this run's beside the published seconds."""
+"""Draw the time to invert a d x d matrix, this run's beside the published seconds."""
 
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from hyperinf.reporting.labels import method_label, ordered_methods
-from hyperinf.reporting.style import PUBLISHED_LINE, house_style, legend_below, legend_handle, line_options, new_figure
+from hyperinf.reporting.labels import counted, method_label, ordered_solvers
+from hyperinf.reporting.manifest import Entry
+from hyperinf.reporting.published import published_inversion
+from hyperinf.reporting.simulation_inputs import SimulationResults
+from hyperinf.reporting.style import PUBLISHED_LINE, Drawing, legend_below, legend_handle, line_options, new_figure
 
 PUBLISHED = "published"
 INVALID_LABEL = "not synchronised (invalid)"
 
 
 def timing_data(frame: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """What the figure draws: series, method, dim, median, low, high, repeats, valid.
+    """Gather what the figure draws: series, method, dim, median, low, high, repeats, valid.
 
     Args:
-        frame: ``inputs.read_timing``; every device, dtype and thread count is a series.
+        frame: ``simulation_inputs.read_timing``; every device, dtype and thread count is a series.
         published: ``published.published_inversion``.
     """
     threads = frame["threads"].map(_threads_text)
@@ -31,14 +33,13 @@ def timing_data(frame: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 
 def _threads_text(threads: float) -> str:
-    if pd.isna(threads):
-        return ""
-    return f", {threads:.0f} thread{'' if threads == 1 else 's'}"
+    return "" if pd.isna(threads) else f", {counted(round(threads), 'thread')}"
 
 
-@house_style
-def figure_timing(data: pd.DataFrame) -> Figure:
-    """Median seconds against d, both logarithmic: one panel per device measured, the published seconds in the last."""
+def timing_figure(read: SimulationResults, entry: Entry) -> Drawing:
+    """Draw median seconds against d, both logarithmic: one panel per device measured, the published seconds in the last."""
+    assert read.timing is not None  # there is an entry only where it was run
+    data = timing_data(read.timing, published_inversion())
     measured = [series for series in dict.fromkeys(data["series"]) if series != PUBLISHED]
     names = [*measured, PUBLISHED]
     columns = min(len(names), 3)
@@ -52,7 +53,7 @@ def figure_timing(data: pd.DataFrame) -> Figure:
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
         axis.set_title("published: notebook, unnamed CUDA GPU" if name == PUBLISHED else f"this run: {name}")
-        for method in ordered_methods(part["method"]):
+        for method in ordered_solvers(part["method"]):
             rows_of = part[part["method"] == method]
             options = line_options(method)
             if name == PUBLISHED:
@@ -74,12 +75,12 @@ def figure_timing(data: pd.DataFrame) -> Figure:
     flat[0].set_ylabel("seconds (lower is better)")
     run = set(data.loc[data["series"] != PUBLISHED, "method"])
     invalid = set(data.loc[~data["valid"], "method"])
-    handles = [legend_handle(method) for method in ordered_methods(run)]
-    for method in ordered_methods(set(data["method"]) - run - invalid):
+    handles = [legend_handle(method) for method in ordered_solvers(run)]
+    for method in ordered_solvers(set(data["method"]) - run - invalid):
         options = line_options(method) | {"linestyle": PUBLISHED_LINE}
         handles.append(Line2D([], [], label=f"published: {method_label(method)}", **options))
     for method in sorted(invalid):
         options = line_options(method) | {"linestyle": PUBLISHED_LINE, "markerfacecolor": "white", "markersize": 6}
         handles.append(Line2D([], [], label=f"published: Schulz, {INVALID_LABEL}", **options))
     legend_below(figure, handles, 2)
-    return figure
+    return Drawing(data, figure)

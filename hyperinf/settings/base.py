@@ -1,10 +1,12 @@
 """What all models of settings share."""
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
 
@@ -17,6 +19,14 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bools_are_no_numbers(cls, values: Any) -> Any:
+        # pydantic reads true as 1: as text it is refused where it stands.
+        if not isinstance(values, Mapping):
+            return values
+        return {name: _without_bools(value) if name in _numeric(cls) else value for name, value in values.items()}
 
     def plain(self) -> dict[str, Any]:
         """The settings as JSON values."""
@@ -71,6 +81,19 @@ def mark(field: FieldInfo, name: str) -> Any:
     return extra.get(name, "") if isinstance(extra, Mapping) else ""
 
 
+@cache
+def _numeric(model: type[BaseModel]) -> frozenset[str]:
+    """Name the fields that hold numbers, alone or in lists."""
+    kinds = {name: set(re.findall(r"\w+", str(field.annotation))) for name, field in model.model_fields.items()}
+    return frozenset(name for name, words in kinds.items() if words & {"int", "float"} and "bool" not in words)
+
+
+def _without_bools(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_bools(each) for each in value]
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 def _deciding(section: BaseModel) -> dict[str, Any]:
     plain = section.model_dump(mode="json")
     for name, field in type(section).model_fields.items():
@@ -89,8 +112,3 @@ def _without_runtime(value: Any, plain: Any) -> Any:
     if isinstance(value, tuple):
         return [_without_runtime(each, shown) for each, shown in zip(value, plain, strict=True)]
     return plain
-
-
-def sections(model: type[Settings]) -> Iterator[tuple[str, FieldInfo]]:
-    """The fields of a section in their order."""
-    yield from model.model_fields.items()

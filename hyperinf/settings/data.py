@@ -25,7 +25,9 @@ class SplitNames(Settings):
 class DataSettings(Settings):
     """A data set and how its rows become samples."""
 
-    source: DataSource = setting(help="where it comes from: {asset: NAME}, {hub: OWNER/NAME} or {path: FILE_OR_FOLDER}")
+    source: DataSource = setting(
+        help="where it comes from: {asset: NAME}, {hub: OWNER/NAME} or {path: FILE_OR_FOLDER}", metavar="KIND:NAME"
+    )
     format: FormatName = setting("labelled", help="how a row becomes a sample: labelled for texts with a label each")
     template: TemplateName | None = setting(
         None, help="prompt of a language model, a key of prompts.yaml; the format's own without it"

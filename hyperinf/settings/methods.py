@@ -11,9 +11,6 @@ GfimScale = Literal["sum", "mean"]
 Need = Literal["gfim", "gradients", "sums"]
 Line = Literal["solid", "dashed", "dash-dotted"]
 
-LANCZOS_STEPS = 5
-"""Products with the curvature that LiSSA spends on its scale."""
-
 
 class MethodOptions(Settings):
     """What every method can be told."""
@@ -38,6 +35,7 @@ class LissaOptions(MethodOptions):
     """What LiSSA can be told."""
 
     iterations: int = setting(10, ge=1, help="terms of the truncated Neumann series")
+    lanczos_steps: int = setting(5, ge=1, help="products with the curvature that estimate its largest eigenvalue")
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class MethodSpec:
         """Count the sums over all samples, one after the other, that it needs beyond the statistics."""
         if "sums" not in self.needs:
             return 0
-        return LANCZOS_STEPS + options.iterations if isinstance(options, LissaOptions) else 1
+        return options.lanczos_steps + options.iterations if isinstance(options, LissaOptions) else 1
 
 
 def _methods(*specs: MethodSpec) -> dict[str, MethodSpec]:

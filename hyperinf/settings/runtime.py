@@ -1,5 +1,6 @@
 """How things are computed, never what: nothing here changes a result, and a change reruns nothing."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic.types import StringConstraints
@@ -60,3 +61,8 @@ class CacheSettings(Settings):
     wheels: tuple[FilePath, ...] = setting(
         (), runtime=True, help="wheels brought by hand, for machines without a package index", metavar="FILE"
     )
+
+    @property
+    def wheel_paths(self) -> tuple[Path, ...]:
+        """The wheels as paths."""
+        return tuple(map(Path, self.wheels))

@@ -7,7 +7,7 @@ from pydantic import Field, create_model
 from hyperinf.settings.base import Settings, setting
 from hyperinf.settings.methods import BASELINES, METHODS, GfimScale, MethodOptions, MethodSpec
 from hyperinf.settings.training import TrainingSettings
-from hyperinf.settings.types import Count, Distinct, Number, OneOf, Positive
+from hyperinf.settings.types import Count, Distinct, OneOf, Positive
 
 MethodName = Annotated[str, OneOf(METHODS)]
 Methods = Annotated[tuple[MethodName, ...], Field(min_length=1), Distinct]
@@ -65,7 +65,7 @@ class DetectionSettings(Settings):
 class SelectionSettings(Settings):
     """Keeping the least harmful samples and training on them afresh."""
 
-    fractions: Annotated[tuple[Annotated[Number, Field(gt=0, lt=1)], ...], Field(min_length=1), Distinct] = setting(
+    fractions: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1), Distinct] = setting(
         (0.2, 0.4), help="fractions of the training samples that are kept, one run each"
     )
     strategies: Annotated[tuple[Strategy, ...], Field(min_length=1), Distinct] = setting(

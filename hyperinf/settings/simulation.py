@@ -60,6 +60,8 @@ class TimingSettings(Settings):
     methods: TimedSolvers = setting(TIMED_SOLVERS, help="solvers that are timed; schulz_paper_20: 20 steps from 5e-5 I")
     repeats: Count = setting(3, help="timed runs of each, after one to warm up")
     seed: Seed = setting(11, help="of all that is drawn")
+    samples: Count = setting(12800, help="number N of samples in the matrix, a sum here and not a mean")
+    damping: Positive = setting(0.1, help="added to the diagonal of the matrix")
     threads: Count = setting(1, help="threads of a CPU operation: part of what is measured")
 
 

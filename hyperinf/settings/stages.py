@@ -3,26 +3,26 @@
 What a stage reads and writes is marked ``runtime``: where a file lies decides nothing, and what is in it is hashed.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hyperinf.settings.base import Settings, setting
 from hyperinf.settings.data import CorruptionSettings, DataSettings, SampleSettings
 from hyperinf.settings.registers import FAMILIES
+from hyperinf.settings.reporting import StudyShape
 from hyperinf.settings.runtime import CacheSettings, MachineSettings, SweepSettings
 from hyperinf.settings.scoring import Methods, ScoringSettings, Strategy
 from hyperinf.settings.simulation import ConvergenceSettings, FisherSettings, TimingSettings
 from hyperinf.settings.sources import ModelSource
 from hyperinf.settings.training import (
+    Adaptation,
     AlignmentSettings,
     FinetuningSettings,
     GradientsOf,
-    LoraSettings,
-    Trained,
     TrainingSettings,
 )
-from hyperinf.settings.types import Count, Distinct, FilePath, Number, OneOf, Seed, Words
+from hyperinf.settings.types import Count, Distinct, FilePath, OneOf, Seed, Word
 
 FamilyName = Annotated[str, OneOf(FAMILIES)]
 
@@ -79,61 +79,70 @@ class Named(Settings):
     study: str = setting("study", help="name of the study in the tables")
     task: str = setting("task", help="name of the data in the tables")
     model_name: str = setting("model", help="name of the model in the tables")
+    seed: Seed = setting(help="of all that is drawn, and in the tables")
     setting: str | None = setting(None, help="name of what is trained and scored in the tables; made up without it")
 
 
-class Finetune(Resumed, CacheSettings, MachineSettings, LoraSettings, FinetuningSettings):
+class Finetune(Resumed, CacheSettings, MachineSettings, Adaptation, FinetuningSettings):
     """Fine-tune a model on the training samples, wrong ones included, and keep its weights."""
 
     data: FilePath = _folder("what 'prepare' wrote")
     model: ModelSource = setting(help="the model", metavar="KIND:NAME")
     family: FamilyName = setting(help="the family of models that it belongs to")
-    trained: Trained = setting("lora", help="what is trained: an adapter, dense linear layers, or both")
-    rank: Count | None = setting(8, help="rank of the adapter")
-    target_modules: Words = setting(("query", "value"), help="linear layers that get an adapter")
     seed: Seed = setting(help="of the adapter's initial weights, the order of samples and dropout")
+
+    @model_validator(mode="after")
+    def _trains(self) -> Self:
+        known = FAMILIES[self.family].trains
+        if self.trained not in known:
+            raise ValueError(f"got trained {self.trained}, expected one of {', '.join(known)} in family {self.family}")
+        return self
 
 
 class Score(Written, Named, CacheSettings, MachineSettings, SweepSettings, ScoringSettings):
-    """Score every training sample by its influence on the target samples, at every kept checkpoint."""
+    """Score every training sample by its influence on the target samples."""
 
     data: FilePath = _folder("what 'prepare' wrote")
     finetuned: FilePath = _folder("what 'finetune' wrote")
+    checkpoint: str | None = setting(None, help="the kept weights that gradients are taken at; the last without it")
     gradients_of: GradientsOf = setting(
         "trained", help="weights whose gradients are taken: all that were trained, or those of a part"
     )
-    seed: Seed = setting(help="of the random baseline")
-    products: tuple[FilePath, ...] = setting(
-        (), runtime=True, help="of 'shard solve', one for each checkpoint: gather what shards scored", metavar="FILE"
-    )
-    parts: tuple[FilePath, ...] = setting(
-        (), runtime=True, help="of 'shard scores', every shard's of every checkpoint", metavar="FILE"
-    )
+    products: FilePath | None = _folder("of 'shard solve': gather what shards scored", "FILE", default=None)
+    parts: tuple[FilePath, ...] = setting((), runtime=True, help="of 'shard scores', every shard's", metavar="FILE")
+
+    @model_validator(mode="after")
+    def _gathers(self) -> Self:
+        if (self.products is None) != (not self.parts):
+            raise ValueError("got one of products and parts, expected both, to gather what shards scored, or neither")
+        return self
 
 
 class Detect(Written):
     """Tell how well the scores find the samples that were harmed."""
 
-    scores: FilePath = _folder("what 'score' wrote")
+    finetuned: FilePath = _folder("what 'finetune' wrote")
+    scores: tuple[FilePath, ...] = setting(
+        min_length=1, runtime=True, help="what 'score' wrote, of one or more checkpoints", metavar="FOLDER"
+    )
 
 
-class Select(Resumed, CacheSettings, MachineSettings, TrainingSettings):
+class Select(Resumed, Named, CacheSettings, MachineSettings, TrainingSettings):
     """Keep the least harmful samples by every method, train a fresh adapter on them, and evaluate it."""
 
     data: FilePath = _folder("what 'prepare' wrote")
     finetuned: FilePath = _folder("what 'finetune' wrote")
     scores: FilePath | None = _folder("what 'score' wrote; not needed for the fraction 1", default=None)
-    fraction: Annotated[Number, Field(gt=0, le=1)] = setting(
+    fraction: Annotated[float, Field(gt=0, le=1)] = setting(
         help="fraction of the training samples to keep; 1 for all of them, and the references"
     )
     methods: Methods = setting(("hyperinf",), help="methods whose scores select; random selection is always there")
     strategies: Annotated[tuple[Strategy, ...], Field(min_length=1), Distinct] = setting(
         ("plain", "stratified"), help="keep the least harmful of all samples, or of each answer"
     )
-    seed: Seed = setting(help="of the adapter's initial weights, the order of samples and random selection")
 
 
-class _Shard(CacheSettings, MachineSettings):
+class ShardStage(CacheSettings, MachineSettings):
     """A shard of a scoring."""
 
     data: FilePath = _folder("what 'prepare' wrote")
@@ -146,22 +155,22 @@ class _Shard(CacheSettings, MachineSettings):
     out: FilePath = _folder("file to write", "FILE.safetensors")
 
 
-class ShardTarget(_Shard):
+class ShardTarget(ShardStage):
     """Take the mean gradient of the target samples."""
 
 
-class _OneShard(_Shard, ScoringSettings):
+class OneShard(ShardStage, ScoringSettings):
     """One shard of the training samples."""
 
     shard: Count = setting(1, runtime=True, help="which shard, from 1 on")
     shards: Count = setting(1, runtime=True, help="how many there are")
 
 
-class ShardStatistics(_OneShard):
+class ShardStatistics(OneShard):
     """Sum over a shard what damping and GFIM are made of."""
 
 
-class ShardSums(_OneShard):
+class ShardSums(OneShard):
     """Sum over a shard what methods such as DataInf need beyond that."""
 
     target: FilePath = _folder("what 'shard target' wrote", "FILE")
@@ -169,7 +178,7 @@ class ShardSums(_OneShard):
     sums: tuple[FilePath, ...] = setting((), runtime=True, help="of 'shard add', of rounds 1, 2, ...", metavar="FILE")
 
 
-class ShardScores(_OneShard):
+class ShardScores(OneShard):
     """Score a shard of the samples."""
 
     products: FilePath = _folder("what 'shard solve' wrote", "FILE")
@@ -228,3 +237,34 @@ class Harness(Written):
 
     data: FilePath = _folder("what 'prepare' wrote")
     task: str = setting(help="name of the task in the harness")
+
+
+class ReportStudy(StudyShape):
+    """Write the figures, tables and claims of a study."""
+
+    runs: tuple[FilePath, ...] = setting(
+        min_length=1,
+        runtime=True,
+        help="folders of its runs",
+        metavar="FOLDER",
+    )
+    out: FilePath = _folder("results folder: figures/ and tables/ are written below it")
+
+
+class ReportSimulation(Settings):
+    """Write the figures, tables and claims of the synthetic study."""
+
+    convergence: tuple[FilePath, ...] = setting(
+        min_length=1, runtime=True, help="what 'simulate convergence' wrote", metavar="FILE.csv"
+    )
+    fisher: FilePath | None = _folder("what 'simulate fisher' wrote", default=None)
+    timing: FilePath | None = _folder("what 'simulate timing' wrote", "FILE.csv", default=None)
+    out: FilePath = _folder("results folder: figures/ and tables/ are written below it")
+
+
+class ReportPage(Settings):
+    """Write one self-contained HTML page of all reports."""
+
+    results: FilePath = _folder("results folder to read")
+    studies: tuple[Word, ...] = setting((), help="reports to show, in this order; all that are there without it")
+    out: FilePath = _folder("file to write", "FILE.html")

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.types import Count, Counts, Fraction, Number, Positive, Whole
+from hyperinf.settings.types import Count, Counts, Fraction, Positive, Words
 
 Dtype = Literal["float32", "bfloat16", "float64"]
 TooLong = Literal["truncate", "skip", "refuse"]
@@ -13,7 +13,7 @@ Trained = Literal["lora", "last_layer", "projector", "lora_projector"]
 GradientsOf = Literal["trained", "lora", "last_layer", "projector"]
 
 
-class LoraSettings(Settings):
+class LoraStrength(Settings):
     """How strong an adapter is."""
 
     alpha_over_rank: Positive = setting(2.0, help="alpha of the adapter is so many times its rank")
@@ -21,10 +21,28 @@ class LoraSettings(Settings):
     dropout: Fraction = setting(0.0, help="probability of dropout on the adapter's input")
 
 
+class LoraSettings(LoraStrength):
+    """A low-rank adapter."""
+
+    rank: Count = setting(8, help="rank of the adapter")
+    target_modules: Words = setting(("query", "value"), help="linear layers that get an adapter")
+
+
+class Adaptation(LoraSettings):
+    """What of a model is trained."""
+
+    trained: Trained = setting("lora", help="what is trained: an adapter, dense linear layers, or both")
+
+    @property
+    def name(self) -> str:
+        """Name it as folders and tables do: ``lora-8``, ``last_layer``, ``projector`` or ``lora_projector-8``."""
+        return f"{self.trained}-{self.rank}" if self.trained.startswith("lora") else self.trained
+
+
 class EncodingSettings(Settings):
     """How samples become tokens."""
 
-    max_length: Whole = setting(
+    max_length: int = setting(
         128, ge=2, help="tokens of a sample; a longer one loses its context's left", unit="tokens"
     )
     dtype: Dtype = setting("float32", help="of all weights")
@@ -41,7 +59,7 @@ class TrainingSettings(Settings):
     max_steps: Count | None = setting(None, help="updates, however many passes they take; this or epochs", unit="steps")
     batch_size: Count = setting(16, help="samples of an update", unit="samples")
     learning_rate: Positive = setting(2e-3, help="peak learning rate of AdamW")
-    weight_decay: Number = setting(0.01, ge=0, help="weight decay of AdamW, on weight matrices")
+    weight_decay: float = setting(0.01, ge=0, help="weight decay of AdamW, on weight matrices")
     warmup_ratio: Fraction = setting(0.06, help="fraction of the steps over which the learning rate rises")
 
     @model_validator(mode="after")
@@ -81,5 +99,5 @@ class AlignmentSettings(EncodingSettings, TrainingSettings):
     parts: tuple[Literal["projector", "language_model"], ...] = setting(
         ("projector",), min_length=1, help="parts whose weights are all trained on the captions, the tower being frozen"
     )
-    tower_epochs: Whole = setting(0, ge=0, help="passes in which the tower first learns to tell the captions apart")
+    tower_epochs: int = setting(0, ge=0, help="passes in which the tower first learns to tell the captions apart")
     tower_learning_rate: Positive = setting(1e-3, help="peak learning rate for those")

@@ -6,7 +6,6 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -18,13 +17,6 @@ from pydantic_core import CoreSchema, core_schema
 Item = TypeVar("Item")
 
 
-def _no_bool(value: Any) -> Any:
-    # pydantic reads true as 1.
-    if isinstance(value, bool):
-        raise ValueError("a number is expected")
-    return value
-
-
 def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
     for value in values:
         if values.count(value) > 1:
@@ -32,17 +24,13 @@ def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
     return values
 
 
-Whole = Annotated[int, BeforeValidator(_no_bool)]
-"""A whole number."""
-Number = Annotated[float, BeforeValidator(_no_bool)]
-"""A finite number; YAML's 1e-4, which it reads as text, included."""
-Count = Annotated[Whole, Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
 """A number of things, at least one."""
-Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 """What every generator of random numbers takes."""
-Fraction = Annotated[Number, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 """A part of a whole: from 0 up to, but without, 1."""
-Positive = Annotated[Number, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0)]
 Word = Annotated[str, StringConstraints(min_length=1)]
 """Text that is not empty."""
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]

@@ -7,8 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperinf.simulation.checks import check_counts, check_damping, check_seed
-
 # 1024 rows of 4096 float32 values are 16 MiB: large enough for a full-speed matrix product, small beside A itself.
 CHUNK_ROWS = 1024
 
@@ -34,11 +32,6 @@ class SyntheticProblem:
     damping: float
     seed: int
     chunk_rows: int = field(default=CHUNK_ROWS, compare=False)
-
-    def __post_init__(self) -> None:
-        check_counts(dim=self.dim, samples=self.samples, chunk_rows=self.chunk_rows)
-        check_damping(self.damping)
-        check_seed(self.seed)
 
     def sample_chunks(self, device: torch.device | str = "cpu") -> Iterator[Tensor]:
         """Yield the samples in order: ``Tensor[c, d]``, float32, ``c <= chunk_rows``, the same at every call."""

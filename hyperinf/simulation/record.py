@@ -1,11 +1,11 @@
 """What a study of the simulation was made with, beside its table."""
 
 from pathlib import Path
-from typing import Any
 
 from hyperinf.artifacts import records
 from hyperinf.artifacts.environment import fingerprint
 from hyperinf.artifacts.files import sha256_file
+from hyperinf.settings.base import Settings
 
 
 def record_path(out: Path) -> Path:
@@ -13,7 +13,7 @@ def record_path(out: Path) -> Path:
     return out.with_suffix(".info.json")
 
 
-def write_record(out: Path, config: Any, device: object) -> None:
+def write_record(out: Path, settings: Settings, device: object) -> None:
     """Write the record of the table ``out``: versions, device, settings, its SHA-256."""
     outputs = {out.name: sha256_file(out)}
-    records.write_record(record_path(out), fingerprint(config, str(device), inputs={}, outputs=outputs))
+    records.write_record(record_path(out), fingerprint(settings.deciding(), str(device), inputs={}, outputs=outputs))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,8 +14,10 @@ from torch import Tensor
 from hyperinf.artifacts.files import atomic_file
 from hyperinf.linalg import hyperpower_inverse
 from hyperinf.linalg.solvers import SOLVERS
-from hyperinf.simulation.checks import check_choices, check_counts, check_damping, check_seed, check_sizes
-from hyperinf.simulation.device import limit_threads, resolve_device, timed
+from hyperinf.runtime.devices import resolve_device, set_threads
+from hyperinf.settings.simulation import TimingSettings
+from hyperinf.settings.stages import SimulateTiming
+from hyperinf.simulation.clock import timed
 from hyperinf.simulation.problem import SyntheticProblem
 from hyperinf.simulation.record import write_record
 
@@ -40,62 +41,32 @@ class Inverted(NamedTuple):
     columns: int | None = None
 
 
-@dataclass(frozen=True)
-class TimingConfig:
-    """The timing study, on the published matrix ``A = sum_i s_i s_i^T + damping I`` (a sum, not a mean).
+def simulate_timing(settings: SimulateTiming) -> None:
+    """Time every method at every d and write one row per repeat to the CSV file ``settings.out``.
 
-    That matrix is very well conditioned (below 4 up to d = 1024): the easiest case for every iteration.
-
-    Attributes:
-        dims: the values of d; published 16, 64, 256, 1024 and, in part, 4096.
-        methods: names out of ``TIMING_METHODS``; rows come in this order within a dimension.
-        repeats: timed calls of each method at each d; published 3.
-        seed: chooses the draws of ``s_i``.
-        samples: how many ``s_i`` are summed; published 12800.
-        damping: published 0.1.
-        device: auto, cpu or cuda.
-        threads: CPU threads of torch; None leaves them as they are.
-    """
-
-    dims: tuple[int, ...] = (16, 64, 256, 1024)
-    methods: tuple[str, ...] = field(default_factory=lambda: tuple(TIMING_METHODS))
-    repeats: int = 3
-    seed: int = 11
-    samples: int = 12800
-    damping: float = 0.1
-    device: str = "auto"
-    threads: int | None = None
-
-    def __post_init__(self) -> None:
-        check_sizes("dims", self.dims)
-        check_choices("methods", self.methods, tuple(TIMING_METHODS))
-        check_counts(repeats=self.repeats, samples=self.samples)
-        check_damping(self.damping)
-        check_seed(self.seed)
-
-
-def run_timing(config: TimingConfig, out: Path) -> None:
-    """Time every method at every d and write one row per repeat to the CSV file ``out``.
+    The matrix is the published one, ``A = sum_i s_i s_i^T + damping I`` (a sum, not a mean). It is very well
+    conditioned (below 4 up to d = 1024): the easiest case for every iteration.
 
     ``seconds`` is the time of one call on a device that was synchronised before and after; ``error_relative`` is
     ``||X - A^-1||_F / ||A^-1||_F`` against float64 (for ``cholesky_solve`` restricted to the columns it solves
     for), and ``matmuls`` the products of two d x d matrices spent, empty for factorisations.
     """
-    threads = limit_threads(config.threads)
-    device = resolve_device(config.device)
+    set_threads(settings.threads)
+    device = torch.device(resolve_device(settings.device))
+    out = Path(settings.out)
     rows: list[dict[str, object]] = []
-    for dim in config.dims:
-        matrix = timing_matrix(config, dim, device)
+    for dim in settings.dims:
+        matrix = timing_matrix(settings, dim, device)
         inverse = torch.linalg.inv(matrix.double())
-        for method in config.methods:
-            for repeat, (outcome, seconds) in enumerate(repeated(TIMING_METHODS[method], matrix, config.repeats)):
+        for method in settings.methods:
+            for repeat, (outcome, seconds) in enumerate(repeated(TIMING_METHODS[method], matrix, settings.repeats)):
                 rows.append(
                     {
                         "method": method,
                         "dim": dim,
                         "device": device.type,
                         "dtype": "float32",
-                        "threads": threads,
+                        "threads": settings.threads,
                         "repeat": repeat,
                         "seconds": seconds,
                         "error_relative": relative_error(outcome, inverse),
@@ -105,14 +76,14 @@ def run_timing(config: TimingConfig, out: Path) -> None:
     table = pd.DataFrame(rows, columns=COLUMNS)
     with atomic_file(out) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
-    write_record(out, config, device)
+    write_record(out, settings, device)
 
 
-def timing_matrix(config: TimingConfig, dim: int, device: torch.device) -> Tensor:
+def timing_matrix(settings: TimingSettings, dim: int, device: torch.device) -> Tensor:
     """The published matrix at d = ``dim``: ``Tensor[d, d]``, float32."""
-    problem = SyntheticProblem(dim, config.samples, config.damping, config.seed)
+    problem = SyntheticProblem(dim, settings.samples, settings.damping, settings.seed)
     matrix = problem.second_moment(device)
-    matrix.diagonal().add_(config.damping)
+    matrix.diagonal().add_(settings.damping)
     return matrix
 
 

@@ -10,8 +10,8 @@ rule asset_record:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=grows(500),
-        runtime=grows(30),
+        mem_mb=scaled_by_attempt(500),
+        runtime=scaled_by_attempt(30),
         gpu=0,
         share=1,
         cache=CACHE,
@@ -21,5 +21,5 @@ rule asset_record:
     message:
         "Fetch and verify {wildcards.asset}"
     shell:
-        "python -m hyperinf assets fetch {wildcards.asset:q} --cache {resources.cache:q} {resources.wheels} "
+        "python -m hyperinf assets fetch {wildcards.asset:q} {resources.cache} {resources.wheels} "
         "--record {output:q} > {log:q} 2>&1"

@@ -1,10 +1,20 @@
 ALIGNED = f"{RESULTS}/aligned/{{model}}"
 
 
+def unaligned_files(name):
+    """What the alignment of a model waits for."""
+    return [f"{RESULTS}/models/{name}"] if PLAN.is_prepared(name) else source_files(EXPERIMENT.models[name].source)
+
+
+def model_files(name):
+    """What a job that reads a model waits for."""
+    return [f"{RESULTS}/aligned/{name}/model"] if EXPERIMENT.models[name].align else unaligned_files(name)
+
+
 # Made once: a GGUF file takes twenty seconds to read, the folder that is written here a tenth of one.
-rule model_prepare:
+rule prepare_model:
     input:
-        source=lambda wildcards: source_files(config["models"][wildcards.model]["source"]),
+        source=lambda wildcards: source_files(EXPERIMENT.models[wildcards.model].source),
     output:
         folder=directory(f"{RESULTS}/models/{{model}}"),
     log:
@@ -15,31 +25,28 @@ rule model_prepare:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=grows(4000),
-        runtime=grows(60),
+        mem_mb=scaled_by_attempt(4000),
+        runtime=scaled_by_attempt(60),
         gpu=0,
         share=1,
         cache=CACHE,
     params:
-        settings=lambda wildcards: flags(
-            source=source_name(config["models"][wildcards.model]["source"]),
-            layers=config["models"][wildcards.model]["layers"],
-        ),
-        code=code_hash("hyperinf.models.causal"),
+        settings=lambda wildcards: PLAN.prepare_model(wildcards.model).canonical(),
+        code=code_hash("hyperinf.pipeline.prepare_model"),
     message:
         "Write {wildcards.model} as a plain folder"
     shell:
-        "python -m hyperinf model prepare {params.settings:q} --cache {resources.cache:q} --out {output.folder:q} "
+        "python -m hyperinf prepare-model --config {params.settings:q} {resources.cache} --out {output.folder:q} "
         "> {log:q} 2>&1"
 
 
 rule align_data:
     input:
-        source=lambda wildcards: source_files(align_questions(wildcards.model)["source"]),
+        source=lambda wildcards: source_files(
+            EXPERIMENT.data[EXPERIMENT.models[wildcards.model].align.data].source
+        ),
     output:
-        pool=f"{ALIGNED}/data/pool.parquet",
-        validation=f"{ALIGNED}/data/validation.parquet",
-        test=f"{ALIGNED}/data/test.parquet",
+        splits=[f"{ALIGNED}/data/{split}.parquet" for split in SPLITS],
         info=f"{ALIGNED}/data/info.json",
     log:
         f"{LOGS}/aligned/{{model}}/data.log",
@@ -49,32 +56,26 @@ rule align_data:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(60),
+        mem_mb=scaled_by_attempt(2000),
+        runtime=scaled_by_attempt(60),
         gpu=0,
         share=1,
         cache=CACHE,
     params:
-        settings=lambda wildcards: [
-            *question_source(align_questions(wildcards.model)),
-            # Nothing is chosen on the validation questions of an alignment, but a task has to have one.
-            *flags(validation=1, **{key: align_settings(wildcards.model)[key] for key in ("pool", "test", "seed")}),
-        ],
+        settings=lambda wildcards: PLAN.align_data(wildcards.model).canonical(),
         folder=lambda wildcards, output: Path(output.info).parent,
-        code=code_hash("hyperinf.data.questions", data=["hyperinf/data/prompts.yaml"]),
+        code=lambda wildcards: data_code(EXPERIMENT.data[EXPERIMENT.models[wildcards.model].align.data]),
     message:
         "Draw the captions that {wildcards.model} is aligned on"
     shell:
-        "python -m hyperinf select data {params.settings:q} --cache {resources.cache:q} --out {params.folder:q} "
-        "> {log:q} 2>&1"
+        "python -m hyperinf prepare --config {params.settings:q} {resources.cache} --out {params.folder:q} > {log:q} 2>&1"
 
 
 # The folder `model.state` is no output: Snakemake would remove it from a killed job, and training goes on from it.
 rule align:
     input:
         model=lambda wildcards: unaligned_files(wildcards.model),
-        pool=f"{ALIGNED}/data/pool.parquet",
-        test=f"{ALIGNED}/data/test.parquet",
+        splits=[f"{ALIGNED}/data/{split}.parquet" for split in SPLITS],
         info=f"{ALIGNED}/data/info.json",
     output:
         folder=directory(f"{ALIGNED}/model"),
@@ -86,29 +87,21 @@ rule align:
     priority: 1
     conda:
         "../../envs/hyperinf.yaml"
-    threads: config["vlm"]["threads"]
+    threads: lambda wildcards: max(study.runtime.threads for study in STUDIES.values() if wildcards.model in study.models)
     resources:
-        mem_mb=grows(6000),
-        runtime=grows(480),
+        mem_mb=scaled_by_attempt(6000),
+        runtime=scaled_by_attempt(480),
         gpu=gpus(),
         share=1,
         device=DEVICE,
         cache=CACHE,
     params:
-        model=lambda wildcards: flags(model=unaligned_source(wildcards.model)),
-        settings=lambda wildcards: flags(
-            **{
-                key: value
-                for key, value in align_settings(wildcards.model).items()
-                if key not in ("data", "pool", "test")
-            }
-        ),
+        settings=lambda wildcards: PLAN.align(wildcards.model).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
         state=lambda wildcards, output: f"{output.folder}.state",
-        code=code_hash("hyperinf.pipeline.selection.align"),
+        code=code_hash("hyperinf.pipeline.align"),
     message:
         "Align {wildcards.model}"
     shell:
-        "python -m hyperinf select align --data {params.data:q} {params.model:q} {params.settings:q} "
-        "--cache {resources.cache:q} --device {resources.device:q} --threads {threads} "
-        "--state {params.state:q} --out {output.folder:q} > {log:q} 2>&1"
+        "python -m hyperinf align --config {params.settings:q} --data {params.data:q} {resources.cache} "
+        "{resources.device} --threads {threads} --state {params.state:q} --out {output.folder:q} > {log:q} 2>&1"

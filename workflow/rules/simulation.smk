@@ -7,26 +7,21 @@ rule simulation_convergence:
         f"{BENCHMARKS}/simulation/convergence/dim-{{dim}}_seed-{{seed}}.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: SIMULATION["threads"]
+    threads: EXPERIMENT.simulation.threads
     resources:
-        mem_mb=grows(lambda wildcards: 2000 + int(wildcards.dim) ** 2 // 10_000),
-        runtime=grows(lambda wildcards: 30 + int(wildcards.dim) // 20),
+        mem_mb=scaled_by_attempt(lambda wildcards: 2000 + int(wildcards.dim) ** 2 // 10_000),
+        runtime=scaled_by_attempt(lambda wildcards: 30 + int(wildcards.dim) // 20),
         gpu=gpus(),
         share=1,
         device=DEVICE,
     params:
-        settings=flags(
-            samples=SIMULATION["samples"],
-            damping=SIMULATION["damping"],
-            iterations=SIMULATION["iterations"],
-            methods=SIMULATION["methods"],
-        ),
+        settings=lambda wildcards: PLAN.convergence(wildcards.dim, wildcards.seed).canonical(),
         code=code_hash("hyperinf.simulation.convergence"),
     message:
         "Solver convergence, dimension {wildcards.dim}, seed {wildcards.seed}"
     shell:
-        "python -m hyperinf simulate convergence --dim {wildcards.dim} --seed {wildcards.seed} {params.settings:q} "
-        "--device {resources.device:q} --threads {threads} --out {output:q} > {log:q} 2>&1"
+        "python -m hyperinf simulate convergence --config {params.settings:q} {resources.device} "
+        "--threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule simulation_fisher:
@@ -40,20 +35,20 @@ rule simulation_fisher:
         f"{BENCHMARKS}/simulation/fisher.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: SIMULATION["threads"]
+    threads: EXPERIMENT.simulation.threads
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(10),
+        mem_mb=scaled_by_attempt(2000),
+        runtime=scaled_by_attempt(10),
         gpu=0,
         share=1,
     params:
-        settings=flags(**SIMULATION["fisher"]),
+        settings=PLAN.fisher().canonical(),
         folder=lambda wildcards, output: Path(output.summary).parent,
         code=code_hash("hyperinf.simulation.fisher"),
     message:
         "GFIM against FIM"
     shell:
-        "python -m hyperinf simulate fisher {params.settings:q} --out {params.folder:q} > {log:q} 2>&1"
+        "python -m hyperinf simulate fisher --config {params.settings:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 # A measurement: it has the machine to itself, and its number of threads is part of what is measured.
@@ -66,18 +61,18 @@ rule simulation_timing:
         f"{BENCHMARKS}/simulation/timing.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: SIMULATION["timing"]["threads"]
+    threads: EXPERIMENT.simulation.timing.threads
     resources:
-        mem_mb=grows(2000 + max(SIMULATION["timing"]["dims"]) ** 2 // 10_000),
-        runtime=grows(120),
+        mem_mb=scaled_by_attempt(2000 + max(EXPERIMENT.simulation.timing.dims) ** 2 // 10_000),
+        runtime=scaled_by_attempt(120),
         gpu=gpus(),
         share=WHOLE_MACHINE,
         device=DEVICE,
     params:
-        settings=flags(**SIMULATION["timing"]),
+        settings=PLAN.timing().canonical(),
         code=code_hash("hyperinf.simulation.timing"),
     message:
         "Time to invert (runs alone)"
     shell:
-        "python -m hyperinf simulate timing {params.settings:q} --device {resources.device:q} --out {output:q} "
+        "python -m hyperinf simulate timing --config {params.settings:q} {resources.device} --out {output:q} "
         "> {log:q} 2>&1"

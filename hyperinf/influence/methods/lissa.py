@@ -12,7 +12,7 @@ from hyperinf.gradients import GradientBlock
 from hyperinf.influence.methods.base import SweepingMethod, one_by_one
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors
 from hyperinf.linalg import ConvergenceError
-from hyperinf.settings.methods import LANCZOS_STEPS, METHODS, LissaOptions, MethodOptions
+from hyperinf.settings.methods import METHODS, LissaOptions, MethodOptions
 
 # By how much rounding may lengthen a residual: in parts of it, and of the iterate whose product it is made of.
 GROWTH, ROUNDING = 1e-3, 1e-5
@@ -45,7 +45,7 @@ class _ScaledSeries(SweepingMethod):
         """Multiply a vector of every layer by the curvature."""
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
-        """Take ``LANCZOS_STEPS + iterations`` products with the curvature.
+        """Take ``lanczos_steps + iterations`` products with the curvature.
 
         Raises:
             ConvergenceError: the series of a layer diverges.
@@ -95,7 +95,7 @@ class _ScaledSeries(SweepingMethod):
         basis: dict[str, list[Tensor]] = {layer: [vector] for layer, vector in q.items()}
         alphas: dict[str, list[float]] = {layer: [] for layer in q}
         betas: dict[str, list[float]] = {layer: [] for layer in q}
-        for _ in range(LANCZOS_STEPS if q else 0):
+        for _ in range(self.options.lanczos_steps if q else 0):
             products = yield from self._damped({layer: vectors[-1] for layer, vectors in basis.items()})
             for layer, w in products.items():
                 alphas[layer].append(float((w * basis[layer][-1]).sum()))
@@ -130,14 +130,19 @@ class _ScaledSeries(SweepingMethod):
         """Say the products with the curvature, how far the series got, and what is known of its scale."""
         last = self.residuals[-1] if self.residuals else None
         iterations = self.options.iterations
-        return {"products": self.products, "iterations": iterations, "residual": last, "scale": self.scaling}
+        return {
+            "products": self.products,
+            "iterations": iterations,
+            "residual": last,
+            "scale": self.scaling.format(self.options.lanczos_steps),
+        }
 
 
 class LiSSA(_ScaledSeries):
     """LiSSA on the FIM; a sweep over the training gradients for every product."""
 
     spec: ClassVar = METHODS["lissa"]
-    scaling: ClassVar[str] = f"estimated by {LANCZOS_STEPS} Lanczos steps"
+    scaling: ClassVar[str] = "estimated by {} Lanczos steps"
 
     def _multiply(self, vectors: Vectors) -> Steps:
         """Compute ``F x = mean_i <g_i, x> g_i``; ``x: Tensor[r, d]``, float64."""

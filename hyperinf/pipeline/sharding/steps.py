@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperinf.artifacts.environment import digest, to_json
+from hyperinf.artifacts.environment import digest
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource
 from hyperinf.influence import (
@@ -36,10 +36,11 @@ from hyperinf.influence import (
     sweep_scores,
     sweep_sums,
 )
-from hyperinf.pipeline.scoring import Scored, ScoringOptions, score_columns
+from hyperinf.pipeline.scoring import Scored, method_options, score_columns
 from hyperinf.pipeline.sharding.parts import Part, Shard, Under, named_under, read_part, read_shards, total_costs
 from hyperinf.runtime.profiling import Cost, metered
-from hyperinf.settings.methods import not_sharded
+from hyperinf.settings.methods import METHODS, not_sharded
+from hyperinf.settings.scoring import ScoringSettings
 
 Origin = Mapping[str, str]
 
@@ -64,11 +65,11 @@ class ShardedScores:
     """The files that scores are gathered from.
 
     Attributes:
-        products: of :func:`solve`; one file, or where several checkpoints are scored one for each.
-        scores: of :func:`take_scores`, a file for each shard (and checkpoint), in any order.
+        products: of :func:`solve`.
+        scores: of :func:`take_scores`, a file for each shard, in any order.
     """
 
-    products: tuple[Path, ...]
+    products: Path
     scores: tuple[Path, ...]
 
 
@@ -81,10 +82,10 @@ def take_target(target: GradientSource, origin: Origin, out: Path, device: str) 
 
 
 def take_statistics(
-    samples: GradientSource, origin: Origin, shard: Shard, options: ScoringOptions, out: Path, device: str
+    samples: GradientSource, origin: Origin, shard: Shard, settings: ScoringSettings, out: Path, device: str
 ) -> None:
     """The sums over a shard that damping and GFIM are made of."""
-    gfim = any(method.needs_gfim for method in _methods(options).values())
+    gfim = any("gfim" in METHODS[name].needs for name in _methods(settings))
     with metered(device) as cost:
         sums = statistic_sums(samples, gfim)
     costs = {("shared", "statistics"): cost}
@@ -100,7 +101,7 @@ def take_sums(
     origin: Origin,
     shard: Shard,
     progress: Progress,
-    options: ScoringOptions,
+    settings: ScoringSettings,
     out: Path,
     device: str,
 ) -> None:
@@ -109,7 +110,7 @@ def take_sums(
     Raises:
         InputError: files that do not belong to this run; no method asks for more sums.
     """
-    run = _Run.opened(progress, options, device, origin)
+    run = _Run.opened(progress, settings, device, origin)
     if len(progress.sums) >= run.rounds:
         raise InputError(f"sums: no method asks for round {len(progress.sums) + 1}; expected to solve")
     asked = run.next_sweeps()
@@ -121,7 +122,7 @@ def take_sums(
         for name, tensor in named_under(method, own).items()
     }
     content = {"round": len(progress.sums) + 1, "methods": list(asked)}
-    belongs = {**origin, "scoring": _scoring(options)}
+    belongs = {**origin, "scoring": _scoring(settings)}
     Part("sums", belongs, content, tensors, {("shared", "sums of methods"): cost}, shard).write(out)
 
 
@@ -150,14 +151,14 @@ def add_shards(kind: str, parts: Sequence[Path], out: Path) -> None:
     whole.write(out)
 
 
-def solve(progress: Progress, options: ScoringOptions, out: Path, device: str) -> None:
+def solve(progress: Progress, settings: ScoringSettings, out: Path, device: str) -> None:
     """Every method's product of its damped inverse curvature with the target's gradient.
 
     Raises:
         InputError: files that do not belong together, or a round of sums that is missing.
         ConvergenceError: Schulz's iteration could not invert a layer's matrix (names the layer).
     """
-    run = _Run.opened(progress, options, device)
+    run = _Run.opened(progress, settings, device)
     tensors: dict[str, Tensor] = {"grad_norm": run.statistics.grad_norm}
     costs = total_costs(run.parts)
     for name in run.methods:
@@ -172,7 +173,7 @@ def solve(progress: Progress, options: ScoringOptions, out: Path, device: str) -
         "shards": [len(ids) for ids in run.shards],
         "exponents": run.statistics.exponents,
     }
-    belongs = {**run.origin, "scoring": _scoring(options)}
+    belongs = {**run.origin, "scoring": _scoring(settings)}
     Part("products", belongs, content, tensors, costs).write(out)
 
 
@@ -181,7 +182,7 @@ def take_scores(
     origin: Origin,
     shard: Shard,
     products: Path,
-    options: ScoringOptions,
+    settings: ScoringSettings,
     out: Path,
     device: str,
 ) -> None:
@@ -190,7 +191,7 @@ def take_scores(
     Raises:
         InputError: products of another run.
     """
-    belongs = {**origin, "scoring": _scoring(options)}
+    belongs = {**origin, "scoring": _scoring(settings)}
     solved = read_part(products, "products", device).expect(belongs)
     vectors = {name: dict(Under(solved.tensors, name)) for name in solved.content["methods"]}
     with metered(device) as cost:
@@ -204,7 +205,7 @@ def take_scores(
 
 
 def gathered(
-    shards: ShardedScores, origin: Origin, sample_ids: Sequence[str], options: ScoringOptions, seed: int
+    shards: ShardedScores, origin: Origin, sample_ids: Sequence[str], settings: ScoringSettings, seed: int
 ) -> Scored:
     """The scores of all samples from those of all shards.
 
@@ -212,16 +213,14 @@ def gathered(
         shards: the files.
         origin: what is scored.
         sample_ids: the order that the columns get.
-        options: how.
+        settings: how.
         seed: of the random baseline.
 
     Raises:
         InputError: a file that cannot be used, a shard that is missing, or parts of another run.
     """
-    belongs = {**origin, "scoring": _scoring(options)}
-    if len(shards.products) != 1:
-        raise InputError(f"products: {len(shards.products)} files given; expected one")
-    solved = read_part(shards.products[0], "products").expect(belongs)
+    belongs = {**origin, "scoring": _scoring(settings)}
+    solved = read_part(shards.products, "products").expect(belongs)
     parts = [part.expect(belongs) for part in read_shards(shards.scores, "scores")]
     ids = tuple(sample for part in parts for sample in part.content["sample_ids"])
     if list(ids) != solved.content["sample_ids"] or set(ids) != set(sample_ids):
@@ -238,7 +237,7 @@ def gathered(
         solved.content["reports"],
     )
     costs = {("shared", "gradients"): Cost(0.0, None), **total_costs([solved, *parts])}
-    return Scored(table, score_columns(table, sample_ids, options.baselines, seed), costs)
+    return Scored(table, score_columns(table, sample_ids, settings.baselines, seed), costs)
 
 
 @dataclass(frozen=True)
@@ -254,9 +253,9 @@ class _Run:
     parts: Sequence[Part]
 
     @classmethod
-    def opened(cls, progress: Progress, options: ScoringOptions, device: str, origin: Origin | None = None) -> "_Run":
+    def opened(cls, progress: Progress, settings: ScoringSettings, device: str, origin: Origin | None = None) -> "_Run":
         statistics = read_part(progress.statistics, "statistics", device)
-        belongs = {**statistics.expect(origin or {}).origin, "scoring": _scoring(options)}
+        belongs = {**statistics.expect(origin or {}).origin, "scoring": _scoring(settings)}
         target = read_part(progress.target, "target", device).expect(belongs)
         rounds = [read_part(path, "sums", device).expect(belongs) for path in progress.sums]
         for number, part in enumerate(rounds, start=1):
@@ -265,10 +264,10 @@ class _Run:
                 raise InputError(f"{part.path}: holds {what}; expected round {number} of all shards added")
         if target.content["layers"] != statistics.content["layers"]:
             raise InputError(f"{target.path}: gradients of other layers than {statistics.path}")
-        methods = _methods(options)
+        methods = _methods(settings)
         known = _statistics(statistics)
         for name, method in methods.items():
-            if method.needs_gfim and not known.gfim:
+            if "gfim" in METHODS[name].needs and not known.gfim:
                 raise InputError(f"{statistics.path}: taken without the GFIM; expected it, as {name} needs it")
             method.fit_statistics(known)
         v = {name: target.tensors[f"v/{name}"] for name in known.layers}  # in their order, not that of the file
@@ -306,14 +305,13 @@ class _Run:
         return [dict(Under(part.tensors, name)) for part in rounds]
 
 
-def _methods(options: ScoringOptions) -> dict[str, InfluenceMethod]:
-    for name in options.methods:
-        if not_sharded([name]):
-            raise InputError(
-                f"methods: {name} needs all gradients of a layer at once; expected it only in a run without shards"
-            )
+def _methods(settings: ScoringSettings) -> dict[str, InfluenceMethod]:
+    for name in not_sharded(settings.methods):
+        raise InputError(
+            f"methods: got {name}, which needs all gradients of a layer at once, expected it only without shards"
+        )
     try:
-        return build_methods(options.own, **options.common)
+        return build_methods(method_options(settings))
     except ValueError as error:
         raise InputError(str(error)) from error
 
@@ -366,9 +364,9 @@ def _ids_of(shards: Sequence[Sequence[str]], shard: Shard) -> Sequence[str] | No
     return shards[shard.index - 1] if len(shards) == shard.count else None
 
 
-def _scoring(options: ScoringOptions) -> str:
-    """What of the options decides the scores by influence."""
-    plain: dict[str, Any] = to_json(options)
+def _scoring(settings: ScoringSettings) -> str:
+    """What of the settings decides the scores by influence."""
+    plain = ScoringSettings.of(settings).deciding()
     del plain["baselines"]
     return digest(plain)
 

@@ -78,7 +78,7 @@ def test_an_asset_is_named_with_origin_and_licence(run):
 def test_a_file_of_which_nothing_is_known_is_refused(run):
     (run / "notes.parquet").write_bytes(b"x")
     (run / "tables").rename(run / "elsewhere")
-    with pytest.raises(InputError, match=r"notes\.parquet: no record beside or above it"):
+    with pytest.raises(InputError, match=r"notes\.parquet: got no record beside or above it"):
         chain(run / "notes.parquet", run)
     with pytest.raises(InputError, match="no such file"):
         chain(run / "nothing.csv")

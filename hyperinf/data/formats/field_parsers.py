@@ -1,0 +1,179 @@
+"""What stands in a field of a source's row, read as what it must be, and the sample that is made of it."""
+
+from collections.abc import Sequence
+
+from hyperinf.data.samples import Sample, squeezed
+from hyperinf.data.sources.tables import Row
+
+YES_NO = ("yes", "no")
+POPE_KINDS = ("random", "popular", "adversarial")
+EASY_VQA_ANSWERS = {
+    "shape": ("circle", "rectangle", "triangle"),
+    "colour": ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow"),
+    "yes_no": YES_NO,
+}
+"""Easy-VQA's answers by kind of question."""
+
+
+class RowError(ValueError):
+    """A row that cannot be a sample: says what is wrong, without saying where."""
+
+
+class UnusableRowError(RowError):
+    """A row that lacks what a sample must have; published sets have some, and they are left out there."""
+
+
+class NoAnswerError(UnusableRowError):
+    """A row whose answer is withheld, as in the test splits of many published sets."""
+
+
+def read_string(row: Row, column: str) -> str:
+    """Read the text in a column; ``""`` if there is none.
+
+    Raises:
+        RowError: it is not a string.
+    """
+    value = row.get(column)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise RowError(f"got {value!r} in column {column!r}, expected a string")
+    return value
+
+
+def read_strings(row: Row, column: str) -> list[str]:
+    """Read the texts in a column; none if it is empty.
+
+    Raises:
+        RowError: it is not a list of strings.
+    """
+    value = row.get(column)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise RowError(f"got {value!r} in column {column!r}, expected a list of strings")
+    return value
+
+
+def read_choice(row: Row, column: str, choices: Sequence[str]) -> str:
+    """Find the choice whose number, counted from 0, stands in a column as an integer or as a string of digits.
+
+    Raises:
+        NoAnswerError: there is no number, or it is -1: the answer is withheld.
+        RowError: it is something else, or not the number of a choice.
+    """
+    value = row[column]
+    if value in (None, "", -1, "-1"):
+        raise NoAnswerError("no answer")
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < len(choices):
+        raise RowError(
+            f"got {row[column]!r} in column {column!r}, expected the number of one of {len(choices)} choices, from 0"
+        )
+    return choices[value]
+
+
+def read_letter(letter: str, letters: Sequence[str], choices: Sequence[str]) -> str:
+    """Find the choice that bears a letter.
+
+    Raises:
+        NoAnswerError: the letter is empty: the answer is withheld.
+        RowError: no choice bears it.
+    """
+    if not letter.strip():
+        raise NoAnswerError("no answer")
+    if len(letters) != len(choices) or letter not in letters:
+        raise RowError(f"got answer {letter!r}, expected the letter of a choice: {', '.join(letters) or 'none'}")
+    return choices[letters.index(letter)]
+
+
+def read_text(row: Row, column: str) -> str:
+    """Read the text in a column, as it stands there.
+
+    Raises:
+        UnusableRowError: there is none.
+        RowError: it is not a string.
+    """
+    value = row[column]
+    # NaN is what tables have for nothing.
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        raise UnusableRowError(f"no text in column {column!r}")
+    if not isinstance(value, str):
+        raise RowError(f"got {value!r} in column {column!r}, expected a string")
+    return value
+
+
+def read_class(row: Row, column: str) -> str:
+    """Read the name of a class, given as a string, a bool, an integer or a whole float.
+
+    Raises:
+        NoAnswerError: there is none.
+        RowError: it is something else, such as 0.37 or a list.
+    """
+    value = row[column]
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        raise NoAnswerError(f"no label in column {column!r}")
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    raise RowError(f"got label {value!r} in column {column!r}, expected a class: a string, an integer or a bool")
+
+
+def read_identity(row: Row, column: str) -> str:
+    """Read the sample id in a column.
+
+    Raises:
+        RowError: it is missing, or neither a string nor an integer.
+    """
+    value = row[column]
+    if value is None or value == "":
+        raise RowError(f"no sample id in column {column!r}")
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise RowError(f"got sample id {value!r} in column {column!r}, expected a string or an integer")
+    return str(value)
+
+
+def make_sample(
+    context: str,
+    question: str,
+    choices: Sequence[str],
+    answer: str,
+    *,
+    sample_id: str = "",
+    image: str = "",
+    kind: str = "",
+    accepted: Sequence[str] = (),
+) -> Sample:
+    """Make a sample of a question, white space around its parts removed; whoever reads the source fills in the rest.
+
+    Raises:
+        UnusableRowError: nothing is asked, or the choices are fewer than two, empty or repeated.
+        RowError: the answer is none of the choices.
+    """
+    context, question, answer = context.strip(), question.strip(), answer.strip()
+    options = tuple(choice.strip() for choice in choices)
+    if not (context or question):
+        raise UnusableRowError("neither a context nor a question")
+    if options:
+        _check_choices(options)
+    if not answer:
+        raise NoAnswerError("no answer")
+    if options and answer not in options:
+        raise RowError(f"got answer {answer!r}, expected one of the choices {', '.join(map(repr, options))}")
+    everyone = tuple(each.strip() for each in accepted)
+    return Sample(sample_id, context, question, options, answer, answer, image=image, kind=kind, accepted=everyone)
+
+
+def _check_choices(choices: Sequence[str]) -> None:
+    if not all(choices):
+        raise UnusableRowError("a choice is empty")
+    if len(choices) < 2:
+        raise UnusableRowError("fewer than 2 choices")
+    if len(set(map(squeezed, choices))) < len(choices):
+        raise UnusableRowError("a choice occurs twice")

@@ -1,0 +1,203 @@
+"""Train a fresh adapter on the part of the training samples that each method keeps, and evaluate it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperinf.artifacts.environment import digest, fingerprint, hashed
+from hyperinf.artifacts.files import discard, read_json, sha256_file, write_json, write_parquet
+from hyperinf.artifacts.records import RECORD, read_record, write_record, write_settings
+from hyperinf.data.parquet import read_frame
+from hyperinf.data.samples import Sample
+from hyperinf.errors import InputError
+from hyperinf.models.families.base import EncodedSamples, Evaluation
+from hyperinf.models.trainable import restore, trained_weights
+from hyperinf.pipeline.opened import Finetuned, ids_of, machine, run_key
+from hyperinf.pipeline.selection_strategies import keep_least_harmful, keep_random
+from hyperinf.pipeline.tables import METRIC_COLUMNS, write_table
+from hyperinf.runtime.process import wait_for_all
+from hyperinf.settings.stages import Select
+from hyperinf.training.loop import SAVE_SECONDS, total_steps, train
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The samples that one method keeps by one strategy: ascending indices into the training samples."""
+
+    method: str
+    strategy: str
+    indices: tuple[int, ...]
+
+
+def select(settings: Select, save_seconds: float = SAVE_SECONDS) -> None:
+    """Write ``metrics.csv``, ``selection.parquet`` and ``info.json``; goes on after a kill.
+
+    Selections of the same samples are trained on once. At the fraction 1 there is one training, on all samples, and the
+    references: the model as it came, after its fine-tuning, and one that always gives the most frequent answer.
+
+    Args:
+        settings: of the stage.
+        save_seconds: between two saves of the state to go on from; no result depends on it.
+
+    Raises:
+        InputError: inputs that cannot be used or do not belong together; too few samples for the fraction.
+    """
+    out, device = Path(settings.out), machine(settings)
+    opened = Finetuned.opened(Path(settings.finetuned), Path(settings.data), settings, device)
+    samples = opened.samples("train")
+    selections = choose(settings, samples)
+    _check_scores(settings, opened)
+    test = opened.samples("test")
+    bench = _Bench.opened_for(settings, opened, opened.family.evaluation(test), save_seconds)
+    rows: list[dict[str, Any]] = []
+    if settings.fraction == 1:
+        references = {
+            "base": bench.evaluation(bench.model),
+            "majority": opened.family.majority(test),
+            "warmup": opened.info["accuracies"][opened.checkpoints[-1]]["test"],
+        }
+        rows += [
+            {"method": name, "fraction": 0.0, "metric": metric, "value": value}
+            for name, found in references.items()
+            for metric, value in found.items()
+        ]
+    for selection in selections:
+        found = {**bench.trained_on(selection.indices), **_described(selection, samples)}
+        shown = {"method": selection.method, "strategy": selection.strategy, "fraction": settings.fraction}
+        rows += [{**shown, "metric": metric, "value": value} for metric, value in found.items()]
+    run = run_key(settings, opened)
+    write_table(out / "metrics.csv", ({**run, **row} for row in rows), METRIC_COLUMNS)
+    write_parquet(out / "selection.parquet", _listed(selections, samples))
+    more = {
+        "run": run,
+        "data_sha256": opened.info["data_sha256"],
+        "finetuned": opened.info["settings"],
+        "truncated": {name: opened.encoded(name).truncated for name in ("train", "test")},
+        "inputs": {
+            **hashed(opened.data, "*.parquet"),
+            **hashed(opened.folder, "*/*.safetensors"),
+            **({} if settings.scores is None else {Path(settings.scores).name: sha256_file(Path(settings.scores))}),
+        },
+        "outputs": hashed(out, "metrics.csv", "selection.parquet"),
+    }
+    write_settings(out, settings)
+    write_record(out / RECORD, fingerprint(settings.deciding(), device, **more))
+    discard(Path(settings.state_folder))
+
+
+def choose(settings: Select, samples: Sequence[Sample]) -> list[Selection]:
+    """List what every method keeps by every strategy; at the fraction 1 the one selection of all.
+
+    Raises:
+        InputError: a method without scores, scores of other samples, or too few samples for the fraction.
+    """
+    if settings.fraction == 1:
+        return [Selection("full", "plain", tuple(range(len(samples))))]
+    if settings.scores is None:
+        raise InputError(f"scores: got none, expected those of the samples of which {settings.fraction} are kept")
+    scores = Path(settings.scores)
+    table = read_frame(scores, ["sample_id"])
+    if list(table["sample_id"]) != ids_of(samples):
+        raise InputError(f"{scores}: got scores of other samples, expected those of the training samples")
+    selections = []
+    for strategy in settings.strategies:
+        strata = [sample.answer for sample in samples] if strategy == "stratified" else None
+        for method in settings.methods:
+            if f"influence_{method}" not in table:
+                raise InputError(f"{scores}: got no scores by {method!r}, expected a column influence_{method}")
+            influence = table[f"influence_{method}"].to_numpy(dtype=np.float64)
+            kept = keep_least_harmful(influence, settings.fraction, strata)
+            selections.append(Selection(method, strategy, _indices(kept)))
+        drawn = keep_random(len(samples), settings.fraction, settings.seed, strata)
+        selections.append(Selection("random", strategy, _indices(drawn)))
+    return selections
+
+
+def _check_scores(settings: Select, opened: Finetuned) -> None:
+    """Scores with a record beside them must be whole and of the same model; without one they are the user's own."""
+    if settings.scores is None or settings.fraction == 1:
+        return
+    record = Path(settings.scores).with_name(RECORD)
+    if record.is_file() and read_record(record).get("finetuned") != opened.info["settings"]:
+        raise InputError(f"{settings.scores}: got scores of another model, expected those of {opened.folder}")
+
+
+@dataclass
+class _Bench:
+    """One model that is trained again and again from the same start; results are kept until the job is done."""
+
+    settings: Select
+    samples: EncodedSamples
+    opened: Finetuned
+    evaluation: Evaluation
+    model: Any
+    save_seconds: float
+
+    @classmethod
+    def opened_for(cls, settings: Select, opened: Finetuned, evaluation: Evaluation, save_seconds: float) -> "_Bench":
+        """Load the pretrained model with a fresh adapter."""
+        model = opened.family.adapted(opened.settings, opened.settings.seed)
+        if opened.settings.gradient_checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        return cls(settings, opened.encoded("train"), opened, evaluation, model.to(opened.device), save_seconds)
+
+    def __post_init__(self) -> None:
+        self.start = trained_weights(self.model)
+        deciding = self.settings.deciding()
+        self.identity = digest([deciding, self.opened.info["settings"], self.opened.info["data_sha256"]])
+
+    def trained_on(self, indices: tuple[int, ...]) -> dict[str, float]:
+        """Train afresh on the samples and evaluate, or give what an earlier training on the same samples came to."""
+        name = digest([self.identity, indices])
+        state = Path(self.settings.state_folder)
+        done = state / f"{name}.json"
+        if _finished(done) is None:
+            restore(self.model, self.start)
+            resume = state / f"{name}.safetensors"
+            loss = self.opened.family.loss
+            samples, seed = self.samples.subset(indices), self.settings.seed
+            train(self.model, samples, self.settings, seed, resume, name, None, loss, self.save_seconds)
+            steps = float(total_steps(self.settings, len(indices)))
+            found = {**self.evaluation(self.model), "steps": steps}
+            write_json(done, {"metrics": found, "sha256": digest(found)})
+            wait_for_all()  # all must see that it is done
+            resume.unlink(missing_ok=True)
+        return _finished(done) or {}
+
+
+def _finished(done: Path) -> dict[str, float] | None:
+    """Read what an earlier training came to; None if there is none, or its file was damaged since."""
+    try:
+        record = read_json(done)
+    except InputError:
+        return None
+    whole = isinstance(record, dict) and record.get("sha256") == digest(record.get("metrics"))
+    metrics: dict[str, float] | None = record["metrics"] if whole else None
+    return metrics
+
+
+def _described(selection: Selection, samples: Sequence[Sample]) -> dict[str, float]:
+    kept = [samples[index] for index in selection.indices]
+    most = Counter(sample.answer for sample in kept).most_common(1)[0][1]
+    described = {"kept": float(len(kept)), "largest_answer_fraction": most / len(kept)}
+    if any(sample.corruption for sample in samples):
+        described["clean_fraction"] = sum(not sample.corruption for sample in kept) / len(kept)
+    return described
+
+
+def _listed(selections: Sequence[Selection], samples: Sequence[Sample]) -> dict[str, list[str]]:
+    rows = [(selection, samples[index]) for selection in selections for index in selection.indices]
+    return {
+        "method": [selection.method for selection, _ in rows],
+        "strategy": [selection.strategy for selection, _ in rows],
+        "sample_id": [sample.sample_id for _, sample in rows],
+        "answer": [sample.answer for _, sample in rows],
+    }
+
+
+def _indices(array: Any) -> tuple[int, ...]:
+    return tuple(int(index) for index in array)

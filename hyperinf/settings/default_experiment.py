@@ -1,0 +1,114 @@
+"""The experiment of ``config.yaml``: real texts, pictures and weights, on a CPU."""
+
+from typing import Any
+
+from hyperinf.settings.experiment import ExperimentSettings, checked_experiment
+
+_GLUE = {
+    "cola": {"text": "sentence"},
+    "sst2": {"text": "sentence"},
+    "mrpc": {"text": "sentence1", "pair": "sentence2"},
+    "qqp": {"text": "question1", "pair": "question2"},
+    "qnli": {"text": "question", "pair": "sentence"},
+    "rte": {"text": "sentence1", "pair": "sentence2"},
+    "wnli": {"text": "sentence1", "pair": "sentence2"},
+}
+
+_MODELS: dict[str, Any] = {
+    "minilm": {"source": {"asset": "minilm"}, "target_modules": ["query", "value"]},
+    "roberta_large": {"source": {"hub": "FacebookAI/roberta-large"}, "target_modules": ["query", "value"]},
+    "smollm2_4": {"source": {"asset": "smollm2"}, "layers": 4, "target_modules": ["q_proj", "v_proj"]},
+    "llama_2_7b": {"source": {"hub": "meta-llama/Llama-2-7b-hf"}, "target_modules": ["q_proj", "v_proj"]},
+    "llava_small": {
+        "source": {"shape": "llava_small"},
+        "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
+        "align": {
+            "data": "easy_vqa_captions",
+            "train": 2500,
+            "test": 300,
+            "tower_epochs": 16,
+            "parts": ["projector", "language_model"],
+            "max_steps": 250,
+            "learning_rate": 1e-3,
+            "batch_size": 64,
+        },
+    },
+}
+
+_DATA: dict[str, Any] = {
+    "sarcasm": {"source": {"asset": "sarcasm"}, "text": "text", "label": "label"},
+    **{
+        name: {"source": {"hub": "nyu-mll/glue"}, "subset": name, "label": "label", **columns}
+        for name, columns in _GLUE.items()
+    },
+    "headlines": {"source": {"asset": "sarcasm"}, "format": "headlines", "template": "headline"},
+    "logiqa": {"source": {"asset": "logiqa"}, "format": "logiqa_evals", "template": "multiple_choice"},
+    "easy_vqa": {"source": {"asset": "easy_vqa"}, "format": "easy_vqa", "template": "vqa_short"},
+    "easy_vqa_captions": {"source": {"asset": "easy_vqa"}, "format": "easy_vqa_captions", "template": "vqa_short"},
+    "qasc": {"source": {"hub": "allenai/qasc"}, "format": "qasc", "template": "multiple_choice"},
+    "hellaswag": {"source": {"hub": "Rowan/hellaswag"}, "format": "hellaswag", "template": "completion"},
+    # The sets themselves are loading scripts, which are not run.
+    "piqa": {
+        "source": {"hub": "ybisk/piqa"},
+        "revision": "refs/convert/parquet",
+        "format": "piqa",
+        "template": "completion",
+    },
+    "logiqa_hub": {
+        "source": {"hub": "lucasmccabe/logiqa"},
+        "revision": "refs/convert/parquet",
+        "format": "logiqa",
+        "template": "multiple_choice",
+    },
+}
+
+_STUDIES: dict[str, Any] = {
+    "mislabel": {
+        "title": "Mislabel detection",
+        "family": "classifier",
+        "tasks": ["sarcasm"],
+        "models": ["minilm"],
+        "samples": {"train": 1000, "validation": 300, "test": 1000},
+        "corruption": {"label_noise": 0.2},
+        "adapter": {"ranks": [8, 16]},
+        "finetuning": {"epochs": 5, "checkpoints": [1, 2, 3, 5], "learning_rate": 5e-4, "max_length": 32},
+        "scoring": {"methods": ["hyperinf", "gfim", "datainf", "lissa", "tracin", "fim"]},
+        "detection": {"report_epoch": 3},
+        "runtime": {"gradient_batch_size": 32},
+    },
+    "llm": {
+        "title": "Language model",
+        "family": "causal",
+        "tasks": ["headlines"],
+        "models": ["smollm2_4"],
+        "samples": {"train": 1500, "validation": 200, "test": 400},
+        "corruption": {"label_noise": 0.4},
+        "finetuning": {"max_steps": 40},
+        "selection": {"fractions": [0.2, 0.4], "training": {"max_steps": 80}},
+    },
+    "vlm": {
+        "title": "Vision-language model",
+        "family": "vision",
+        "tasks": ["easy_vqa"],
+        "models": ["llava_small"],
+        "samples": {"train": 1500, "validation": 200, "test": 400},
+        # A random wrong answer would teach nothing wrong.
+        "corruption": {"label_noise": 0.5, "noise_mode": "next"},
+        "adapter": {"trained": ["lora_projector"]},
+        "finetuning": {"max_steps": 100},
+        # Here it does not collapse to one answer, as it does in the study of the language model.
+        "selection": {"fractions": [0.2, 0.4, 0.6, 0.8], "strategies": ["plain"], "training": {"max_steps": 200}},
+    },
+}
+
+
+def default_experiment() -> ExperimentSettings:
+    """Make the settings of ``config.yaml``."""
+    return checked_experiment(
+        {
+            "run": ["simulation", *_STUDIES],
+            "models": _MODELS,
+            "data": _DATA,
+            "studies": _STUDIES,
+        }
+    )

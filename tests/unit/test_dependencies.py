@@ -1,0 +1,76 @@
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# Loaded by transformers, not by a line of ours.
+LOADED_BY_OTHERS = {"gguf"}
+# Pinned by the package beside it, so nobody can choose its release.
+PART_OF = {"pydantic-core": "pydantic"}
+IN_CONDA = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+
+
+def declared(extra: str = "") -> dict[str, Requirement]:
+    lines = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    return {canonicalize_name(each.name): each for each in map(Requirement, lines)}
+
+
+def imported(folder: str, late: bool) -> set[str]:
+    """Distributions that the modules of a folder import: at the top of a module, or anywhere else."""
+    distributions = packages_distributions()
+    files = sorted((ROOT / folder).rglob("*.py"))
+    own = {"hyperinf", *sys.stdlib_module_names}
+    if not (ROOT / folder / "__init__.py").exists():  # scripts, which import each other by name
+        own |= {path.stem for path in files}
+    names = {name for path in files for name in _imports(ast.parse(path.read_text()), late)} - own
+    found = {canonicalize_name(distributions[name][0]) for name in names}
+    return {PART_OF.get(name, name) for name in found}
+
+
+def _imports(tree: ast.Module, late: bool) -> Iterator[str]:
+    at_top = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        if late == (id(node) in at_top):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def test_whatever_the_library_imports_is_declared_and_what_is_optional_is_imported_late():
+    core, optional = set(declared()), set(declared("crate"))
+    assert imported("hyperinf", late=False) - core == set()
+    assert imported("hyperinf", late=True) - core - optional == set()
+
+
+def test_whatever_the_workflow_imports_is_declared():
+    found = imported("workflow", late=False) | imported("workflow", late=True)
+    assert found - set(declared()) - set(declared("workflow")) == set()
+
+
+def test_nothing_is_declared_that_the_library_does_not_import():
+    found = imported("hyperinf", late=False) | imported("hyperinf", late=True)
+    assert set(declared()) | set(declared("crate")) == found | LOADED_BY_OTHERS
+
+
+def test_the_lock_has_every_declared_package_within_its_bounds():
+    pins = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    lock = {canonicalize_name(name): version for name, version in (pin.split("==") for pin in pins)}
+    for extra in ("", "workflow", "crate", "cluster", "dev"):
+        for name, requirement in declared(extra).items():
+            assert name == "hyperinf" or requirement.specifier.contains(lock[name]), requirement
+
+
+def test_the_conda_environment_lists_every_package_that_the_library_needs():
+    _, *packages = yaml.safe_load((ROOT / "envs/hyperinf.yaml").read_text())["dependencies"]
+    listed = {package.split(" ==")[0] for package in packages}
+    assert {canonicalize_name(IN_CONDA.get(name, name)) for name in listed} == set(declared())

@@ -1,0 +1,174 @@
+"""A hash of the code behind a rule: Snakemake reruns a job when it changes, and only then.
+
+Snakemake compares a rule's shell command and parameters, not the Python modules that the command imports. A rule that
+carries ``params: code=code_hash("hyperinf.pipeline.score")`` is rerun when that module, or any module of the package
+that it reaches by imports, changes its meaning. Comments, docstrings and formatting do not count, nor does the
+package's ``__version__``. The installed releases of the other packages that those modules import count as well: an
+update of torch reruns what computes with torch, one of matplotlib what draws. What is reached is read from the source,
+so nothing is imported here.
+"""
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# What settings decide is among a job's parameters, as values: how they are declared, described and checked is not.
+DECLARED = "hyperinf.settings"
+# Where a distribution has another name than the package that it installs.
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "PyYAML"}
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def code_hash(*modules: str, data: Sequence[str] = (), root: Path = ROOT) -> str:
+    """Hash everything that ``modules`` run inside their package, and the releases of what they import from outside.
+
+    Args:
+        modules: dotted names, such as ``hyperinf.pipeline.score``.
+        data: glob patterns, relative to ``root``, of further files whose bytes count (templates, published numbers).
+        root: folder that holds the package.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Raises:
+        FileNotFoundError: a module does not exist, or a pattern matches no file.
+    """
+    files = [path for pattern in data for path in sorted(root.glob(pattern)) or [_missing(pattern, root)]]
+    parts = [f"{name} {_read(_locate(name, root))[0]}" for name in sorted(reached_modules(*modules, root=root))]
+    parts += [f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
+    parts += [f"{name}=={release(name)}" for name in sorted(imported_packages(*modules, root=root))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def reached_modules(*modules: str, root: Path = ROOT) -> set[str]:
+    """The modules of the package that running ``modules`` can load, themselves and their parents included."""
+    reached: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        waiting += _parents(name)
+        waiting += _imported(name, root)
+    return reached
+
+
+def imported_packages(*modules: str, root: Path = ROOT) -> set[str]:
+    """The packages outside their own, and outside Python's library, that the reached modules import."""
+    own = {name.partition(".")[0] for name in modules}
+    reached = reached_modules(*modules, root=root)
+    imports = [node for name in reached for node in _read(_locate(name, root))[1]]
+    return {name for node in imports for name in _top_names(node)} - own - sys.stdlib_module_names
+
+
+def release(package: str) -> str | None:
+    """The installed version of a package; None without one.
+
+    Its local part is left out: 2.13.0+cpu and 2.13.0+cu130 differ in where they run, which is never a reason to rerun.
+    """
+    try:
+        return version(DISTRIBUTIONS.get(package, package)).partition("+")[0]
+    except PackageNotFoundError:
+        return None
+
+
+def _top_names(node: ast.Import | ast.ImportFrom) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name.partition(".")[0] for alias in node.names}
+    return set() if node.level else {(node.module or "").partition(".")[0]}
+
+
+def _parents(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    return (".".join(parts[:end]) for end in range(1, len(parts)))
+
+
+def _imported(name: str, root: Path) -> list[str]:
+    """Modules of the same package that the module imports anywhere, also inside its functions."""
+    path = _locate(name, root)
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    top = name.partition(".")[0]
+    found = []
+    if _imports_by_name(name, path):
+        found += [f"{package}.{beside.stem}" for beside in path.parent.glob("*.py") if beside.stem != "__init__"]
+    for node in _read(path)[1]:
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        else:
+            base = _absolute(node, package)
+            found += [base, *(f"{base}.{alias.name}" for alias in node.names if _exists(f"{base}.{alias.name}", root))]
+    return [
+        module for module in found if module.partition(".")[0] == top and not f"{module}.".startswith(f"{DECLARED}.")
+    ]
+
+
+def _imports_by_name(name: str, path: Path) -> bool:
+    """Whether a module below the top of its package loads others by names that it is told: those beside it, then."""
+    named = {alias.name for node in _read(path)[1] if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return "." in name and "import_module" in named
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = package.split(".")
+    return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
+
+
+def _exists(name: str, root: Path) -> bool:
+    base = root.joinpath(*name.split("."))
+    return base.with_suffix(".py").is_file() or base.is_dir()
+
+
+def _locate(name: str, root: Path) -> Path:
+    base = root.joinpath(*name.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    if base.is_dir():
+        return base
+    raise FileNotFoundError(f"no module {name} under {root}")
+
+
+@cache
+def _read(path: Path) -> tuple[str, tuple[ast.Import | ast.ImportFrom, ...]]:
+    """A module's hash and its import statements; a package without ``__init__.py`` is an empty module."""
+    tree = ast.parse(path.read_bytes() if path.is_file() else b"", filename=str(path))
+    imports: list[ast.Import | ast.ImportFrom] = []
+    return hashlib.sha256(_meaning(tree, imports).encode()).hexdigest(), tuple(imports)
+
+
+def _meaning(node: Any, imports: list[ast.Import | ast.ImportFrom]) -> str:
+    """The syntax tree as text, without docstrings and ``__version__``; it has no comments and no layout."""
+    if isinstance(node, list):
+        return f"[{','.join([_meaning(each, imports) for each in node])}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        imports.append(node)
+    if isinstance(node, _DOCUMENTED):
+        node.body = [each for place, each in enumerate(node.body) if not _is_comment(each, place)]
+    # Whether a name is read or written shows in where it stands.
+    fields = [_meaning(getattr(node, field, None), imports) for field in node._fields if field != "ctx"]
+    return f"{type(node).__name__}({','.join(fields)})"
+
+
+def _is_comment(statement: ast.stmt, place: int) -> bool:
+    """Whether a statement is a docstring (the first one, if it is a string) or sets the version."""
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return place == 0
+        case ast.Assign(targets=[ast.Name(id="__version__")]):
+            return True
+    return False
+
+
+def _missing(pattern: str, root: Path) -> Path:
+    raise FileNotFoundError(f"no file {pattern} under {root}")

@@ -1,0 +1,31 @@
+rule detect:
+    input:
+        finetuned=finetuned,
+        scores=lambda wildcards: [
+            f"{SCORES}/scores.parquet".format(checkpoint=checkpoint, **wildcards) for checkpoint in checkpoints(wildcards)
+        ],
+    output:
+        metrics=f"{RESULTS}/{RUN}/detection/metrics.csv",
+        curves=f"{RESULTS}/{RUN}/detection/curves.csv",
+        info=f"{RESULTS}/{RUN}/detection/info.json",
+    log:
+        f"{LOGS}/{RUN}/detection.log",
+    benchmark:
+        f"{BENCHMARKS}/{RUN}/detection.tsv"
+    conda:
+        "../../envs/hyperinf.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled_by_attempt(2000),
+        runtime=scaled_by_attempt(20),
+        gpu=0,
+        share=1,
+    params:
+        scores=lambda wildcards, input: [Path(file).parent for file in input.scores],
+        folder=lambda wildcards, output: Path(output.info).parent,
+        code=code_hash("hyperinf.pipeline.detect"),
+    message:
+        "See who finds the harmed samples of {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
+    shell:
+        "python -m hyperinf detect --finetuned {input.finetuned:q} --scores {params.scores:q} --out {params.folder:q} "
+        "> {log:q} 2>&1"

@@ -1,0 +1,33 @@
+# The folder `finetuned.state` is no output: Snakemake would remove it from a killed job, and training goes on from it.
+rule finetune:
+    input:
+        model=lambda wildcards: model_files(wildcards.model),
+        splits=[f"{DATA}/{split}.parquet" for split in SPLITS],
+        info=f"{DATA}/info.json",
+    output:
+        folder=directory(f"{RESULTS}/{FINETUNING}/finetuned"),
+    log:
+        f"{LOGS}/{FINETUNING}/finetune.log",
+    benchmark:
+        f"{BENCHMARKS}/{FINETUNING}/finetune.tsv"
+    conda:
+        "../../envs/hyperinf.yaml"
+    threads: threads_of
+    resources:
+        mem_mb=scaled_by_attempt(6000),
+        runtime=scaled_by_attempt(240),
+        gpu=launched_gpus(),
+        share=1,
+        device=DEVICE,
+        cache=CACHE,
+        launch=LAUNCH,
+    params:
+        settings=lambda wildcards: PLAN.finetune(**wildcards).canonical(),
+        data=lambda wildcards, input: Path(input.info).parent,
+        state=lambda wildcards, output: f"{output.folder}.state",
+        code=lambda wildcards: family_code(wildcards, "hyperinf.pipeline.finetune"),
+    message:
+        "Fine-tune {wildcards.model} on {wildcards.task}, {wildcards.trained}, seed {wildcards.seed}"
+    shell:
+        "{resources.launch} hyperinf finetune --config {params.settings:q} --data {params.data:q} {resources.cache} "
+        "{resources.device} --threads {threads} --state {params.state:q} --out {output.folder:q} > {log:q} 2>&1"

@@ -1,0 +1,37 @@
+rule prepare:
+    input:
+        source=lambda wildcards: [
+            file
+            for name in (wildcards.task, *PLAN.other_data(wildcards.study, wildcards.task).values())
+            for file in source_files(EXPERIMENT.data[name].source)
+        ],
+    output:
+        splits=[f"{DATA}/{split}.parquet" for split in SPLITS],
+        info=f"{DATA}/info.json",
+        settings=f"{DATA}/settings.yaml",
+    log:
+        f"{LOGS}/{{study}}/{{task}}/data/seed-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/{{study}}/{{task}}/data/seed-{{seed}}.tsv"
+    conda:
+        "../../envs/hyperinf.yaml"
+    threads: 1
+    resources:
+        mem_mb=scaled_by_attempt(2000),
+        runtime=scaled_by_attempt(30),
+        gpu=0,
+        share=1,
+        cache=CACHE,
+    params:
+        settings=lambda wildcards: PLAN.prepare(**wildcards).canonical(),
+        folder=lambda wildcards, output: Path(output.info).parent,
+        code=lambda wildcards: data_code(
+            *(
+                EXPERIMENT.data[name]
+                for name in (wildcards.task, *PLAN.other_data(wildcards.study, wildcards.task).values())
+            )
+        ),
+    message:
+        "Draw {wildcards.task} for {wildcards.study}, seed {wildcards.seed}"
+    shell:
+        "python -m hyperinf prepare --config {params.settings:q} {resources.cache} --out {params.folder:q} > {log:q} 2>&1"

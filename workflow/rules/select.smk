@@ -1,0 +1,49 @@
+SUBSET = f"{RUN}/fraction-{{fraction}}"
+
+
+# The folders `fraction-F.state` are no outputs: Snakemake would remove them from a killed job.
+rule select:
+    input:
+        model=lambda wildcards: model_files(wildcards.model),
+        splits=[f"{DATA}/{split}.parquet" for split in SPLITS],
+        info=f"{DATA}/info.json",
+        finetuned=finetuned,
+        # Training on all samples needs no scores.
+        scores=lambda wildcards: (
+            []
+            if wildcards.fraction == "1.0"
+            else f"{SCORES}/scores.parquet".format(checkpoint=checkpoints(wildcards)[-1], **wildcards)
+        ),
+    output:
+        metrics=f"{RESULTS}/{SUBSET}/metrics.csv",
+        selection=f"{RESULTS}/{SUBSET}/selection.parquet",
+        info=f"{RESULTS}/{SUBSET}/info.json",
+        settings=f"{RESULTS}/{SUBSET}/settings.yaml",
+    log:
+        f"{LOGS}/{SUBSET}.log",
+    benchmark:
+        f"{BENCHMARKS}/{SUBSET}.tsv"
+    conda:
+        "../../envs/hyperinf.yaml"
+    threads: threads_of
+    resources:
+        mem_mb=scaled_by_attempt(6000),
+        runtime=scaled_by_attempt(480),
+        gpu=launched_gpus(),
+        share=1,
+        device=DEVICE,
+        cache=CACHE,
+        launch=LAUNCH,
+    params:
+        settings=lambda wildcards: PLAN.select(**wildcards).canonical(),
+        scores=lambda wildcards, input: ["--scores", input.scores] if input.scores else [],
+        data=lambda wildcards, input: Path(input.info).parent,
+        folder=lambda wildcards, output: Path(output.info).parent,
+        state=lambda wildcards, output: f"{Path(output.info).parent}.state",
+        code=lambda wildcards: family_code(wildcards, "hyperinf.pipeline.select"),
+    message:
+        "Train {wildcards.model} on {wildcards.fraction} of {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
+    shell:
+        "{resources.launch} hyperinf select --config {params.settings:q} --data {params.data:q} "
+        "--finetuned {input.finetuned:q} {params.scores:q} {resources.cache} {resources.device} --threads {threads} "
+        "--state {params.state:q} --out {params.folder:q} > {log:q} 2>&1"
