@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from hyperinf.gradients.batches import REFUSALS, CannotSplitError, rows_of, without_padding
 from hyperinf.gradients.contractions import Dense
+from hyperinf.gradients.kinds import kind_of
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.rounding import close
 from hyperinf.gradients.weights import AdaptedLayer, dtype_of
-from hyperinf.models.kinds import kind_of
 
 
 def gradients_by_sample(

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from hyperinf.gradients.batches import REFUSALS, CannotSplitError, padding_of, rows_of, without_padding
 from hyperinf.gradients.contractions import LayerGradients
+from hyperinf.gradients.kinds import kind_of, plain_model
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.own_loss import check_own_loss
 from hyperinf.gradients.rounding import close, same_gradient
 from hyperinf.gradients.weights import AdaptedLayer
-from hyperinf.models.kinds import kind_of, plain_model
 
 LARGEST = 2**24
 """Numbers of a gradient that is compared."""

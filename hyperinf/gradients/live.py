@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from hyperinf.gradients.batches import moved
+from hyperinf.gradients.kinds import unwrapped
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.gradients.per_sample import Extraction
 from hyperinf.gradients.rounding import close
 from hyperinf.gradients.source import GradientBlock, GradientSource
 from hyperinf.gradients.sweeping import check_order, clean_ids
 from hyperinf.gradients.weights import GfimAxis, adapted_layers
-from hyperinf.models.kinds import unwrapped
 
 Batch = tuple[Sequence[str], Any]
 

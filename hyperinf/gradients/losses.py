@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
-from hyperinf.models.kinds import is_transformers_model, kind_of, plain_model
+from hyperinf.gradients.kinds import is_transformers_model, kind_of, plain_model
 
 LossFunction = Callable[[nn.Module, Any], Tensor]
 IGNORED = -100

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperinf.gradients.batches import mask_of
+from hyperinf.gradients.kinds import is_transformers_model, kind_of, plain_model
 from hyperinf.gradients.losses import (
     IGNORED,
     LossFunction,
@@ -20,7 +21,6 @@ from hyperinf.gradients.losses import (
 )
 from hyperinf.gradients.modes import evaluation
 from hyperinf.gradients.rounding import FINE, close, rounding_of
-from hyperinf.models.kinds import is_transformers_model, kind_of, plain_model
 
 
 def check_own_loss(model: nn.Module, batch: Any, loss_fn: LossFunction) -> None:

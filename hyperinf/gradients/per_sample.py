@@ -19,13 +19,13 @@ from hyperinf.gradients.batches import company_of, kinds_of, moved, width_of
 from hyperinf.gradients.by_sample import gradients_by_sample
 from hyperinf.gradients.contractions import LayerGradients
 from hyperinf.gradients.first_batch import check_sample_alone
+from hyperinf.gradients.kinds import unwrapped
 from hyperinf.gradients.layouts import Layout
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.plans import BY_SAMPLE, UNCHECKED, Pass, Plan, compared_pass, run_pass
 from hyperinf.gradients.rounding import rounding_of
 from hyperinf.gradients.weights import AdaptedLayer, GfimAxis, adapted_layers, has_plain_forward, left_out
-from hyperinf.models.kinds import unwrapped
 
 _log = logging.getLogger(__name__)
 

@@ -199,6 +199,10 @@ class SweepingMethod(InfluenceMethod):
         self._take_notes(twins)
         return _stacked(products, vectors)
 
+    def report(self) -> dict[str, Any]:
+        """Say the sweeps of its own."""
+        return {"sweeps": self.sweeps}
+
     def _take_notes(self, twins: Sequence[Any]) -> None:
         """Take over from methods that took the steps in this one's place what :meth:`report` says."""
 

@@ -25,7 +25,9 @@ SAMPLES = [(7, 2), (4, 1), (9, 3), (5, 1), (6, 2)]  # tokens in all, tokens of t
 
 def lora_model(dtype=torch.float64):
     torch.manual_seed(0)
-    model = add_lora(LlamaForCausalLM(LlamaConfig(**CONFIG)).to(dtype), LoraSettings(2, ("q_proj", "v_proj")))
+    model = add_lora(
+        LlamaForCausalLM(LlamaConfig(**CONFIG)).to(dtype), LoraSettings(rank=2, target_modules=("q_proj", "v_proj"))
+    )
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_B" in name:  # zero at the start, where the gradient of A vanishes

@@ -37,7 +37,7 @@ def perturb(model):
 
 def lora_model(base, targets=("query", "value"), rank=3):
     torch.manual_seed(0)
-    return perturb(add_lora(base.double(), LoraSettings(rank=rank, targets=targets)))
+    return perturb(add_lora(base.double(), LoraSettings(rank=rank, target_modules=targets)))
 
 
 def classifier(kind):

@@ -31,7 +31,7 @@ def model_and_layers(kind, dtype=torch.float64):
         return model, [
             name for name, _ in model.named_parameters() if name.startswith("model.layers.1.") and "proj" in name
         ]
-    model = add_lora(model, LoraSettings(2, ("q_proj", "v_proj")))
+    model = add_lora(model, LoraSettings(rank=2, target_modules=("q_proj", "v_proj")))
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_B" in name:
