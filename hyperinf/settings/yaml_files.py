@@ -34,8 +34,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         InputError: no such file, no YAML, a key that stands twice, expressions in place of values, or no section.
     """
     try:
-        # A SafeLoader with one more check.
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)  # nosec B506
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)
     except FileNotFoundError:
         raise InputError(f"{path}: got no such file, expected YAML") from None
     except (OSError, UnicodeDecodeError) as error:
