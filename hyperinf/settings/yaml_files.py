@@ -34,7 +34,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         InputError: no such file, no YAML, a key that stands twice, expressions in place of values, or no section.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)
+        # A SafeLoader with one more check.
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)  # nosec B506
     except FileNotFoundError:
         raise InputError(f"{path}: got no such file, expected YAML") from None
     except (OSError, UnicodeDecodeError) as error:
