@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from hyperinf.reporting.claims import PAIRED_RULE, Claim, paired_claim, sign_verdict
+from hyperinf.reporting.claims import Claim, paired_claim, sign_verdict
 from hyperinf.reporting.costs import SHARED
 from hyperinf.reporting.frames import NONE, Cell, Place
 from hyperinf.reporting.intervals import paired_interval, t_interval

@@ -18,7 +18,7 @@ from hyperinf.reporting.labels import (
     setting_label,
 )
 from hyperinf.reporting.row_values import difference_value, mean_value
-from hyperinf.reporting.table_writers import BOLD, INTERVALS, PAIRED, Table, Value, sentences
+from hyperinf.reporting.table_writers import BOLD, INTERVALS, PAIRED, Table, sentences
 
 if TYPE_CHECKING:
     from hyperinf.reporting.study_inputs import StudyResults

@@ -11,7 +11,6 @@ import pandas as pd
 from hyperinf.artifacts.files import write_text
 from hyperinf.reporting.intervals import Interval
 
-
 INTERVALS = "Mean over seeds ± half-width of the 95 % t-interval; (n/a) where one seed allows none."
 BOLD = (
     "Bold: the highest mean of its column, and its paired difference to the second excludes 0 (GFIM by Cholesky is "
