@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from scipy.optimize import isotonic_regression
 
 from hyperinf.reporting.frames import Cell
-from hyperinf.reporting.labels import STRATEGY_LABELS, noted_model, ordered_methods, selection_label, setting_label
+from hyperinf.reporting.labels import STRATEGY_LABELS, ordered_methods, selection_label
 from hyperinf.reporting.manifest import Entry
 from hyperinf.reporting.selection_panels import (
     QUANTITIES,
@@ -24,10 +23,8 @@ from hyperinf.reporting.selection_panels import (
     selection_data,
     tick_label,
 )
+from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.style import MUTED, Drawing, legend_below, new_figure
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
 
 _Y_LABELS = {
     "accuracy": "test accuracy\n(higher is better)",
@@ -39,7 +36,7 @@ _LABEL_HEIGHT = 0.135
 """Inches that one line of a label takes."""
 
 
-def accuracy_figure(read: "StudyResults", entry: Entry) -> Drawing:
+def accuracy_figure(read: StudyResults, entry: Entry) -> Drawing:
     """Draw one column of panels a strategy; rows: accuracy, clean samples among the kept, most frequent answer."""
     cell = Cell(entry.task, entry.model, entry.setting)
     data = selection_data(read, cell, *QUANTITIES)
@@ -70,8 +67,7 @@ def accuracy_figure(read: "StudyResults", entry: Entry) -> Drawing:
         if metric == "largest_answer_fraction":
             _label(axes[i][-1], "one answer only", 1.0, 1.0, MUTED)
     fraction_axis(axes[0][0], sorted(set(selected["fraction"])))
-    where = f"{cell.task}, {noted_model(cell.model, read.note(cell))}, {setting_label(cell.setting)}"
-    foot = "\n".join(textwrap.wrap(f"{where}; {seed_text(data)}", 120))
+    foot = "\n".join(textwrap.wrap(f"{read.where(cell)}; {seed_text(data)}", 120))
     legend_below(figure, [method_handle(method) for method in methods], 4, foot)
     return Drawing(data, figure)
 

@@ -1,6 +1,6 @@
 """Draw seconds and memory of scoring, for one task and model."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,16 +10,14 @@ from matplotlib.lines import Line2D
 from hyperinf.reporting.costs import SHARED
 from hyperinf.reporting.labels import method_label, ordered_methods, ordered_settings, setting_label, stage_label
 from hyperinf.reporting.manifest import Entry
+from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.style import INK, MUTED, Drawing, legend_below, line_options, new_figure
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
 
 _LOG_SPAN = 10.0
 _MARKERS = ("o", "D", "s", "^")
 
 
-def cost_figure(read: "StudyResults", entry: Entry) -> Drawing:
+def cost_figure(read: StudyResults, entry: Entry) -> Drawing:
     """Draw one row a method (dot: median, bar: extremes), shared stages below the line."""
     data = read.costs[(read.costs["task"] == entry.task) & (read.costs["model"] == entry.model)]
     methods = ordered_methods(set(data["method"]) - {SHARED})

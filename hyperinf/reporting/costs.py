@@ -7,9 +7,7 @@ import pandas as pd
 from hyperinf.reporting.frames import Cell
 from hyperinf.reporting.labels import (
     method_label,
-    noted_model,
     ordered_methods,
-    setting_label,
     setting_order,
     stage_label,
 )
@@ -60,7 +58,6 @@ def cost_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
     """Print the cost of scoring: one table for each task, model and setting."""
     tables = []
     for key, rows in read.costs.groupby(_KEYS, sort=False):
-        cell = Cell(*key)
         body = tuple(
             (
                 _stage(row["method"], row["stage"]),
@@ -71,8 +68,7 @@ def cost_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
             )
             for _, row in rows.iterrows()
         )
-        where = f"{cell.task}, {noted_model(cell.model, read.note(cell))}, {setting_label(cell.setting)}"
-        tables.append(Table(f"Cost of scoring: {where}", _HEADERS, body, _NOTE))
+        tables.append(Table(f"Cost of scoring: {read.where(Cell(*key))}", _HEADERS, body, _NOTE))
     return read.costs, tables
 
 

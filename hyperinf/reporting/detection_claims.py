@@ -2,29 +2,23 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from hyperinf.reporting.claims import PAIRED_RULE, Claim, paired_claim, sign_verdict
+from hyperinf.reporting.claims import Claim, paired_claim, sign_verdict
 from hyperinf.reporting.costs import SHARED
 from hyperinf.reporting.frames import NONE, Cell, Place
 from hyperinf.reporting.intervals import paired_interval, t_interval
 from hyperinf.reporting.labels import (
     CHEAP,
     SUBJECT,
-    checkpoint_label,
     family_label,
     harmed_label,
     method_label,
-    noted_model,
     percent,
-    setting_label,
 )
 from hyperinf.reporting.published import RELEASE, published_detection, published_influence_seconds
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
 
 PUBLISHED_FAMILY = "classifier"
 """The published numbers of detection and cost are those of a classifier."""
@@ -39,7 +33,7 @@ _COST_RULE = (
 )
 
 
-def detection_claims(read: "StudyResults") -> Iterator[Claim]:
+def detection_claims(read: StudyResults) -> Iterator[Claim]:
     """Judge HyperINF against each rival and each cheap baseline at 20 % and 40 % inspected, wherever it was scored."""
     frame, family = read.frame, read.shape.family
     curves = published_detection().set_index(["inspected_percent", "method"])["detected_percent"]
@@ -62,17 +56,13 @@ def detection_claims(read: "StudyResults") -> Iterator[Claim]:
                 )
 
 
-def where(read: "StudyResults", place: Place) -> str:
+def where(read: StudyResults, place: Place) -> str:
     """Say in words where a claim is judged."""
-    cell = place.cell
-    words = [cell.task, noted_model(cell.model, read.note(cell)), setting_label(cell.setting)]
-    words += [checkpoint_label(place.checkpoint)]
-    if place.strategy and place.fraction is not None:
-        words += [f"{place.strategy} selection", f"{percent(place.fraction)} kept"]
-    return ", ".join(word for word in words if word)
+    selected = f", {place.strategy} selection, {percent(place.fraction or 0)} kept" if place.strategy else ""
+    return read.where(place.cell, place.checkpoint) + selected
 
 
-def cost_claims(read: "StudyResults") -> Iterator[Claim]:
+def cost_claims(read: StudyResults) -> Iterator[Claim]:
     """Judge the published order of the methods' times, which is that of a classifier, in every setting.
 
     HyperINF is charged for the GFIM as well (the shared stage ``of which GFIM``); what serves every method alike, the

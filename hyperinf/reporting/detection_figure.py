@@ -1,6 +1,6 @@
 """Draw detection curves of one task and model, a panel for each setting, beside the published ones."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from hyperinf.reporting.intervals import t_interval
 from hyperinf.reporting.labels import harmed_label, method_label, ordered_methods, ordered_settings, setting_label
 from hyperinf.reporting.manifest import Entry
 from hyperinf.reporting.published import published_detection
+from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.style import (
     INK,
     MUTED,
@@ -25,16 +26,13 @@ from hyperinf.reporting.style import (
     new_figure,
 )
 
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
-
 RUN, PUBLISHED, IDEAL = "this run", "published", "ideal"
 _COMPARED = {0.2: "o", 0.4: "D"}
 _PUBLISHED_GROUND = "#f6f6f2"
 _PERCENT = PercentFormatter(1.0)
 
 
-def detection_data(read: "StudyResults", task: str, model: str) -> pd.DataFrame:
+def detection_data(read: StudyResults, task: str, model: str) -> pd.DataFrame:
     """Gather the curves of a task and model at the checkpoint shown.
 
     Returns:
@@ -69,7 +67,7 @@ def _published() -> pd.DataFrame:
     )
 
 
-def detection_figure(read: "StudyResults", entry: Entry) -> Drawing:
+def detection_figure(read: StudyResults, entry: Entry) -> Drawing:
     """Draw the fraction found against the fraction inspected.
 
     Under each panel what is found at the fractions that the tables compare, with intervals: as bands around the curves

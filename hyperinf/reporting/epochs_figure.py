@@ -1,7 +1,7 @@
 """Draw detection against epochs of fine-tuning, for one task and model."""
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from matplotlib.ticker import FixedLocator
 
 from hyperinf.reporting.labels import harmed_label, ordered_methods, ordered_settings, setting_label
 from hyperinf.reporting.manifest import Entry
+from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.style import (
     INK,
     MUTED,
@@ -22,11 +23,8 @@ from hyperinf.reporting.style import (
     new_figure,
 )
 
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
 
-
-def epochs_data(read: "StudyResults", task: str, model: str) -> pd.DataFrame:
+def epochs_data(read: StudyResults, task: str, model: str) -> pd.DataFrame:
     """Gather ROC-AUC of every method and the model's test accuracy at every epoch.
 
     Returns:
@@ -39,7 +37,7 @@ def epochs_data(read: "StudyResults", task: str, model: str) -> pd.DataFrame:
     return own.assign(epoch=epochs)[["setting", "epoch", "method", "metric", "mean", "half_width", "n"]]
 
 
-def epochs_figure(read: "StudyResults", entry: Entry) -> Drawing:
+def epochs_figure(read: StudyResults, entry: Entry) -> Drawing:
     """Draw ROC-AUC of every method against epochs, one column a setting; test accuracy of the model below."""
     data = epochs_data(read, entry.task, entry.model)
     found = data[data["metric"] == "roc_auc"]

@@ -86,11 +86,11 @@ def read_sheet(run: Path, checkpoint: str, seed: int, methods: Sequence[str]) ->
         InputError: scores, the data of the run or an image is missing or of another form.
     """
     data = run.resolve().parents[2] / "data" / f"seed-{seed}"
-    record = run / "scores" / RECORD
+    record = run / "scores" / checkpoint / RECORD
     wanted = read_record(record).get("data_sha256")
     if wanted is None or read_record(data / RECORD).get("content_sha256") != wanted:
         raise InputError(f"{data}: got other data, expected what {run} was scored on")
-    samples = extreme_samples(run / f"scores/{checkpoint}.parquet", methods)
+    samples = extreme_samples(run / f"scores/{checkpoint}/scores.parquet", methods)
     return Sheet(seed, samples, read_pixels(data, samples))
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from hyperinf.reporting.frames import Cell, Place, Row
 from hyperinf.reporting.labels import (
@@ -14,9 +13,7 @@ from hyperinf.reporting.labels import (
     setting_label,
     trained_setting,
 )
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
 
 Column = tuple[Cell, float]
 
@@ -30,7 +27,7 @@ class Block:
         columns: cell and fraction of the selections.
     """
 
-    def __init__(self, read: "StudyResults", cells: Sequence[Cell]) -> None:
+    def __init__(self, read: StudyResults, cells: Sequence[Cell]) -> None:
         self.read, self.cells = read, list(cells)
         found = {(cell, at) for cell in cells for _, at in read.frame.selections(cell)}
         self.columns: list[Column] = sorted(found)
@@ -89,10 +86,10 @@ class Block:
     @property
     def about(self) -> str:
         """What a reader must know of the model."""
-        return " ".join(dict.fromkeys(filter(None, map(self.read.about, self.cells))))
+        return self.read.about(*self.cells)
 
 
-def blocks(read: "StudyResults", by_task: bool = False) -> list[Block]:
+def blocks(read: StudyResults, by_task: bool = False) -> list[Block]:
     """Make a block of every setting and model that selects, or of every setting, model and task."""
     found: dict[tuple[str, ...], list[Cell]] = {}
     order = {setting: k for k, setting in enumerate(dict.fromkeys(cell.setting for cell in read.frame.cells))}

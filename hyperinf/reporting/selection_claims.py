@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from hyperinf.reporting.claims import Claim, paired_claim
 from hyperinf.reporting.detection_claims import where
@@ -19,9 +18,7 @@ from hyperinf.reporting.labels import (
     selection_label,
 )
 from hyperinf.reporting.ranking import BySeed
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
 
 _RIVALS = ("random", "datainf", "lissa", "tracin")
 _PUBLISHED = {"causal": (0.05, 0.2, 0.4), "vision": (0.2, 0.4, 0.6, 0.8)}
@@ -33,7 +30,7 @@ _SOURCES = {
 }
 
 
-def selection_claims(read: "StudyResults") -> Iterator[Claim]:
+def selection_claims(read: StudyResults) -> Iterator[Claim]:
     """Judge HyperINF's selections against each rival's and the whole pool, and its scores against the others'.
 
     Where the paper speaks of such a selection, the claim is a published one; stratified selection, other fractions and
@@ -52,7 +49,7 @@ def selection_claims(read: "StudyResults") -> Iterator[Claim]:
         yield from _score_claims(read)
 
 
-def _rival_claims(read: "StudyResults", selected: list[Place]) -> Iterator[Claim]:
+def _rival_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
     family = read.shape.family
     for rival in _RIVALS:
         kept = selection_label(rival) if rival == "random" else f"what {method_label(rival)} keeps"
@@ -67,15 +64,15 @@ def _rival_claims(read: "StudyResults", selected: list[Place]) -> Iterator[Claim
             )
 
 
-def _more_accurate(read: "StudyResults", place: Place) -> str:
+def _more_accurate(read: StudyResults, place: Place) -> str:
     return f"{_selecting(read, place)}: what HyperINF keeps trains a more accurate model"
 
 
-def _selecting(read: "StudyResults", place: Place) -> str:
+def _selecting(read: StudyResults, place: Place) -> str:
     return f"{family_label(read.shape.family)}, {place.strategy} selection"
 
 
-def _lead_claims(read: "StudyResults", selected: list[Place]) -> Iterator[Claim]:
+def _lead_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
     """Whether HyperINF's lead is larger at the smallest fraction kept than at the largest."""
     for rival in _RIVALS:
         for _, group in itertools.groupby(selected, key=lambda place: place[:4]):
@@ -91,20 +88,20 @@ def _lead_claims(read: "StudyResults", selected: list[Place]) -> Iterator[Claim]
                 )
 
 
-def _lead(read: "StudyResults", place: Place, rival: str) -> BySeed:
+def _lead(read: StudyResults, place: Place, rival: str) -> BySeed:
     """HyperINF's accuracy minus the rival's, by seed."""
     ours, theirs = read.frame.seeds(place, SUBJECT), read.frame.seeds(place, rival)
     return {seed: ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))}
 
 
-def _full_claims(read: "StudyResults", selected: list[Place]) -> Iterator[Claim]:
+def _full_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
     for place in selected:
         row = read.frame.at(place).get(SUBJECT)
         statement = f"{_more_accurate(read, place)} than the whole pool"
         yield paired_claim(statement, "", where(read, place), row.over_full if row is not None else NONE)
 
 
-def _gradient_claims(read: "StudyResults") -> Iterator[Claim]:
+def _gradient_claims(read: StudyResults) -> Iterator[Claim]:
     """HyperINF's selections by gradients of one part against those by another, where the same model is trained."""
     frame = read.frame
     for (task, model, _), settings in settings_alike(frame.cells).items():
@@ -125,7 +122,7 @@ def _gradient_claims(read: "StudyResults") -> Iterator[Claim]:
                 )
 
 
-def _score_claims(read: "StudyResults") -> Iterator[Claim]:
+def _score_claims(read: StudyResults) -> Iterator[Claim]:
     """Only where samples were corrupted: elsewhere there is nothing to tell apart."""
     family = read.shape.family
     for rival in dict.fromkeys((*_RIVALS[1:], *CHEAP)):

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,8 @@ from matplotlib.ticker import FixedLocator
 
 from hyperinf.reporting.frames import Cell
 from hyperinf.reporting.labels import REFERENCES, counted, selection_label
+from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.style import INK, MUTED, line_options
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
 
 QUANTITIES = ("accuracy", "clean_fraction", "largest_answer_fraction")
 REFERENCE_LINES: dict[str, dict[str, Any]] = {
@@ -28,7 +26,7 @@ _RANDOM: dict[str, Any] = {"color": "#555555", "markeredgecolor": "#555555", "li
 _COLUMNS = ["setting", "metric", "strategy", "method", "fraction", "mean", "half_width", "n"]
 
 
-def selection_data(read: "StudyResults", cell: Cell, *metrics: str) -> pd.DataFrame:
+def selection_data(read: StudyResults, cell: Cell, *metrics: str) -> pd.DataFrame:
     """Gather what is drawn of a cell.
 
     Args:

@@ -1,7 +1,6 @@
 """Draw accuracy against the fraction kept, a panel for every setting of one task and model."""
 
 import textwrap
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.lines import Line2D
@@ -27,10 +26,8 @@ from hyperinf.reporting.selection_panels import (
     selection_data,
     tick_label,
 )
+from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.style import Drawing, legend_below, new_figure
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
 
 _COLUMNS = 4
 _HEIGHT = 1.7
@@ -38,7 +35,7 @@ _TITLE_WRAP = 108
 """Characters of titles beside each other."""
 
 
-def settings_figure(read: "StudyResults", entry: Entry) -> Drawing:
+def settings_figure(read: StudyResults, entry: Entry) -> Drawing:
     """Draw a panel a setting, at most four in a row; a strategy begins a row of its own."""
     cells = read.frame.of(entry.task, entry.model)
     data = pd.concat([selection_data(read, cell, "accuracy") for cell in cells], ignore_index=True)

@@ -123,7 +123,7 @@ def datainf_claims(frame: pd.DataFrame) -> Iterator[Claim]:
         (
             "error_relative",
             "DataInf's error grows with d faster than the solution's own norm",
-                    "",
+            "",
             "relative error",
         ),
     )
@@ -138,7 +138,7 @@ def datainf_claims(frame: pd.DataFrame) -> Iterator[Claim]:
             means = ", ".join(f"d = {dim}: {np.mean(values):.3g}" for dim, values in by_dim.items())
             yield Claim(
                 statement=statement,
-                    source=source,
+                source=source,
                 setting=f"N = {samples}",
                 published="",
                 measured=f"{name}: {means or 'not run'}",
@@ -204,7 +204,7 @@ def timing_claims(frame: pd.DataFrame, published: pd.DataFrame) -> Iterator[Clai
             known = {"schulz_paper", "inv"} <= set(reference.index)
             yield Claim(
                 statement=f"{method_label(method)}, inverts a matrix faster than torch.linalg.inv",
-                    source=f"{_NOTEBOOK} (its Schulz timings are invalid: device not synchronised)",
+                source=f"{_NOTEBOOK} (its Schulz timings are invalid: device not synchronised)",
                 setting=f"{device}, {dtype}, d = {dim}",
                 published=f"{reference['schulz_paper']:.2g} s (invalid) against {reference['inv']:.2g} s"
                 if known

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -16,17 +15,13 @@ from hyperinf.reporting.labels import (
     checkpoint_label,
     counted,
     method_label,
-    noted_model,
     ordered_methods,
     percent,
     selection_label,
-    setting_label,
 )
 from hyperinf.reporting.selection_blocks import Block
 from hyperinf.reporting.simulation_tables import TARGET_ERROR
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
 
 COLLAPSED = 0.95
 """A fraction with one answer from which on a selection is called collapsed onto it."""
@@ -67,18 +62,14 @@ def simulation_sentences(frame: pd.DataFrame) -> Iterator[str]:
             yield f"{goal} within {rows['iterations'].max():.0f} iterations on {len(reached)} of {cells} (d, N){ends}."
 
 
-def study_sentences(read: "StudyResults") -> dict[str, list[str]]:
+def study_sentences(read: StudyResults) -> dict[str, list[str]]:
     """Say what a study measured: sentences of every task, model and setting."""
     makers = (_detection, _epochs, _selections, _references, _collapsed, _cost)
     said = {cell: [sentence for make in makers for sentence in make(read, cell)] for cell in read.frame.cells}
-    return {_where(read, cell): sentences for cell, sentences in said.items() if sentences}
+    return {read.where(cell): sentences for cell, sentences in said.items() if sentences}
 
 
-def _where(read: "StudyResults", cell: Cell) -> str:
-    return f"{cell.task}, {noted_model(cell.model, read.note(cell))}, {setting_label(cell.setting)}"
-
-
-def _detection(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _detection(read: StudyResults, cell: Cell) -> Iterator[str]:
     """HyperINF's ROC-AUC at the checkpoint shown, and whether each other method differs from it."""
     rows = read.frame.at(Place(cell, "roc_auc", read.shape.shown))
     if SUBJECT not in rows:
@@ -109,7 +100,7 @@ def _signs(rows: Iterable[Row]) -> dict[int | None, list[Row]]:
     return groups
 
 
-def _epochs(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _epochs(read: StudyResults, cell: Cell) -> Iterator[str]:
     """Which method has the highest mean ROC-AUC at each epoch."""
     places = read.frame.places(cell, "roc_auc")
     leaders = [(place, row) for place in places for row in read.frame.at(place).values() if row.leads]
@@ -122,7 +113,7 @@ def _epochs(read: "StudyResults", cell: Cell) -> Iterator[str]:
         yield f"Highest mean ROC-AUC – {'; '.join(parts)}."
 
 
-def _selections(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _selections(read: StudyResults, cell: Cell) -> Iterator[str]:
     """HyperINF's accuracy at every fraction kept, and which methods differ from it, one sentence a strategy."""
     for strategy in STRATEGY_LABELS:
         parts, seeds = [], 0
@@ -153,7 +144,7 @@ def _differing(others: list[Row]) -> str:
     return "; ".join(parts)
 
 
-def _references(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _references(read: StudyResults, cell: Cell) -> Iterator[str]:
     """What the accuracies stand beside."""
     found = [(name, read.frame.reference(cell, name)) for name in Block(read, [cell]).references()]
     parts = [f"{selection_label(name)} {_spread(row.value)}" for name, row in found if row is not None]
@@ -166,7 +157,7 @@ def _spread(value: Interval) -> str:
     return f"{value.mean:.3f}" + (f" ± {value.half_width:.3f}" if shown else "")
 
 
-def _collapsed(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _collapsed(read: StudyResults, cell: Cell) -> Iterator[str]:
     """Which selections kept hardly more than one answer, one sentence a strategy."""
     for strategy in STRATEGY_LABELS:
         cases: dict[str, list[str]] = {}
@@ -183,7 +174,7 @@ def _collapsed(read: "StudyResults", cell: Cell) -> Iterator[str]:
             )
 
 
-def _cost(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _cost(read: StudyResults, cell: Cell) -> Iterator[str]:
     """Median seconds per checkpoint of each method's own work, and of what all share."""
     rows = read.costs[(read.costs[list(Cell._fields)] == list(cell)).all(axis=1)]
     shared = rows[(rows["method"] == SHARED) & ~rows["stage"].str.startswith("of which")]["seconds"].sum()

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,13 +12,10 @@ from matplotlib.patches import Patch
 
 from hyperinf.reporting.extreme_samples import SIDES
 from hyperinf.reporting.frames import Cell
-from hyperinf.reporting.labels import method_label, noted_model, ordered_methods, setting_label
+from hyperinf.reporting.labels import method_label, ordered_methods
 from hyperinf.reporting.manifest import Entry
-from hyperinf.reporting.register import sheet_methods
+from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.style import INK, MUTED, PAGE_WIDTH, Drawing, line_options
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
 
 CORRUPTION_LABELS = {"wrong_answer": "answer was changed", "off_task": "from another task"}
 _CORRUPTION_COLOURS = {"wrong_answer": "#c2410c", "off_task": "#6d28d9"}
@@ -41,14 +37,15 @@ _QUESTION_LINES, _ANSWER_LINES = 3, 2
 _ABOVE, _BELOW = 0.05, 0.1
 """Inches between an image and its text, and under the text."""
 
-def contact_sheet(read: "StudyResults", entry: Entry) -> Drawing:
+
+def contact_figure(read: StudyResults, entry: Entry) -> Drawing:
     """Draw the extreme samples of some of the methods, in the first seed of a task, model and setting."""
     cell = Cell(entry.task, entry.model, entry.setting)
     sheet = read.sheets[cell]
-    methods = sheet_methods(ordered_methods(read.shape.methods))[entry.part - 1]
+    methods = entry.product.shares(ordered_methods(read.shape.methods))[entry.part - 1]
     parts = [sheet.samples[sheet.samples["method"] == method] for method in methods]
     samples = pd.concat(parts, ignore_index=True)
-    where = f"{cell.task}, {noted_model(cell.model, read.note(cell))}, {setting_label(cell.setting)}; seed {sheet.seed}"
+    where = f"{read.where(cell)}; seed {sheet.seed}"
     return Drawing(samples.assign(seed=sheet.seed), draw_samples(samples, sheet.pixels, where))
 
 
