@@ -4,13 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from hyperinf.reporting import labels
 from hyperinf.reporting.frames import Cell
-from hyperinf.reporting.labels import (
-    method_label,
-    ordered_methods,
-    setting_order,
-    stage_label,
-)
 from hyperinf.reporting.register import MEMORY_NOTE
 from hyperinf.reporting.table_writers import Table
 
@@ -43,10 +38,10 @@ def cost_frame(cost: pd.DataFrame) -> pd.DataFrame:
         seconds_high=("seconds", "max"),
         peak_memory_mib=("peak_memory_mib", "max"),
     ).reset_index()
-    places = {method: k for k, method in enumerate([SHARED, *ordered_methods(set(frame["method"]) - {SHARED})])}
+    places = {method: k for k, method in enumerate([SHARED, *labels.ordered_methods(set(frame["method"]) - {SHARED})])}
     stages = {stage: k for k, stage in enumerate(_STAGE_ORDER)}
     keyed = frame.assign(
-        _setting=frame["setting"].map(setting_order),
+        _setting=frame["setting"].map(labels.setting_order),
         _method=frame["method"].map(places),
         _stage=frame["stage"].map(lambda stage: (stages.get(stage, len(stages)), stage)),
     )
@@ -73,7 +68,7 @@ def cost_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
 
 
 def _stage(method: str, stage: str) -> str:
-    return stage_label(stage) if method == SHARED else f"{method_label(method)}: {stage}"
+    return labels.stage_label(stage) if method == SHARED else f"{labels.method_label(method)}: {stage}"
 
 
 def _span(low: str, high: str) -> str:

@@ -8,23 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
+from hyperinf.reporting import style
 from hyperinf.reporting.intervals import t_interval
 from hyperinf.reporting.labels import harmed_label, method_label, ordered_methods, ordered_settings, setting_label
 from hyperinf.reporting.manifest import Entry
 from hyperinf.reporting.published import published_detection
 from hyperinf.reporting.study_inputs import StudyResults
-from hyperinf.reporting.style import (
-    INK,
-    MUTED,
-    PUBLISHED_LINE,
-    RANDOM_LINE,
-    Drawing,
-    blank,
-    legend_below,
-    legend_handle,
-    line_options,
-    new_figure,
-)
 
 RUN, PUBLISHED, IDEAL = "this run", "published", "ideal"
 _COMPARED = {0.2: "o", 0.4: "D"}
@@ -67,7 +56,7 @@ def _published() -> pd.DataFrame:
     )
 
 
-def detection_figure(read: StudyResults, entry: Entry) -> Drawing:
+def detection_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     """Draw the fraction found against the fraction inspected.
 
     Under each panel what is found at the fractions that the tables compare, with intervals: as bands around the curves
@@ -76,14 +65,14 @@ def detection_figure(read: StudyResults, entry: Entry) -> Drawing:
     data = detection_data(read, entry.task, entry.model)
     run = data[(data["series"] == RUN) & (data["method"] != IDEAL)]
     if run.empty:
-        return blank(run, "no training sample was harmed: there is nothing to find")
+        return style.blank(run, "no training sample was harmed: there is nothing to find")
     harmed, methods = harmed_label(read.shape.family), ordered_methods(run["method"])
     panels = [(f"this run: {setting_label(name)}", name) for name in ordered_settings(run["setting"])]
     panels.append(("published: other data and model\n(CoLA, RoBERTa-large, rank 16)", ""))
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
     heights = [2.0, 0.14 * len(methods) + 0.1] * rows
-    figure, axes = new_figure(2 * rows, columns, sum(heights) + rows + 0.75, sharey="row", height_ratios=heights)
+    figure, axes = style.new_figure(2 * rows, columns, sum(heights) + rows + 0.75, sharey="row", height_ratios=heights)
     for place in range(rows * columns):
         upper, lower = axes[2 * (place // columns)][place % columns], axes[2 * (place // columns) + 1][place % columns]
         if place >= len(panels):
@@ -97,21 +86,21 @@ def detection_figure(read: StudyResults, entry: Entry) -> Drawing:
         _found_at(lower, panel, methods, f"{harmed} found")
         if place % columns == 0:
             upper.set_ylabel(f"{harmed} found\n(higher is better)")
-    legend_below(figure, _handles(data, methods), 4)
-    return Drawing(data, figure)
+    style.legend_below(figure, _handles(data, methods), 4)
+    return style.Drawing(data, figure)
 
 
 def _curves(axis: Axes, panel: pd.DataFrame) -> None:
     published = bool((panel["series"] == PUBLISHED).all())
-    axis.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=RANDOM_LINE)
+    axis.plot([0, 1], [0, 1], color=style.MUTED, linewidth=0.9, linestyle=style.RANDOM_LINE)
     ideal = panel[panel["method"] == IDEAL]
     if len(ideal):
-        axis.plot(ideal["inspected"], ideal["detected"], color=INK, linewidth=0.8)
+        axis.plot(ideal["inspected"], ideal["detected"], color=style.INK, linewidth=0.8)
     for method in reversed(ordered_methods(set(panel["method"]) - {IDEAL})):
         part = panel[panel["method"] == method]
-        options = line_options(method) | {"markersize": 3.0, "linewidth": 1.1}
+        options = style.line_options(method) | {"markersize": 3.0, "linewidth": 1.1}
         if published:
-            options |= {"linestyle": PUBLISHED_LINE, "linewidth": 2.0, "marker": ""}
+            options |= {"linestyle": style.PUBLISHED_LINE, "linewidth": 2.0, "marker": ""}
         axis.plot(part["inspected"], part["detected"], **options, markevery=(sum(map(ord, method)) % 20, 20))
     if published:
         axis.set_facecolor(_PUBLISHED_GROUND)
@@ -131,7 +120,7 @@ def _found_at(axis: Axes, panel: pd.DataFrame, methods: list[str], label: str) -
             if at.empty:
                 continue
             mean, half = at["detected"].iloc[0], at["half_width"].iloc[0]
-            colour = line_options(method)["color"]
+            colour = style.line_options(method)["color"]
             if np.isfinite(half):
                 ends = [max(mean - half, 0), min(mean + half, 1)]
                 axis.plot(ends, [place + shift] * 2, color=colour, linewidth=0.8)
@@ -146,14 +135,18 @@ def _found_at(axis: Axes, panel: pd.DataFrame, methods: list[str], label: str) -
 
 
 def _handles(data: pd.DataFrame, methods: list[str]) -> list[Line2D]:
-    handles = [legend_handle(method) for method in methods]
+    handles = [style.legend_handle(method) for method in methods]
     if (data["method"] == IDEAL).any():
-        handles.append(Line2D([], [], color=INK, linewidth=0.8, label="ideal order"))
-    handles.append(Line2D([], [], color=MUTED, linewidth=0.9, linestyle=RANDOM_LINE, label="expected at random"))
+        handles.append(Line2D([], [], color=style.INK, linewidth=0.8, label="ideal order"))
     handles.append(
-        Line2D([], [], color=MUTED, linewidth=2.0, linestyle=PUBLISHED_LINE, label="published (same colours)")
+        Line2D([], [], color=style.MUTED, linewidth=0.9, linestyle=style.RANDOM_LINE, label="expected at random")
+    )
+    handles.append(
+        Line2D(
+            [], [], color=style.MUTED, linewidth=2.0, linestyle=style.PUBLISHED_LINE, label="published (same colours)"
+        )
     )
     for inspected, marker in _COMPARED.items():
         label = f"at {inspected:.0%} inspected".replace("%", " %")
-        handles.append(Line2D([], [], color=INK, marker=marker, markersize=3.2, linestyle="", label=label))
+        handles.append(Line2D([], [], color=style.INK, marker=marker, markersize=3.2, linestyle="", label=label))
     return handles

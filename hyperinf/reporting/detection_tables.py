@@ -4,16 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from hyperinf.reporting import labels
 from hyperinf.reporting.frames import Cell, Place
-from hyperinf.reporting.labels import (
-    METRIC_LABELS,
-    SUBJECT,
-    counted,
-    harmed_label,
-    method_label,
-    percent,
-    seeds_label,
-)
 from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.table_writers import BOLD, INTERVALS, PAIRED, Table, sentences, shown
 
@@ -37,29 +29,29 @@ def _detection(read: StudyResults, cell: Cell, places: list[Place]) -> Iterator[
     if not places:
         return
     found = [read.frame.at(place) for place in places]
-    labels = tuple(_label(place) for place in places)
+    headers = tuple(_label(place) for place in places)
     seeds = [row.value.n for row in found[0].values()]
-    where = ", ".join([read.where(cell, read.shape.shown, noted=False), seeds_label(seeds)])
-    body = [(method_label(method), *(shown(rows.get(method)) for rows in found)) for method in found[0]]
-    title = f"Finding {harmed_label(read.shape.family)}: {where}"
-    yield Table(title, ("method", *labels), tuple(body), sentences(read.about(cell), INTERVALS, _LARGER, BOLD))
-    if SUBJECT in found[0]:
+    where = ", ".join([read.where(cell, read.shape.shown, noted=False), labels.seeds_label(seeds)])
+    body = [(labels.method_label(method), *(shown(rows.get(method)) for rows in found)) for method in found[0]]
+    title = f"Finding {labels.harmed_label(read.shape.family)}: {where}"
+    yield Table(title, ("method", *headers), tuple(body), sentences(read.about(cell), INTERVALS, _LARGER, BOLD))
+    if labels.SUBJECT in found[0]:
         body = [
-            (f"HyperINF − {method_label(method)}", *(shown(rows.get(method), "difference") for rows in found))
+            (f"HyperINF − {labels.method_label(method)}", *(shown(rows.get(method), "difference") for rows in found))
             for method in found[0]
-            if method != SUBJECT
+            if method != labels.SUBJECT
         ]
         yield Table(
             f"HyperINF minus the method: {where}",
-            ("difference", *labels),
+            ("difference", *headers),
             tuple(body),
             sentences(read.about(cell), PAIRED),
         )
 
 
 def _label(place: Place) -> str:
-    label = METRIC_LABELS[place.metric]
-    return label if place.fraction is None else f"{label} at {percent(place.fraction)} inspected"
+    label = labels.METRIC_LABELS[place.metric]
+    return label if place.fraction is None else f"{label} at {labels.percent(place.fraction)} inspected"
 
 
 def epochs_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
@@ -73,18 +65,21 @@ def epochs_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
         found, accuracy = [frame.at(place) for place in places], [frame.at(place) for place in tested]
         headers = tuple(_epochs(place.checkpoint) for place in places)
         where, methods = read.where(cell, noted=False), list(dict.fromkeys(method for each in found for method in each))
-        body = [(method_label(method), *(shown(each.get(method)) for each in found)) for method in methods]
+        body = [(labels.method_label(method), *(shown(each.get(method)) for each in found)) for method in methods]
         if any(accuracy):
             body.append(("test accuracy of the model", *(shown(each.get("model")) for each in accuracy)))
         title = f"ROC-AUC against epochs of fine-tuning: {where}"
         tables.append(
             Table(title, ("method", *headers), tuple(body), sentences(read.about(cell), INTERVALS, _LARGER, BOLD))
         )
-        if SUBJECT in methods:
+        if labels.SUBJECT in methods:
             body = [
-                (f"HyperINF − {method_label(method)}", *(shown(each.get(method), "difference") for each in found))
+                (
+                    f"HyperINF − {labels.method_label(method)}",
+                    *(shown(each.get(method), "difference") for each in found),
+                )
                 for method in methods
-                if method != SUBJECT
+                if method != labels.SUBJECT
             ]
             tables.append(
                 Table(
@@ -100,4 +95,4 @@ def epochs_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
 
 def _epochs(checkpoint: str) -> str:
     epoch = checkpoint.removeprefix("epoch-")
-    return counted(int(epoch), "epoch") if epoch.isdigit() else checkpoint
+    return labels.counted(int(epoch), "epoch") if epoch.isdigit() else checkpoint

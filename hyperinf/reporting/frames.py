@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from hyperinf.reporting import labels
 from hyperinf.reporting.intervals import Interval, paired_interval, t_interval
-from hyperinf.reporting.labels import (
-    METRIC_LABELS,
-    STRATEGY_LABELS,
-    SUBJECT,
-    ordered_methods,
-    ordered_settings,
-    setting_order,
-    trained_setting,
-)
 from hyperinf.reporting.ranking import BySeed, leader
 
 if TYPE_CHECKING:
@@ -175,7 +167,7 @@ class StudyFrame:
         for method, seeds in by_method.items():
             row = Row(place, method, t_interval(list(seeds.values())))
             if contest:
-                ours = by_method.get(SUBJECT, {}) if method != SUBJECT else {}
+                ours = by_method.get(labels.SUBJECT, {}) if method != labels.SUBJECT else {}
                 leads = best is not None and best[0] == method
                 row = Row(
                     place,
@@ -206,8 +198,8 @@ def settings_alike(cells: Iterable[Cell]) -> dict[tuple[str, str, str], list[str
     """Group settings that train the same, by task, model and what is trained: they differ in whose gradients are used."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for task, model, setting in cells:
-        found.setdefault((task, model, trained_setting(setting)), []).append(setting)
-    return {key: ordered_settings(settings) for key, settings in found.items()}
+        found.setdefault((task, model, labels.trained_setting(setting)), []).append(setting)
+    return {key: labels.ordered_settings(settings) for key, settings in found.items()}
 
 
 def _by_seed(metrics: pd.DataFrame) -> dict[Place, dict[str, BySeed]]:
@@ -218,7 +210,7 @@ def _by_seed(metrics: pd.DataFrame) -> dict[Place, dict[str, BySeed]]:
     ):
         place = Place(Cell(task, model, setting), metric, checkpoint, strategy, None if math.isnan(at) else float(at))
         values.setdefault(place, {}).setdefault(method, {})[int(seed)] = float(value)
-    return {place: {name: found[name] for name in ordered_methods(found)} for place, found in values.items()}
+    return {place: {name: found[name] for name in labels.ordered_methods(found)} for place, found in values.items()}
 
 
 def _is_ranked(metric: str) -> bool:
@@ -232,5 +224,5 @@ def _order(place: Place, checkpoints: Sequence[str]) -> tuple[object, ...]:
 
     task, model, setting = place.cell
     fraction = -1.0 if place.fraction is None else place.fraction
-    where = (index(checkpoints, place.checkpoint), index(STRATEGY_LABELS, place.strategy), fraction)
-    return (task, model, setting_order(setting), index(METRIC_LABELS, place.metric), *where)
+    where = (index(checkpoints, place.checkpoint), index(labels.STRATEGY_LABELS, place.strategy), fraction)
+    return (task, model, labels.setting_order(setting), index(labels.METRIC_LABELS, place.metric), *where)

@@ -3,20 +3,11 @@
 import itertools
 from collections.abc import Iterator
 
+from hyperinf.reporting import labels
 from hyperinf.reporting.claims import Claim, paired_claim
 from hyperinf.reporting.detection_claims import where
 from hyperinf.reporting.frames import NONE, Cell, Place, settings_alike
 from hyperinf.reporting.intervals import paired_interval
-from hyperinf.reporting.labels import (
-    CHEAP,
-    SUBJECT,
-    family_label,
-    gradients_label,
-    harmed_label,
-    method_label,
-    percent,
-    selection_label,
-)
 from hyperinf.reporting.ranking import BySeed
 from hyperinf.reporting.study_inputs import StudyResults
 
@@ -52,7 +43,7 @@ def selection_claims(read: StudyResults) -> Iterator[Claim]:
 def _rival_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
     family = read.shape.family
     for rival in _RIVALS:
-        kept = selection_label(rival) if rival == "random" else f"what {method_label(rival)} keeps"
+        kept = labels.selection_label(rival) if rival == "random" else f"what {labels.method_label(rival)} keeps"
         for place in selected:
             published = place.strategy == "plain" and round(place.fraction or 0, 8) in _PUBLISHED.get(family, ())
             row = read.frame.at(place).get(rival)
@@ -69,7 +60,7 @@ def _more_accurate(read: StudyResults, place: Place) -> str:
 
 
 def _selecting(read: StudyResults, place: Place) -> str:
-    return f"{family_label(read.shape.family)}, {place.strategy} selection"
+    return f"{labels.family_label(read.shape.family)}, {place.strategy} selection"
 
 
 def _lead_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
@@ -80,23 +71,23 @@ def _lead_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
             if len(places) > 1:
                 least, most = places[0], places[-1]
                 yield paired_claim(
-                    f"{_selecting(read, least)}: HyperINF's lead over {selection_label(rival)} is larger where less is "
+                    f"{_selecting(read, least)}: HyperINF's lead over {labels.selection_label(rival)} is larger where less is "
                     "kept",
                     "",
-                    f"{where(read, least)} against {percent(most.fraction or 0)}",
+                    f"{where(read, least)} against {labels.percent(most.fraction or 0)}",
                     paired_interval(_lead(read, least, rival), _lead(read, most, rival)),
                 )
 
 
 def _lead(read: StudyResults, place: Place, rival: str) -> BySeed:
     """HyperINF's accuracy minus the rival's, by seed."""
-    ours, theirs = read.frame.seeds(place, SUBJECT), read.frame.seeds(place, rival)
+    ours, theirs = read.frame.seeds(place, labels.SUBJECT), read.frame.seeds(place, rival)
     return {seed: ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))}
 
 
 def _full_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
     for place in selected:
-        row = read.frame.at(place).get(SUBJECT)
+        row = read.frame.at(place).get(labels.SUBJECT)
         statement = f"{_more_accurate(read, place)} than the whole pool"
         yield paired_claim(statement, "", where(read, place), row.over_full if row is not None else NONE)
 
@@ -111,25 +102,25 @@ def _gradient_claims(read: StudyResults) -> Iterator[Claim]:
                     Place(Cell(task, model, setting), "accuracy", strategy=strategy, fraction=fraction)
                     for setting in (one, other)
                 ]
-                part = gradients_label(other)
+                part = labels.gradients_label(other)
                 rest = "all that is trained" if part == "all" else f"the {part}"
                 yield paired_claim(
                     f"{_selecting(read, places[0])}: HyperINF keeps better samples by gradients of the "
-                    f"{gradients_label(one)} than by those of {rest}",
+                    f"{labels.gradients_label(one)} than by those of {rest}",
                     "",
                     where(read, places[0]),
-                    paired_interval(*(frame.seeds(place, SUBJECT) for place in places)),
+                    paired_interval(*(frame.seeds(place, labels.SUBJECT) for place in places)),
                 )
 
 
 def _score_claims(read: StudyResults) -> Iterator[Claim]:
     """Only where samples were corrupted: elsewhere there is nothing to tell apart."""
     family = read.shape.family
-    for rival in dict.fromkeys((*_RIVALS[1:], *CHEAP)):
+    for rival in dict.fromkeys((*_RIVALS[1:], *labels.CHEAP)):
         for place in (place for cell in read.frame.cells for place in read.frame.places(cell, "roc_auc")):
             row = read.frame.at(place).get(rival)
             yield paired_claim(
-                f"{family_label(family)}: HyperINF finds {harmed_label(family)} better than {method_label(rival)}",
+                f"{labels.family_label(family)}: HyperINF finds {labels.harmed_label(family)} better than {labels.method_label(rival)}",
                 "",
                 where(read, place),
                 row.difference if row is not None else NONE,

@@ -10,17 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
+from hyperinf.reporting import style
 from hyperinf.reporting.frames import Cell
 from hyperinf.reporting.labels import REFERENCES, counted, selection_label
 from hyperinf.reporting.study_inputs import StudyResults
-from hyperinf.reporting.style import INK, MUTED, line_options
 
 QUANTITIES = ("accuracy", "clean_fraction", "largest_answer_fraction")
 REFERENCE_LINES: dict[str, dict[str, Any]] = {
-    "full": {"color": INK, "linestyle": "-", "linewidth": 1.1},
-    "warmup": {"color": MUTED, "linestyle": (0, (6, 2)), "linewidth": 0.9},
-    "base": {"color": MUTED, "linestyle": (0, (6, 2, 1, 2)), "linewidth": 0.9},
-    "majority": {"color": MUTED, "linestyle": (0, (1, 1.6)), "linewidth": 1.1},
+    "full": {"color": style.INK, "linestyle": "-", "linewidth": 1.1},
+    "warmup": {"color": style.MUTED, "linestyle": (0, (6, 2)), "linewidth": 0.9},
+    "base": {"color": style.MUTED, "linestyle": (0, (6, 2, 1, 2)), "linewidth": 0.9},
+    "majority": {"color": style.MUTED, "linestyle": (0, (1, 1.6)), "linewidth": 1.1},
 }
 _RANDOM: dict[str, Any] = {"color": "#555555", "markeredgecolor": "#555555", "linewidth": 2.2, "markersize": 5.5}
 _COLUMNS = ["setting", "metric", "strategy", "method", "fraction", "mean", "half_width", "n"]
@@ -52,7 +52,7 @@ def seed_text(data: pd.DataFrame) -> str:
 
 
 def _options(method: str) -> dict[str, Any]:
-    return line_options(method) | {"markersize": 4.5} | (_RANDOM if method == "random" else {})
+    return style.line_options(method) | {"markersize": 4.5} | (_RANDOM if method == "random" else {})
 
 
 def method_handle(method: str) -> Line2D:

@@ -49,8 +49,7 @@ def _differences(known: list[Block]) -> Iterator[Table]:
     families: dict[str, list[Block]] = {}
     for block in known:
         families.setdefault(trained_setting(_setting(block)), []).append(block)
-    for trained, family in families.items():
-        first, others = family[0], family[1:]
+    for first, *others in families.values():
         if not others:
             continue
         against = gradients_label(_setting(first))
@@ -65,7 +64,7 @@ def _differences(known: list[Block]) -> Iterator[Table]:
             if method != "random"
         )
         headers = ("method", "selection", "gradients of", *first.headers)
-        whole = Block(first.read, [cell for block in family for cell in block.cells])
+        whole = Block(first.read, [cell for block in (first, *others) for cell in block.cells])
         title = f"Difference in accuracy by whose gradients are used: {whole.where}"
         yield Table(title, headers, body, sentences(whole.about, _PAIRED))
 

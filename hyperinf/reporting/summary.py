@@ -5,20 +5,11 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from hyperinf.reporting import labels
 from hyperinf.reporting.claims import PUBLISHED_CLAIM, VERDICTS
 from hyperinf.reporting.costs import SHARED, seconds_text
 from hyperinf.reporting.frames import Cell, Place, Row
 from hyperinf.reporting.intervals import Interval
-from hyperinf.reporting.labels import (
-    STRATEGY_LABELS,
-    SUBJECT,
-    checkpoint_label,
-    counted,
-    method_label,
-    ordered_methods,
-    percent,
-    selection_label,
-)
 from hyperinf.reporting.selection_blocks import Block
 from hyperinf.reporting.simulation_tables import TARGET_ERROR
 from hyperinf.reporting.study_inputs import StudyResults
@@ -49,7 +40,7 @@ def simulation_sentences(frame: pd.DataFrame) -> Iterator[str]:
         if rows.empty:
             continue
         reached = rows["iterations_to_target"].dropna()
-        goal, cells = f"{method_label(method)} reached a relative error of {TARGET_ERROR:g}", len(rows)
+        goal, cells = f"{labels.method_label(method)} reached a relative error of {TARGET_ERROR:g}", len(rows)
         if len(reached) == cells:
             span = " to ".join(f"{value:.0f}" for value in sorted({reached.min(), reached.max()}))
             yield f"{goal} on all {cells} (d, N) in {span} iterations (slowest seed)."
@@ -72,24 +63,24 @@ def study_sentences(read: StudyResults) -> dict[str, list[str]]:
 def _detection(read: StudyResults, cell: Cell) -> Iterator[str]:
     """HyperINF's ROC-AUC at the checkpoint shown, and whether each other method differs from it."""
     rows = read.frame.at(Place(cell, "roc_auc", read.shape.shown))
-    if SUBJECT not in rows:
+    if labels.SUBJECT not in rows:
         return
-    after = checkpoint_label(read.shape.shown)
-    own, others = rows[SUBJECT].value, [row for row in rows.values() if row.method != SUBJECT]
+    after = labels.checkpoint_label(read.shape.shown)
+    own, others = rows[labels.SUBJECT].value, [row for row in rows.values() if row.method != labels.SUBJECT]
     where = f"{after[:1].upper()}{after[1:]}: HyperINF's" if after else "HyperINF's"
     groups = _signs(others)
     parts = [
-        f"{word} {', '.join(f'{method_label(row.method)} (by {abs(row.difference.mean):.3f})' for row in groups[sign])}"
+        f"{word} {', '.join(f'{labels.method_label(row.method)} (by {abs(row.difference.mean):.3f})' for row in groups[sign])}"
         for sign, word in ((1, "above"), (-1, "below"))
         if groups[sign]
     ]
     if groups[0]:
-        parts.append(f"within noise of {', '.join(method_label(row.method) for row in groups[0])}")
+        parts.append(f"within noise of {', '.join(labels.method_label(row.method) for row in groups[0])}")
     compared = f" It is {'; '.join(parts)}." if parts else ""
     if groups[None]:
-        names = ", ".join(method_label(row.method) for row in groups[None])
+        names = ", ".join(labels.method_label(row.method) for row in groups[None])
         compared += f" One seed in common, so no interval, against {names}."
-    yield f"{where} ROC-AUC is {_spread(own)} ({counted(own.n, 'seed')}).{compared}"
+    yield f"{where} ROC-AUC is {_spread(own)} ({labels.counted(own.n, 'seed')}).{compared}"
 
 
 def _signs(rows: Iterable[Row]) -> dict[int | None, list[Row]]:
@@ -106,7 +97,7 @@ def _epochs(read: StudyResults, cell: Cell) -> Iterator[str]:
     leaders = [(place, row) for place in places for row in read.frame.at(place).values() if row.leads]
     if len(places) > 1 and leaders:
         parts = [
-            f"{checkpoint_label(place.checkpoint)}: {method_label(row.method)} {row.value.mean:.3f} "
+            f"{labels.checkpoint_label(place.checkpoint)}: {labels.method_label(row.method)} {row.value.mean:.3f} "
             f"({'' if row.best else 'not '}clear of the second)"
             for place, row in leaders
         ]
@@ -115,17 +106,17 @@ def _epochs(read: StudyResults, cell: Cell) -> Iterator[str]:
 
 def _selections(read: StudyResults, cell: Cell) -> Iterator[str]:
     """HyperINF's accuracy at every fraction kept, and which methods differ from it, one sentence a strategy."""
-    for strategy in STRATEGY_LABELS:
+    for strategy in labels.STRATEGY_LABELS:
         parts, seeds = [], 0
         for at in (at for each, at in read.frame.selections(cell) if each == strategy):
             rows = read.frame.at(Place(cell, "accuracy", strategy=strategy, fraction=at))
             seeds = max(seeds, *(row.value.n for row in rows.values()))
-            if SUBJECT in rows:
-                others = [row for row in rows.values() if row.method != SUBJECT]
-                parts.append(f"{percent(at)} kept: {_spread(rows[SUBJECT].value)} ({_differing(others)})")
+            if labels.SUBJECT in rows:
+                others = [row for row in rows.values() if row.method != labels.SUBJECT]
+                parts.append(f"{labels.percent(at)} kept: {_spread(rows[labels.SUBJECT].value)} ({_differing(others)})")
         if parts:
             yield (
-                f"{strategy.capitalize()} selection, {counted(seeds, 'seed')}: HyperINF's accuracy – {'; '.join(parts)}."
+                f"{strategy.capitalize()} selection, {labels.counted(seeds, 'seed')}: HyperINF's accuracy – {'; '.join(parts)}."
             )
 
 
@@ -135,7 +126,7 @@ def _differing(others: list[Row]) -> str:
     if len(groups[None]) == len(others):
         return "one seed in common, so no interval against any other" if others else "no other method was run"
     parts = [
-        f"{word} {', '.join(selection_label(row.method) for row in groups[sign])}"
+        f"{word} {', '.join(labels.selection_label(row.method) for row in groups[sign])}"
         for sign, word in ((1, "above"), (-1, "below"))
         if groups[sign]
     ]
@@ -147,7 +138,7 @@ def _differing(others: list[Row]) -> str:
 def _references(read: StudyResults, cell: Cell) -> Iterator[str]:
     """What the accuracies stand beside."""
     found = [(name, read.frame.reference(cell, name)) for name in Block(read, [cell]).references()]
-    parts = [f"{selection_label(name)} {_spread(row.value)}" for name, row in found if row is not None]
+    parts = [f"{labels.selection_label(name)} {_spread(row.value)}" for name, row in found if row is not None]
     if parts:
         yield f"Those accuracies stand beside {', '.join(parts)}."
 
@@ -159,17 +150,17 @@ def _spread(value: Interval) -> str:
 
 def _collapsed(read: StudyResults, cell: Cell) -> Iterator[str]:
     """Which selections kept hardly more than one answer, one sentence a strategy."""
-    for strategy in STRATEGY_LABELS:
+    for strategy in labels.STRATEGY_LABELS:
         cases: dict[str, list[str]] = {}
         for at in (at for each, at in read.frame.selections(cell) if each == strategy):
             rows = read.frame.at(Place(cell, "largest_answer_fraction", strategy=strategy, fraction=at))
-            names = ordered_methods(name for name, row in rows.items() if row.value.mean >= COLLAPSED)
+            names = labels.ordered_methods(name for name, row in rows.items() if row.value.mean >= COLLAPSED)
             if names:
-                cases.setdefault(", ".join(map(selection_label, names)), []).append(percent(at))
+                cases.setdefault(", ".join(map(labels.selection_label, names)), []).append(labels.percent(at))
         if cases:
             told = "; ".join(f"{names} (at {', '.join(at)} kept)" for names, at in cases.items())
             yield (
-                f"{strategy.capitalize()} selection collapsed: at least {percent(COLLAPSED)} of the samples kept have "
+                f"{strategy.capitalize()} selection collapsed: at least {labels.percent(COLLAPSED)} of the samples kept have "
                 f"one and the same answer with {told}. A model learns little more from them than to give it always."
             )
 
@@ -179,8 +170,10 @@ def _cost(read: StudyResults, cell: Cell) -> Iterator[str]:
     rows = read.costs[(read.costs[list(Cell._fields)] == list(cell)).all(axis=1)]
     shared = rows[(rows["method"] == SHARED) & ~rows["stage"].str.startswith("of which")]["seconds"].sum()
     own = rows[rows["method"] != SHARED].groupby("method", sort=False)["seconds"].sum()
-    parts = ", ".join(f"{method_label(str(method))} {seconds_text(seconds)} s" for method, seconds in own.items())
+    parts = ", ".join(
+        f"{labels.method_label(str(method))} {seconds_text(seconds)} s" for method, seconds in own.items()
+    )
     yield f"Scoring one checkpoint: {seconds_text(shared)} s shared by all methods, and of its own {parts}."
-    if {SUBJECT, "gfim"} <= set(own.index) and own["gfim"] > 0:
-        ratio = own[SUBJECT] / own["gfim"]
+    if {labels.SUBJECT, "gfim"} <= set(own.index) and own["gfim"] > 0:
+        ratio = own[labels.SUBJECT] / own["gfim"]
         yield f"Schulz's iteration took {ratio:.2g} times as long as Cholesky on the same matrices."

@@ -113,29 +113,14 @@ def _markdown(table: Table) -> str:
     return "\n".join([*lines, "", *([table.note, ""] if table.note else [])])
 
 
-_LATEX = {ord(special): f"\\{special}" for special in "&%$#_{}"} | {
-    ord(special): replacement
-    for special, replacement in zip(
-        "\\~^±−–≤≥×⊗λ<>\n",
-        [
-            r"\textbackslash{}",
-            r"\textasciitilde{}",
-            r"\textasciicircum{}",
-            r"$\pm$",
-            r"--",
-            r"--",
-            r"$\leq$",
-            r"$\geq$",
-            r"$\times$",
-            r"$\otimes$",
-            r"$\lambda$",
-            r"$<$",
-            r"$>$",
-        ]
-        + [" "],
-        strict=True,
-    )
-}
+_LATEX = str.maketrans(
+    {
+        **{special: f"\\{special}" for special in "&%$#_{}"},
+        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\n": " "},
+        **{"±": r"$\pm$", "≤": r"$\leq$", "≥": r"$\geq$", "×": r"$\times$", "⊗": r"$\otimes$", "λ": r"$\lambda$"},
+        **{"−": "--", "–": "--", "<": "$<$", ">": "$>$"},
+    }
+)
 
 
 def latex_text(text: str) -> str:
