@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from hyperinf.reporting import style
 from hyperinf.reporting.costs import SHARED
@@ -44,9 +43,9 @@ def cost_figure(read: StudyResults, entry: Entry) -> style.Drawing:
         if stages:
             axis.axhline(len(methods) - 0.5, color=style.MUTED, linewidth=0.8)
     _memory_ticks(axes[0][1], data["peak_memory_mib"])
+    dot = {"color": style.INK, "linestyle": ""}
     handles = [
-        Line2D([], [], color=style.INK, marker=_MARKERS[k % 4], linestyle="", label=setting_label(setting))
-        for k, setting in enumerate(settings)
+        style.handle(setting_label(setting), marker=_MARKERS[k % 4], **dot) for k, setting in enumerate(settings)
     ]
     style.legend_below(figure, handles, min(len(handles), 4))
     return style.Drawing(data, figure)

@@ -8,7 +8,7 @@ import pandas as pd
 from hyperinf.reporting import labels
 from hyperinf.reporting.claims import Claim, paired_claim, sign_verdict
 from hyperinf.reporting.costs import SHARED
-from hyperinf.reporting.frames import NONE, Cell, Place
+from hyperinf.reporting.frames import Cell, Place
 from hyperinf.reporting.intervals import paired_interval, t_interval
 from hyperinf.reporting.published import RELEASE, published_detection, published_influence_seconds
 from hyperinf.reporting.study_inputs import StudyResults
@@ -38,13 +38,13 @@ def detection_claims(read: StudyResults) -> Iterator[Claim]:
             gap = f"{curves[at, labels.SUBJECT] - curves[at, rival]:+.1f} points" if published else ""
             places = [place for cell in frame.cells for place in frame.places(cell, "detected")]
             for place in (each for each in places if each.fraction == inspected):
-                row = frame.at(place).get(rival)
+                row = frame.row(place, rival)
                 yield paired_claim(
                     f"{prefix}HyperINF finds more {labels.harmed_label(family)} than {labels.method_label(rival)} at "
                     f"{labels.percent(inspected)} inspected",
                     _CURVES if published else "",
                     where(read, place),
-                    row.difference if row is not None else NONE,
+                    row.difference,
                     gap,
                 )
 

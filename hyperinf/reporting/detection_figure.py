@@ -10,7 +10,14 @@ from matplotlib.ticker import PercentFormatter
 
 from hyperinf.reporting import style
 from hyperinf.reporting.intervals import t_interval
-from hyperinf.reporting.labels import harmed_label, method_label, ordered_methods, ordered_settings, setting_label
+from hyperinf.reporting.labels import (
+    harmed_label,
+    method_label,
+    ordered_methods,
+    ordered_settings,
+    percent,
+    setting_label,
+)
 from hyperinf.reporting.manifest import Entry
 from hyperinf.reporting.published import published_detection
 from hyperinf.reporting.study_inputs import StudyResults
@@ -39,21 +46,11 @@ def detection_data(read: StudyResults, task: str, model: str) -> pd.DataFrame:
         if harmed:
             for inspected in sorted({*np.linspace(0, 1, 11).round(6), round(harmed, 8)}):
                 rows.append((RUN, cell.setting, IDEAL, inspected, min(1.0, inspected / harmed), np.nan, np.nan))
+    for published in published_detection().itertuples():
+        found = published.inspected_percent / 100, published.detected_percent / 100
+        rows.append((PUBLISHED, "", published.method, *found, np.nan, np.nan))
     columns = ["series", "setting", "method", "inspected", "detected", "half_width", "n"]
-    return pd.concat([pd.DataFrame(rows, columns=columns), _published()], ignore_index=True)[columns]
-
-
-def _published() -> pd.DataFrame:
-    frame = published_detection()
-    return pd.DataFrame(
-        {
-            "series": PUBLISHED,
-            "setting": "",
-            "method": frame["method"],
-            "inspected": frame["inspected_percent"] / 100,
-            "detected": frame["detected_percent"] / 100,
-        }
-    )
+    return pd.DataFrame(rows, columns=columns)
 
 
 def detection_figure(read: StudyResults, entry: Entry) -> style.Drawing:
@@ -137,16 +134,11 @@ def _found_at(axis: Axes, panel: pd.DataFrame, methods: list[str], label: str) -
 def _handles(data: pd.DataFrame, methods: list[str]) -> list[Line2D]:
     handles = [style.legend_handle(method) for method in methods]
     if (data["method"] == IDEAL).any():
-        handles.append(Line2D([], [], color=style.INK, linewidth=0.8, label="ideal order"))
-    handles.append(
-        Line2D([], [], color=style.MUTED, linewidth=0.9, linestyle=style.RANDOM_LINE, label="expected at random")
-    )
-    handles.append(
-        Line2D(
-            [], [], color=style.MUTED, linewidth=2.0, linestyle=style.PUBLISHED_LINE, label="published (same colours)"
-        )
-    )
-    for inspected, marker in _COMPARED.items():
-        label = f"at {inspected:.0%} inspected".replace("%", " %")
-        handles.append(Line2D([], [], color=style.INK, marker=marker, markersize=3.2, linestyle="", label=label))
-    return handles
+        handles.append(style.handle("ideal order", color=style.INK, linewidth=0.8))
+    chance = {"linewidth": 0.9, "linestyle": style.RANDOM_LINE}
+    published = {"linewidth": 2.0, "linestyle": style.PUBLISHED_LINE}
+    handles.append(style.handle("expected at random", color=style.MUTED, **chance))
+    handles.append(style.handle("published (same colours)", color=style.MUTED, **published))
+    dot = {"color": style.INK, "markersize": 3.2, "linestyle": ""}
+    named = [(f"at {percent(inspected)} inspected", marker) for inspected, marker in _COMPARED.items()]
+    return handles + [style.handle(label, marker=marker, **dot) for label, marker in named]

@@ -18,8 +18,8 @@ def kinds_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
     """Print a table for every setting, model, task and fraction; an empty one where there are no kinds."""
     known = [(block, _kinds(read, block.cells[0])) for block in blocks(read, by_task=True)]
     tables = [_table(block, kinds, at) for block, kinds in known if kinds for _, at in block.columns]
-    rows = [row for block, kinds in known if kinds for row in block.rows("accuracy", *kinds)]
-    return pd.DataFrame(rows), tables or [Table("Accuracy by kind of question", ("method", "selection"), (), _NO_KINDS)]
+    rows = read.frame.only("accuracy", *(metric for _, kinds in known for metric in kinds))
+    return rows, tables or [Table("Accuracy by kind of question", ("method", "selection"), (), _NO_KINDS)]
 
 
 def _kinds(read: StudyResults, cell: Cell) -> list[str]:

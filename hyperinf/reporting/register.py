@@ -113,36 +113,36 @@ STUDY = (
         "model",
         ("detection", "by_epoch"),
         "Detection against epochs of fine-tuning. Checkpoints of one training run per seed. Mean over seeds with 95 % "
-        "t-interval; points are shifted sideways so that bars do not hide each other, and bars are cut at 1. Below: the "
-        "model's accuracy on clean test data.",
+        "t-interval; points are shifted sideways so that bars do not hide each other, and bars are cut at 1. Below: "
+        "the model's accuracy on clean test data.",
     ),
     _figure(
         "cost",
         "model",
         (),
-        "Time and memory of each method. Marker: median over seeds and checkpoints; bar: smallest to largest. Under the "
-        "line are the stages that are paid once for all methods together; HyperINF and the exact GFIM need the one "
-        f"named GFIM as well. {MEMORY_NOTE}",
+        "Time and memory of each method. Marker: median over seeds and checkpoints; bar: smallest to largest. Under "
+        "the line are the stages that are paid once for all methods together; HyperINF and the exact GFIM need the "
+        f"one named GFIM as well. {MEMORY_NOTE}",
     ),
     _figure(
         "settings",
         "model",
         ("selection", "by_setting"),
-        "Accuracy by what is trained and whose gradients are used. A panel for each setting, the same axes everywhere; "
-        "rows are the two ways to select. Settings that train the same differ only in the gradients that the scores are "
-        f"made of, and so in the samples that are kept. {_BARS}.",
+        "Accuracy by what is trained and whose gradients are used. A panel for each setting, the same axes "
+        "everywhere; rows are the two ways to select. Settings that train the same differ only in the gradients that "
+        f"the scores are made of, and so in the samples that are kept. {_BARS}.",
     ),
     _figure(
         "accuracy",
         "setting",
         ("selection",),
         "Accuracy against the share of the pool kept. A fresh adapter is fine-tuned on the samples that each method "
-        f"finds least harmful, of the whole pool (plain) or within each answer (stratified). {_BARS}; points are shifted "
-        "sideways so that bars do not hide each other. Horizontal lines: fine-tuned on the whole pool, the model after "
-        "the warm-up that influence was computed at, the model as it came, and always the most frequent answer. Below: "
-        "how many of the kept samples are clean (where samples were corrupted), and the share of the most frequent "
-        "answer among them: where it nears one answer only, the selection has collapsed, and its accuracy says nothing "
-        "of the scores' quality.",
+        f"finds least harmful, of the whole pool (plain) or within each answer (stratified). {_BARS}; points are "
+        "shifted sideways so that bars do not hide each other. Horizontal lines: fine-tuned on the whole pool, the "
+        "model after the warm-up that influence was computed at, the model as it came, and always the most frequent "
+        "answer. Below: how many of the kept samples are clean (where samples were corrupted), and the share of the "
+        "most frequent answer among them: where it nears one answer only, the selection has collapsed, and its "
+        "accuracy says nothing of the scores' quality.",
     ),
     _figure(
         "contact",
@@ -210,9 +210,9 @@ STUDY = (
         (),
         True,
         "costs:cost_tables",
-        "Cost of scoring. Wall time and peak memory of each method's part in scoring. HyperINF (Schulz's iteration) and "
-        "the exact GFIM (Cholesky) solve the same equation: compare their rows. Schulz's method can win only where "
-        "matrix products are far cheaper than factorisations.",
+        "Cost of scoring. Wall time and peak memory of each method's part in scoring. HyperINF (Schulz's iteration) "
+        "and the exact GFIM (Cholesky) solve the same equation: compare their rows. Schulz's method can win only "
+        "where matrix products are far cheaper than factorisations.",
     ),
     Product(
         "data",
@@ -231,12 +231,12 @@ SIMULATION = (
         "figure",
         "convergence",
         "Absolute error against iteration. Error ‖A⁻¹v − x‖₂ against a float64 solve; A = (1/N) Σ s sᵀ + λI. Lines: "
-        "mean over seeds; bands: smallest to largest seed. Dotted: the published curves of HyperINF and LiSSA, read off "
-        "the code release's graphic; a hollow triangle marks where they fall below what can be read (0.1 % of the "
-        "panel). The published runs had other random draws: compare shape and order of magnitude. Horizontal lines are "
-        "direct methods (an arrow and the error where one lies above the panel). A curve that ends at a cross or leaves "
-        "through the top diverges. Iterations are not seconds: one of Schulz's costs two d × d matrix products, one of "
-        "LiSSA or conjugate gradient one matrix-vector product.",
+        "mean over seeds; bands: smallest to largest seed. Dotted: the published curves of HyperINF and LiSSA, read "
+        "off the code release's graphic; a hollow triangle marks where they fall below what can be read (0.1 % of the "
+        "panel). The published runs had other random draws: compare shape and order of magnitude. Horizontal lines "
+        "are direct methods (an arrow and the error where one lies above the panel). A curve that ends at a cross or "
+        "leaves through the top diverges. Iterations are not seconds: one of Schulz's costs two d × d matrix "
+        "products, one of LiSSA or conjugate gradient one matrix-vector product.",
         "convergence_figures:convergence_figure",
     ),
     Product(
@@ -286,8 +286,8 @@ SIMULATION = (
 )
 
 WORKFLOW = (
-    "Influence functions by the generalised Fisher information and Schulz's iteration (HyperINF), beside the methods it "
-    "is compared with: a synthetic study of inverting the damped curvature, and studies of models, in which harmed "
+    "Influence functions by the generalised Fisher information and Schulz's iteration (HyperINF), beside the methods "
+    "it is compared with: a synthetic study of inverting the damped curvature, and studies of models, in which harmed "
     "training samples are found and the least harmful ones are selected. Every figure lies beside the CSV it was drawn "
     "from. The claims table sets the published numbers against these."
 )

@@ -52,12 +52,6 @@ class Block:
         """What was run of what selections stand beside."""
         return [name for name in labels.REFERENCES if any(self.read.frame.reference(cell, name) for cell in self.cells)]
 
-    def rows(self, *metrics: str) -> list[dict[str, object]]:
-        """The rows of all cells with these metrics, as columns of the tidy table."""
-        frame = self.read.frame
-        places = [place for cell in self.cells for metric in metrics for place in frame.places(cell, metric)]
-        return [row.flat for place in places if place.fraction is not None for row in frame.at(place).values()]
-
     @property
     def headers(self) -> tuple[str, ...]:
         """The columns in words."""

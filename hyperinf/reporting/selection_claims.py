@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hyperinf.reporting import labels
 from hyperinf.reporting.claims import Claim, paired_claim
 from hyperinf.reporting.detection_claims import where
-from hyperinf.reporting.frames import NONE, Cell, Place, settings_alike
+from hyperinf.reporting.frames import Cell, Place, settings_alike
 from hyperinf.reporting.intervals import paired_interval
 from hyperinf.reporting.ranking import BySeed
 from hyperinf.reporting.study_inputs import StudyResults
@@ -46,12 +46,12 @@ def _rival_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
         kept = labels.selection_label(rival) if rival == "random" else f"what {labels.method_label(rival)} keeps"
         for place in selected:
             published = place.strategy == "plain" and round(place.fraction or 0, 8) in _PUBLISHED.get(family, ())
-            row = read.frame.at(place).get(rival)
+            row = read.frame.row(place, rival)
             yield paired_claim(
                 f"{_more_accurate(read, place)} than {kept}",
                 _SOURCES[family] if published else "",
                 where(read, place),
-                row.difference if row is not None else NONE,
+                row.difference,
             )
 
 
@@ -70,9 +70,9 @@ def _lead_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
             places = list(group)
             if len(places) > 1:
                 least, most = places[0], places[-1]
+                over = f"HyperINF's lead over {labels.selection_label(rival)}"
                 yield paired_claim(
-                    f"{_selecting(read, least)}: HyperINF's lead over {labels.selection_label(rival)} is larger where less is "
-                    "kept",
+                    f"{_selecting(read, least)}: {over} is larger where less is kept",
                     "",
                     f"{where(read, least)} against {labels.percent(most.fraction or 0)}",
                     paired_interval(_lead(read, least, rival), _lead(read, most, rival)),
@@ -87,9 +87,9 @@ def _lead(read: StudyResults, place: Place, rival: str) -> BySeed:
 
 def _full_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
     for place in selected:
-        row = read.frame.at(place).get(labels.SUBJECT)
+        row = read.frame.row(place, labels.SUBJECT)
         statement = f"{_more_accurate(read, place)} than the whole pool"
-        yield paired_claim(statement, "", where(read, place), row.over_full if row is not None else NONE)
+        yield paired_claim(statement, "", where(read, place), row.over_full)
 
 
 def _gradient_claims(read: StudyResults) -> Iterator[Claim]:
@@ -118,10 +118,7 @@ def _score_claims(read: StudyResults) -> Iterator[Claim]:
     family = read.shape.family
     for rival in dict.fromkeys((*_RIVALS[1:], *labels.CHEAP)):
         for place in (place for cell in read.frame.cells for place in read.frame.places(cell, "roc_auc")):
-            row = read.frame.at(place).get(rival)
-            yield paired_claim(
-                f"{labels.family_label(family)}: HyperINF finds {labels.harmed_label(family)} better than {labels.method_label(rival)}",
-                "",
-                where(read, place),
-                row.difference if row is not None else NONE,
-            )
+            row = read.frame.row(place, rival)
+            found = f"{labels.family_label(family)}: HyperINF finds {labels.harmed_label(family)} better"
+            statement = f"{found} than {labels.method_label(rival)}"
+            yield paired_claim(statement, "", where(read, place), row.difference)

@@ -57,11 +57,11 @@ def _options(method: str) -> dict[str, Any]:
 
 def method_handle(method: str) -> Line2D:
     """Make the legend entry of a method that selects."""
-    return Line2D([], [], label=selection_label(method), **_options(method))
+    return style.handle(selection_label(method), **_options(method))
 
 
 def draw_curves(axis: Axes, panel: pd.DataFrame, methods: Sequence[str]) -> None:
-    """Draw every method with its bars, shifted sideways so that bars do not hide each other; random lies under the rest."""
+    """Draw every method, shifted sideways so that bars do not hide each other; random lies under the rest."""
     fractions = sorted(set(panel["fraction"]))
     gap = min((b - a for a, b in itertools.pairwise(fractions)), default=0.1)
     for k, method in enumerate(methods):

@@ -26,7 +26,7 @@ def accuracy_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
     """Print accuracies, HyperINF's paired differences and the references, for every setting and model."""
     known = blocks(read)
     tables = [table for block in known for table in (_accuracies(block), *_differences(block), *_references(block))]
-    return pd.DataFrame([row for block in known for row in block.rows("accuracy")]), tables
+    return read.frame.only("accuracy"), tables
 
 
 def _accuracies(block: Block) -> Table:
@@ -81,7 +81,7 @@ def details_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
     """Print what was kept at every fraction, for every setting, model and task."""
     known = blocks(read, by_task=True)
     tables = [_kept(block, fraction) for block in known for _, fraction in block.columns]
-    return pd.DataFrame([row for block in known for row in block.rows(*_DETAILS)]), tables
+    return read.frame.only(*_DETAILS), tables
 
 
 def _kept(block: Block, fraction: float) -> Table:

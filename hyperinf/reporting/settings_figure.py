@@ -57,7 +57,7 @@ def settings_figure(read: StudyResults, entry: Entry) -> style.Drawing:
 def _reference_handles(data: pd.DataFrame) -> list[Line2D]:
     known = set(data.loc[data["strategy"] == "", "method"])
     return [
-        Line2D([], [], label=labels.selection_label(name), **selection_panels.REFERENCE_LINES[name])
+        style.handle(labels.selection_label(name), **selection_panels.REFERENCE_LINES[name])
         for name in labels.REFERENCES
         if name in known
     ]

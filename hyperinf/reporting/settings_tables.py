@@ -22,9 +22,8 @@ def settings_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
     by_model: dict[str, list[Block]] = {}
     for block in blocks(read):
         by_model.setdefault(block.cells[0].model, []).append(block)
-    rows = [row for known in by_model.values() for block in known for row in block.rows("accuracy")]
     tables = [table for known in by_model.values() for table in (_accuracies(known), *_differences(known))]
-    return pd.DataFrame(rows), tables
+    return read.frame.only("accuracy"), tables
 
 
 def _setting(block: Block) -> str:

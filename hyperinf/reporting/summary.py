@@ -1,7 +1,7 @@
 """Say in sentences what was measured: the page's first lines, each put together from the numbers of the frames."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
@@ -63,32 +63,32 @@ def study_sentences(read: StudyResults) -> dict[str, list[str]]:
 def _detection(read: StudyResults, cell: Cell) -> Iterator[str]:
     """HyperINF's ROC-AUC at the checkpoint shown, and whether each other method differs from it."""
     rows = read.frame.at(Place(cell, "roc_auc", read.shape.shown))
-    if labels.SUBJECT not in rows:
-        return
-    after = labels.checkpoint_label(read.shape.shown)
-    own, others = rows[labels.SUBJECT].value, [row for row in rows.values() if row.method != labels.SUBJECT]
-    where = f"{after[:1].upper()}{after[1:]}: HyperINF's" if after else "HyperINF's"
-    groups = _signs(others)
+    if labels.SUBJECT in rows:
+        after = labels.checkpoint_label(read.shape.shown)
+        own = rows[labels.SUBJECT].value
+        yield (
+            f"{f'After {after} ' if after else ''}HyperINF's ROC-AUC is {_spread(own)} "
+            f"({labels.counted(own.n, 'seed')}): {_compared(rows, labels.method_label)}."
+        )
+
+
+def _compared(rows: Mapping[str, Row], called: Callable[[str], str]) -> str:
+    """Which methods HyperINF is above and below by more than noise."""
+    others = [row for row in rows.values() if row.method != labels.SUBJECT]
+    groups: dict[int | None, list[Row]] = {1: [], -1: [], 0: [], None: []}
+    for row in others:
+        groups[row.difference.sign].append(row)
+    if len(groups[None]) == len(others):
+        return "one seed in common, so no interval against any other" if others else "no other method was run"
     parts = [
-        f"{word} {', '.join(f'{labels.method_label(row.method)} (by {abs(row.difference.mean):.3f})' for row in groups[sign])}"
+        f"{word} {', '.join(f'{called(row.method)} (by {abs(row.difference.mean):.3f})' for row in groups[sign])}"
         for sign, word in ((1, "above"), (-1, "below"))
         if groups[sign]
     ]
     if groups[0]:
-        parts.append(f"within noise of {', '.join(labels.method_label(row.method) for row in groups[0])}")
-    compared = f" It is {'; '.join(parts)}." if parts else ""
-    if groups[None]:
-        names = ", ".join(labels.method_label(row.method) for row in groups[None])
-        compared += f" One seed in common, so no interval, against {names}."
-    yield f"{where} ROC-AUC is {_spread(own)} ({labels.counted(own.n, 'seed')}).{compared}"
-
-
-def _signs(rows: Iterable[Row]) -> dict[int | None, list[Row]]:
-    """The rows by whether HyperINF is above, below, within noise, or not comparable."""
-    groups: dict[int | None, list[Row]] = {1: [], -1: [], 0: [], None: []}
-    for row in rows:
-        groups[row.difference.sign].append(row)
-    return groups
+        names = ", ".join(called(row.method) for row in groups[0])
+        parts.append(f"within noise of {names if parts else 'all others'}")
+    return "; ".join(parts)
 
 
 def _epochs(read: StudyResults, cell: Cell) -> Iterator[str]:
@@ -112,27 +112,11 @@ def _selections(read: StudyResults, cell: Cell) -> Iterator[str]:
             rows = read.frame.at(Place(cell, "accuracy", strategy=strategy, fraction=at))
             seeds = max(seeds, *(row.value.n for row in rows.values()))
             if labels.SUBJECT in rows:
-                others = [row for row in rows.values() if row.method != labels.SUBJECT]
-                parts.append(f"{labels.percent(at)} kept: {_spread(rows[labels.SUBJECT].value)} ({_differing(others)})")
+                own, compared = _spread(rows[labels.SUBJECT].value), _compared(rows, labels.selection_label)
+                parts.append(f"{labels.percent(at)} kept: {own} ({compared})")
         if parts:
-            yield (
-                f"{strategy.capitalize()} selection, {labels.counted(seeds, 'seed')}: HyperINF's accuracy – {'; '.join(parts)}."
-            )
-
-
-def _differing(others: list[Row]) -> str:
-    """Which methods HyperINF is above and below by more than noise."""
-    groups = _signs(others)
-    if len(groups[None]) == len(others):
-        return "one seed in common, so no interval against any other" if others else "no other method was run"
-    parts = [
-        f"{word} {', '.join(labels.selection_label(row.method) for row in groups[sign])}"
-        for sign, word in ((1, "above"), (-1, "below"))
-        if groups[sign]
-    ]
-    if groups[0]:
-        parts.append(f"within noise of {'the others' if parts else 'all others'}")
-    return "; ".join(parts)
+            selected = f"{strategy.capitalize()} selection, {labels.counted(seeds, 'seed')}"
+            yield f"{selected}: HyperINF's accuracy – {'; '.join(parts)}."
 
 
 def _references(read: StudyResults, cell: Cell) -> Iterator[str]:
@@ -160,8 +144,9 @@ def _collapsed(read: StudyResults, cell: Cell) -> Iterator[str]:
         if cases:
             told = "; ".join(f"{names} (at {', '.join(at)} kept)" for names, at in cases.items())
             yield (
-                f"{strategy.capitalize()} selection collapsed: at least {labels.percent(COLLAPSED)} of the samples kept have "
-                f"one and the same answer with {told}. A model learns little more from them than to give it always."
+                f"{strategy.capitalize()} selection collapsed: at least {labels.percent(COLLAPSED)} of the samples "
+                f"kept have one and the same answer with {told}. A model learns little more from them than to give it "
+                "always."
             )
 
 

@@ -14,8 +14,8 @@ from hyperinf.reporting.frames import NONE, Row
 INTERVALS = "Mean over seeds ± half-width of the 95 % t-interval; (n/a) where one seed allows none."
 BOLD = (
     "Bold: the highest mean of its column, and its paired difference to the second excludes 0 (GFIM by Cholesky is "
-    "HyperINF's own equation solved exactly, so it is left out of that comparison). Intervals are not corrected for the "
-    "number of comparisons."
+    "HyperINF's own equation solved exactly, so it is left out of that comparison). Intervals are not corrected for "
+    "the number of comparisons."
 )
 PAIRED = (
     "Paired over seeds, ± half-width of the 95 % t-interval. Positive favours HyperINF. Bold: the interval excludes 0; "
