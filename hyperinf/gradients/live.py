@@ -84,6 +84,11 @@ class LiveSource(GradientSource):
         return self._ids
 
     @property
+    def known_length(self) -> int | None:
+        """The number of samples; None where a sweep would be needed to tell it."""
+        return None if self._ids is None else len(self._ids)
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """Names of the model's trainable weights whose gradients are not taken: what they learn is in no score."""
         return self._extraction.left_out

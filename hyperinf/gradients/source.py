@@ -62,6 +62,11 @@ class GradientSource(Protocol):
         """Count the samples."""
         return len(self.sample_ids)
 
+    @property
+    def known_length(self) -> int | None:
+        """The number of samples; None where a sweep would be needed to tell it."""
+        return len(self)
+
     def layer(self, name: str) -> Tensor:
         """Give all samples' gradients of one layer, ``Tensor[n, r, d]``; by a sweep where one layer cannot be read."""
         return torch.cat([block.gradients[name].dense() for block in checked(self, "gradients")])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperinf.errors import InputError
 from hyperinf.gradients.contractions import LayerGradients
+from hyperinf.runtime.progress import track
 
 if TYPE_CHECKING:
     from hyperinf.gradients.source import GradientBlock, GradientSource
@@ -33,7 +34,7 @@ def checked(source: "GradientSource", role: str, sample_ids: Sequence[str] | Non
     seen: set[str] = set()
     position = 0
     with_losses: bool | None = None
-    for block in source:
+    for block in track(source, getattr(source, "known_length", None), f"gradients, {role}", "samples", len):
         block = _cleaned(block)
         _check_block(block, role, layers)
         if len(block) == 0:
