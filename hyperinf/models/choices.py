@@ -73,10 +73,10 @@ class EncodedChoices:
             plain.append(int(here.argmax()))
             normalised.append(int((here / self._characters[start : start + count]).argmax()))
             start += count
-        share = 1 / len(self.counts)
+        weight = 1 / len(self.counts)
         return ChoiceAccuracy(
-            share * sum(map(int.__eq__, plain, self.right)),
-            share * sum(map(int.__eq__, normalised, self.right)),
+            weight * sum(map(int.__eq__, plain, self.right)),
+            weight * sum(map(int.__eq__, normalised, self.right)),
             tuple(plain),
             tuple(normalised),
         )
