@@ -159,7 +159,7 @@ def _message(error: ErrorDetails, node: Node, schema: Node, reason: object) -> s
         known = [key for each in _members(section, schema) for key in each.get("properties", {})]
         return f"got an unknown key, expected one of {', '.join(known)}{suggestion(error['loc'][-1], known)}"
     if kind == "missing":
-        return f"got nothing, expected {node.get('description') or expected(node, schema)}"
+        return f"got nothing, expected the {node['description']}"
     if isinstance(reason, ValueError) and str(reason).startswith("got "):
         return str(reason)
     choices = [each for member in _members(node, schema) for each in member.get("enum", ()) if isinstance(each, str)]

@@ -27,7 +27,7 @@ class DataSettings(Settings):
     """A data set and how its rows become samples."""
 
     source: DataSource = setting(
-        help="where the data come from: asset:NAME, hub:OWNER/NAME or path:FILE_OR_FOLDER", metavar="KIND:NAME"
+        help="source of the data: asset:NAME, hub:OWNER/NAME or path:FILE_OR_FOLDER", metavar="KIND:NAME"
     )
     format: FormatName = setting(
         "labelled", help="how a row becomes a sample; labelled: one or two texts and their class"
@@ -54,7 +54,7 @@ class DataSettings(Settings):
     )
     splits: SplitNames = setting(
         SplitNames,
-        help="splits of the data set, or files of the folder, that have other names than train, validation and test",
+        help="names of the splits, where they are not train, validation and test",
     )
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ class ModelSettings(Settings):
     """A model."""
 
     source: ModelSource = setting(
-        help="where the model comes from: asset:NAME, hub:OWNER/NAME, path:FOLDER_OR_GGUF or shape:NAME"
+        help="source of the model: asset:NAME, hub:OWNER/NAME, path:FOLDER_OR_GGUF or shape:NAME"
     )
     target_modules: Words = setting(("query", "value"), help="names of the linear layers that get an adapter")
     layers: Count | None = setting(None, help="number of first decoder layers to keep; by default all")

@@ -17,6 +17,7 @@ class DeviceSettings(Settings):
         "auto",
         runtime=True,
         help="where to compute: auto (a GPU where there is one), cpu, cuda or cuda:N",
+        metavar="{auto,cpu,cuda,cuda:N}",
     )
 
 

@@ -69,7 +69,7 @@ class PrepareModel(CacheSettings):
     """Write a model as a plain folder: from a GGUF file, cut, or new from a shape."""
 
     source: ModelSource = setting(
-        help="where the model comes from: asset:NAME, hub:OWNER/NAME, path:FOLDER_OR_GGUF or shape:NAME",
+        help="source of the model: asset:NAME, hub:OWNER/NAME, path:FOLDER_OR_GGUF or shape:NAME",
         metavar="KIND:NAME",
     )
     layers: Count | None = setting(None, help="number of first decoder layers to keep; by default all")
@@ -81,7 +81,9 @@ class OfModel(Settings):
     """A stage that trains a model on prepared data."""
 
     data: FilePath = _read("folder that 'prepare' wrote")
-    model: ModelSource = setting(help="model: asset:NAME, hub:OWNER/NAME or path:FOLDER", metavar="KIND:NAME")
+    model: ModelSource = setting(
+        help="source of the model: asset:NAME, hub:OWNER/NAME or path:FOLDER", metavar="KIND:NAME"
+    )
 
 
 class Align(OfModel, Resumed, AlignmentSettings, MachineSettings, CacheSettings):
@@ -227,7 +229,7 @@ class ShardScores(OneShard):
 class ShardAdd(Settings):
     """Add what the shards have summed, in their order."""
 
-    what: Literal["statistics", "sums"] = setting(help="what was summed")
+    what: Literal["statistics", "sums"] = setting(help="kind of sums to add")
     parts: tuple[FilePath, ...] = setting(
         min_length=1, runtime=True, help="files of every shard, in any order", metavar="FILE"
     )
