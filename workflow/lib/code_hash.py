@@ -40,6 +40,12 @@ def code_hash(*modules: str, data: Sequence[str] = (), root: Path = ROOT) -> str
     Raises:
         FileNotFoundError: a module does not exist, or a pattern matches no file.
     """
+    return _code_hash(modules, tuple(data), root)
+
+
+@cache
+def _code_hash(modules: tuple[str, ...], data: tuple[str, ...], root: Path) -> str:
+    """Every job of a rule asks for the same."""
     files = [path for pattern in data for path in sorted(root.glob(pattern)) or [_missing(pattern, root)]]
     parts = [f"{name} {_read(_locate(name, root))[0]}" for name in sorted(reached_modules(*modules, root=root))]
     parts += [f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
