@@ -26,7 +26,20 @@ def test_the_metrics_are_those_of_the_scores_at_every_checkpoint(run_of, detecti
     run, metrics = run_of("classifier"), table(detection)
     assert metrics.columns.tolist() == list(METRIC_COLUMNS)
     assert list(METRIC_COLUMNS) == (
-        "study,task,model,family,setting,method,strategy,fraction,checkpoint,seed,metric,value".split(",")
+        [
+            "study",
+            "task",
+            "model",
+            "family",
+            "setting",
+            "method",
+            "strategy",
+            "fraction",
+            "checkpoint",
+            "seed",
+            "metric",
+            "value",
+        ]
     )
     assert len(metrics) == 2 * (1 + 4 * len(SCORES))
     assert metrics["strategy"].isna().all()

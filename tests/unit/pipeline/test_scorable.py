@@ -4,19 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hyperinf.data.text import TextTaskConfig, prepare_text_task
+from hyperinf.pipeline.mislabel import ScoreConfig, run_scores
 from tiny_models import WORDS, word_tokenizer, write_tiny
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from hyperinf.artifacts.records import read_record
 from hyperinf.data.sources import parse_source
-from hyperinf.data.text import TextTaskConfig, prepare_text_task
 from hyperinf.errors import InputError
 from hyperinf.models.classifier import adapted_classifier
 from hyperinf.models.encoding import EncodedText
 from hyperinf.models.loading import load_tokenizer
 from hyperinf.models.lora import LoraSettings
 from hyperinf.pipeline.finetune import FinetuneConfig, run_finetune
-from hyperinf.pipeline.mislabel import ScoreConfig, run_scores
 from hyperinf.pipeline.scorable import check_scorable
 from hyperinf.pipeline.scoring import ScoringOptions
 from hyperinf.training.loop import TrainingSettings

@@ -13,7 +13,19 @@ from hyperinf.settings.methods import BASELINES
 from hyperinf.settings.methods import METHODS as ALL
 from hyperinf.settings.scoring import ScoringSettings
 
-COST = "study,task,model,family,setting,method,checkpoint,seed,stage,seconds,peak_memory_mib".split(",")
+COST = [
+    "study",
+    "task",
+    "model",
+    "family",
+    "setting",
+    "method",
+    "checkpoint",
+    "seed",
+    "stage",
+    "seconds",
+    "peak_memory_mib",
+]
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hyperinf.pipeline.selection.gradients import pool_gradients, validation_gradients
+from hyperinf.pipeline.selection.model import RunPaths
+from hyperinf.pipeline.selection.score import PoolScoreConfig, run_pool_scores
+from hyperinf.pipeline.sharding.rounds import NOT_SHARDED, rounds_of
 from test_selection import KEY, warm_up
 from test_selection import data as data
 
@@ -12,11 +16,7 @@ from hyperinf.gradients import TensorSource
 from hyperinf.influence import METHODS, SweepingMethod, build_methods, score_methods
 from hyperinf.models.encoding import Batches
 from hyperinf.pipeline.scoring import ScoringOptions
-from hyperinf.pipeline.selection.gradients import pool_gradients, validation_gradients
-from hyperinf.pipeline.selection.model import RunPaths
-from hyperinf.pipeline.selection.score import PoolScoreConfig, run_pool_scores
 from hyperinf.pipeline.sharding.parts import Part, Shard, read_part
-from hyperinf.pipeline.sharding.rounds import NOT_SHARDED, rounds_of
 from hyperinf.pipeline.sharding.steps import (
     Progress,
     ShardedScores,
