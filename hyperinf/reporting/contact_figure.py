@@ -19,7 +19,7 @@ from hyperinf.reporting.study_inputs import StudyResults
 
 CORRUPTION_LABELS = {"wrong_answer": "answer was changed", "off_task": "from another task"}
 _CORRUPTION_COLOURS = {"wrong_answer": "#c2410c", "off_task": "#6d28d9"}
-_LEGEND = "Under an image: question, answer in the pool, influence (positive is harmful)"
+_LEGEND = "Under an image: question, answer in training, influence (positive is harmful)"
 _HEADINGS = {"helpful": "most helpful: kept first", "harmful": "most harmful: dropped first"}
 
 _DOTS = 200

@@ -94,6 +94,7 @@ _SOURCES = Product(
     "sources",
     "Sources. The files that the figures and tables of this part were made from, with their hashes.",
     "sources:sources_table",
+    folded=True,
 )
 _MANIFEST = Product("manifest", "manifest", "Manifest. What was made, by which rule, with which caption.")
 
@@ -102,11 +103,11 @@ STUDY = (
         "detection",
         "model",
         ("detection",),
-        "Harmed samples found against share inspected. Training samples are inspected from the most harmful on; found "
-        "are those that were harmed on purpose, such as flipped labels. Curves: mean over seeds; the diagonal is what "
-        "inspecting at random finds. Below: what is found at 20 % and 40 % inspected, with 95 % t-interval (none for "
-        "one seed, cut to 0 to 100 %). The last panel is published and another data set and model: only the order of "
-        "the methods can be compared.",
+        "Harmed samples found against the fraction inspected. Training samples are inspected from the most harmful "
+        "on; found are those that were harmed on purpose, such as flipped labels. Curves: mean over seeds; the "
+        "diagonal is what inspecting at random finds. Below: what is found at 20 % and 40 % inspected, with 95 % "
+        "t-interval (none for one seed, cut to 0 to 100 %). Of a classifier, the last panel is published, of another "
+        "data set and model: only the order of the methods can be compared.",
     ),
     _figure(
         "epochs",
@@ -136,13 +137,13 @@ STUDY = (
         "accuracy",
         "setting",
         ("selection",),
-        "Accuracy against the share of the pool kept. A fresh adapter is fine-tuned on the samples that each method "
-        f"finds least harmful, of the whole pool (plain) or within each answer (stratified). {_BARS}; points are "
-        "shifted sideways so that bars do not hide each other. Horizontal lines: fine-tuned on the whole pool, the "
-        "model after the warm-up that influence was computed at, the model as it came, and always the most frequent "
-        "answer. Below: how many of the kept samples are clean (where samples were corrupted), and the share of the "
-        "most frequent answer among them: where it nears one answer only, the selection has collapsed, and its "
-        "accuracy says nothing of the scores' quality.",
+        "Accuracy against the fraction kept. A fresh adapter is fine-tuned on the samples that each method finds "
+        f"least harmful, of the whole training set (plain) or within each answer (stratified). {_BARS}; points are "
+        "shifted sideways so that bars do not hide each other. Horizontal lines: fine-tuned on the whole training "
+        "set, the model that influence was computed at, the model as it came, and always the most frequent answer. "
+        "Below: how many of the kept samples are clean (where samples were corrupted), and the share of the most "
+        "frequent answer among them: where it nears one answer only, the selection has collapsed, and its accuracy "
+        "says nothing of the scores' quality.",
     ),
     _figure(
         "contact",

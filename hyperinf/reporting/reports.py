@@ -82,7 +82,7 @@ def _write(entries: Sequence[Entry], read: Any, summary: Mapping[str, list[str]]
     """Build and write every entry, the manifest last: where it is, all that it names is there, too."""
     from hyperinf.reporting.claims import claims_frame, write_claims
     from hyperinf.reporting.style import house_style, save_figure
-    from hyperinf.reporting.table_writers import printed, write_csv, write_tables
+    from hyperinf.reporting.table_writers import frame_as_table, printed, write_csv, write_tables
 
     written: list[Path] = []
     made = []
@@ -102,7 +102,9 @@ def _write(entries: Sequence[Entry], read: Any, summary: Mapping[str, list[str]]
         elif entry.kind == "claims":
             written += write_claims(claims_frame(build(read)), folder, entry.name)
         else:
-            written.append(write_csv(build(read), read.out / entry.file))
+            frame = build(read)
+            shown = [printed(frame_as_table(frame, entry.product.title))] if entry.product.folded else []
+            written.append(write_csv(frame, read.out / entry.file))
         about = read.about((entry.task, entry.model, entry.setting)) if entry.setting else ""
         made.append(described(entry, about, shown))
     return written + write_manifest(manifest, made, summary, records, read.out)
