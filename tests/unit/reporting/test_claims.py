@@ -14,14 +14,7 @@ from hyperinf.reporting.claims import (
     summary_table,
     unanimous_verdict,
 )
-from hyperinf.reporting.inputs import COST, METRICS, read_convergence, read_fisher_summary, read_many, read_timing
-from hyperinf.reporting.mislabel_claims import cost_claims, detection_claims
-from hyperinf.reporting.published import (
-    published_convergence,
-    published_detection,
-    published_influence_seconds,
-    published_inversion,
-)
+from hyperinf.reporting.published import published_convergence, published_inversion
 from hyperinf.reporting.simulation_claims import (
     convergence_claims,
     datainf_claims,
@@ -30,6 +23,7 @@ from hyperinf.reporting.simulation_claims import (
     fisher_verdict,
     timing_claims,
 )
+from hyperinf.reporting.simulation_inputs import read_convergence, read_fisher_summary, read_timing
 
 
 @pytest.mark.parametrize(
@@ -162,45 +156,6 @@ def test_schulz_ten_times_slower_contradicts_the_published_speed(timing_file):
     claims = list(timing_claims(read_timing(timing_file), published_inversion()))
     assert {claim.verdict for claim in claims} == {CONTRADICTED}
     assert "(invalid)" in claims[0].published
-
-
-def metrics_of(scores_folder, ours, theirs):
-    runs = [
-        scores_folder(seed=seed, epochs=(3,), values={"hyperinf": a, "datainf": b})
-        for seed, (a, b) in enumerate(zip(ours, theirs, strict=True), start=11)
-    ]
-    return read_many([run / "metrics.csv" for run in runs], METRICS)
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs", "verdict"),
-    [
-        ([0.8, 0.7, 0.9], [0.6, 0.52, 0.69], SUPPORTED),
-        ([0.6, 0.52, 0.69], [0.8, 0.7, 0.9], CONTRADICTED),
-        ([0.8, 0.7, 0.9], [0.7, 0.8, 0.85], WITHIN_NOISE),
-        ([0.8], [0.6], NOT_TESTED),
-    ],
-)
-def test_detection_verdict_is_drawn_from_the_paired_interval(scores_folder, ours, theirs, verdict):
-    claims = detection_claims(metrics_of(scores_folder, ours, theirs), published_detection())
-    assert set(verdicts(claims, "than DataInf").values()) == {verdict}
-
-
-def test_a_rival_that_was_not_run_is_not_tested(scores_folder):
-    claims = list(detection_claims(metrics_of(scores_folder, [0.8, 0.9], [0.7, 0.7]), published_detection()))
-    tracin = [claim for claim in claims if "than TracIN" in claim.statement]
-    assert {(claim.verdict, claim.measured) for claim in tracin} == {(NOT_TESTED, "not run")}
-
-
-def test_hyperinf_is_charged_for_the_gfim_in_the_order_of_times(scores_folder):
-    runs = [scores_folder(seed=seed, values={"hyperinf": 0.8, "datainf": 0.7}) for seed in (11, 12, 13)]
-    cost = read_many([run / "cost.csv" for run in runs], COST)
-    # HyperINF 1.1 + 1.0 s for the GFIM, DataInf 2.1 s: level but for rounding, so neither faster nor slower by much
-    claim = next(
-        claim for claim in cost_claims(cost, published_influence_seconds()) if "than DataInf" in claim.statement
-    )
-    assert "takes 1 times as long" in claim.measured
-    assert claim.verdict == WITHIN_NOISE
 
 
 def test_the_summary_counts_the_settings_of_each_verdict():
