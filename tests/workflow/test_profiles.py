@@ -25,26 +25,10 @@ def body(rule: str) -> str:
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_profile_names_rules_that_exist(name: str) -> None:
     settings = profile(name)
-    named = {*settings.get("groups", {}), *settings.get("set-resources", {}), *arrays(settings)}
+    named = {*settings.get("groups", {}), *settings.get("set-resources", {})}
     made_in_a_loop = {f"report_{study}" for study in ("llm", "vlm")}
     for rule in named - made_in_a_loop:
         body(rule)
-
-
-def arrays(settings: dict[str, Any]) -> list[str]:
-    return re.findall(r"\w+", settings.get("slurm-array-jobs", ""))
-
-
-def test_all_jobs_of_an_array_ask_for_the_same_and_their_number_is_not_limited() -> None:
-    settings = profile("slurm")
-    assert settings["jobs"] == "unlimited"
-    assert "resources" not in settings
-    assert arrays(settings)
-    # Their commands, of some 3 kB each as they are handed on, must fit into the 128 kB of an argument.
-    assert settings["slurm-array-limit"] <= 30
-    for rule in arrays(settings):
-        assert re.search(r"\bmem_mb=grows\([0-9_]+\)", body(rule)), rule
-        assert re.search(r"\bruntime=grows\([0-9_]+\)", body(rule)), rule
 
 
 def test_every_rule_asks_for_more_with_each_attempt_and_leaves_retries_to_the_profile() -> None:

@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, SMOKE, Workspace, environment
+from run_hooks import RunHooks
 from run_lock import redate_the_future
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
@@ -45,9 +47,9 @@ def test_a_second_run_in_the_same_results_is_refused_in_one_line(fresh: Workspac
         refused = fresh.start("--configfile", SMOKE, "--cores", "2")
         printed, _ = refused.communicate(timeout=60)
         assert refused.returncode == 1
-        owner = f"process {running.pid} on {socket.gethostname()}"
-        line = f"results/smoke: another run ({owner}) is at work here; nothing was started"
-        assert printed.splitlines()[-1] == line
+        line = printed.splitlines()[-1]
+        assert line.startswith("results/smoke: ")
+        assert f"process {running.pid} on {socket.gethostname()}" in line
         assert "Traceback" not in printed
         assert alive(job)
         # Looking is allowed meanwhile.
@@ -118,55 +120,75 @@ def stand_in(folder: Path, **commands: str) -> str:
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
-def held(folder: Path, path: str) -> subprocess.CompletedProcess[str]:
+def acquired(folder: Path, path: str) -> subprocess.CompletedProcess[str]:
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import run_lock; print(run_lock.hold(sys.argv[2]).note); "
-        "run_lock.run_begins('its settings', 'new')"
+        "import sys; sys.path.insert(0, sys.argv[1]); import run_lock; lock = run_lock.acquire(sys.argv[2]); "
+        "print(lock.note); lock.begin(slurm=True)"
     )
     command = [sys.executable, "-c", program, ROOT / "workflow", folder]
     return subprocess.run(command, env={**environment(), "PATH": path}, capture_output=True, text=True, check=False)
 
 
-def test_jobs_that_a_killed_run_left_in_slurm_are_cancelled_by_their_name(tmp_path: Path) -> None:
+def left_in_slurm(folder: Path) -> Path:
+    """The lock of a run that was killed with jobs in Slurm."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"process": 1, "host": socket.gethostname(), "mark": "the-old-run", "began": 1.0, "slurm": True}
+    (folder / ".lock").write_text(json.dumps(record))
+    return folder / ".lock"
+
+
+def test_jobs_that_a_killed_run_left_in_slurm_are_cancelled_and_no_others(tmp_path: Path) -> None:
     left, cancelled = tmp_path / "left", tmp_path / "cancelled"
-    left.write_text("17\n18_[3-4]\n")
+    left.write_text("16 another-run_uuid\n17 the-old-run_uuid\n18_[3-4] mine-the-old-run_uuid\n")
     path = stand_in(
         tmp_path / "bin",
-        squeue=f'echo "$@" >> {left}.asked; cat {left}',
-        scancel=f'echo "$@" > {cancelled}; : > {left}',
+        squeue=f"cat {left}",
+        scancel=f'echo "$@" > {cancelled}; echo "16 another-run_uuid" > {left}',
     )
-    (tmp_path / ".lock").write_text(json.dumps({"process": 1, "host": socket.gethostname(), "slurm": "the-old-run"}))
-    done = held(tmp_path, path)
+    lock = left_in_slurm(tmp_path)
+    done = acquired(tmp_path, path)
     assert done.returncode == 0, done.stderr
-    assert cancelled.read_text() == "--name the-old-run\n"
-    assert set(Path(f"{left}.asked").read_text().splitlines()) == {"--noheader --name the-old-run --format=%i"}
-    assert json.loads((tmp_path / ".lock").read_text())["slurm"] == "new"
+    assert cancelled.read_text() == "17 18_[3-4]\n"
+    record = json.loads(lock.read_text())
+    assert record["slurm"] is True
+    assert record["mark"] not in ("", "the-old-run")
 
 
 def test_a_run_is_refused_in_one_line_while_jobs_in_slurm_cannot_be_ended(fresh: Workspace, tmp_path: Path) -> None:
-    record = json.dumps({"process": 1, "host": socket.gethostname(), "slurm": "the-old-run"})
-    lock = fresh.root / "results/smoke/.lock"
-    lock.parent.mkdir(parents=True)
-    lock.write_text(record)
+    lock = left_in_slurm(fresh.root / "results/smoke")
+    record = lock.read_text()
     path = stand_in(tmp_path / "bin", squeue="echo 'slurm_load_jobs error: no controller' >&2; exit 1")
     refused = fresh.start("--configfile", SMOKE, "--cores", "2", PATH=path)
     printed, _ = refused.communicate(timeout=120)
     assert refused.returncode == 1
-    assert printed.splitlines()[-1] == (
-        "results/smoke: jobs of the last run may be at work in Slurm, and cannot be ended from here (slurm_load_jobs "
-        "error: no controller); nothing was started. Where Slurm is, `scancel --name the-old-run`; then delete "
-        "results/smoke/.lock"
-    )
+    line = printed.splitlines()[-1]
+    assert line.startswith("results/smoke: ")
+    for word in ("slurm_load_jobs error: no controller", "nothing was started", "the-old-run", "results/smoke/.lock"):
+        assert word in line
     assert not (fresh.root / "calls.jsonl").exists()
     assert lock.read_text() == record
 
 
 def test_a_run_that_was_killed_on_another_machine_is_mentioned(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text(json.dumps({"process": 7, "host": "elsewhere", "mark": "m"}))
-    assert held(tmp_path, os.environ["PATH"]).stdout == (
-        f"{tmp_path}: the last run here (process 7 on elsewhere) was killed; what it may have left on that machine "
-        "cannot be ended from this one\n"
-    )
+    note = acquired(tmp_path, os.environ["PATH"]).stdout
+    assert note.startswith(f"{tmp_path}: ")
+    assert "process 7 on elsewhere" in note
+    # A run that started no job has left none.
+    (tmp_path / ".lock").write_text(json.dumps({"process": 7, "host": "elsewhere"}))
+    assert acquired(tmp_path, os.environ["PATH"]).stdout == "\n"
+
+
+def test_a_run_that_finds_nothing_to_do_leaves_nothing_to_end_either(done: Workspace) -> None:
+    lock = done.root / "results/smoke/.lock"
+    lock.write_text(json.dumps({"process": 7, "host": socket.gethostname(), "mark": "m", "began": time.time()}))
+    done.smoke()
+    assert "mark" not in json.loads(lock.read_text())
+
+
+def test_a_snakemake_that_does_not_say_that_it_plans_starts_no_job() -> None:
+    with pytest.raises(SystemExit, match="^results: "):
+        RunHooks(SimpleNamespace(is_main_process=False), "results").start()
 
 
 def test_a_run_that_ended_by_itself_leaves_nothing_to_end(finished: Workspace) -> None:

@@ -115,7 +115,7 @@ def test_an_encoder_is_refused_before_anything_is_written(data, tmp_path, family
 
 def test_a_decoder_that_reads_ahead_is_refused_before_it_is_trained(data, tmp_path):
     folder = write_tiny(tmp_path / "model", "xlnet", AutoModelForCausalLM)
-    with pytest.raises(InputError, match="a XLNetLMHeadModel sees the answers that it is judged by") as caught:
+    with pytest.raises(InputError, match="a XLNetLMHeadModel that sees the answers") as caught:
         warm_up(data, folder, tmp_path / "out", ("layer_1",), max_length=40)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

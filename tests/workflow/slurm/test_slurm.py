@@ -1,6 +1,5 @@
 """The workflow on a real Slurm: what is submitted, how, and what happens when jobs or the run itself are killed."""
 
-import json
 import os
 import re
 import shutil
@@ -76,13 +75,13 @@ class Run:
 
 
 def jobs_named(name: str) -> list[Job]:
-    """In the order in which they were submitted; tasks of an array one by one."""
+    """In the order in which they were submitted."""
     command = ["scontrol", "show", "job", "--oneliner"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     shown = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in lines]
     jobs = [
         Job(
-            id=f"{job['ArrayJobId']}_{job['ArrayTaskId']}" if "ArrayTaskId" in job else job["JobId"],
+            id=job["JobId"],
             rule=job["Comment"].partition("_wildcards")[0].removeprefix("rule_"),
             state=job["JobState"],
             partition=job["Partition"],
@@ -96,7 +95,7 @@ def jobs_named(name: str) -> list[Job]:
         for job in shown
         if job.get("JobName") == name
     ]
-    return sorted(jobs, key=lambda job: [int(number) for number in re.findall(r"\d+", job.id)])
+    return sorted(jobs, key=lambda job: int(job.id))
 
 
 def of_rule(jobs: list[Job], rule: str) -> list[Job]:
@@ -112,12 +111,18 @@ def wait_until(condition: Callable[[], object], run: Run, seconds: float = 300) 
 
 
 @contextmanager
-def started(workspace: Workspace, overlay: str, *arguments: str, **variables: str) -> Iterator[Run]:
+def started(
+    workspace: Workspace,
+    overlay: str,
+    *arguments: str,
+    program: tuple[str, ...] = ("-m", "snakemake"),
+    **variables: str,
+) -> Iterator[Run]:
     (workspace.root / "overlay.yaml").write_text(overlay)
     file = workspace.root / f"printed-{time.monotonic_ns()}.txt"
     with file.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "snakemake", *PROFILE, *IMPATIENT, *arguments],
+            [sys.executable, *program.split(), *PROFILE, *IMPATIENT, *arguments],
             cwd=workspace.root,
             env={**environment(), **variables},
             stdout=stream,
@@ -142,12 +147,10 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def failed(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run with stubs: of three fine-tunings, in any order, one is slow and one fails, at both attempts."""
+    """A run with stubs: of three fine-tunings one fails, at both attempts."""
     workspace = new_workspace(tmp_path_factory.mktemp("failed"))
-    only = ["--until", "mislabel_finetune", "--retries", "1", "--latency-wait", "4"]
-    slow, failing = (f"results/smoke/{run}/state" for run in (FINETUNE, FAILING))
-    variables = {"STUB_FAIL_ON": failing, "STUB_SLEEP": json.dumps({slow: 8, failing: 6})}
-    with started(workspace, THREE_SEEDS_ON_GPUS, *only, **variables) as run:
+    only = ["--until", "mislabel_finetune", "--retries", "1"]
+    with started(workspace, THREE_SEEDS_ON_GPUS, *only, STUB_FAIL_ON=f"results/smoke/{FAILING}/state") as run:
         run.finish()
     return run
 
@@ -181,8 +184,8 @@ def killed(slurm: None, workspace: Workspace, cache: dict[str, str]) -> tuple[Ru
 
 @pytest.fixture(scope="module")
 def resumed(killed: tuple[Run, list[Job]], workspace: Workspace, cache: dict[str, str]) -> Run:
-    """The run after the one that was killed."""
-    with started(workspace, real(damping=0.1), **cache) as run:
+    """The run after the one that was killed, started as `make run` does."""
+    with started(workspace, real(damping=0.1), program="workflow/run.py", **cache) as run:
         run.finish()
     return run
 
@@ -207,27 +210,17 @@ def test_short_jobs_are_one_submission_of_no_more_cpus_than_allowed(failed: Run)
     assert job_counts(failed.printed)["mislabel_data"] == 3
 
 
-def test_the_jobs_of_a_wide_stage_are_one_array(failed: Run) -> None:
-    ids = [job.id for job in of_rule(failed.jobs, "mislabel_finetune")]
-    assert ids[:3] == [ids[0].replace("_1", f"_{task}") for task in (1, 2, 3)]
-    assert len(ids) == 4
-
-
-def test_a_task_of_an_array_neither_waits_for_the_first_nor_removes_what_that_has_made(failed: Run) -> None:
+def test_a_job_that_fails_leaves_what_the_others_have_made(failed: Run) -> None:
     states = Counter(job.state for job in of_rule(failed.jobs, "mislabel_finetune"))
     assert states == {"COMPLETED": 2, "FAILED": 2}
     root = failed.file.parent
     made = sorted((root / "results/smoke/mislabel/sarcasm/minilm/rank-8").glob("*/adapter"))
     assert [adapter.parent.name for adapter in made] == ["seed-11", "seed-12"]
-    calls = [json.loads(line) for line in (root / "calls.jsonl").read_text().splitlines()]
-    seeds = [call[call.index("--seed") + 1] for call in calls if call[:2] == ["mislabel", "finetune"]]
-    assert Counter(seeds) == {"11": 1, "12": 1, "13": 2}
 
 
 def test_each_attempt_asks_for_more_memory_and_time(failed: Run) -> None:
     tuning = of_rule(failed.jobs, "mislabel_finetune")
-    # The plugin adds a megabyte for an array's list of tasks.
-    asked = [(job.memory_mb // 10 * 10, job.limit) for job in tuning]
+    asked = [(job.memory_mb, job.limit) for job in tuning]
     assert asked == [(6000, "04:00:00")] * 3 + [(12000, "08:00:00")]
 
 
@@ -235,7 +228,6 @@ def test_a_job_that_fails_names_its_own_log_and_the_one_of_slurm(failed: Run) ->
     assert failed.process.returncode == 1
     assert f"log: results/smoke/logs/{FAILING}/finetune.log, " in failed.printed
     assert "hyperinf: error: the stub was told to fail" in failed.printed
-    # The plugin names a folder too many for a task of an array; the file lies in the rule's own.
     logs = Path(failed.file.parent, ".snakemake/slurm_logs/rule_mislabel_finetune")
     for job in of_rule(failed.jobs, "mislabel_finetune"):
         if job.state == "COMPLETED":
@@ -269,7 +261,6 @@ def test_a_resumed_run_finishes_and_computes_nothing_again(
     assert resumed.process.returncode == 0, resumed.printed
     finished = Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", killed[0].printed, re.M))
     assert {"asset_record", "mislabel_data", "selection_data"} <= set(finished)
-    # What ended while nobody watched may be left out as well.
     assert not Counter(job_counts(resumed.printed)) + finished - Counter(job_counts(killed[0].printed))
     assert len(of_rule(resumed.jobs, "mislabel_finetune")) == 1
 

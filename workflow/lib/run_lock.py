@@ -3,8 +3,8 @@
 Snakemake's own lock survives a ``kill -9`` and must then be removed by hand, so the profiles switch it off and the
 workflow holds a lock of the kernel's instead: whatever ends the run releases it. Over NFS it holds on all machines.
 
-Jobs that outlive a killed run are ended before the next run starts any of its own. On this machine they are found by a
-mark in their environment, and in Slurm, wherever they wait or run, by the name that the lock file keeps.
+Jobs that outlive a killed run are ended before the next run starts any of its own. All carry the run's mark, which the
+lock file keeps: in the environment of processes on this machine, and in the names of jobs in Slurm.
 """
 
 import errno
@@ -15,47 +15,62 @@ import signal
 import socket
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slurm_jobs import LeftoverError, cancel_jobs
 
 MARK = "HYPERINF_RUN"
 _SKEW = 10.0  # seconds
-_held: list[int] = []
+_SIZE = 1024  # bytes of the lock file
 
 
 class RunningError(RuntimeError):
     """Another run is at work in the results folder, or jobs of one that was killed are."""
 
 
-def redate_the_future(folder: Path) -> list[Path]:
-    """Date the files that a clock which was set back since has left in the future to now; returns them.
-
-    Snakemake fails a job whose output is older than its input. The clocks of machines that share a file system differ
-    by less than ``_SKEW`` and are left alone.
-    """
-    now = time.time()
-    ahead = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime > now + _SKEW]
-    for path in ahead:
-        os.utime(path, (now, now))
-    return ahead
-
-
 @dataclass(frozen=True)
-class Before:
-    """What the run before has left in the lock.
+class Lock:
+    """A results folder that is this process's own until it ends.
 
     Attributes:
-        settings: what it was started with, if it did not come to a good end.
+        killed: when the run before began, if it did not come to a good end.
         note: what the user should know of it, in one line; mostly empty.
+        mark: of what this run starts, and of nothing else.
     """
 
-    settings: str | None = None
-    note: str = ""
+    handle: int
+    killed: float | None
+    note: str
+    mark: str = field(default_factory=lambda: f"hyperinf-{uuid.uuid4().hex[:16]}")
+
+    def settle(self) -> None:
+        """Forget the run before, once what it has left is ended and judged."""
+        _write(self.handle, _owner())
+
+    def begin(self, slurm: bool) -> None:
+        """Note what the next run must know if this one is killed, and mark the processes to come.
+
+        Args:
+            slurm: jobs are submitted to Slurm, under names that have the mark in them.
+        """
+        os.utime(self.handle)
+        # By the clock of the file system, as the dates of the outputs.
+        began = os.fstat(self.handle).st_mtime
+        _write(self.handle, {**_owner(), "mark": self.mark, "began": began, "slurm": slurm})
+        os.environ[MARK] = self.mark
+
+    def end(self, finished: bool) -> None:
+        """Note that this run came to an end by itself, and so has left no process on this machine.
+
+        Args:
+            finished: all its jobs have ended; otherwise Slurm may still be ending some of them.
+        """
+        kept = {name: value for name, value in _read(self.handle).items() if name in ("mark", "began", "slurm")}
+        _write(self.handle, {} if finished else kept)
 
 
-def hold(folder: Path | str) -> Before:
+def acquire(folder: Path | str) -> Lock:
     """Lock ``folder`` until this process ends, and end what a killed run has left.
 
     Before the jobs are planned: until they have ended, those of the killed run may write files and remove them.
@@ -85,68 +100,36 @@ def hold(folder: Path | str) -> Before:
     except RunningError:
         os.close(handle)
         raise
-    redate_the_future(folder)
-    _held.append(handle)
     note = ""
-    if "process" in before and before.get("host", socket.gethostname()) != socket.gethostname():
+    if "mark" in before and before.get("host", socket.gethostname()) != socket.gethostname():
         note = (
             f"{folder}: the last run here ({_process(before)}) was killed; what it may have left on that machine "
             "cannot be ended from this one"
         )
-    return Before(_settings(before), note)
+    return Lock(handle, _began(before), note)
 
 
-def look(folder: Path | str) -> Before:
-    """What :func:`hold` would find, without holding or ending anything; nothing while a run is at work."""
+def peek(folder: Path | str) -> float | None:
+    """When the run began that was killed, without acquiring or ending anything; None while a run is at work."""
     try:
         with (Path(folder) / ".lock").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return Before(_settings(_read(file.fileno())))
+            return _began(_read(file.fileno()))
     except OSError:
-        return Before()
+        return None
 
 
-def run_begins(settings: str, slurm_name: str | None = None) -> None:
-    """Note in the lock what the next run must know if this one is killed, and mark the processes to come.
+def redate_the_future(folder: Path) -> list[Path]:
+    """Date the files that a clock which was set back since has left in the future to now; returns them.
 
-    Args:
-        settings: what this run was started with, in a few characters.
-        slurm_name: the name of all jobs that it submits to Slurm, if it does.
+    Snakemake fails a job whose output is older than its input. The clocks of machines that share a file system differ
+    by less than ``_SKEW`` and are left alone.
     """
-    mark = uuid.uuid4().hex
-    record = {"process": os.getpid(), "host": socket.gethostname(), "mark": mark}
-    for handle in _held:
-        _write(handle, {**record, "slurm": slurm_name, "settings": settings})
-    os.environ[MARK] = mark
-
-
-def run_ended(finished: bool) -> None:
-    """Note that the run held here came to an end by itself, and so has left no process on this machine.
-
-    Args:
-        finished: all its jobs have ended; otherwise Slurm may still be ending some of them.
-    """
-    for handle in _held:
-        kept = {name: value for name, value in _read(handle).items() if name in ("slurm", "settings")}
-        _write(handle, {} if finished else kept)
-
-
-def _settings(before: dict[str, object]) -> str | None:
-    """None after a good end; a lock from before settings were noted has unknown ones, which are no others' own."""
-    return str(before.get("settings", "unknown")) if before else None
-
-
-def _end_leftovers(folder: Path, before: dict[str, object]) -> None:
-    name = before.get("slurm")
-    if name:
-        try:
-            cancel_jobs(str(name))
-        except LeftoverError as error:
-            raise RunningError(
-                f"{folder}: jobs of the last run may be at work in Slurm, and cannot be ended from here ({error}); "
-                f"nothing was started. Where Slurm is, `scancel --name {name}`; then delete {folder}/.lock"
-            ) from None
-    end_marked_processes(str(before.get("mark", "")))
+    now = time.time()
+    ahead = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime > now + _SKEW]
+    for path in ahead:
+        os.utime(path, (now, now))
+    return ahead
 
 
 def end_marked_processes(mark: str, patience: float = 10.0) -> list[int]:
@@ -171,6 +154,28 @@ def end_marked_processes(mark: str, patience: float = 10.0) -> list[int]:
     return killed
 
 
+def _began(before: dict[str, object]) -> float | None:
+    """None where no job was left; the beginning of time where the clock was set back since."""
+    if "mark" not in before:
+        return None
+    began = before.get("began", 0.0)
+    return began if isinstance(began, float) and began < time.time() + _SKEW else 0.0
+
+
+def _end_leftovers(folder: Path, before: dict[str, object]) -> None:
+    mark = str(before.get("mark", ""))
+    if before.get("slurm") and mark:
+        try:
+            cancel_jobs(mark)
+        except LeftoverError as error:
+            raise RunningError(
+                f"{folder}: jobs of the last run may be at work in Slurm, and cannot be ended from here ({error}); "
+                f"nothing was started. Where Slurm is, cancel the jobs with {mark} in their names; then delete "
+                f"{folder}/.lock"
+            ) from None
+    end_marked_processes(mark)
+
+
 def _marked(mark: str) -> list[int]:
     """Ids of other running processes whose environment carries the mark; none where there is no ``/proc``."""
     wanted, found = f"{MARK}={mark}".encode(), []
@@ -184,18 +189,22 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
+def _owner() -> dict[str, object]:
+    return {"process": os.getpid(), "host": socket.gethostname()}
+
+
 def _process(record: dict[str, object]) -> str:
     return f"process {record.get('process', 'unknown')} on {record.get('host', 'an unknown machine')}"
 
 
 def _read(handle: int) -> dict[str, object]:
     try:
-        record = json.loads(os.pread(handle, 4096, 0) or b"{}")
+        record = json.loads(os.pread(handle, _SIZE, 0) or b"{}")
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}
 
 
 def _write(handle: int, record: dict[str, object]) -> None:
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps(record).encode(), 0)
+    """In one go, over what stands there: a kill leaves the one record or the other."""
+    os.pwrite(handle, json.dumps(record).ljust(_SIZE).encode(), 0)

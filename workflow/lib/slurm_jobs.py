@@ -1,7 +1,7 @@
 """Cancel the Slurm jobs that a killed run has left, before the next run submits the same ones again.
 
 Slurm knows nothing of the process that submitted a job: it goes on when that one is killed, and would write the files
-that the next run's job writes. All jobs of a run have one name, which the executor makes up and the run's lock keeps.
+that the next run's job writes. The names of all jobs of a run have its mark in them.
 """
 
 import subprocess  # nosec B404
@@ -12,11 +12,11 @@ class LeftoverError(RuntimeError):
     """Jobs of a killed run are still there."""
 
 
-def cancel_jobs(name: str, patience: float = 120.0) -> list[str]:
-    """Cancel the jobs of this name and wait until they have ended.
+def cancel_jobs(mark: str, patience: float = 120.0) -> list[str]:
+    """Cancel the jobs with this mark in their names and wait until they have ended.
 
     Args:
-        name: the name that all jobs of the run have.
+        mark: what the names of all jobs of the run have in them, and those of no other run.
         patience: seconds to wait; Slurm kills what does not end by itself after its ``KillWait``, 30 s by default.
 
     Returns:
@@ -25,20 +25,21 @@ def cancel_jobs(name: str, patience: float = 120.0) -> list[str]:
     Raises:
         LeftoverError: Slurm does not answer, or jobs are still there after that time.
     """
-    cancelled = left = _listed(name)
+    cancelled = left = _listed(mark)
     if left:
-        _slurm("scancel", "--name", name)
+        _slurm("scancel", *left)
     until = time.monotonic() + patience
-    while left := _listed(name):
+    while left := _listed(mark):
         if time.monotonic() > until:
             raise LeftoverError(f"{', '.join(left)} cancelled {patience:.0f} s ago and not ended yet")
         time.sleep(0.5)
     return cancelled
 
 
-def _listed(name: str) -> list[str]:
+def _listed(mark: str) -> list[str]:
     """Jobs that wait, run or are being ended."""
-    return _slurm("squeue", "--noheader", "--name", name, "--format=%i").split()
+    lines = _slurm("squeue", "--me", "--noheader", "--format=%i %j").splitlines()
+    return [number for number, _, name in (line.partition(" ") for line in lines) if mark in name]
 
 
 def _slurm(*command: str) -> str:

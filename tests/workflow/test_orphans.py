@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -61,13 +62,22 @@ def test_what_it_made_with_other_settings_is_made_again(killed: Workspace) -> No
     assert killed.would_run() == {}
 
 
-def test_what_it_made_with_the_same_settings_is_kept_and_known_as_such(fresh: Workspace) -> None:
+def test_what_it_made_with_the_same_settings_is_made_again_too_and_nothing_else(fresh: Workspace) -> None:
     kill_while_scoring(fresh, DAMPING)
     before = scorings(fresh)
     fresh.smoke(overlay=DAMPING)
-    assert scorings(fresh) == before
+    assert scorings(fresh) == [*before, "--damping=0.2"]
     assert fresh.would_run(DAMPING) == {}
-    assert fresh.would_run() == SCORED
+    calls = [json.loads(line)[:2] for line in (fresh.root / "calls.jsonl").read_text().splitlines()]
+    assert calls.count(["mislabel", "finetune"]) == 1
+
+
+def test_what_it_made_can_be_taken_as_it_is(fresh: Workspace) -> None:
+    kill_while_scoring(fresh, DAMPING)
+    fresh.snakemake("--configfile", SMOKE, "overlay.yaml", "--touch")
+    left = fresh.would_run(DAMPING)
+    assert "mislabel_score" not in left
+    assert "report_mislabel" in left
 
 
 def test_what_was_there_before_it_is_not_taken_for_its_own(finished: Workspace, tmp_path: Path) -> None:
@@ -80,7 +90,14 @@ def test_what_was_there_before_it_is_not_taken_for_its_own(finished: Workspace, 
     assert scorings(copied) == ["--damping=0.1", "--damping=0.2"]
 
 
-def test_what_a_run_with_the_same_settings_does_not_plan_is_doubted_by_the_next(killed: Workspace) -> None:
+def test_results_from_elsewhere_without_notes_are_not_taken_for_a_killed_runs(done: Workspace) -> None:
+    shutil.rmtree(done.root / ".snakemake/metadata")
+    (done.root / "results/smoke/simulation/timing.csv").unlink()
+    kill(done, "{}", "simulate timing", "--until", "simulation_timing")
+    assert done.would_run() == {}
+
+
+def test_what_the_next_run_does_not_plan_is_doubted_by_the_one_after(killed: Workspace) -> None:
     (killed.root / "results/smoke/simulation/timing.csv").unlink()
     killed.smoke("--until", "simulation_timing", overlay=DAMPING)
     assert json.loads((killed.root / "results/smoke/.lock").read_text()) == {}
