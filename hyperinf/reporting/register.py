@@ -24,8 +24,8 @@ class Product:
         name: ends the names of its files; ``""`` for what is named by its study alone.
         caption: its title, a full stop, and how it is to be read.
         builder: ``module:function`` in this room. A figure's takes what was read and the entry, and gives a
-            ``Drawing``; a table's takes what was read, and gives its rows and the printed tables; that of claims gives
-            claims, and that of data a frame.
+            ``Drawing``; a table's takes what was read, and gives its rows and the printed tables; that of data gives a
+            frame; those of claims, one after the other, give claims.
         each: made once for the study, for every task and model, or for every task, model and setting.
         when: what has to be true of a study (attributes of its shape) that has it.
         folded: on the page, hidden behind its title.
@@ -86,7 +86,7 @@ ALL_CLAIMS = Product(
     "claims",
     "claims",
     "Claims. Each published claim, the published number, the number measured here, and whether it holds.",
-    "study_claims:study_claims",
+    "detection_claims:detection_claims detection_claims:cost_claims selection_claims:selection_claims",
 )
 """Of one study; or of all, which the page's command writes."""
 _SOURCES = Product(
@@ -245,7 +245,7 @@ SIMULATION = (
         "convergence_relative",
         "Relative error against iteration. As the absolute error, divided by ‖A⁻¹v‖₂, so that panels and draws can be "
         "compared. The published curves are divided by their own first value, which is ‖A⁻¹v‖₂ up to 0.1 %.",
-        "convergence_figures:relative_figure",
+        "convergence_figures:convergence_figure",
     ),
     Product(
         "figure",
@@ -281,7 +281,13 @@ SIMULATION = (
         "Iterations to the solution. Of every solver on the synthetic matrices, by side of the matrix and number of "
         "samples, with the error left: mean over the seeds.",
     ),
-    Product("claims", "claims", ALL_CLAIMS.caption, "simulation_claims:simulation_claims"),
+    Product(
+        "claims",
+        "claims",
+        ALL_CLAIMS.caption,
+        "simulation_claims:convergence_claims simulation_claims:datainf_claims simulation_claims:fisher_claims "
+        "simulation_claims:timing_claims",
+    ),
     _SOURCES,
     _MANIFEST,
 )

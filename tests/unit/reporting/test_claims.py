@@ -14,7 +14,6 @@ from hyperinf.reporting.claims import (
     summary_table,
     unanimous_verdict,
 )
-from hyperinf.reporting.published import published_convergence, published_inversion
 from hyperinf.reporting.simulation_claims import (
     convergence_claims,
     datainf_claims,
@@ -23,7 +22,7 @@ from hyperinf.reporting.simulation_claims import (
     fisher_verdict,
     timing_claims,
 )
-from hyperinf.reporting.simulation_inputs import read_convergence, read_fisher_summary, read_timing
+from hyperinf.reporting.simulation_inputs import SimulationResults, read_convergence, read_fisher_summary, read_timing
 
 
 @pytest.mark.parametrize(
@@ -81,37 +80,31 @@ def verdicts(claims, word):
 
 def test_schulz_against_lissa_is_supported_where_only_schulz_converges(convergence_files):
     frame = read_convergence(convergence_files())
-    found = verdicts(convergence_claims(frame, published_convergence()), "LiSSA does not")
+    found = verdicts(convergence_claims(SimulationResults(frame)), "LiSSA does not")
     assert found == {f"d = {d}, N = {n}": SUPPORTED for d in (512, 1024) for n in (200, 6400)}
 
 
 def test_schulz_against_lissa_is_contradicted_when_lissa_converges_too(convergence_files):
     frame = read_convergence(convergence_files())
     frame.loc[frame["method"] == "lissa", "error_relative"] = 1e-6
-    assert set(verdicts(convergence_claims(frame, published_convergence()), "LiSSA does not").values()) == {
-        CONTRADICTED
-    }
+    assert set(verdicts(convergence_claims(SimulationResults(frame)), "LiSSA does not").values()) == {CONTRADICTED}
 
 
 def test_schulz_against_lissa_is_within_noise_when_the_seeds_disagree(convergence_files):
     frame = read_convergence(convergence_files())
     frame.loc[(frame["method"] == "schulz_paper") & (frame["seed"] == 12), "error_relative"] = 0.5
-    assert set(verdicts(convergence_claims(frame, published_convergence()), "LiSSA does not").values()) == {
-        WITHIN_NOISE
-    }
+    assert set(verdicts(convergence_claims(SimulationResults(frame)), "LiSSA does not").values()) == {WITHIN_NOISE}
 
 
 @pytest.mark.parametrize("part", [{"methods": ["schulz_paper"]}, {"iterations": 20}, {"seeds": (11,)}])
 def test_schulz_against_lissa_is_not_tested_without_the_data_for_it(convergence_files, part):
     frame = read_convergence(convergence_files(**part))
-    assert set(verdicts(convergence_claims(frame, published_convergence()), "LiSSA does not").values()) == {NOT_TESTED}
+    assert set(verdicts(convergence_claims(SimulationResults(frame)), "LiSSA does not").values()) == {NOT_TESTED}
 
 
 def test_published_numbers_stand_only_beside_cells_that_were_published(convergence_files):
     frame = read_convergence(convergence_files(dims=(96, 512), samples=(200,)))
-    published = {
-        c.setting: c.published for c in convergence_claims(frame, published_convergence()) if "LiSSA" in c.statement
-    }
+    published = {c.setting: c.published for c in convergence_claims(SimulationResults(frame)) if "LiSSA" in c.statement}
     assert published["d = 96, N = 200"] == ""
     assert "LiSSA 9.9e-01" in published["d = 512, N = 200"]
 
@@ -121,22 +114,22 @@ def test_a_run_that_left_the_finite_numbers_counts_as_not_converged(convergence_
     gone = (frame["method"] == "schulz_paper") & (frame["iteration"] > 10)
     frame = frame[~gone]
     frame.loc[(frame["method"] == "schulz_paper") & (frame["iteration"] == 10), "status"] = "diverged"
-    found = verdicts(convergence_claims(frame, published_convergence()), "LiSSA does not")
+    found = verdicts(convergence_claims(SimulationResults(frame)), "LiSSA does not")
     assert set(found.values()) == {CONTRADICTED}
 
 
 def test_datainf_error_that_rises_with_d_supports_the_claim(convergence_files):
     frame = read_convergence(convergence_files())
-    assert set(verdicts(datainf_claims(frame), "grows with d").values()) == {SUPPORTED}
+    assert set(verdicts(datainf_claims(SimulationResults(frame)), "grows with d").values()) == {SUPPORTED}
     rows = frame["method"] == "datainf"
     for column in ("error_l2", "error_relative"):
         frame.loc[rows, column] = 1.0 / frame.loc[rows, "dim"]
-    assert set(verdicts(datainf_claims(frame), "grows with d").values()) == {CONTRADICTED}
+    assert set(verdicts(datainf_claims(SimulationResults(frame)), "grows with d").values()) == {CONTRADICTED}
 
 
 def test_datainf_growth_is_not_tested_with_one_dimension(convergence_files):
     frame = read_convergence(convergence_files(dims=(512,)))
-    assert set(verdicts(datainf_claims(frame), "grows with d").values()) == {NOT_TESTED}
+    assert set(verdicts(datainf_claims(SimulationResults(frame)), "grows with d").values()) == {NOT_TESTED}
 
 
 def test_excess_distance_takes_the_sampling_error_out():
@@ -147,13 +140,16 @@ def test_excess_distance_takes_the_sampling_error_out():
 
 
 def test_fisher_verdicts_follow_the_excess_distance(fisher_folder):
-    assert [claim.verdict for claim in fisher_claims(read_fisher_summary(fisher_folder))] == [SUPPORTED, CONTRADICTED]
+    assert [
+        claim.verdict
+        for claim in fisher_claims(SimulationResults(pd.DataFrame(), summary=read_fisher_summary(fisher_folder)))
+    ] == [SUPPORTED, CONTRADICTED]
     assert fisher_verdict(0.2, 0.0) == WITHIN_NOISE
     assert fisher_verdict(math.nan, 0.1) == NOT_TESTED
 
 
 def test_schulz_ten_times_slower_contradicts_the_published_speed(timing_file):
-    claims = list(timing_claims(read_timing(timing_file), published_inversion()))
+    claims = list(timing_claims(SimulationResults(pd.DataFrame(), timing=read_timing(timing_file))))
     assert {claim.verdict for claim in claims} == {CONTRADICTED}
     assert "(invalid)" in claims[0].published
 

@@ -102,6 +102,20 @@ def test_a_report_of_part_of_the_synthetic_study_writes_what_it_declares(converg
     assert (tmp_path / "out/tables/simulation_manifest.json") in written
 
 
+@pytest.mark.parametrize("finds", [True, False])
+def test_a_study_without_a_number_has_all_its_files(run_folder, shape, tmp_path, finds):
+    run = run_folder(found={"hyperinf": 0.8}, checkpoints=FINDS["checkpoints"])
+    if finds:  # what detection writes where nothing was harmed
+        for file, kept in (("metrics", ["model"]), ("curves", [])):
+            path = run / f"detection/{file}.csv"
+            table = pd.read_csv(path)
+            table[table["method"].isin(kept)].to_csv(path, index=False)
+    study = shape(fractions=(), detection=finds, checkpoints=FINDS["checkpoints"])
+    written = report_study(study, [run], tmp_path / "out")
+    assert relative(written, tmp_path / "out") == files_of(expected(study))
+    report_page(tmp_path / "out", tmp_path / "out/report.html")
+
+
 def test_the_order_in_which_runs_are_given_changes_no_byte(reported, shape):
     before = hashes(reported["flips"])
     assert hashes(report_study(shape(**FINDS), list(reversed(reported["runs"])), reported["root"])) == before

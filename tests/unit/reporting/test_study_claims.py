@@ -11,7 +11,8 @@ from hyperinf.reporting.claims import (
     claims_frame,
     ledger_sections,
 )
-from hyperinf.reporting.study_claims import study_claims
+from hyperinf.reporting.detection_claims import cost_claims, detection_claims
+from hyperinf.reporting.selection_claims import selection_claims
 from hyperinf.reporting.study_inputs import read_study
 
 PAIRS = [
@@ -23,10 +24,14 @@ PAIRS = [
 CLASSIFIER = {"family": "classifier"}
 
 
+def study_claims(read):
+    return [*detection_claims(read), *cost_claims(read), *selection_claims(read)]
+
+
 @pytest.fixture
 def judged(study):
     def make(*arguments, **options):
-        return list(study_claims(study(*arguments, **options)))
+        return study_claims(study(*arguments, **options))
 
     return make
 
@@ -102,7 +107,7 @@ def test_whether_the_lead_is_larger_where_less_is_kept_is_a_question_of_ours(run
         rows = pd.read_csv(path)
         rows.loc[(rows["method"] == "hyperinf") & (rows["metric"] == "accuracy"), "value"] += lead
         rows.to_csv(path, index=False)
-    claims = list(study_claims(read_study(shape(detection=False), runs, tmp_path)))
+    claims = study_claims(read_study(shape(detection=False), runs, tmp_path))
     plain, stratified = about(claims, "lead over random selection")
     assert {plain.origin, stratified.origin} == {OWN_QUESTION}
     assert plain.measured == "+12.0 points ± 5.0 (3 seeds)"  # t(0.975, 2) * 0.02 / sqrt(3)
