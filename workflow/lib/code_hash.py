@@ -5,7 +5,8 @@ carries ``params: code=code_hash("hyperinf.pipeline.score")`` is rerun when that
 that it reaches by imports, changes its meaning. Comments, docstrings and formatting do not count, nor does the
 package's ``__version__``. The installed releases of the other packages that those modules import count as well: an
 update of torch reruns what computes with torch, one of matplotlib what draws. What is reached is read from the source,
-so nothing is imported here.
+so nothing is imported here; what a module imports by a name that it is told (the family of a study's models, its
+methods, the forms of its data), the rule names beside it.
 """
 
 import ast
@@ -102,8 +103,6 @@ def _imported(name: str, root: Path) -> list[str]:
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     top = name.partition(".")[0]
     found = []
-    if _imports_by_name(name, path):
-        found += [f"{package}.{beside.stem}" for beside in path.parent.glob("*.py") if beside.stem != "__init__"]
     for node in _read(path)[1]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
@@ -113,12 +112,6 @@ def _imported(name: str, root: Path) -> list[str]:
     return [
         module for module in found if module.partition(".")[0] == top and not f"{module}.".startswith(f"{DECLARED}.")
     ]
-
-
-def _imports_by_name(name: str, path: Path) -> bool:
-    """Whether a module below the top of its package loads others by names that it is told: those beside it, then."""
-    named = {alias.name for node in _read(path)[1] if isinstance(node, ast.ImportFrom) for alias in node.names}
-    return "." in name and "import_module" in named
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

@@ -9,6 +9,8 @@ REPORTING = code_hash(
         f"hyperinf.reporting.{path.stem}" for path in Path(workflow.basedir, "hyperinf/reporting").glob("[!_]*.py")
     ),
     "hyperinf.settings.methods",
+    "hyperinf.settings.registers",
+    "hyperinf.settings.reporting",
     "hyperinf.settings.solvers",
     data=["hyperinf/reporting/published/*.csv", "hyperinf/reporting/templates/*"],
 )
