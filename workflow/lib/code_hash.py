@@ -5,8 +5,8 @@ carries ``params: code=code_hash("hyperinf.pipeline.score")`` is rerun when that
 that it reaches by imports, changes its meaning. Comments, docstrings and formatting do not count, nor does the
 package's ``__version__``. The installed releases of the other packages that those modules import count as well: an
 update of torch reruns what computes with torch, one of matplotlib what draws. What is reached is read from the source,
-so nothing is imported here; what a module imports by a name that it is told (the family of a study's models, its
-methods, the forms of its data), the rule names beside it.
+so nothing is imported here. What is imported by a name in a register (a family, a method, a format) a rule names
+itself.
 """
 
 import ast

@@ -11,7 +11,7 @@ from hyperinf.pipeline.selection_strategies import keep_least_harmful, keep_rand
 SCORES = np.array([0.5, -1.0, 0.0, -2.0, 3.0, -0.5, 0.0, 1.0, -3.0, 2.0])
 
 
-def test_the_samples_with_the_smallest_influence_are_kept_in_the_order_of_the_pool():
+def test_the_samples_with_the_smallest_influence_are_kept_in_their_order():
     assert keep_least_harmful(SCORES, 0.3).tolist() == [1, 3, 8]
 
 
@@ -53,7 +53,7 @@ def test_a_random_selection_depends_on_its_seed_only_and_takes_every_sample_abou
     counts = np.zeros(50)
     for seed in range(400):
         counts[keep_random(50, 0.2, seed)] += 1
-    # 400 draws of a share 0.2: 80 on average, with a standard deviation of 8.
+    # 400 draws of a fraction of 0.2: 80 on average, with a standard deviation of 8.
     assert counts.sum() == 400 * 10
     assert 48 < counts.min() < counts.max() < 112
 
@@ -61,10 +61,10 @@ def test_a_random_selection_depends_on_its_seed_only_and_takes_every_sample_abou
 @pytest.mark.parametrize(
     ("fraction", "scores", "message"),
     [
-        (0.0, SCORES, "fraction: expected a share above 0 and at most 1, got 0.0"),
-        (1.2, SCORES, "fraction: expected a share above 0 and at most 1, got 1.2"),
-        (0.04, SCORES, "fraction: 0.04 of a pool of 10 is less than one sample"),
-        (0.5, np.array([0.0, np.nan]), "influence: expected finite scores"),
+        (0.0, SCORES, "^fraction: .*above 0"),
+        (1.2, SCORES, "^fraction: .*at most 1"),
+        (0.04, SCORES, "^fraction: .*less than one sample"),
+        (0.5, np.array([0.0, np.nan]), "^influence: .*finite"),
     ],
 )
 def test_a_selection_that_makes_no_sense_is_refused(fraction, scores, message):

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from hyperinf.data.prompts import Rendered
-from hyperinf.evaluation.accuracy import EncodedChoices, choice_accuracy, decoded
+from hyperinf.evaluation.accuracy import decoded
 from hyperinf.models.causal import load_causal
+from hyperinf.models.choices import EncodedChoices, choice_accuracy
 from hyperinf.models.language import left_padded, tokenise
 from hyperinf.models.shapes import byte_tokenizer
 
