@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import pydantic  # noqa: F401 (as the next one: imported once, for all forks)
 import pytest
+import smart_open  # noqa: F401
 import snakemake.cli
 
 ROOT = Path(__file__).resolve().parents[2]

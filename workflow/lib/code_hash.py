@@ -75,6 +75,7 @@ def imported_packages(*modules: str, root: Path = ROOT) -> set[str]:
     return {name for node in imports for name in _top_names(node)} - own - sys.stdlib_module_names
 
 
+@cache
 def release(package: str) -> str | None:
     """The installed version of a package; None without one.
 
@@ -97,7 +98,8 @@ def _parents(name: str) -> Iterator[str]:
     return (".".join(parts[:end]) for end in range(1, len(parts)))
 
 
-def _imported(name: str, root: Path) -> list[str]:
+@cache
+def _imported(name: str, root: Path) -> tuple[str, ...]:
     """Modules of the same package that the module imports anywhere, also inside its functions."""
     path = _locate(name, root)
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
@@ -109,9 +111,8 @@ def _imported(name: str, root: Path) -> list[str]:
         else:
             base = _absolute(node, package)
             found += [base, *(f"{base}.{alias.name}" for alias in node.names if _exists(f"{base}.{alias.name}", root))]
-    return [
-        module for module in found if module.partition(".")[0] == top and not f"{module}.".startswith(f"{DECLARED}.")
-    ]
+    own = (module for module in found if module.partition(".")[0] == top)
+    return tuple(module for module in own if not f"{module}.".startswith(f"{DECLARED}."))
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

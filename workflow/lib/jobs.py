@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from code_hash import code_hash
+from code_hash import code_hash, reached_modules
 
 from hyperinf.settings.experiment import DataEntry, ExperimentSettings
 from hyperinf.settings.methods import METHODS
@@ -17,6 +17,9 @@ from hyperinf.settings.registers import FAMILIES, FORMATS
 from hyperinf.settings.sources import DataSource, ModelSource
 from hyperinf.settings.study import StudySettings
 
+SHARDING = "hyperinf.pipeline.sharding.stages"
+# What reads the prompts, and the file that it reads.
+PROMPTING, PROMPTS = "hyperinf.data.prompts", "hyperinf/data/prompts.yaml"
 # Files of a folder of samples that are images.
 IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
@@ -99,17 +102,29 @@ class Jobs:
 
     def family_code(self, wildcards: Any, *modules: str) -> str:
         """Hash these modules, and the family of a study's models."""
-        return code_hash(*modules, _module(FAMILIES[self.study(wildcards).family].implementation))
+        family = _module(FAMILIES[self.study(wildcards).family].implementation)
+        return code_hash(*modules, family, data=[PROMPTS] if PROMPTING in reached_modules(family) else [])
 
     def scoring_code(self, wildcards: Any, *modules: str) -> str:
         """Hash these modules, the family of a study's models, and the methods that it scores by."""
-        methods = [_module(METHODS[name].implementation) for name in self.study(wildcards).scoring.methods]
-        return self.family_code(wildcards, *modules, *methods)
+        return self.family_code(wildcards, *modules, *self._methods(wildcards))
+
+    def score_code(self, wildcards: Any) -> str:
+        """Hash what scores are made by: where they are gathered from shards, what makes those, which are gone by then."""
+        sharded = [SHARDING] if self.shard_files(wildcards) else []
+        return self.scoring_code(wildcards, "hyperinf.pipeline.score", *sharded)
+
+    def solve_code(self, wildcards: Any) -> str:
+        """Hash what solves for the methods of a study."""
+        return code_hash(SHARDING, *self._methods(wildcards))
+
+    def align_code(self) -> str:
+        """Hash what aligns, and the prompts that captions are written to."""
+        return code_hash("hyperinf.pipeline.align", data=[PROMPTS])
 
     def data_code(self, *entries: DataEntry) -> str:
         """Hash what draws samples from data sets of these forms."""
-        forms = sorted({_module(FORMATS[entry.format]) for entry in entries})
-        return code_hash("hyperinf.pipeline.prepare", *forms, data=["hyperinf/data/prompts.yaml"])
+        return code_hash("hyperinf.pipeline.prepare", *sorted({_module(FORMATS[entry.format]) for entry in entries}))
 
     def data_of(self, wildcards: Any) -> list[DataEntry]:
         """List the data sets that a task draws from, its own first."""
@@ -189,6 +204,9 @@ class Jobs:
         last = int(wildcards.round) - 1 if "round" in wildcards.keys() else rounds  # noqa: SIM118 (not a mapping)
         folder = f"{self._run(wildcards)}/shards-{wildcards.total}/{wildcards.checkpoint}"
         return [f"{folder}/sums-{number}.safetensors" for number in range(1, last + 1)]
+
+    def _methods(self, wildcards: Any) -> list[str]:
+        return [_module(METHODS[name].implementation) for name in self.study(wildcards).scoring.methods]
 
     def _files(self, source: DataSource | ModelSource) -> list[str]:
         if source.kind == "asset":

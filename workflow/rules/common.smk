@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path[:0] = [f"{workflow.basedir}/workflow/lib", str(workflow.basedir)]
 
 from code_hash import code_hash
-from jobs import Jobs, scaled_by_attempt, shards, some
+from jobs import SHARDING, Jobs, scaled_by_attempt, shards, some
 
 from hyperinf.settings.checking import SettingsError
 from hyperinf.settings.experiment import SIMULATION, checked_experiment

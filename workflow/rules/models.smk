@@ -87,7 +87,7 @@ rule align:
         settings=lambda wildcards: PLAN.align(wildcards.model).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
         state=lambda wildcards, output: f"{output.folder}.state",
-        code=code_hash("hyperinf.pipeline.align"),
+        code=JOBS.align_code(),
     message:
         "Align {wildcards.model}"
     shell:

@@ -9,6 +9,8 @@ REPORTING = code_hash(
         f"hyperinf.reporting.{path.stem}" for path in Path(workflow.basedir, "hyperinf/reporting").glob("[!_]*.py")
     ),
     "hyperinf.settings.methods",
+    "hyperinf.settings.registers",
+    "hyperinf.settings.reporting",
     "hyperinf.settings.solvers",
     data=["hyperinf/reporting/published/*.csv", "hyperinf/reporting/templates/*"],
 )
@@ -39,12 +41,13 @@ rule report_simulation:
         share=1,
     params:
         fisher=lambda wildcards, input: Path(input.fisher[0]).parent,
+        out=RESULTS,
         code=REPORTING,
     message:
         "Figures and tables of the synthetic study"
     shell:
         "python -m hyperinf report simulation --convergence {input.convergence:q} --fisher {params.fisher:q} "
-        f"--timing {{input.timing:q}} --out {RESULTS} > {{log:q}} 2>&1"
+        "--timing {input.timing:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 for study in STUDIES:
@@ -71,12 +74,13 @@ for study in STUDIES:
         params:
             settings=PLAN.report(study).canonical(),
             runs=[str(Path(file).parent) for file in JOBS.runs(study, "run")],
+            out=RESULTS,
             code=REPORTING,
         message:
             f"Figures and tables: {STUDIES[study].title}"
         shell:
             "python -m hyperinf report study --config {params.settings:q} --runs {params.runs:q} "
-            f"--out {RESULTS} > {{log:q}} 2>&1"
+            "--out {params.out:q} > {log:q} 2>&1"
 
 
 rule report_page:
@@ -99,9 +103,10 @@ rule report_page:
         share=1,
     params:
         studies=list(REPORTED),
+        out=RESULTS,
         code=REPORTING,
     message:
         "The claims ledger and the HTML page"
     shell:
-        f"python -m hyperinf report page --results {RESULTS} --studies {{params.studies:q}} --out {{output.page:q}} "
+        "python -m hyperinf report page --results {params.out:q} --studies {params.studies:q} --out {output.page:q} "
         "> {log:q} 2>&1"

@@ -35,7 +35,7 @@ rule score:
         shards=lambda wildcards, input: (
             ["--products", input.shards[0], "--parts", *input.shards[1:]] if input.shards else []
         ),
-        code=lambda wildcards: JOBS.scoring_code(wildcards, "hyperinf.pipeline.score"),
+        code=JOBS.score_code,
     message:
         "Score {wildcards.task} with {wildcards.model}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:

@@ -32,7 +32,7 @@ rule shard_target:
     params:
         settings=lambda wildcards: PLAN.shard_target(**wildcards).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=lambda wildcards: JOBS.scoring_code(wildcards, "hyperinf.pipeline.sharding.stages"),
+        code=lambda wildcards: JOBS.scoring_code(wildcards, SHARDING),
     message:
         "Mean gradient of the validation set of {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
@@ -67,7 +67,7 @@ rule shard_statistics:
     params:
         settings=lambda wildcards: PLAN.shard(**wildcards).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=lambda wildcards: JOBS.scoring_code(wildcards, "hyperinf.pipeline.sharding.stages"),
+        code=lambda wildcards: JOBS.scoring_code(wildcards, SHARDING),
     message:
         "Sum the statistics of shard {wildcards.shard} of {wildcards.total}, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
@@ -107,7 +107,7 @@ rule shard_sums:
         settings=lambda wildcards: PLAN.shard(**wildcards).canonical(),
         sums=lambda wildcards, input: some("--sums", input.sums),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=lambda wildcards: JOBS.scoring_code(wildcards, "hyperinf.pipeline.sharding.stages"),
+        code=lambda wildcards: JOBS.scoring_code(wildcards, SHARDING),
     message:
         "Round {wildcards.round} of sums, shard {wildcards.shard} of {wildcards.total}, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
@@ -137,7 +137,7 @@ rule shard_add:
         share=1,
     params:
         what=lambda wildcards: wildcards.summed.partition("-")[0],
-        code=code_hash("hyperinf.pipeline.sharding.steps"),
+        code=code_hash(SHARDING),
     message:
         "Add the {wildcards.summed} of {wildcards.total} shards, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
@@ -167,7 +167,7 @@ rule shard_solve:
     params:
         settings=lambda wildcards: PLAN.solve(wildcards.study).canonical(),
         sums=lambda wildcards, input: some("--sums", input.sums),
-        code=code_hash("hyperinf.pipeline.sharding.steps"),
+        code=JOBS.solve_code,
     message:
         "Invert the curvature by every method, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
@@ -202,7 +202,7 @@ rule shard_scores:
     params:
         settings=lambda wildcards: PLAN.shard(**wildcards).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=lambda wildcards: JOBS.scoring_code(wildcards, "hyperinf.pipeline.sharding.stages"),
+        code=lambda wildcards: JOBS.scoring_code(wildcards, SHARDING),
     message:
         "Score shard {wildcards.shard} of {wildcards.total}, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
