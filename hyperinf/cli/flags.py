@@ -1,44 +1,72 @@
 """The flags of a command, made of its settings; and the settings, made of the flags and the file after ``--config``.
 
-pydantic-settings and tyro were tried for this: the first gives no help per value and takes lists as JSON, the second
-takes a second to import and words its errors in boxes. argparse needs these lines.
+pydantic-settings 2.16 and tyro 1.0 were tried on the settings of ``prepare`` and ``score``. Both are quick enough: help
+takes 0.26 and 0.29 s of processor time, and 0.22 s here. pydantic-settings takes a list as JSON, as ``a,b`` or by
+repeating its flag, but not as ``--methods a b``; it has no ``--source path:FILE``, lists no names of a register, and
+spells out the flags of a further data set, 200 lines of help in all; wrong values it leaves to pydantic's report. tyro
+takes lists as we do, but makes commands of optional sections, ends at the first mistake, in a box, and fails on marks
+that cannot be hashed, ours of registers among them.
 """
 
 import argparse
-import json
+import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from hyperinf.artifacts.files import parse_json
+from hyperinf.cli.outputs import unwritable
 from hyperinf.errors import InputError
-from hyperinf.settings.base import Settings, mark
-from hyperinf.settings.checking import Mistake, Place, SettingsError, checked, dotted
-from hyperinf.settings.sources import DataSource, ModelSource
+from hyperinf.settings.base import Place, Settings, explained, kind_of, mark, ordered, section_of
+from hyperinf.settings.checking import Mistake, SettingsError, checked, dotted
 from hyperinf.settings.types import OneOf
+from hyperinf.settings.yaml_files import read_yaml
 
 Model = TypeVar("Model", bound=Settings)
 _NOTHING = ("null", "none")
 _PREFIX = "setting:"
 _OTHER_DATA = ("off_task_data", "test_data")
+_LAST = ("seed", "out")
+# So many names are shown instead of the word NAME.
+_FEW = 4
 
 
 def add_flags(parser: argparse.ArgumentParser, model: type[Settings]) -> None:
-    """Give a parser one flag for each setting, and ``--config``."""
-    parser.add_argument("--config", metavar="FILE", help="YAML or JSON of these, or the JSON itself; flags win")
-    needed = parser.add_argument_group("required")
-    decides, how = parser.add_argument_group("what is computed"), parser.add_argument_group("where and how")
-    for place, field in sorted(leaves(model), key=lambda leaf: len(leaf[0])):
-        required = field.is_required() and len(place) == 1
-        _add(needed if required else how if mark(field, "runtime") else decides, place, field)
+    """Give a parser one flag for each setting, what is required first and sections last, ``--config`` and ``--help``.
+
+    Args:
+        parser: of the command, without ``--help``.
+        model: the settings of the command.
+    """
+    flags = dict(leaves(model))
+    required = [name for name, field in model.model_fields.items() if field.is_required() and (name,) in flags]
+    # First what is read, last what is written.
+    _add_group(
+        parser,
+        "required",
+        [(name,) for name in sorted(required, key=lambda name: _LAST.index(name) if name in _LAST else -1)],
+        flags,
+        model,
+    )
+    others = [place for place in flags if place[0] not in required]
+    for title, runtime in (("what is computed", False), ("where and how", True)):
+        alone = [place for place in others if len(place) == 1 and bool(mark(flags[place], "runtime")) == runtime]
+        _add_group(parser, title, alone, flags, model)
+    for section in dict.fromkeys(place[0] for place in others if len(place) > 1):
+        places = [place for place in others if place[0] == section and len(place) > 1]
+        _add_group(parser, str(model.model_fields[section].description), places, flags, model)
+    also = parser.add_argument_group("also")
+    also.add_argument("--config", metavar="FILE", help="YAML or JSON file with settings, or JSON itself; flags win")
+    also.add_argument("-h", "--help", action="help", help="show this help and exit")
 
 
 def leaves(model: type[Settings], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
     """List the settings of a model and of the sections in it, each with its place."""
-    for name, field in model.model_fields.items():
-        section = _section(field)
+    for name, field in ordered(model).items():
+        section = section_of(field)
         if section is None:
             yield (*above, name), field
         else:
@@ -54,19 +82,25 @@ def settings_of(parsed: argparse.Namespace, model: type[Model]) -> Model:
     """Make the settings of what was given on the command line and in the file.
 
     Raises:
-        SettingsError: the file cannot be read, or settings cannot be used; places are flags and keys of the file.
+        InputError: the file cannot be read, settings cannot be used, or a place cannot be written; a line for each
+            mistake, which names the flag, or the file and its key.
     """
-    values, file = read_config(parsed.config) if parsed.config else ({}, "")
+    values, file = read_config(parsed.config) if parsed.config is not None else ({}, "")
     given: set[tuple[str, ...]] = set()
-    for place, field in leaves(model):
+    known = dict(leaves(model))
+    for place, field in known.items():
         name = f"{_PREFIX}{dotted(place)}"
         if hasattr(parsed, name):
             given.add(place)
             _put(values, place, _plain(getattr(parsed, name), field))
+    mistakes = list(unwritable(model, values))
     try:
-        return checked(model, values)
+        settings = checked(model, values)
     except SettingsError as error:
-        raise InputError("\n".join(_line(each, given, file, values) for each in error.mistakes)) from None
+        mistakes = [*error.mistakes, *mistakes]
+    if mistakes:
+        raise InputError("\n".join(_line(each, known, given, file, values) for each in mistakes))
+    return settings
 
 
 def read_config(text: str) -> tuple[dict[str, Any], str]:
@@ -78,22 +112,30 @@ def read_config(text: str) -> tuple[dict[str, Any], str]:
     Raises:
         InputError: no such file, no YAML, or not a section of keys.
     """
-    from hyperinf.settings.yaml_files import read_yaml
+    if not text.lstrip().startswith("{"):
+        if not text:
+            raise InputError("--config: got nothing, expected a file, or JSON")
+        return read_yaml(Path(text)), text
+    try:
+        values = parse_json(text)
+    except ValueError as error:
+        raise InputError(f"--config: got text that is no JSON ({error}), expected JSON or a file") from None
+    return values, ""
 
-    if text.lstrip().startswith("{"):
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"--config: got text that is no JSON ({error}), expected JSON or a file") from None
-        return values, ""
-    return read_yaml(Path(text)), text
 
-
-def _line(mistake: Mistake, given: set[tuple[str, ...]], file: str, values: Mapping[str, Any]) -> str:
+def _line(
+    mistake: Mistake,
+    known: Mapping[tuple[str, ...], FieldInfo],
+    given: set[tuple[str, ...]],
+    file: str,
+    values: Mapping[str, Any],
+) -> str:
     names = tuple(part for part in mistake.place if isinstance(part, str))
-    if file and names not in given and _is_there(values, names):
+    # What is wrong inside of a value that is one flag is wrong with the flag.
+    place = next((names[:end] for end in range(len(names), 0, -1) if names[:end] in known), names)
+    if file and place not in given and _is_there(values, names):
         return f"{file}: {mistake}"
-    return f"{flag(mistake.place) if names else 'settings'}: {mistake.message}"
+    return f"{flag(place)}: {mistake.message}"
 
 
 def _is_there(values: Any, names: tuple[str, ...]) -> bool:
@@ -104,37 +146,54 @@ def _is_there(values: Any, names: tuple[str, ...]) -> bool:
     return True
 
 
-def _add(group: Any, place: tuple[str, ...], field: FieldInfo) -> None:
-    shown = _help(field)
+def _add_group(
+    parser: argparse.ArgumentParser,
+    title: str,
+    places: Sequence[tuple[str, ...]],
+    flags: Mapping[tuple[str, ...], FieldInfo],
+    model: type[Settings],
+) -> None:
+    group = parser.add_argument_group(title)
+    for place in places:
+        _add(group, place, flags[place], model)
+
+
+def _add(group: Any, place: tuple[str, ...], field: FieldInfo, model: type[Settings]) -> None:
+    shown = _help(field, model)
     if len(place) > 1 and place[0] in _OTHER_DATA:
         # A whole data set once more: one line stands for its flags.
-        shown = f"{shown}; so for every key of data" if place[1:] == ("source",) else argparse.SUPPRESS
+        section = flag(place[:1])
+        shown = f"{shown}; {section}.KEY for its other keys" if place[1:] == ("source",) else argparse.SUPPRESS
     options: dict[str, Any] = {"dest": f"{_PREFIX}{dotted(place)}", "default": argparse.SUPPRESS, "help": shown}
-    kind = _kind(field.annotation)
+    kind = kind_of(field.annotation)
     if kind is bool:
         group.add_argument(flag(place), action=argparse.BooleanOptionalAction, **options)
         return
-    if get_origin(kind) is tuple:
-        options["nargs"] = "*"
-    options["metavar"] = mark(field, "metavar") or _metavar(field, place[-1])
+    # A flag without a value has an empty one, which is refused with all other mistakes.
+    many = get_origin(kind) is tuple
+    options |= {"nargs": "*"} if many else {"nargs": "?", "const": ""}
+    options["metavar"] = mark(field, "metavar") or _metavar(field, kind_of(get_args(kind)[0]) if many else kind)
     group.add_argument(flag(place), **options)
 
 
-def _help(field: FieldInfo) -> str:
-    unit = mark(field, "unit")
-    text = f"{field.description}{f', in {unit}' if unit and unit not in str(field.description) else ''}"
-    if not field.is_required():
-        default = field.get_default(call_default_factory=True)
-        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-        text += "" if shown in (None, "", False) else f" (default: {'yes' if shown is True else shown})"
+def _help(field: FieldInfo, model: type[Settings]) -> str:
+    known = model.model_fields
+    text = re.sub(r"`(\w+)`", lambda word: flag((word[1],)) if word[1] in known else word[0], explained(field))
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    if isinstance(default, tuple):
+        default = " ".join(map(str, default))
+    if not isinstance(default, bool) and default not in (None, ""):
+        text += f" (default: {default})"
+    elif default is True:
+        text += " (default: yes)"
     return text.replace("%", "%%")
 
 
-def _metavar(field: FieldInfo, name: str) -> str:
+def _metavar(field: FieldInfo, kind: Any) -> str:
     names = list(_names(field))
-    if names and len(names) <= 4:
+    if 0 < len(names) <= _FEW:
         return "{" + ",".join(names) + "}"
-    return "NAME" if names else name.upper().replace("_", "-")
+    return {int: "N", float: "X"}.get(kind, "NAME")
 
 
 def _names(field: FieldInfo) -> Iterator[str]:
@@ -160,24 +219,10 @@ def _names_of(annotation: Any) -> Iterator[str]:
             yield from _names_of(each)
 
 
-def _kind(annotation: Any) -> Any:
-    """The type of a value, without ``None`` and annotations."""
-    if get_origin(annotation) is Annotated:
-        return _kind(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return _kind(next(each for each in get_args(annotation) if each is not type(None)))
-    return annotation
-
-
-def _section(field: FieldInfo) -> type[Settings] | None:
-    kind = _kind(field.annotation)
-    is_section = isinstance(kind, type) and issubclass(kind, Settings)
-    return kind if is_section and kind not in (DataSource, ModelSource) else None
-
-
 def _plain(value: Any, field: FieldInfo) -> Any:
     optional = type(None) in get_args(field.annotation)
-    return None if optional and isinstance(value, str) and value in _NOTHING else value
+    alone = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return None if optional and isinstance(alone, str) and alone in _NOTHING else value
 
 
 def _put(values: dict[str, Any], place: tuple[str, ...], value: Any) -> None:

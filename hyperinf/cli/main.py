@@ -1,17 +1,19 @@
 """The command line. Whatever is heavy is imported by the command that needs it."""
 
+import argparse
+import shlex
 import sys
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from hyperinf import __version__
 from hyperinf.cli.commands import GROUPS, STAGES, Stage
 from hyperinf.cli.others import OTHERS
-from hyperinf.cli.parser import Parser, add_command, one_line
+from hyperinf.cli.parser import Parser, sentence
+from hyperinf.cli.screen import refuse, show_warnings, show_written
 from hyperinf.errors import InputError
-from hyperinf.runtime.redaction import redacted
 
 # Of modules that are imported late: a matrix that cannot be inverted; a tensor file on a disk that is full.
 _TOLD = ("ConvergenceError", "SafetensorError")
@@ -24,39 +26,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 2 after one line on standard error for each thing that cannot be used.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = build_parser(words)
-    parsed = parser.parse_args(words)
-    if not hasattr(parsed, "run"):
-        parsed.group.print_help()
-        print(f"{parsed.group.prog}: error: expected a command", file=sys.stderr)
-        return 2
-    # Deprecations inside the libraries are theirs to mend; a user of this command can do nothing about them.
-    warnings.filterwarnings("ignore", category=FutureWarning, module="(transformers|peft)")
+    parsed, unknown = build_parser(words).parse_known_args(words)
+    show_warnings()
     try:
-        parsed.run(parsed)
+        _run(parsed, parsed.parser.unknown(unknown))
     except InputError as error:
-        return _refused(error)
+        return refuse(str(error).splitlines())
     except BrokenPipeError:
         sys.stderr.close()
         return 1
     except OSError as error:
         # A full disk, a folder that may not be written: the machine's state, which only its user can mend.
         name = error.filename or "a file"
-        return _refused(f"{name}: {error.strerror}" if error.strerror else error)
+        return refuse([f"{name}: {error.strerror}" if error.strerror else error])
     except Exception as error:
         if type(error).__name__ not in _TOLD:
             raise
-        return _refused(one_line(error))
+        return refuse([error])
     except KeyboardInterrupt:
         print("hyperinf: interrupted", file=sys.stderr)
         return 130
     return 0
 
 
-def _refused(reason: object) -> int:
-    for line in str(reason).splitlines():
-        print(f"hyperinf: error: {redacted(line)}", file=sys.stderr)
-    return 2
+def _run(parsed: argparse.Namespace, mistakes: list[str]) -> None:
+    """Run the command that was named, if there are no mistakes on the command line.
+
+    Raises:
+        InputError: there are, or what the command is given cannot be used.
+    """
+    if not hasattr(parsed, "run"):
+        parsed.parser.print_help()
+        raise InputError("COMMAND: got nothing, expected one of these")
+    if isinstance(parsed.run, Stage):
+        _run_stage(parsed.run, parsed, mistakes)
+    elif mistakes:
+        raise InputError("\n".join(mistakes))
+    else:
+        parsed.run(parsed)
+
+
+def _run_stage(stage: Stage, parsed: argparse.Namespace, mistakes: list[str]) -> None:
+    from hyperinf.cli.flags import settings_of
+
+    try:
+        settings = settings_of(parsed, named(stage.settings))
+    except InputError as error:
+        mistakes = [*mistakes, *str(error).splitlines()]
+    if mistakes:
+        raise InputError("\n".join(mistakes))
+    named(stage.run)(settings)
+    quoted = {name: shlex.quote(str(value)) for name, value in settings}
+    show_written(Path(settings.out), stage.then.format_map(quoted))
 
 
 def build_parser(words: Sequence[str] = ()) -> Parser:
@@ -72,14 +93,14 @@ def build_parser(words: Sequence[str] = ()) -> Parser:
         epilog="Every step of the pipeline is one of these commands. 'hyperinf COMMAND --help' explains each.",
     )
     parser.add_argument("--version", action="version", version=f"hyperinf {__version__}")
-    parser.set_defaults(group=parser)
+    parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     groups: dict[str, Any] = {}
     for stage in STAGES:
         _add_stage(_room(stage.name, commands, groups), stage, words)
     for other in OTHERS:
-        add = add_command(_room(other.name, commands, groups), other.name.split()[-1], other.help, other.run)
-        other.add(add)
+        made = _add_command(_room(other.name, commands, groups), other.name, other.help, other.run)
+        other.add(made.add_argument)
     return parser
 
 
@@ -89,29 +110,29 @@ def _room(name: str, commands: Any, groups: dict[str, Any]) -> Any:
     if not rest:
         return commands
     if group not in groups:
-        what = GROUPS[group]
-        made = commands.add_parser(group, help=what, description=f"{what[0].upper()}{what[1:]}.")
-        made.set_defaults(group=made)
+        made = commands.add_parser(group, help=GROUPS[group], description=sentence(GROUPS[group]))
+        made.set_defaults(parser=made)
         groups[group] = made.add_subparsers(title="commands", metavar="COMMAND")
     return groups[group]
 
 
 def _add_stage(commands: Any, stage: Stage, words: Sequence[str]) -> None:
-    def run(parsed: Any) -> None:
-        from hyperinf.cli.flags import settings_of
-
-        settings = settings_of(parsed, named(stage.settings))
-        named(stage.run)(settings)
-
+    usage = f"hyperinf {stage.name} [--config FILE] [--FLAG VALUE ...]"
+    made = _add_command(commands, stage.name, stage.help, stage, usage=usage, add_help=False)
     own = stage.name.split()
-    add = add_command(
-        commands, own[-1], stage.help, run, usage=f"hyperinf {stage.name} [--config FILE] [--FLAG VALUE ...]"
-    )
     # Nobody asks for the flags of other commands, and making all of them takes its time.
     if not words or list(words[: len(own)]) == own:
         from hyperinf.cli.flags import add_flags
 
-        add_flags(add.__self__, named(stage.settings))  # type: ignore[attr-defined]
+        add_flags(made, named(stage.settings))
+
+
+def _add_command(
+    commands: Any, name: str, what: str, run: Stage | Callable[[argparse.Namespace], None], **more: Any
+) -> Parser:
+    made: Parser = commands.add_parser(name.split()[-1], help=what, description=sentence(what), **more)
+    made.set_defaults(run=run, parser=made)
+    return made
 
 
 def named(path: str) -> Any:

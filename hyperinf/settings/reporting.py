@@ -1,7 +1,7 @@
 """What a study's report needs to know of the study."""
 
 from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.types import Fraction, Key, Word, Words
+from hyperinf.settings.types import Fraction, Key, Switch, Word, Words
 
 
 class StudyShape(Settings):
@@ -10,18 +10,22 @@ class StudyShape(Settings):
     Every task is run with every model in every setting.
     """
 
-    name: Key = setting(help="name of the study: begins the names of all files")
-    title: Word = setting(help="what the report calls it")
-    family: Word = setting(help="the family of its models")
-    tasks: Words = setting(help="its tasks")
-    models: Words = setting(help="its models")
+    name: Key = setting(help="name of the study, which the names of all files begin with")
+    title: Word = setting(help="name of the study in the report")
+    family: Word = setting(help="family that its models belong to")
+    tasks: Words = setting(help="names of its data sets")
+    models: Words = setting(help="names of its models")
     settings: Words = setting(help="ways in which a model is trained and scored, such as lora-8")
-    methods: Words = setting(help="influence methods")
-    checkpoints: Words = setting(("last",), help="weights that are scored, in their order")
-    checkpoint: Word | None = setting(None, help="the one that the main figure and table show; the last without it")
-    detection: bool = setting(True, help="it tells how well the scores find the samples that were harmed")
-    fractions: tuple[Fraction, ...] = setting((), help="fractions that a selection keeps; none without selection")
-    has_images: bool = setting(False, help="its samples have images: they are shown, and told apart by kind")
+    methods: Words = setting(help="influence methods to show")
+    checkpoints: Words = setting(("last",), help="checkpoints that were scored, in their order")
+    checkpoint: Word | None = setting(None, help="checkpoint that the main figure and table show; by default the last")
+    detection: Switch = setting(True, help="show how well the scores find the samples that were harmed")
+    fractions: tuple[Fraction, ...] = setting(
+        (), help="fractions of the training samples that were kept; none if the study selects nothing"
+    )
+    has_images: Switch = setting(
+        False, help="show the images of its samples, and tell samples apart by whether they have one"
+    )
 
     @property
     def selection(self) -> bool:
@@ -32,3 +36,13 @@ class StudyShape(Settings):
     def shown(self) -> str:
         """The checkpoint that the main figure and table show."""
         return self.checkpoint or self.checkpoints[-1]
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether there are several checkpoints to compare."""
+        return len(self.checkpoints) > 1
+
+    @property
+    def by_setting(self) -> bool:
+        """Whether there are several settings to compare."""
+        return len(self.settings) > 1

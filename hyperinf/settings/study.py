@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from hyperinf.settings.base import Settings, setting
+from hyperinf.settings.base import MisfitError, Place, Settings, setting
 from hyperinf.settings.data import CorruptionSettings, SampleSettings
 from hyperinf.settings.methods import not_sharded
 from hyperinf.settings.registers import FAMILIES
@@ -19,12 +19,12 @@ Keys = Annotated[tuple[Key, ...], Field(min_length=1), Distinct]
 class StudyCorruption(CorruptionSettings):
     """What is done to the training samples, so that the truth is known."""
 
-    off_task_data: Key | None = setting(None, help="a key of data, for off-task samples")
+    off_task_data: Key | None = setting(None, help="data set that off-task samples are drawn from, a key of data")
 
     @model_validator(mode="after")
     def _named(self) -> Self:
         if self.off_task > 0 and self.off_task_data is None:
-            raise ValueError(f"got off_task {self.off_task} without off_task_data, expected a key of data")
+            raise MisfitError({"off_task_data": f"got nothing, expected a key of data: off_task is {self.off_task}"})
         return self
 
 
@@ -33,10 +33,12 @@ class StudyAdapter(LoraStrength):
 
     trained: Annotated[tuple[Trained, ...], Field(min_length=1), Distinct] = setting(
         ("lora",),
-        help="lora; last_layer and projector, their linear layers, densely; lora_projector, an adapter on the language"
-        " model and the projector densely",
+        help="what is trained, one run each: an adapter (lora); the last_layer or the projector, densely; or"
+        " lora_projector, an adapter on the language model and the projector densely",
     )
-    ranks: Annotated[tuple[Count, ...], Field(min_length=1), Distinct] = setting((8,), help="ranks of the adapter")
+    ranks: Annotated[tuple[Count, ...], Field(min_length=1), Distinct] = setting(
+        (8,), help="ranks of the adapter, one run each"
+    )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,49 +55,57 @@ class StudyScoring(ScoringSettings):
 
     gradients_of: Annotated[tuple[GradientsOf, ...], Field(min_length=1), Distinct] = setting(
         ("trained",),
-        help="weights whose gradients are taken: all that were trained, or a part's alone; one run each",
+        help="weights whose gradients are taken, one run each: all that were trained, or a part of them",
     )
 
 
 class StudySettings(Settings):
     """A study."""
 
-    title: Word = setting(help="what the report calls it")
-    family: Annotated[str, OneOf(FAMILIES)] = setting(help="the family of its models")
-    tasks: Keys = setting(help="keys of data")
-    models: Keys = setting(help="keys of models; every task is run with every model")
-    seeds: Seeds = setting((11, 12, 13), help="one run each: of the samples, the adapter and the order of training")
-    samples: SampleSettings = setting(SampleSettings, help="how many samples are drawn")
-    corruption: StudyCorruption = setting(StudyCorruption, help="training samples harmed on purpose")
-    adapter: StudyAdapter = setting(StudyAdapter, help="what is trained")
-    finetuning: FinetuningSettings = setting(
-        lambda: FinetuningSettings(max_steps=40), help="the fine-tuning on all training samples, wrong ones included"
+    title: Word = setting(help="name of the study in the report")
+    family: Annotated[str, OneOf(FAMILIES)] = setting(help="family that its models belong to")
+    tasks: Keys = setting(help="data sets, keys of data")
+    models: Keys = setting(help="models, keys of models; every task is run with every model")
+    seeds: Seeds = setting(
+        (11, 12, 13), help="seeds, one run each: of the samples, the initial weights and the order of training"
     )
-    scoring: StudyScoring = setting(StudyScoring, help="which scores are taken, at every kept checkpoint")
+    samples: SampleSettings = setting(SampleSettings, help="how many samples are drawn")
+    corruption: StudyCorruption = setting(StudyCorruption, help="how training samples are harmed on purpose")
+    adapter: StudyAdapter = setting(StudyAdapter, help="what of a model is trained")
+    finetuning: FinetuningSettings = setting(
+        lambda: FinetuningSettings(max_steps=40),
+        help="how a model is fine-tuned on all training samples, the harmed ones included",
+    )
+    scoring: StudyScoring = setting(StudyScoring, help="which scores are taken, at every checkpoint that is kept")
     detection: DetectionSettings | None = setting(
-        DetectionSettings, help="find the samples that were harmed; null to leave it out"
+        DetectionSettings, help="tell how well the scores find the samples that were harmed; null to leave it out"
     )
     selection: SelectionSettings | None = setting(
-        None, help="keep the least harmful samples, train a fresh adapter on them, evaluate; null to leave it out"
+        None, help="train a fresh adapter on the least harmful samples, and evaluate it; null to leave it out"
     )
     runtime: StudyRuntime = setting(StudyRuntime, runtime=True, help="how its jobs run; a change reruns nothing")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        wrong: dict[str | Place, str] = {}
         known = FAMILIES[self.family].trains
-        for each in self.adapter.trained:
+        for index, each in enumerate(self.adapter.trained):
             if each not in known:
-                raise ValueError(
-                    f"got adapter.trained {each}, expected some of {', '.join(known)} in family {self.family}"
+                wrong["adapter", "trained", index] = (
+                    f"got {each!r}, expected one of {', '.join(known)} in family {self.family}"
                 )
         refused = not_sharded(self.scoring.methods)
         if self.runtime.shards > 1 and refused:
-            raise ValueError(
-                f"got scoring.methods {refused[0]} in {self.runtime.shards} shards, expected one without shards"
+            wrong["runtime", "shards"] = (
+                f"got {self.runtime.shards}, expected 1 with {refused[0]!r} among scoring.methods"
             )
         epoch, names = self.report_epoch, self.finetuning.checkpoint_names
         if epoch is not None and f"epoch-{epoch}" not in names:
-            raise ValueError(f"got detection.report_epoch {epoch}, expected one of the checkpoints {', '.join(names)}")
+            wrong["detection", "report_epoch"] = (
+                f"got {epoch}, expected that of one of the checkpoints {', '.join(names)}"
+            )
+        if wrong:
+            raise MisfitError(wrong)
         return self
 
     @property

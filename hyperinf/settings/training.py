@@ -4,8 +4,8 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.types import Count, Counts, Fraction, Positive, Words
+from hyperinf.settings.base import MisfitError, Settings, setting
+from hyperinf.settings.types import Count, Counts, Fraction, Positive, Switch, Words
 
 Dtype = Literal["float32", "bfloat16", "float64"]
 TooLong = Literal["truncate", "skip", "refuse"]
@@ -16,22 +16,26 @@ GradientsOf = Literal["trained", "lora", "last_layer", "projector"]
 class LoraStrength(Settings):
     """How strong an adapter is."""
 
-    alpha_over_rank: Positive = setting(2.0, help="alpha of the adapter is so many times its rank")
-    rslora: bool = setting(True, help="scale the adapter by alpha / sqrt(rank) instead of alpha / rank")
-    dropout: Fraction = setting(0.0, help="probability of dropout on the adapter's input")
+    alpha_over_rank: Positive = setting(2.0, help="alpha of the adapter, as a multiple of its rank")
+    rslora: Switch = setting(True, help="scale the adapter by alpha / sqrt(rank) instead of alpha / rank")
+    dropout: Fraction = setting(0.0, help="probability of dropout on the input of the adapter")
 
 
 class LoraSettings(LoraStrength):
     """A low-rank adapter."""
 
     rank: Count = setting(8, help="rank of the adapter")
-    target_modules: Words = setting(("query", "value"), help="linear layers that get an adapter")
+    target_modules: Words = setting(("query", "value"), help="names of the linear layers that get an adapter")
 
 
 class Adaptation(LoraSettings):
     """What of a model is trained."""
 
-    trained: Trained = setting("lora", help="what is trained: an adapter, dense linear layers, or both")
+    trained: Trained = setting(
+        "lora",
+        help="what is trained: an adapter (lora); the last_layer or the projector, densely; or lora_projector, an"
+        " adapter on the language model and the projector densely",
+    )
 
     @property
     def name(self) -> str:
@@ -43,29 +47,40 @@ class EncodingSettings(Settings):
     """How samples become tokens."""
 
     max_length: int = setting(
-        128, ge=2, help="tokens of a sample; a longer one loses its context's left", unit="tokens"
+        128,
+        ge=2,
+        lt=2**63,
+        help="length of the longest sample, prompt and answer; a longer one loses the left of its context",
+        unit="tokens",
     )
-    dtype: Dtype = setting("float32", help="of all weights")
+    dtype: Dtype = setting("float32", help="precision of all weights")
     too_long: TooLong = setting(
         "truncate",
-        help="a sample that does not fit even without its context: cut its prompt's left, leave it out, or stop",
+        help="what to do with a sample that does not fit even without its context: truncate its prompt's left, skip"
+        " it, or refuse to go on",
     )
 
 
 class TrainingSettings(Settings):
     """AdamW with a rate that rises linearly, then falls linearly to 0."""
 
-    epochs: Count | None = setting(None, help="passes over the training samples; this or max_steps", unit="epochs")
-    max_steps: Count | None = setting(None, help="updates, however many passes they take; this or epochs", unit="steps")
-    batch_size: Count = setting(16, help="samples of an update", unit="samples")
+    epochs: Count | None = setting(None, help="number of passes over the training samples; give this or `max_steps`")
+    max_steps: Count | None = setting(
+        None, help="number of updates, however many passes they take; give this or `epochs`"
+    )
+    batch_size: Count = setting(16, help="number of samples of each update")
     learning_rate: Positive = setting(2e-3, help="peak learning rate of AdamW")
     weight_decay: float = setting(0.01, ge=0, help="weight decay of AdamW, on weight matrices")
-    warmup_ratio: Fraction = setting(0.06, help="fraction of the steps over which the learning rate rises")
+    warmup_ratio: Fraction = setting(0.06, help="fraction of the updates over which the learning rate rises")
 
     @model_validator(mode="after")
     def _length(self) -> Self:
-        if (self.epochs is None) == (self.max_steps is None):
-            raise ValueError(f"got epochs {self.epochs} and max_steps {self.max_steps}, expected one of the two")
+        if self.epochs is None and self.max_steps is None:
+            raise MisfitError({"max_steps": "got neither max_steps nor epochs, expected one of the two"})
+        if self.epochs is not None and self.max_steps is not None:
+            raise MisfitError(
+                {"max_steps": f"got {self.max_steps} beside {self.epochs} epochs, expected one of the two"}
+            )
         return self
 
 
@@ -73,17 +88,22 @@ class FinetuningSettings(EncodingSettings, TrainingSettings):
     """A fine-tuning whose weights gradients are taken at."""
 
     checkpoints: Counts | None = setting(
-        None, help="epochs after which the weights are kept and scored; null for the end alone"
+        None, help="epochs after which the weights are kept, to be scored; by default only at the end"
     )
-    gradient_checkpointing: bool = setting(False, help="compute activations twice to save memory in training")
+    gradient_checkpointing: Switch = setting(
+        False, help="compute activations a second time in the backward pass, which saves memory"
+    )
 
     @model_validator(mode="after")
     def _kept(self) -> Self:
-        if self.checkpoints is not None and (self.epochs is None or max(self.checkpoints) != self.epochs):
-            raise ValueError(
-                f"got checkpoints {list(self.checkpoints)} with epochs {self.epochs}, expected the last to be it"
-            )
-        return self
+        if self.checkpoints is None or max(self.checkpoints) == self.epochs:
+            return self
+        given = f"got {list(self.checkpoints)}"
+        if self.epochs is None:
+            raise MisfitError({"checkpoints": f"{given} beside max_steps, expected epochs instead of max_steps"})
+        raise MisfitError(
+            {"checkpoints": f"{given} of {self.epochs} epochs, expected the last to be epoch {self.epochs}"}
+        )
 
     @property
     def checkpoint_names(self) -> tuple[str, ...]:
@@ -97,7 +117,9 @@ class AlignmentSettings(EncodingSettings, TrainingSettings):
     """How a vision-language model that knows no pictures yet learns to write their captions."""
 
     parts: tuple[Literal["projector", "language_model"], ...] = setting(
-        ("projector",), min_length=1, help="parts whose weights are all trained on the captions, the tower being frozen"
+        ("projector",), min_length=1, help="parts whose weights are all trained on the captions; the tower is frozen"
     )
-    tower_epochs: int = setting(0, ge=0, help="passes in which the tower first learns to tell the captions apart")
-    tower_learning_rate: Positive = setting(1e-3, help="peak learning rate for those")
+    tower_epochs: int = setting(
+        0, ge=0, lt=2**63, help="number of passes in which the vision tower first learns to tell the captions apart"
+    )
+    tower_learning_rate: Positive = setting(1e-3, help="peak learning rate of those passes")

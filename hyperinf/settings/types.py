@@ -1,6 +1,6 @@
 """The kinds of values that settings have beside pydantic's own."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -9,6 +9,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    Strict,
     StringConstraints,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -24,25 +25,51 @@ def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
     return values
 
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**63)]
 """A number of things, at least one."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 """What every generator of random numbers takes."""
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 """A part of a whole: from 0 up to, but without, 1."""
 Positive = Annotated[float, Field(gt=0)]
+Switch = Annotated[bool, Strict()]
+"""True or false, and neither 1 nor a word for it."""
 Word = Annotated[str, StringConstraints(min_length=1)]
 """Text that is not empty."""
-Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-"""A name of lower-case letters, digits and _, beginning with a letter: it becomes part of paths."""
-FilePath = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^{}\n]+$")]
-"""The path of a file or folder, without braces, which Snakemake reads as wildcards."""
 
 Distinct = AfterValidator(_distinct)
 """Marks a tuple whose values must differ."""
 Counts = Annotated[tuple[Count, ...], Field(min_length=1), Distinct]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), Distinct]
 Words = Annotated[tuple[Word, ...], Field(min_length=1), Distinct]
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Marks text of a certain form.
+
+    Attributes:
+        pattern: regular expression of the whole text.
+        expected: what it means.
+    """
+
+    pattern: str
+    expected: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.str_schema(pattern=self.pattern)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "expected": self.expected}
+
+
+Key = Annotated[
+    str,
+    Matching(r"^[a-z][a-z0-9_]*$", "a name of lower-case letters, digits and _, beginning with a letter"),
+]
+"""A name that becomes part of paths."""
+FilePath = Annotated[str, Matching(r"^[^{}\n\x00]+$", "the path of a file or folder, without braces")]
+"""Braces are refused as Snakemake reads them as wildcards."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +97,3 @@ class OneOf:
         if value not in self.known:
             raise ValueError(f"one of {', '.join(self.known)} is expected")
         return value
-
-
-def only_one(section: str, given: Mapping[str, Any]) -> str:
-    """Name the one key that is not None.
-
-    Raises:
-        ValueError: there is none, or more than one.
-    """
-    there = [name for name, value in given.items() if value is not None]
-    if len(there) != 1:
-        shown = " and ".join(there) or "none"
-        more = f" (in an overlay, write {there[0]}: null to drop it)" if there else ""
-        raise ValueError(f"got {shown}, expected one of {', '.join(given)}{more}")
-    return there[0]

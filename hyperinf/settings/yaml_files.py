@@ -39,7 +39,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: got no such file, expected YAML") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: got a file that cannot be read ({error}), expected YAML") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path}: got a file that cannot be read ({reason}), expected YAML") from None
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise InputError(f"{path}: {where}{error.problem}, expected YAML") from None

@@ -1049,7 +1049,7 @@ STORES = [
         "a store whose shard is missing",
         "scores",
         STORE,
-        ("shard-00000", "missing"),
+        ("shard-00000", "no file"),
         removed("store/shard-00000.safetensors"),
     ),
     Wrong(
@@ -1080,8 +1080,8 @@ STORES = [
         ("shard-00000",),
         swapped("store/shard-00000.safetensors", "target/shard-00000.safetensors"),
     ),
-    Wrong("stores of other layers", "scores", {"--target": "{world}/other-layers"}, ("layers differ", "'w'", "target")),
-    Wrong("stores of other shapes", "scores", {"--target": "{world}/other-shape"}, ("layers differ", "'w'", "[2, 4]")),
+    Wrong("stores of other layers", "scores", {"--target": "{world}/other-layers"}, ("target", "layer 'w'")),
+    Wrong("stores of other shapes", "scores", {"--target": "{world}/other-shape"}, ("target", "layer 'w'", "(2, 4)")),
     Wrong("a store with gradients that are not numbers", "scores", {"--train": "{world}/nan"}, ("'w'", "finite")),
     Wrong("a target with gradients that are not numbers", "scores", {"--target": "{world}/nan"}, ("'w'", "finite")),
 ]

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,19 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from hyperinf.reporting import style
 from hyperinf.reporting.extreme_samples import SIDES
 from hyperinf.reporting.frames import Cell
-from hyperinf.reporting.labels import method_label, noted_model, ordered_methods, setting_label
+from hyperinf.reporting.labels import method_label, ordered_methods
 from hyperinf.reporting.manifest import Entry
-from hyperinf.reporting.register import sheet_methods
-from hyperinf.reporting.style import INK, MUTED, PAGE_WIDTH, Drawing, line_options
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
 
 CORRUPTION_LABELS = {"wrong_answer": "answer was changed", "off_task": "from another task"}
 _CORRUPTION_COLOURS = {"wrong_answer": "#c2410c", "off_task": "#6d28d9"}
-_LEGEND = "Under an image: question, answer in the pool, influence (positive is harmful)"
+_LEGEND = "Under an image: question, answer in training, influence (positive is harmful)"
 _HEADINGS = {"helpful": "most helpful: kept first", "harmful": "most harmful: dropped first"}
 
 _DOTS = 200
@@ -41,34 +37,31 @@ _QUESTION_LINES, _ANSWER_LINES = 3, 2
 _ABOVE, _BELOW = 0.05, 0.1
 """Inches between an image and its text, and under the text."""
 
-def contact_sheet(read: "StudyResults", entry: Entry) -> Drawing:
+
+def contact_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     """Draw the extreme samples of some of the methods, in the first seed of a task, model and setting."""
     cell = Cell(entry.task, entry.model, entry.setting)
-    sheet = read.sheets[cell]
-    methods = sheet_methods(ordered_methods(read.shape.methods))[entry.part - 1]
+    sheet = read.sheets.get(cell)
+    if sheet is None:
+        return style.blank(pd.DataFrame(columns=["sample_id"]), "no training sample has an image")
+    methods = entry.product.shares(ordered_methods(read.shape.methods))[entry.part - 1]
     parts = [sheet.samples[sheet.samples["method"] == method] for method in methods]
     samples = pd.concat(parts, ignore_index=True)
-    where = f"{cell.task}, {noted_model(cell.model, read.note(cell))}, {setting_label(cell.setting)}; seed {sheet.seed}"
-    return Drawing(samples.assign(seed=sheet.seed), draw_samples(samples, sheet.pixels, where))
+    where = f"{read.where(cell)}; seed {sheet.seed}"
+    return style.Drawing(samples.assign(seed=sheet.seed), draw_samples(samples, sheet.pixels, where))
 
 
 def draw_samples(samples: pd.DataFrame, pixels: Mapping[str, np.ndarray], where: str) -> Figure:
-    """Draw a row of images for each method, the most helpful samples on the left and the most harmful on the right.
-
-    Args:
-        samples: of ``extreme_samples.extreme_samples``, of as many methods as fit.
-        pixels: of ``extreme_samples.read_pixels``.
-        where: said under the images.
-    """
+    """Draw a row of images for each method, the most helpful samples on the left; ``where`` is said under them."""
     rows = [samples[samples["method"] == method] for method in dict.fromkeys(samples["method"])]
     lines = [max(len(_question(row)) + len(_answer(row)) + 1 for _, row in part.iterrows()) for part in rows]
     heights = [_SIDE + _ABOVE + _LINE * count + _BELOW for count in lines]
     foot = textwrap.wrap(f"{where}. {_LEGEND}", _FOOT_WRAP)
     height = _HEAD + sum(heights) + _FOOT_LINE * len(foot) + _BELOW
-    figure = plt.figure(figsize=(PAGE_WIDTH, height))
+    figure = plt.figure(figsize=(style.PAGE_WIDTH, height))
     figure.set_layout_engine("none")
     count = int(samples["rank"].max())
-    slot = (PAGE_WIDTH - _MARGIN - _BETWEEN) / (2 * count)
+    slot = (style.PAGE_WIDTH - _MARGIN - _BETWEEN) / (2 * count)
     lefts = {side: _MARGIN + k * (count * slot + _BETWEEN) for k, side in enumerate(SIDES)}
     for side, left in lefts.items():
         _text(figure, left, height - 0.1, _HEADINGS[side], weight="bold", fontsize=8)
@@ -79,7 +72,7 @@ def draw_samples(samples: pd.DataFrame, pixels: Mapping[str, np.ndarray], where:
             _sample(figure, row, pixels.get(row["image"]), lefts[row["side"]] + (row["rank"] - 1) * slot, top)
         top -= used
     for number, line in enumerate(foot):
-        _text(figure, _MARGIN, top - _FOOT_LINE * number, line, color=MUTED, fontsize=7)
+        _text(figure, _MARGIN, top - _FOOT_LINE * number, line, color=style.MUTED, fontsize=7)
     _frames(figure, samples)
     return figure
 
@@ -88,12 +81,12 @@ def _text(figure: Figure, x: float, y: float, text: str, **options: object) -> N
     """A text whose top left corner is at ``x`` and ``y`` inches from the figure's bottom left."""
     width, height = figure.get_size_inches()
     # What people ask about may hold dollar signs: it is no mathematics.
-    style = {"va": "top", "ha": "left", "fontsize": _FONT, "color": INK, "parse_math": False} | options
-    figure.text(x / width, y / height, text, **style)  # type: ignore[arg-type]
+    drawn = {"va": "top", "ha": "left", "fontsize": _FONT, "color": style.INK, "parse_math": False} | options
+    figure.text(x / width, y / height, text, **drawn)  # type: ignore[arg-type]
 
 
 def _method(figure: Figure, method: str, top: float, height: float) -> None:
-    colour = line_options(method)["color"]
+    colour = style.line_options(method)["color"]
     options: dict[str, object] = {"rotation": 90, "va": "center", "weight": "bold", "fontsize": 8, "color": colour}
     _text(figure, 0.06, top - (height - _BELOW) / 2, method_label(method), **options)
 
@@ -102,12 +95,12 @@ def _sample(figure: Figure, row: pd.Series, pixels: np.ndarray | None, left: flo
     """One image with its question, the answer given to it in training, and its score."""
     _draw(_square(figure, left, top - _SIDE), pixels, _CORRUPTION_COLOURS.get(row["corruption"]))
     y = top - _SIDE - _ABOVE
-    answer: dict[str, object] = {"weight": "bold", "color": _CORRUPTION_COLOURS.get(row["corruption"], INK)}
+    answer: dict[str, object] = {"weight": "bold", "color": _CORRUPTION_COLOURS.get(row["corruption"], style.INK)}
     lines: list[tuple[str, dict[str, object]]] = [(line, {}) for line in _question(row)]
     lines += [(line, answer) for line in _answer(row)]
-    lines.append((_score(row["influence"]), {"color": MUTED}))
-    for line, style in lines:
-        _text(figure, left, y, line, **style)
+    lines.append((_score(row["influence"]), {"color": style.MUTED}))
+    for line, options in lines:
+        _text(figure, left, y, line, **options)
         y -= _LINE
 
 
@@ -119,14 +112,14 @@ def _square(figure: Figure, left: float, bottom: float) -> Axes:
 
 def _draw(axis: Axes, pixels: np.ndarray | None, colour: str | None) -> None:
     if pixels is None:
-        axis.text(0.5, 0.5, "no image", ha="center", va="center", fontsize=_FONT, color=MUTED)
+        axis.text(0.5, 0.5, "no image", ha="center", va="center", fontsize=_FONT, color=style.MUTED)
     else:
         enlarged = max(pixels.shape[:2]) <= round(_SIDE * _DOTS)
         axis.imshow(pixels, interpolation="nearest" if enlarged else "antialiased")
     axis.set(xticks=[], yticks=[])
     axis.grid(visible=False)
     for spine in axis.spines.values():
-        spine.set(visible=True, color=colour or MUTED, linewidth=1.8 if colour else 0.4)
+        spine.set(visible=True, color=colour or style.MUTED, linewidth=1.8 if colour else 0.4)
 
 
 def _question(row: pd.Series) -> list[str]:

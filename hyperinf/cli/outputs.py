@@ -1,0 +1,45 @@
+"""What cannot be written is refused before anything is computed."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hyperinf.settings.base import Settings, mark
+from hyperinf.settings.checking import Mistake
+
+
+def unwritable(model: type[Settings], values: Mapping[str, Any]) -> Iterator[Mistake]:
+    """List the places that a stage is to write and cannot.
+
+    Args:
+        model: the settings of the stage.
+        values: of its settings, checked or not.
+    """
+    for name, field in model.model_fields.items():
+        kind, value = mark(field, "writes"), values.get(name)
+        if kind and isinstance(value, str) and value and (message := objection(value, kind)):
+            yield Mistake((name,), message)
+
+
+def objection(text: str, kind: str) -> str:
+    """Say why a path cannot be written, ``got X, expected Y``; nothing where it can.
+
+    Args:
+        text: the path.
+        kind: ``file`` or ``folder``.
+    """
+    path, expected = Path(text), f"expected a {kind} to write"
+    try:
+        there = next(each for each in (path, *path.absolute().parents) if each.exists())
+        is_folder = there.is_dir()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return f"got {text!r}, which cannot be a path ({reason}), {expected}"
+    if there != path and not is_folder:
+        return f"got {text!r}, which is below the file {str(there)!r}, {expected}"
+    if there == path and is_folder != (kind == "folder"):
+        return f"got {text!r}, which is a {'folder' if is_folder else 'file'}, {expected}"
+    if not os.access(there, os.W_OK):
+        return f"got {text!r}, and no permission for {str(there)!r}, {expected}"
+    return ""
