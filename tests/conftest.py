@@ -46,8 +46,8 @@ def word_task(tmp_path_factory):
     import numpy as np
     import pandas as pd
 
-    from hyperinf.data.sources import parse_source
-    from hyperinf.data.text import TextTaskConfig, prepare_text_task
+    from hyperinf.pipeline.prepare import prepare
+    from hyperinf.settings.stages import Prepare
 
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
@@ -55,26 +55,28 @@ def word_task(tmp_path_factory):
     texts = [" ".join(WORDS[i] for i in rng.integers(0, 2, rng.integers(3, 12)) + 2 * label) for label in labels]
     names = np.array(["low", "high"])[labels]
     pd.DataFrame({"sentence": texts, "label": names}).to_csv(folder / "words.csv", index=False)
-    config = TextTaskConfig(
-        source=parse_source(f"path:{folder / 'words.csv'}"),
-        text="sentence",
-        label="label",
-        train=60,
-        validation=20,
-        test=40,
-        noise_rate=0.2,
-        seed=1,
-    )
-    prepare_text_task(config, folder / "prepared")
+    sizes = {"train": 60, "validation": 20, "test": 40, "label_noise": 0.2, "seed": 1}
+    columns = {"text": "sentence", "label": "label"}
+    prepare(Prepare(source=f"path:{folder / 'words.csv'}", **columns, **sizes, out=str(folder / "prepared")))
     return folder / "prepared"
 
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory):
     """A Llama of two layers with random weights, and a tokenizer of bytes, as a local model folder."""
-    from hyperinf.data.sources import parse_source
-    from hyperinf.models.causal import prepare_causal
+    return new_model(tmp_path_factory, "llama_tiny")
 
-    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
-    prepare_causal(parse_source("shape:llama_tiny"), folder, folder.parent)
+
+@pytest.fixture(scope="session")
+def tiny_llava(tmp_path_factory):
+    """A LLaVA with random weights, and a tokenizer of a few words, as a local model folder."""
+    return new_model(tmp_path_factory, "llava_tiny")
+
+
+def new_model(tmp_path_factory, shape):
+    from hyperinf.pipeline.prepare_model import prepare_model
+    from hyperinf.settings.stages import PrepareModel
+
+    folder = tmp_path_factory.mktemp("models") / shape
+    prepare_model(PrepareModel(source=f"shape:{shape}", out=str(folder)))
     return folder
