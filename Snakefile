@@ -34,6 +34,6 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report.html",
-        [file for name in REPORTED for file in report_files(name)],
+        rules.report_page.input,
     message:
         f"All results are in {RESULTS}"

@@ -15,6 +15,7 @@ from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, GradientStore, LiveSource
 from hyperinf.gradients.batches import samples_in
 from hyperinf.gradients.losses import LossFunction
+from hyperinf.gradients.sweeping import check_layers
 from hyperinf.gradients.weights import GfimAxis
 from hyperinf.influence import InfluenceMethod, build_methods, mean_gradient, sweep_scores
 from hyperinf.influence.methods.building import DEFAULTS
@@ -273,14 +274,9 @@ class Attributor:
         return self.method
 
     def _like_train(self, data: Any, role: str) -> _Data:
-        ours = dict(self._fitted().statistics.layers)
+        layers = self._fitted().statistics.layers
         found = self._data(data, role)
-        theirs = dict(found.source.layers)
-        for name in [*ours, *theirs]:
-            if ours.get(name) != theirs.get(name):
-                raise InputError(
-                    f"{role}: got layer {name!r} as {theirs.get(name)}, expected {ours.get(name)} as in train"
-                )
+        check_layers(found.source.layers, layers, role)
         return found
 
     def _data(self, data: Any, role: str) -> _Data:

@@ -8,8 +8,11 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
-from overlays import unreadable
+sys.path[:0] = [str(Path(__file__).resolve().parent / "lib"), str(Path(__file__).resolve().parents[1])]
+
+from overlays import unreadable  # noqa: E402
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 

@@ -2,7 +2,8 @@
 
 A stage's record (``info.json``, or ``NAME.info.json`` beside a table) names what it read (``inputs``) and what it wrote
 (``outputs``), each with its SHA-256. Records belong together where one's input has the hash of another's output: no
-layout of folders is assumed. Figures and tables are traced by ``tables/STUDY_sources.csv``.
+layout of folders is assumed. Figures and tables are traced by the manifest that names them, and
+``tables/STUDY_sources.csv`` beside it.
 """
 
 import os
@@ -124,37 +125,17 @@ def _is_drawn(path: Path, results: Path) -> bool:
 
 
 def _drawn(path: Path, results: Results) -> Iterator[Link]:
-    tables = sorted((results.folder / "tables").glob("*_sources.csv"))
-    words = path.stem.removeprefix("claims_").split("_")
-    own = [table for table in tables if table.stem.removesuffix("_sources") == words[0]]
-    for table in own or tables:
+    """Yield the files that a report was made from; those of all reports where no manifest names the file."""
+    manifests = [read_json(file) for file in sorted((results.folder / "tables").glob("*_manifest.json"))]
+    named = f"{path.parent.name}/{path.name}"
+    own = [each for each in manifests if any(named in entry["files"] for entry in each["entries"])]
+    for manifest in own or manifests:
+        table = results.folder / "tables" / f"{manifest['study']}_sources.csv"
         yield Link(1, str(table), "the runs that it was drawn from")
-        for _, row in pd.read_csv(table).iterrows():
-            yield from _source(row, results)
-
-
-def _source(row: "pd.Series[Any]", results: Results) -> Iterator[Link]:
-    if "file" in row:
-        files = {results.folder / row["file"]: row["sha256"]}
-    elif "metrics_sha256" in row:
-        run = results.folder / row["folder"]
-        files = {run / "metrics.csv": row["metrics_sha256"], run / "curves.csv": row["curves_sha256"]}
-    else:
-        run = results.folder / row["folder"]
-        files = {run / "scores/metrics.csv": row["scores_sha256"]}
-        fractions = [run / f"fraction-{percent}/metrics.csv" for percent in str(row["percents"]).split()]
-        files |= {path: _recorded(path, results) for path in fractions}
-    for path, digest in files.items():
-        yield Link(2, str(path), _state(path, digest))
-    records = {record.path: record for record in map(results.of_file, files) if record is not None}
-    for record in records.values():
-        yield from _made(record, results, 3)
-
-
-def _recorded(path: Path, results: Results) -> str:
-    """Look up the hash that the stage which wrote a file wrote down; empty if it did not."""
-    record = results.of_file(path)
-    return "" if record is None else record.hashes("outputs").get(path.name, "")
+        for _, row in pd.read_csv(table).fillna("").iterrows():
+            file = results.folder / row["file"]
+            yield Link(2, str(file), _state(file, row["sha256"]))
+            yield from _made(results.of_file(file), results, 3)
 
 
 def _made(record: Record | None, results: Results, depth: int) -> Iterator[Link]:

@@ -196,12 +196,12 @@ def _share(where: str, askers: Mapping[str, int], size: int, training: bool, exa
     if total <= size or not training:
         return dict(askers)
     if exact:
-        parts = " + ".join(f"{role} {number:,}" for role, number in askers.items())
-        raise InputError(f"{where}: got {size:,} different samples, expected the {total:,} asked for ({parts})")
-    shares = {role: max(1, number * size // total) for role, number in askers.items() if number}
+        listed = " + ".join(f"{role} {number:,}" for role, number in askers.items())
+        raise InputError(f"{where}: got {size:,} different samples, expected the {total:,} asked for ({listed})")
+    counts = {role: max(1, number * size // total) for role, number in askers.items() if number}
     # What rounding down leaves over is of most use in training.
-    shares["train"] += max(0, min(askers["train"] - shares["train"], size - sum(shares.values())))
-    return shares
+    counts["train"] += max(0, min(askers["train"] - counts["train"], size - sum(counts.values())))
+    return counts
 
 
 def _order(splits: Assignment) -> list[str]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperinf.gradients.losses import with_positions
+from hyperinf.runtime.progress import track
 
 
 def classification_accuracy(model: nn.Module, batches: Iterable[tuple[Any, dict[str, Tensor]]]) -> float:
@@ -22,7 +23,7 @@ def classification_accuracy(model: nn.Module, batches: Iterable[tuple[Any, dict[
     model.eval()
     right = total = 0
     with torch.inference_mode():
-        for _, batch in batches:
+        for _, batch in track(batches, None, "evaluation", "batches"):
             moved = {key: value.to(device) for key, value in batch.items()}
             labels = moved.pop("labels")
             right += int((model(**with_positions(model, moved)).logits.argmax(dim=-1) == labels).sum())
@@ -65,7 +66,7 @@ def decoded(
     model.eval()
     answers: list[list[int]] = []
     with torch.inference_mode():
-        for batch in batches:
+        for batch in track(batches, None, "evaluation", "batches"):
             width = batch["input_ids"].shape[1]
             # Positions follow from the mask, at every step anew.
             moved = {key: value.to(device) for key, value in batch.items() if key != "position_ids"}

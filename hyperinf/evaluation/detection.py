@@ -26,29 +26,29 @@ def roc_auc(harmfulness: Array, flipped: NDArray[np.bool_]) -> float:
 
 
 def detection_curve(harmfulness: Array, flipped: NDArray[np.bool_], inspected: Array) -> Array:
-    """Compute the share of the flipped samples found when the most suspicious share of all samples is inspected.
+    """Compute the fraction of the flipped samples found when the most suspicious fraction of all samples is inspected.
 
-    Within a group of equal scores the expected share over all orders is given, so no order of the file can help.
+    Within a group of equal scores the expected fraction over all orders is given, so no order of the file can help.
 
     Args:
         harmfulness: ``[n]``, larger is more suspicious.
         flipped: ``[n]``.
-        inspected: shares in [0, 1].
+        inspected: fractions in [0, 1].
 
     Returns:
-        Shares in [0, 1], one for each of ``inspected``.
+        Fractions in [0, 1], one for each of ``inspected``.
     """
     clean, found = _counts(harmfulness, flipped)
-    # scikit-learn's curves are over thresholds; a share inspected may end within a tie, which is a line between two.
+    # scikit-learn's curves are over thresholds; a fraction inspected may end within a tie, which is a line between two.
     return np.interp(inspected * len(flipped), clean + found, found) / found[-1]
 
 
 def curve_auc(harmfulness: Array, flipped: NDArray[np.bool_]) -> float:
-    """Compute the area under the detection curve over all shares inspected, in [0, 1]; random order gives 0.5."""
+    """Compute the area under the detection curve over all fractions inspected, in [0, 1]; random order gives 0.5."""
     from sklearn.metrics import auc
 
-    shares = np.linspace(0.0, 1.0, len(flipped) + 1)
-    return auc(shares, detection_curve(harmfulness, flipped, shares))
+    fractions = np.linspace(0.0, 1.0, len(flipped) + 1)
+    return auc(fractions, detection_curve(harmfulness, flipped, fractions))
 
 
 def _counts(harmfulness: Array, flipped: NDArray[np.bool_]) -> tuple[Array, Array]:

@@ -29,14 +29,14 @@ def moved(value: Any, device: torch.device | str) -> Any:
 
 
 def labels_of(batch: Any) -> Any:
-    """The labels of a mapping or a pair; None where there are none."""
+    """Find the labels of a mapping or a pair; None where there are none."""
     if isinstance(batch, Mapping):
         return batch.get("labels")
     return batch[1] if isinstance(batch, (tuple, list)) and len(batch) == 2 else None
 
 
 def first_tensor(value: Any, axes: int = 1) -> Tensor | None:
-    """The first tensor of a batch with at least so many axes."""
+    """Find the first tensor of a batch with at least so many axes."""
     if isinstance(value, Tensor):
         return value if value.ndim >= axes else None
     if isinstance(value, Mapping):
@@ -50,7 +50,7 @@ def first_tensor(value: Any, axes: int = 1) -> Tensor | None:
 
 
 def kinds_of(batch: Any) -> tuple[Hashable, ...]:
-    """What a batch is made of, whatever its values and sizes: hashable."""
+    """Say what a batch is made of, whatever its values and sizes: hashable."""
     if isinstance(batch, Mapping):
         return tuple((str(key), kinds_of(batch[key])) for key in sorted(batch, key=str))
     if isinstance(batch, (tuple, list)):
@@ -61,14 +61,14 @@ def kinds_of(batch: Any) -> tuple[Hashable, ...]:
 
 
 def samples_in(batch: Any) -> int | None:
-    """How many samples a batch seems to hold, by its labels or its first tensor."""
+    """Count the samples that a batch seems to hold, by its labels or its first tensor."""
     labels = labels_of(batch)
     tensor = labels if isinstance(labels, Tensor) and labels.ndim else first_tensor(batch)
     return None if tensor is None else len(tensor)
 
 
 def width_of(batch: Any) -> int:
-    """Tokens of a batch of texts, or what else stands in the second axis of its first tensor that has one."""
+    """Count the tokens of a batch of texts, or what else stands in the second axis of its first tensor that has one."""
     ids = batch.get("input_ids") if isinstance(batch, Mapping) else None
     tensor = ids if isinstance(ids, Tensor) and ids.ndim > 1 else first_tensor(batch, 2)
     return 1 if tensor is None else tensor.shape[1]
@@ -107,7 +107,7 @@ def rows_of(value: Any, rows: Sequence[int], samples: int) -> Any:
 
 
 def mask_of(batch: Any) -> Tensor | None:
-    """The attention mask ``Tensor[b, t]`` of a batch, where it has one of two axes."""
+    """Find the attention mask ``Tensor[b, t]`` of a batch, where it has one of two axes."""
     if isinstance(batch, (tuple, list)) and len(batch) == 2:
         return mask_of(batch[0])
     mask = batch.get("attention_mask") if isinstance(batch, Mapping) else None
@@ -115,13 +115,13 @@ def mask_of(batch: Any) -> Tensor | None:
 
 
 def padding_of(batch: Any) -> Tensor | None:
-    """Padded positions of each sample, ``Tensor[b]``; None where the batch does not say."""
+    """Count the padded positions of each sample, ``Tensor[b]``; None where the batch does not say."""
     mask = mask_of(batch)
     return None if mask is None else (mask == 0).sum(dim=1)
 
 
 def company_of(batch: Any) -> tuple[bool, bool, bool]:
-    """Whether a batch has padding at its left, padding elsewhere, and more than one sample."""
+    """Tell whether a batch has padding at its left, padding elsewhere, and more than one sample."""
     mask = mask_of(batch)
     alone = samples_in(batch) == 1
     if mask is None or not mask.shape[1]:
@@ -164,7 +164,7 @@ def _mapped(value: Any, change: Any) -> Any:
 
 
 def _like(value: Any, items: Any) -> Any:
-    """A container of the same kind, so that attributes and names still work."""
+    """Make a container of the same kind, so that attributes and names still work."""
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*items)
     try:

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from hyperinf.gradients.batches import REFUSALS, CannotSplitError, rows_of, without_padding
 from hyperinf.gradients.contractions import Dense
+from hyperinf.gradients.kinds import kind_of
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.rounding import close
 from hyperinf.gradients.weights import AdaptedLayer, dtype_of
-from hyperinf.models.kinds import kind_of
 
 
 def gradients_by_sample(
@@ -67,7 +67,7 @@ def _zeros(layer: AdaptedLayer, samples: int) -> Tensor:
 def _alone(
     model: nn.Module, batch: Any, loss_fn: LossFunction, row: int, losses: Tensor, epsilon: float
 ) -> Tensor | None:
-    """The loss of one sample run alone, without padding; None where that is not its loss in the batch."""
+    """Compute the loss of one sample run alone, unpadded; None where that is not its loss in the batch."""
     try:
         own = without_padding(rows_of(batch, [row], len(losses)), with_labels=kind_of(model) != "sequence to sequence")
         loss = loss_fn(model, own)

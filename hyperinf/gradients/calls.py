@@ -66,13 +66,15 @@ class Recording:
             self.calls.append(Call(use, value.detach(), value._version, get_gradient_edge(output), lead))
 
     def factors(self, call: Call, output_gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """The factors of the gradient, rank first: ``Tensor[*lead, r]`` and ``Tensor[*lead, d]``.
+        """Make the factors of the gradient, rank first: ``Tensor[*lead, r]`` and ``Tensor[*lead, d]``.
 
         Raises:
             ValueError: the input was overwritten after the call.
         """
         if call.input._version != call.version:
-            raise ValueError(f"layer {self.layer.name!r}: its input was overwritten in place after it was used")
+            raise ValueError(
+                f"layer {self.layer.name!r}: got an input overwritten in place after its use, expected it as it was"
+            )
         rows, columns = _FACTORS[self.layer.uses[call.use].kind](
             self.layer.uses[call.use].module, call.input, output_gradient
         )
@@ -102,7 +104,7 @@ def _hooked(recording: Recording, index: int, use: Use) -> RemovableHandle:
 
 
 def _lead(kind: str, module: Any, value: Tensor, output: Tensor) -> tuple[int, ...] | None:
-    """The shape of the positions; None where input and output are not those of this kind of module."""
+    """Find the shape of the positions; None where input and output are not those of this kind of module."""
     if kind == "convolution":
         spatial = 1 if isinstance(module, nn.Conv1d) else 2
         if value.ndim != spatial + 2 or output.ndim != spatial + 2:
@@ -130,7 +132,7 @@ def _at_least_2d(value: Tensor) -> Tensor:
 
 
 def _of_embedding(module: Any, value: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows of the identity for the tokens looked up, none for the padding's, which has no gradient."""
+    """Take rows of the identity for the tokens looked up, none for the padding's, which has no gradient."""
     chosen = torch.zeros(*value.shape, module.num_embeddings, dtype=gradient.dtype, device=gradient.device)
     chosen.scatter_(-1, value.long().unsqueeze(-1), 1.0)
     if module.padding_idx is not None:
@@ -139,7 +141,7 @@ def _of_embedding(module: Any, value: Tensor, gradient: Tensor) -> tuple[Tensor,
 
 
 def _of_convolution(module: Any, value: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """The patches under the kernel at every place of the output: ``[n, places, in * height * width]``."""
+    """Cut the patches under the kernel at every place of the output: ``[n, places, in * height * width]``."""
     if value.ndim == 3:  # in one dimension: of height 1
         value, gradient = value.unsqueeze(2), gradient.unsqueeze(2)
         kernel, stride, dilation = ((1, *size) for size in (module.kernel_size, module.stride, module.dilation))
@@ -152,7 +154,7 @@ def _of_convolution(module: Any, value: Tensor, gradient: Tensor) -> tuple[Tenso
 
 
 def _padding(module: Any) -> tuple[int, int, int, int]:
-    """Zeros at the left, right, top and bottom."""
+    """Count the zeros at the left, right, top and bottom."""
     around = list(module._reversed_padding_repeated_twice)
     if module.padding == "valid":
         around = [0] * len(around)

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from hyperinf.gradients.batches import REFUSALS, CannotSplitError, padding_of, rows_of, without_padding
 from hyperinf.gradients.contractions import LayerGradients
+from hyperinf.gradients.kinds import kind_of, plain_model
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.own_loss import check_own_loss
 from hyperinf.gradients.rounding import close, same_gradient
 from hyperinf.gradients.weights import AdaptedLayer
-from hyperinf.models.kinds import kind_of, plain_model
 
 LARGEST = 2**24
 """Numbers of a gradient that is compared."""
@@ -79,7 +79,7 @@ def check_sample_alone(
 def _check_without(
     model: nn.Module, batch: Any, loss_fn: LossFunction, losses: Tensor, names: Sequence[str], epsilon: float
 ) -> None:
-    """Of a model that takes no sample alone: the batch without its first sample must have the losses of the others."""
+    """Compare losses with those of the batch without its first sample, as the model takes no sample alone."""
     samples = len(losses)
     others = _losses(model, batch, loss_fn, range(1, samples), samples) if samples > 2 else None
     if others is None or close(others.nan_to_num(), losses[1:].nan_to_num(), epsilon):
@@ -122,7 +122,7 @@ def _reason(
     alone: tuple[Tensor, dict[str, Tensor]],
     epsilon: float,
 ) -> str:
-    """Whether padding alone makes the difference, or what else is in the batch."""
+    """Tell whether padding alone makes the difference, or what else is in the batch."""
     if own is not padded:
         with_padding = _alone(model, padded, loss_fn, layers)
         size = sum(float(gradient.norm()) ** 2 for gradient in alone[1].values()) ** 0.5
@@ -139,7 +139,7 @@ def _reason(
 def _alone(
     model: nn.Module, batch: Any, loss_fn: LossFunction, layers: Sequence[AdaptedLayer]
 ) -> tuple[Tensor, dict[str, Tensor]] | None:
-    """The loss ``Tensor[1]`` of a batch of one and its gradients by autograd; None where the model cannot take it."""
+    """Take the loss ``Tensor[1]`` of a batch of one and its gradients by autograd; None where the model cannot."""
     compared = [layer for layer in layers if layer.weight.numel() <= LARGEST]
     with differentiable(model, layers):
         try:
@@ -156,14 +156,14 @@ def _alone(
 
 
 def _rows_are_samples(model: nn.Module, batch: Any, loss_fn: LossFunction, losses: Tensor, epsilon: float) -> bool:
-    """Whether losses move with the rows of the batch: else its first axes are not the samples, as of pictures."""
+    """Tell whether losses move with the rows of the batch: else its first axes are not the samples, as of pictures."""
     order = [*range(1, len(losses)), 0]
     moved = _losses(model, batch, loss_fn, order, len(losses))
     return moved is not None and close(moved.nan_to_num(), losses[order].nan_to_num(), epsilon)
 
 
 def _losses(model: nn.Module, batch: Any, loss_fn: LossFunction, rows: Sequence[int], samples: int) -> Tensor | None:
-    """The losses of some rows of a batch without a graph; None where the model cannot take them."""
+    """Compute the losses of some rows of a batch without a graph; None where the model cannot take them."""
     with differentiable(model, ()), torch.no_grad():
         try:
             losses = loss_fn(model, rows_of(batch, list(rows), samples)).detach()

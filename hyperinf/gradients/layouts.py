@@ -49,7 +49,7 @@ class Layout:
 
 
 def layouts_of(lead: Sequence[int], samples: int) -> Iterator[Layout]:
-    """Every way in which the samples may lie in positions of this shape, the likeliest first.
+    """List every way in which the samples may lie in positions of this shape, the likeliest first.
 
     Args:
         lead: shape of the positions.

@@ -1,19 +1,20 @@
 """Gradients taken from a model again at every sweep: nothing is stored, time is paid instead of memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hyperinf.gradients.batches import moved
+from hyperinf.gradients.kinds import unwrapped
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.gradients.per_sample import Extraction
 from hyperinf.gradients.rounding import close
 from hyperinf.gradients.source import GradientBlock, GradientSource
 from hyperinf.gradients.sweeping import check_order, clean_ids
 from hyperinf.gradients.weights import GfimAxis, adapted_layers
-from hyperinf.models.kinds import unwrapped
 
 Batch = tuple[Sequence[str], Any]
 
@@ -24,8 +25,8 @@ class LiveSource(GradientSource):
     Args:
         model: any module; it must not change between sweeps.
         batches: iterable again and again, yields ``(sample ids, batch)``; tensors are moved to the model's device.
-            Its ids are those that it has as ``sample_ids``, or those of a list's pairs; of what else can be iterated
-            they are noted in the first sweep, and only who asks for them before costs a batch of each.
+            Its ids are those that it has as ``sample_ids``, or those of a list's pairs. Of what else can be iterated
+            they are noted in the first sweep; asking for them before makes every batch once more.
         loss_fn: ``(model, batch) -> Tensor[b]``; :func:`default_loss` when None.
         layers: names of the weights; every trainable weight matrix when None.
         gfim_axis: which axis of a weight that is no LoRA factor the GFIM is over; see :func:`adapted_layers`.
@@ -33,7 +34,7 @@ class LiveSource(GradientSource):
 
     Raises:
         ValueError: ``batches`` can be iterated only once, is empty, gives no ids, or repeats one (of what makes its
-            batches when it is iterated: in the first sweep); see ``adapted_layers``. While it is swept: see
+            batches as it is iterated: in the first sweep); see ``adapted_layers``. While it is swept: see
             :class:`Extraction`; other samples, another order or other losses than in the first sweep.
     """
 
@@ -55,10 +56,14 @@ class LiveSource(GradientSource):
         self._batches = batches
         self._adapted = adapted_layers(model, layers, gfim_axis)
         self._extraction = Extraction(model, loss_fn or default_loss, self._adapted, check)
-        known = getattr(batches, "sample_ids", batches if isinstance(batches, Sequence) else None)
+        known = getattr(batches, "sample_ids", None)
         self._ids: tuple[str, ...] | None = None
         if known is not None:
-            self._ids = _all_ids(batches) if known is batches else _distinct(clean_ids(known))
+            self._ids = _distinct(clean_ids(known))
+        elif isinstance(batches, Sequence):
+            self._ids = _all_ids(batches)
+        else:
+            _all_ids(islice(batches, 1))  # see that the first is a pair
         self._losses: Tensor | None = None
 
     @property
@@ -77,6 +82,11 @@ class LiveSource(GradientSource):
         if self._ids is None:
             self._ids = _all_ids(self._batches)
         return self._ids
+
+    @property
+    def known_length(self) -> int | None:
+        """The number of samples; None where a sweep would be needed to tell it."""
+        return None if self._ids is None else len(self._ids)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -117,7 +127,7 @@ class LiveSource(GradientSource):
             self._losses = torch.cat(swept)
 
     def _compare(self, losses: Tensor, names: Sequence[str], seen: int) -> None:
-        """Ids may stay where their samples do not, and a model may have been trained further."""
+        """Check losses: ids may stay where their samples do not, and a model may have been trained further."""
         if self._losses is None:
             return
         first = self._losses[seen : seen + len(losses)]

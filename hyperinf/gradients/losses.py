@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
-from hyperinf.models.kinds import is_transformers_model, kind_of, plain_model
+from hyperinf.gradients.kinds import is_transformers_model, kind_of, plain_model
 
 LossFunction = Callable[[nn.Module, Any], Tensor]
 IGNORED = -100
@@ -181,11 +181,11 @@ def _check_one_sample_a_row(inputs: Mapping[str, Any]) -> None:
 
 
 def _mean_over_tokens(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy over each row's targets; ``logits[:, t]`` predict ``targets[:, t]``."""
+    """Average the cross-entropy over each row's targets; ``logits[:, t]`` predict ``targets[:, t]``."""
     counts = (targets != IGNORED).sum(dim=1)
     if bool((counts == 0).any()):
         row = int((counts == 0).nonzero()[0, 0])
-        raise ValueError(f"row {row} of the batch has no answer token: all its labels are {IGNORED}")
+        raise ValueError(f"batch: got no answer token in row {row}, expected labels other than {IGNORED}")
     logits = logits.float() if logits.element_size() < 4 else logits
     # One row a token: with the classes on an inner axis it takes three times as long and is less exact.
     tokens = cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=IGNORED)
@@ -211,7 +211,7 @@ def _class_loss(model: nn.Module, logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _problem_type(model: nn.Module, logits: Tensor, labels: Tensor) -> str:
-    """What transformers would decide: by the configuration, or by the number of outputs and the labels' dtype."""
+    """Decide as transformers would: by the configuration, or by the number of outputs and the labels' dtype."""
     config = getattr(plain_model(model), "config", None) if is_transformers_model(model) else None
     known = getattr(config, "problem_type", None)
     if known is not None:
@@ -222,7 +222,7 @@ def _problem_type(model: nn.Module, logits: Tensor, labels: Tensor) -> str:
 
 
 def _span_loss(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
-    """The mean of the cross-entropies of an answer's start and end; a position outside the text does not count."""
+    """Average the cross-entropies of an answer's start and end; a position outside the text does not count."""
     missing = [key for key in ("start_positions", "end_positions") if key not in batch]
     if missing:
         raise ValueError(f"batch: got {sorted(batch)}, expected {missing[0]!r} as well")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperinf.gradients.batches import mask_of
+from hyperinf.gradients.kinds import is_transformers_model, kind_of, plain_model
 from hyperinf.gradients.losses import (
     IGNORED,
     LossFunction,
@@ -20,7 +21,6 @@ from hyperinf.gradients.losses import (
 )
 from hyperinf.gradients.modes import evaluation
 from hyperinf.gradients.rounding import FINE, close, rounding_of
-from hyperinf.models.kinds import is_transformers_model, kind_of, plain_model
 
 
 def check_own_loss(model: nn.Module, batch: Any, loss_fn: LossFunction) -> None:
@@ -49,7 +49,7 @@ def check_own_loss(model: nn.Module, batch: Any, loss_fn: LossFunction) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Transformers warns where a model without a loss type of its own takes the usual one."""
+    """Silence what transformers says where a model without a loss type of its own takes the usual one."""
     logger = logging.getLogger("transformers.modeling_utils")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -86,7 +86,7 @@ def _check_same(model: nn.Module, batch: Mapping[str, Any]) -> None:
 
 
 def _check_unseen(model: nn.Module, batch: Mapping[str, Any]) -> None:
-    """Another last answer token must not change what stands before it."""
+    """Check that another last answer token does not change what stands before it."""
     ids, labels = batch.get("input_ids"), batch["labels"]
     if not isinstance(ids, Tensor) or ids.shape != labels.shape or ids.shape[1] < 2:
         return
@@ -108,13 +108,14 @@ def _check_unseen(model: nn.Module, batch: Mapping[str, Any]) -> None:
         size = max(float(same.abs().max()), 1e-3)
         if float((same - other).abs().max()) > tolerance * size:
             raise ValueError(
-                f"model: a {type(plain_model(model)).__name__} sees the answers that it is judged by (its logits change"
-                " with a later token), expected a causal model; set is_decoder, or give the token_type_ids it needs"
+                f"model: got a {type(plain_model(model)).__name__} that sees the answers it is judged by (its"
+                " logits change with a later token), expected a causal model; set is_decoder, or give the"
+                " token_type_ids it needs"
             )
 
 
 def _another(model: nn.Module, token: int) -> int:
-    """Another token than this, and none that pads or stands for a picture or a sound."""
+    """Find another token than this, and none that pads or stands for a picture or a sound."""
     inner = plain_model(model)
     names = ("pad_token_id", "image_token_id", "image_token_index", "video_token_id", "audio_token_id")
     taken = {token, *(getattr(inner.config, name, None) for name in names)}

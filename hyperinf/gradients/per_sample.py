@@ -19,13 +19,13 @@ from hyperinf.gradients.batches import company_of, kinds_of, moved, width_of
 from hyperinf.gradients.by_sample import gradients_by_sample
 from hyperinf.gradients.contractions import LayerGradients
 from hyperinf.gradients.first_batch import check_sample_alone
+from hyperinf.gradients.kinds import unwrapped
 from hyperinf.gradients.layouts import Layout
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.plans import BY_SAMPLE, UNCHECKED, Pass, Plan, compared_pass, run_pass
 from hyperinf.gradients.rounding import rounding_of
 from hyperinf.gradients.weights import AdaptedLayer, GfimAxis, adapted_layers, has_plain_forward, left_out
-from hyperinf.models.kinds import unwrapped
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ _KNOWN: "weakref.WeakKeyDictionary[nn.Module, dict[Hashable, dict[str, Plan]]]" 
 
 
 def _known_of(model: nn.Module) -> dict[Hashable, dict[str, Plan]]:
-    """What is known of a model; of one that cannot be a key, nothing ever."""
+    """Give what is known of a model; of one that cannot be a key, nothing ever."""
     try:
         return _KNOWN.setdefault(model, {})
     except TypeError:
@@ -79,7 +79,7 @@ def _known_of(model: nn.Module) -> dict[Hashable, dict[str, Plan]]:
 
 
 def _reference(function: Any) -> Hashable:
-    """A key that a function alone has, and that does not keep it, and perhaps the model within it, alive."""
+    """Make a key that a function alone has, and that does not keep it, and perhaps the model within it, alive."""
     try:
         return weakref.ref(function)
     except TypeError:
@@ -148,7 +148,7 @@ class Extraction:
         return used, tuple(map(id, self._model.parameters())), _reference(self._loss_fn)
 
     def form(self, batch: Any) -> Hashable:
-        """All that the checks depend on: weights, modules, loss, what a batch is made of, its padding and company."""
+        """Name what the checks depend on: weights, modules, loss, what a batch is made of, its padding and company."""
         return self._model_form, kinds_of(batch), company_of(batch)
 
     def __call__(self, batch: Any, names: Sequence[str] | None = None) -> tuple[dict[str, LayerGradients], Tensor]:
@@ -197,7 +197,7 @@ class Extraction:
         return {layer.name: found[layer.name] for layer in self._layers}, ran.losses
 
     def _passed(self, batch: Any) -> Pass:
-        """The passes through a batch, compared with autograd where the plans do not explain all its calls."""
+        """Run the passes through a batch, compared with autograd where the plans do not explain all its calls."""
         hooked = [layer for layer in self._layers if self._plan(layer).layouts is not None]
         if not self._check or (self.compared >= ENOUGH and all(layer.name in self.plans for layer in hooked)):
             unproven = [layer for layer in hooked if self._check and not self._plan(layer).proven]
@@ -224,7 +224,7 @@ class Extraction:
         return self.plans.get(layer.name, UNCHECKED)
 
     def _layouts(self, ran: Pass, index: int) -> Sequence[Layout]:
-        """Of a layer's calls; where nothing is checked the first axis is the sample."""
+        """Find the layouts of a layer's calls; where nothing is checked the first axis is the sample."""
         name, calls, samples = ran.recordings[index].layer.name, ran.calls[index], len(ran.losses)
         if not self._check:
             for call in calls:

@@ -42,7 +42,7 @@ class Plan:
     proven: bool = True
 
     def fits(self, calls: Sequence[Call], samples: int, width: int) -> bool:
-        """Whether calls like these are what the plan was found for."""
+        """Tell whether calls like these are what the plan was found for."""
         if self.layouts is None:
             return True
         if tuple(call.use for call in calls) != self.uses:
@@ -77,7 +77,7 @@ class Pass:
     sums: list[Tensor | None]
 
     def factors(self, index: int, layouts: Iterable[Layout]) -> Factors:
-        """The gradients of one layer's weight as factors, the calls' positions one after the other."""
+        """Make the gradients of one layer's weight as factors, the calls' positions one after the other."""
         recording, samples = self.recordings[index], len(self.losses)
         lefts, rights = [], []
         for call, gradient, layout in zip(self.calls[index], self.gradients[index], layouts, strict=True):
@@ -118,12 +118,12 @@ def run_pass(
         losses = loss_fn(model, batch)
     if not isinstance(losses, Tensor) or losses.ndim != 1:
         got = f"shape {list(losses.shape)}" if isinstance(losses, Tensor) else f"a {type(losses).__name__}"
-        raise ValueError(f"loss_fn: expected one loss a sample, shape [b], got {got}")
+        raise ValueError(f"loss_fn: got {got}, expected one loss a sample, shape [b]")
     for recording in recordings:
         if recording.without_graph and not recording.calls:
             raise ValueError(
-                f"layer {recording.layer.name!r} ran without autograd: loss_fn must not use no_grad or reentrant"
-                " checkpointing"
+                f"layer {recording.layer.name!r}: got a call that ran without autograd, expected a loss_fn that"
+                " uses neither no_grad nor reentrant checkpointing"
             )
     if not losses.requires_grad:
         raise ValueError("loss_fn: got losses that depend on no weight, expected part of an autograd graph")
@@ -191,7 +191,7 @@ def _plan(ran: Pass, index: int, expected: Tensor, weights: Tensor, width: int) 
 
 
 def _candidates(calls: Sequence[Call], samples: int) -> Iterable[tuple[Layout, ...]]:
-    """Calls of one module with positions of one shape have one layout."""
+    """List layouts of all calls; those of one module with positions of one shape have the same."""
     groups = list(dict.fromkeys((call.use, call.lead) for call in calls))
     choices = [list(layouts_of(lead, samples)) for _, lead in groups]
     for chosen in islice(product(*choices), COMBINATIONS):
@@ -200,7 +200,7 @@ def _candidates(calls: Sequence[Call], samples: int) -> Iterable[tuple[Layout, .
 
 
 def _epsilon(ran: Pass, index: int) -> float:
-    """The coarsest rounding on the way: of the weight, its inputs, or its outputs' gradients."""
+    """Find the coarsest rounding on the way: of the weight, its inputs, or its outputs' gradients."""
     dtypes = {ran.recordings[index].layer.weight.dtype, *(gradient.dtype for gradient in ran.gradients[index])}
     dtypes |= {call.input.dtype for call in ran.calls[index] if call.input.is_floating_point()}
     if torch.float32 in dtypes and ran.losses.is_cuda and torch.backends.cuda.matmul.allow_tf32:
@@ -209,7 +209,7 @@ def _epsilon(ran: Pass, index: int) -> float:
 
 
 def _agrees(factors: Factors, weights: Tensor, expected: Tensor, epsilon: float) -> bool:
-    """Whether ``sum_i w_i L_i^T R_i`` is what autograd says, up to rounding of its terms."""
+    """Tell whether ``sum_i w_i L_i^T R_i`` is what autograd says, up to rounding of its terms."""
     left, right = factors.left.to(expected.dtype), factors.right.to(expected.dtype)
     difference = (factors.weighted_sum(weights).to(expected.dtype) - expected).norm()
     if not bool(torch.isfinite(difference)):

@@ -62,6 +62,11 @@ class GradientSource(Protocol):
         """Count the samples."""
         return len(self.sample_ids)
 
+    @property
+    def known_length(self) -> int | None:
+        """The number of samples; None where a sweep would be needed to tell it."""
+        return len(self)
+
     def layer(self, name: str) -> Tensor:
         """Give all samples' gradients of one layer, ``Tensor[n, r, d]``; by a sweep where one layer cannot be read."""
         return torch.cat([block.gradients[name].dense() for block in checked(self, "gradients")])
@@ -89,29 +94,27 @@ class TensorSource(GradientSource):
         losses: Tensor | None = None,
     ) -> None:
         if not gradients:
-            raise ValueError("gradients: expected at least one layer, got none")
+            raise ValueError("gradients: got none, expected at least one layer")
         if block_size < 1:
-            raise ValueError(f"block_size: expected at least 1, got {block_size}")
+            raise ValueError(f"block_size: got {block_size}, expected at least 1")
         for name, tensor in gradients.items():
             if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta:
                 what = f"a {tensor.layout} one on {tensor.device}" if isinstance(tensor, Tensor) else type(tensor)
-                raise ValueError(f"gradients of {name!r}: expected a dense torch.Tensor with values, got {what}")
+                raise ValueError(f"gradients of {name!r}: got {what}, expected a dense torch.Tensor with values")
             if tensor.ndim != 3:
-                raise ValueError(f"gradients of {name!r}: expected shape [n, r, d], got {list(tensor.shape)}")
+                raise ValueError(f"gradients of {name!r}: got shape {list(tensor.shape)}, expected [n, r, d]")
             if tensor.dtype not in FLOATING:
-                raise ValueError(
-                    f"gradients of {name!r}: expected a floating dtype (float16, bfloat16, float32 or float64), "
-                    f"got {tensor.dtype}"
-                )
+                known = ", ".join(str(dtype).removeprefix("torch.") for dtype in FLOATING)
+                raise ValueError(f"gradients of {name!r}: got {tensor.dtype}, expected one of {known}")
         counts = {name: tensor.shape[0] for name, tensor in gradients.items()}
         samples = next(iter(counts.values()))
         if len(set(counts.values())) > 1:
-            raise ValueError(f"gradients: every layer must hold the same samples, got {counts}")
+            raise ValueError(f"gradients: got {counts} samples, expected as many of every layer")
         ids = clean_ids(range(samples) if sample_ids is None else sample_ids)
         if len(ids) != samples or len(set(ids)) != samples:
-            raise ValueError(f"sample_ids: expected {samples} distinct ids, got {len(ids)} ({len(set(ids))} distinct)")
+            raise ValueError(f"sample_ids: got {len(ids)} ({len(set(ids))} distinct), expected {samples} distinct ids")
         if losses is not None and tuple(losses.shape) != (samples,):
-            raise ValueError(f"losses: expected shape [{samples}], got {list(losses.shape)}")
+            raise ValueError(f"losses: got shape {list(losses.shape)}, expected [{samples}]")
         self._gradients = {name: tensor.detach() for name, tensor in gradients.items()}
         self._ids = ids
         self._block_size = block_size

@@ -56,7 +56,9 @@ class GradientStore(GradientSource):
         self._device = str(device)
         header = read_json(self._folder / HEADER)
         if not isinstance(header, dict) or header.get("format") not in READABLE:
-            raise InputError(f"{self._folder / HEADER}: expected a gradient store of format {' or '.join(READABLE)}")
+            raise InputError(
+                f"{self._folder / HEADER}: got another file, expected a store of format {' or '.join(READABLE)}"
+            )
         try:
             self._format = str(header["format"])
             self._layers = {str(name): (int(r), int(d)) for name, r, d in header["layers"]}
@@ -71,19 +73,22 @@ class GradientStore(GradientSource):
             self._dtype = _DTYPES[header["dtype"]]
             self.fingerprint: dict[str, Any] = dict(header["fingerprint"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{self._folder / HEADER}: not a valid header ({type(error).__name__}: {error})") from None
+            what = f"{type(error).__name__}: {error}"
+            raise InputError(f"{self._folder / HEADER}: got {what}, expected a valid header") from None
         if fingerprint is not None and dict(fingerprint) != self.fingerprint:
             keys = fingerprint.keys() | self.fingerprint.keys()
             different = sorted(key for key in keys if fingerprint.get(key) != self.fingerprint.get(key))
-            raise InputError(f"{self._folder}: gradients of something else: {', '.join(different)} differ")
+            raise InputError(
+                f"{self._folder}: got gradients of something else, expected the same {', '.join(different)}"
+            )
         for file, _, size, _ in self._shards:
             path = self._folder / file
             if Path(file).name != file:
-                raise InputError(f"{self._folder / HEADER}: shard {file!r} is not a plain file name")
+                raise InputError(f"{self._folder / HEADER}: got shard {file!r}, expected a plain file name")
             if not path.is_file():
-                raise InputError(f"{path}: shard is missing")
+                raise InputError(f"{path}: got no file, expected a shard")
             if path.stat().st_size != size:
-                raise InputError(f"{path}: expected {size} bytes, found {path.stat().st_size}: truncated or replaced")
+                raise InputError(f"{path}: got {path.stat().st_size} bytes, expected {size}: truncated or replaced")
 
     @classmethod
     def write(
@@ -108,7 +113,7 @@ class GradientStore(GradientSource):
                 zeros or infinities (names the layer and the sample).
         """
         if dtype not in _DTYPES:
-            raise InputError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
+            raise InputError(f"dtype: got {dtype!r}, expected one of {', '.join(_DTYPES)}")
         layers = dict(source.layers)
         sample_bytes = sum(r * d for r, d in layers.values()) * _DTYPES[dtype].itemsize
         per_shard = max(1, shard_bytes // max(1, sample_bytes))
@@ -178,7 +183,7 @@ class GradientStore(GradientSource):
         """
         for file, _, _, digest in self._shards:
             if sha256_file(self._folder / file) != digest:
-                raise InputError(f"{self._folder / file}: content does not match its SHA-256: the shard is corrupt")
+                raise InputError(f"{self._folder / file}: got a corrupt shard, expected content of its SHA-256")
 
     def _read(self, file: str, ids: tuple[str, ...], names: list[str]) -> dict[str, Tensor]:
         path = self._folder / file
@@ -192,15 +197,15 @@ class GradientStore(GradientSource):
                 own = metadata.get("format") == self._format and metadata["fingerprint"] == of_what
                 own = own and json.loads(metadata.get("exponents", "{}")) == exponents
                 if not own or json.loads(metadata["sample_ids"]) != list(ids):
-                    raise InputError(f"{path}: shard does not belong to this store")
+                    raise InputError(f"{path}: got a shard of another store, expected this one's")
                 for name in names:
                     tensor = shard.get_tensor(name)
                     expected = [len(ids)] if name == LOSSES else [len(ids), *self._layers[name]]
                     if list(tensor.shape) != expected:
-                        raise InputError(f"{path}: {name!r} has shape {list(tensor.shape)}, expected {expected}")
+                        raise InputError(f"{path}: got {name!r} of shape {list(tensor.shape)}, expected {expected}")
                     tensors[name] = _widened(tensor, exponents.get(name, 0))
         except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: shard cannot be read: {error}") from None
+            raise InputError(f"{path}: got {error}, expected a whole shard") from None
         return tensors
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperinf.errors import InputError
 from hyperinf.gradients.contractions import LayerGradients
+from hyperinf.runtime.progress import track
 
 if TYPE_CHECKING:
     from hyperinf.gradients.source import GradientBlock, GradientSource
@@ -33,7 +34,7 @@ def checked(source: "GradientSource", role: str, sample_ids: Sequence[str] | Non
     seen: set[str] = set()
     position = 0
     with_losses: bool | None = None
-    for block in source:
+    for block in track(source, getattr(source, "known_length", None), f"gradients, {role}", "samples", len):
         block = _cleaned(block)
         _check_block(block, role, layers)
         if len(block) == 0:
@@ -55,6 +56,18 @@ def checked(source: "GradientSource", role: str, sample_ids: Sequence[str] | Non
             f"{role}: got {position} samples in a later sweep, expected {len(sample_ids)} (next {missing!r}); "
             "a source must give the same samples in the same order at every sweep"
         )
+
+
+def check_layers(layers: Mapping[str, tuple[int, int]], train: Mapping[str, tuple[int, int]], role: str) -> None:
+    """Check that a source has the layers of the training gradients, in the same shapes.
+
+    Raises:
+        InputError: the first layer that differs.
+    """
+    ours, theirs = dict(train), dict(layers)
+    for name in [*ours, *theirs]:
+        if ours.get(name) != theirs.get(name):
+            raise InputError(f"{role}: got layer {name!r} as {theirs.get(name)}, expected {ours.get(name)} as in train")
 
 
 def _cleaned(block: "GradientBlock") -> "GradientBlock":

@@ -45,7 +45,7 @@ class AdaptedLayer:
         return (columns, rows) if self.transposed else (rows, columns)
 
     def laid_out(self, gradient: Tensor) -> Tensor:
-        """A gradient in the weight's own shape as ``Tensor[r, d]``."""
+        """Lay a gradient in the weight's own shape out as ``Tensor[r, d]``."""
         matrix = (gradient.to_dense() if gradient.is_sparse else gradient).reshape(self.matrix)
         return matrix.T if self.transposed else matrix
 
@@ -110,10 +110,12 @@ def _trainable_names(model: nn.Module) -> list[str]:
         return names
     if any("lora_" in name for name, _ in model.named_parameters()):
         raise ValueError(
-            "layers: the model has no trainable weight, its adapter is frozen; load it with"
+            "layers: got a model whose adapter is frozen, expected a trainable weight; load it with"
             " PeftModel.from_pretrained(..., is_trainable=True), or name the layers"
         )
-    raise ValueError("layers: the model has no trainable weight matrix; name the layers, or put an adapter on it")
+    raise ValueError(
+        "layers: got a model without one, expected a trainable weight; name the layers, or put an adapter on it"
+    )
 
 
 def _known(layers: Sequence[str], parameters: dict[str, nn.Parameter]) -> list[str]:
@@ -124,12 +126,12 @@ def _known(layers: Sequence[str], parameters: dict[str, nn.Parameter]) -> list[s
         raise ValueError("layers: got none, expected at least one name")
     for name in names:
         if name not in parameters:
-            raise ValueError(f"layers: the model has no parameter named {name!r}")
+            raise ValueError(f"layers: got {name!r}, expected names of the model's parameters")
     return names
 
 
 def _kind(module: nn.Module) -> str | None:
-    """The kind whose gradient of ``weight`` is known from inputs and outputs; whether it holds is checked later."""
+    """Name the kind whose gradient is known from inputs and outputs; whether that holds is checked later."""
     if isinstance(module, nn.Linear):
         return "linear"
     if isinstance(module, nn.Embedding):
@@ -142,7 +144,7 @@ def _kind(module: nn.Module) -> str | None:
 
 
 def has_plain_forward(use: Use) -> bool:
-    """Whether the module's forward call is the known one of its kind, not one of a subclass."""
+    """Tell whether the module's forward call is the known one of its kind, not one of a subclass."""
     forwards: dict[str, tuple[Callable[..., Tensor], ...]] = {
         "linear": (nn.Linear.forward,),
         "embedding": (nn.Embedding.forward,),
@@ -173,5 +175,5 @@ def _is_transposed(name: str, matrix: tuple[int, int], gfim_axis: GfimAxis) -> b
 
 
 def dtype_of(weight: Tensor) -> torch.dtype:
-    """The dtype in which a weight's gradients are given: its own, float32 at least."""
+    """Choose the dtype in which a weight's gradients are given: its own, float32 at least."""
     return torch.promote_types(weight.dtype, torch.float32)

@@ -66,7 +66,7 @@ def _available() -> int | None:
 
 
 def _left_in_group() -> int | None:
-    """Of the control group that a scheduler or a container put the process in; cached files count as free."""
+    """Ask the control group that a scheduler or container put the process in; cached files count as free."""
     try:
         own = Path("/proc/self/cgroup").read_text(encoding="ascii").strip().rpartition("::")[2].lstrip("/")
         group = Path("/sys/fs/cgroup") / own

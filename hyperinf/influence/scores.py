@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from hyperinf.gradients import GradientSource, TensorSource
+from hyperinf.gradients.sweeping import check_layers
 from hyperinf.influence.methods import build_methods
 from hyperinf.influence.methods.building import DEFAULTS
 from hyperinf.influence.statistics import gradient_statistics, mean_gradient
@@ -102,7 +103,7 @@ def score_methods(
     """
     built = build_methods(methods, damping, gfim_scale, solver)
     train, target = _as_source(train), _as_source(target)
-    _check_layers(train, target)
+    check_layers(target.layers, train.layers, "target")
 
     costs: dict[tuple[str, str], Cost] = {}
     with metered(device) as costs["shared", "target gradient"]:
@@ -132,13 +133,3 @@ def score_methods(
 
 def _as_source(gradients: Gradients) -> GradientSource:
     return TensorSource(gradients) if isinstance(gradients, Mapping) else gradients
-
-
-def _check_layers(train: GradientSource, target: GradientSource) -> None:
-    ours, theirs = dict(train.layers), dict(target.layers)
-    for name in ours.keys() ^ theirs.keys():
-        where = "target" if name in ours else "train"
-        raise ValueError(f"layers differ: {name!r} is missing from the {where} gradients")
-    for name, shape in ours.items():
-        if theirs[name] != shape:
-            raise ValueError(f"layers differ: {name!r} is {list(shape)} in train and {list(theirs[name])} in target")

@@ -190,7 +190,7 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
         ids.extend(block.sample_ids)
         del block, gradients  # before the source makes the next one
     if not norms:
-        raise InputError("gradients: expected at least one sample, got none")
+        raise InputError("train: got no samples, expected at least one")
     for name, total in sums.items():
         if total > LARGEST or (total < SMALLEST and name in vanished):
             raise InputError(_out_of_range(name, total))
@@ -216,7 +216,7 @@ def added(parts: Sequence[StatisticSums]) -> StatisticSums:
     ids = [sample for part in parts for sample in part.sample_ids]
     if len(set(ids)) < len(ids):
         twice = next(sample for sample, times in Counter(ids).items() if times > 1)
-        raise InputError(f"sample {twice!r} is in two shards; expected each in one")
+        raise InputError(f"shards: got sample {twice!r} in two, expected each in one")
     layers = parts[0].layers
     grams = {}
     for name in parts[0].grams:
@@ -266,7 +266,7 @@ def mean_gradient(source: GradientSource) -> dict[str, Tensor]:
             totals[name] = totals[name] + total if name in totals else total
         del block, gradients
     if samples == 0:
-        raise InputError("target gradients: expected at least one sample, got none")
+        raise InputError("target: got no samples, expected at least one")
     return {name: total / samples for name, total in totals.items()}
 
 
@@ -296,4 +296,4 @@ def _finite_sum(squares: Tensor, layer: str, gradients: LayerGradients, sample_i
 def _not_finite(layer: str, gradients: LayerGradients, sample_ids: tuple[str, ...], role: str = "") -> str:
     wrong = (~gradients.finite()).nonzero().flatten().tolist()
     where = f"sample {sample_ids[wrong[0]]!r}" if wrong else "they overflow"
-    return f"{role}gradients of layer {layer!r} are not finite ({where})"
+    return f"{role}gradients of layer {layer!r}: got values that are not finite ({where}), expected finite ones"

@@ -70,20 +70,7 @@ def replayed(steps: Steps, answers: Iterable[Vectors]) -> Sweep | Vectors:
     return sweep
 
 
-def completed(steps: Steps, source: GradientSource, sample_ids: Sequence[str] | None = None) -> Vectors:
-    """Take ``steps`` to their result, by a sweep over ``source`` (see :func:`sweep_sums`) whenever they ask for one."""
-    try:
-        sweep = next(steps)
-        while True:
-            sweep = steps.send(sweep_sums(source, [sweep], sample_ids)[0])
-    except StopIteration as end:
-        result: Vectors = end.value
-        return result
-
-
-def completed_together(
-    steps: Sequence[Steps], source: GradientSource, sample_ids: Sequence[str] | None = None
-) -> list[Vectors]:
+def completed(steps: Sequence[Steps], source: GradientSource, sample_ids: Sequence[str] | None = None) -> list[Vectors]:
     """Take each of ``steps`` to its result: one sweep over ``source`` serves all that ask for one at the same time."""
     results: dict[int, Vectors] = {}
     asked: dict[int, Sweep] = {}
@@ -172,7 +159,7 @@ def sweep_scores(
         losses.append(block.losses)
         del block
     if not scores:
-        raise InputError("train: expected at least one sample, got none")
+        raise InputError("train: got no samples, expected at least one")
     table = torch.cat(scores)
     known = [loss for loss in losses if loss is not None]
     return SampleScores(

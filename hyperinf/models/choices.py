@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from hyperinf.evaluation.accuracy import ChoiceAccuracy
 from hyperinf.models.language import Tokenised, left_padded
+from hyperinf.runtime.progress import track
 
 
 class EncodedChoices:
@@ -49,7 +50,8 @@ class EncodedChoices:
         device = next(model.parameters()).device
         found = torch.zeros(len(self._continuations), dtype=torch.float64)
         order = sorted(range(len(self.rows)), key=lambda index: len(self.rows[index]))
-        for start in range(0, len(order), batch_size):
+        starts = range(0, len(order), batch_size)
+        for start in track(starts, len(starts), "evaluation", "batches"):
             group = order[start : start + batch_size]
             batch = left_padded([self.rows[index] for index in group], self.pad)
             keep = max(len(self._continuations[choice]) for index in group for choice in self._wanted[index])
@@ -71,10 +73,10 @@ class EncodedChoices:
             plain.append(int(here.argmax()))
             normalised.append(int((here / self._characters[start : start + count]).argmax()))
             start += count
-        share = 1 / len(self.counts)
+        weight = 1 / len(self.counts)
         return ChoiceAccuracy(
-            share * sum(map(int.__eq__, plain, self.right)),
-            share * sum(map(int.__eq__, normalised, self.right)),
+            weight * sum(map(int.__eq__, plain, self.right)),
+            weight * sum(map(int.__eq__, normalised, self.right)),
             tuple(plain),
             tuple(normalised),
         )

@@ -1,5 +1,6 @@
 """Rows of a user's table as samples of a model: texts are tokenised, model inputs of different lengths padded."""
 
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 from hyperinf.data.prompts import Rendered
 from hyperinf.data.sources.tables import read_rows
 from hyperinf.errors import InputError
+from hyperinf.gradients.kinds import is_transformers_model, kind_of, plain_model
 from hyperinf.models.encoding import Encoded, EncodedText
-from hyperinf.models.kinds import is_transformers_model, kind_of, plain_model
 from hyperinf.models.language import tokenise
 from hyperinf.models.loading import load_tokenizer
 from hyperinf.models.padding import UNLIMITED, agree_on_padding, bounded, longest_input
@@ -93,7 +94,7 @@ def read_own_rows(path: Path, columns: Mapping[str, str]) -> list[dict[str, Any]
         InputError: no such file, or one that cannot be read; names the line.
     """
     known = [*columns.values(), *(name for names in COLUMNS.values() for name in names), *INPUTS]
-    return [row for _, row in read_rows(path, (), list(dict.fromkeys(known)))]
+    return [dict(row) for _, row in read_rows(path, (), list(dict.fromkeys(known)))]
 
 
 def encode_rows(
@@ -105,9 +106,9 @@ def encode_rows(
 ) -> Encoded:
     """Make samples of rows, whose ids are those of their column ``sample_id`` or ``id``, or ``"0"``, ``"1"``, ...
 
-    Rows of model inputs have ``labels`` beside them; columns of text are left out. Of text a classifier takes ``text``,
-    ``label`` and perhaps ``pair``; a causal language model ``prompt`` and ``answer``, of which the answer's tokens are
-    judged, or ``text``, of which all are.
+    Rows of model inputs have ``labels`` beside them; columns of text are left out, and those that a model of
+    transformers does not take. Of text a classifier takes ``text``, ``label`` and perhaps ``pair``; a causal language
+    model ``prompt`` and ``answer``, of which the answer's tokens are judged, or ``text``, of which all are.
 
     Args:
         rows: at least one; all with the same columns.
@@ -122,24 +123,15 @@ def encode_rows(
     """
     found = _found(rows[0], columns or {})
     ids = [str(row[found["id"]]) if "id" in found else str(place) for place, row in enumerate(rows)]
-    inputs = [
-        name for name, value in rows[0].items() if not isinstance(value, (str, bytes)) and name != found.get("id")
-    ]
-    text = {"text", "prompt"} & found.keys()
-    if "input_ids" in inputs or not text:
-        if found.get("label") not in inputs:
-            raise InputError(f"got rows of {', '.join(rows[0])}, expected text and labels, or model inputs with labels")
-        names = {name: "labels" if name == found["label"] else name for name in inputs}
-        kept = [{names[name]: row[name] for name in row if name in names} for row in rows]
-        return EncodedRows(ids, kept, _pad_of(model, tokenizer))
+    if "input_ids" in rows[0] or not {"text", "prompt"} & found.keys():
+        return _model_inputs(rows, ids, found, model, tokenizer)
     if tokenizer is None:
         raise InputError("got rows of text, expected a tokenizer for them, or rows of model inputs")
     kind = kind_of(model)
     if not is_transformers_model(model) or kind not in ("causal", "other"):
         raise InputError(f"got rows of text for a {type(plain_model(model)).__name__}, expected rows of model inputs")
-    tokenizer = load_tokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
     config = plain_model(model).config
-    agree_on_padding(tokenizer, config)
+    tokenizer = _padding(tokenizer, config)
     length = bounded(max_length or UNLIMITED, longest_input(tokenizer, config, plain_model(model)))
     if kind == "causal":
         return _continuations(rows, ids, found, tokenizer, length)
@@ -149,6 +141,33 @@ def encode_rows(
     encoded = EncodedText(tokenizer, ids, texts or (), pairs, labels, length)
     _say_cut(encoded.truncated, len(ids), length)
     return encoded
+
+
+def _model_inputs(
+    rows: Sequence[Mapping[str, Any]], ids: Sequence[str], found: Mapping[str, str], model: nn.Module, tokenizer: Any
+) -> EncodedRows:
+    """Take what is no text, and of a model of transformers what it takes; a class may be called ``label``."""
+    pad = 0
+    names = [name for name, value in rows[0].items() if not isinstance(value, (str, bytes)) and name != found.get("id")]
+    if found.get("label") not in names:
+        raise InputError(f"got rows of {', '.join(rows[0])}, expected text and labels, or model inputs with labels")
+    if is_transformers_model(model):
+        taken = {*inspect.signature(plain_model(model).forward).parameters, found["label"]}
+        names = [name for name in names if name in taken]
+        config = plain_model(model).config
+        known = getattr(config.get_text_config(), "pad_token_id", None)
+        if known is None and tokenizer is not None:
+            known = _padding(tokenizer, config).pad_token_id
+        pad = known or 0
+    renamed = {name: "labels" if name == found["label"] else name for name in names}
+    return EncodedRows(ids, [{renamed[name]: row[name] for name in row if name in renamed} for row in rows], pad)
+
+
+def _padding(tokenizer: Any, config: Any) -> Any:
+    """Load a tokenizer that is named, and let it and the model agree on a token to pad with."""
+    tokenizer = load_tokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
+    agree_on_padding(tokenizer, config)
+    return tokenizer
 
 
 def _continuations(
@@ -221,12 +240,6 @@ def _label(value: Any, config: Any, sample: str) -> Any:
     raise InputError(
         f"sample {sample!r}: got the label {value!r}, expected one of 0 to {config.num_labels - 1} or the model's names"
     )
-
-
-def _pad_of(model: nn.Module, tokenizer: Any) -> int:
-    config = getattr(plain_model(model), "config", None)
-    ids = [getattr(each, "pad_token_id", None) for each in (tokenizer, config)]
-    return next((int(each) for each in ids if isinstance(each, int)), 0)
 
 
 def _say_cut(count: int, samples: int, length: int) -> None:

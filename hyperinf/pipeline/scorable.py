@@ -7,9 +7,9 @@ from torch import nn
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import LiveSource
+from hyperinf.gradients.kinds import plain_model
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.models.encoding import Encoded
-from hyperinf.models.kinds import plain_model
 from hyperinf.models.loading import first_line
 
 

@@ -52,11 +52,11 @@ def select(settings: Select, save_seconds: float = SAVE_SECONDS) -> None:
     selections = choose(settings, samples)
     _check_scores(settings, opened)
     test = opened.samples("test")
-    bench = _Bench.opened_for(settings, opened, opened.family.evaluation(test), save_seconds)
+    trainings = _SubsetTraining.prepared(settings, opened, opened.family.evaluation(test), save_seconds)
     rows: list[dict[str, Any]] = []
     if settings.fraction == 1:
         references = {
-            "base": bench.evaluation(bench.model),
+            "base": trainings.evaluation(trainings.model),
             "majority": opened.family.majority(test),
             "warmup": opened.info["accuracies"][opened.checkpoints[-1]]["test"],
         }
@@ -66,7 +66,7 @@ def select(settings: Select, save_seconds: float = SAVE_SECONDS) -> None:
             for metric, value in found.items()
         ]
     for selection in selections:
-        found = {**bench.trained_on(selection.indices), **_described(selection, samples)}
+        found = {**trainings.finetune_on_subset(selection.indices), **_described(selection, samples)}
         shown = {"method": selection.method, "strategy": selection.strategy, "fraction": settings.fraction}
         rows += [{**shown, "metric": metric, "value": value} for metric, value in found.items()]
     run = run_key(settings, opened)
@@ -127,7 +127,7 @@ def _check_scores(settings: Select, opened: Finetuned) -> None:
 
 
 @dataclass
-class _Bench:
+class _SubsetTraining:
     """One model that is trained again and again from the same start; results are kept until the job is done."""
 
     settings: Select
@@ -138,7 +138,9 @@ class _Bench:
     save_seconds: float
 
     @classmethod
-    def opened_for(cls, settings: Select, opened: Finetuned, evaluation: Evaluation, save_seconds: float) -> "_Bench":
+    def prepared(
+        cls, settings: Select, opened: Finetuned, evaluation: Evaluation, save_seconds: float
+    ) -> "_SubsetTraining":
         """Load the pretrained model with a fresh adapter."""
         model = opened.family.adapted(opened.settings, opened.settings.seed)
         if opened.settings.gradient_checkpointing:
@@ -150,7 +152,7 @@ class _Bench:
         deciding = self.settings.deciding()
         self.identity = digest([deciding, self.opened.info["settings"], self.opened.info["data_sha256"]])
 
-    def trained_on(self, indices: tuple[int, ...]) -> dict[str, float]:
+    def finetune_on_subset(self, indices: tuple[int, ...]) -> dict[str, float]:
         """Train afresh on the samples and evaluate, or give what an earlier training on the same samples came to."""
         name = digest([self.identity, indices])
         state = Path(self.settings.state_folder)

@@ -1,4 +1,4 @@
-"""Which samples to keep: the least harmful share, over all samples or within each answer."""
+"""Which samples to keep: the least harmful part, over all samples or within each answer."""
 
 import math
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ STRATEGIES = ("plain", "stratified")
 def keep_least_harmful(
     harmfulness: NDArray[np.float64], fraction: float, strata: Sequence[str] | None = None
 ) -> NDArray[np.int64]:
-    """Indices of the ``round(fraction * n)`` samples with the smallest influence.
+    """Choose the ``round(fraction * n)`` samples with the smallest influence.
 
-    Equal scores are taken in the order of the samples. With ``strata`` the share is taken within each stratum, so
-    that the kept samples have the strata's shares of the pool; what rounding leaves goes to the strata with the
+    Equal scores are taken in the order of the samples. With ``strata`` the fraction is taken within each stratum, so
+    that what is kept is made up of the strata as all samples are; what rounding leaves goes to the strata with the
     largest remainders (Hamilton's method), the first of equals first.
 
     Args:
         harmfulness: ``[n]``, positive is harmful.
-        fraction: share to keep, in (0, 1].
+        fraction: what to keep, in (0, 1].
         strata: n names, or None.
 
     Returns:
@@ -33,12 +33,12 @@ def keep_least_harmful(
     """
     n = len(harmfulness)
     if not 0 < fraction <= 1:
-        raise InputError(f"fraction: expected a share above 0 and at most 1, got {fraction}")
+        raise InputError(f"fraction: got {fraction}, expected one above 0 and at most 1")
     kept = round(fraction * n)
     if kept < 1:
-        raise InputError(f"fraction: {fraction} of a pool of {n} is less than one sample; expected a larger pool")
+        raise InputError(f"fraction: got {fraction} of {n} samples, expected at least one sample")
     if not np.isfinite(harmfulness).all():
-        raise InputError("influence: expected finite scores; training may have diverged")
+        raise InputError("influence: got scores that are not finite, expected finite ones; training may have diverged")
     if strata is None:
         return np.sort(np.argsort(harmfulness, kind="stable")[:kept])
     names = np.asarray(strata, dtype=object)
@@ -50,7 +50,7 @@ def keep_least_harmful(
 
 
 def keep_random(n: int, fraction: float, seed: int, strata: Sequence[str] | None = None) -> NDArray[np.int64]:
-    """The same, with scores drawn uniformly.
+    """Choose as :func:`keep_least_harmful` does by scores that are drawn uniformly.
 
     Raises:
         InputError: as :func:`keep_least_harmful`.
@@ -61,7 +61,7 @@ def keep_random(n: int, fraction: float, seed: int, strata: Sequence[str] | None
 def _quotas(strata: Sequence[str], kept: int) -> dict[str, int]:
     names, counts = np.unique(np.asarray(strata, dtype=object), return_counts=True)
     exact = {str(name): kept * int(count) / len(strata) for name, count in zip(names, counts, strict=True)}
-    quotas = {name: math.floor(share) for name, share in exact.items()}
+    quotas = {name: math.floor(part) for name, part in exact.items()}
     by_remainder = sorted(exact, key=lambda name: (quotas[name] - exact[name], name))
     for name in by_remainder[: kept - sum(quotas.values())]:
         quotas[name] += 1

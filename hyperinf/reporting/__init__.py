@@ -1,4 +1,4 @@
-"""Make figures, tables, the claims ledger and the HTML page from files; imports no torch, and matplotlib only to draw."""
+"""Make figures, tables, the claims ledger and the HTML page from files; imports no torch."""
 
 from hyperinf.reporting.manifest import Entry, expected, expected_page, expected_simulation, write_captions
 from hyperinf.reporting.register import SimulationShape

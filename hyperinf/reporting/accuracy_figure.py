@@ -2,32 +2,17 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from scipy.optimize import isotonic_regression
 
+from hyperinf.reporting import selection_panels, style
 from hyperinf.reporting.frames import Cell
-from hyperinf.reporting.labels import STRATEGY_LABELS, noted_model, ordered_methods, selection_label, setting_label
+from hyperinf.reporting.labels import STRATEGY_LABELS, ordered_methods, selection_label
 from hyperinf.reporting.manifest import Entry
-from hyperinf.reporting.selection_panels import (
-    QUANTITIES,
-    REFERENCE_LINES,
-    draw_curves,
-    draw_references,
-    fraction_axis,
-    limits,
-    method_handle,
-    seed_text,
-    selection_data,
-    tick_label,
-)
-from hyperinf.reporting.style import MUTED, Drawing, legend_below, new_figure
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
 
 _Y_LABELS = {
     "accuracy": "test accuracy\n(higher is better)",
@@ -39,41 +24,42 @@ _LABEL_HEIGHT = 0.135
 """Inches that one line of a label takes."""
 
 
-def accuracy_figure(read: "StudyResults", entry: Entry) -> Drawing:
+def accuracy_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     """Draw one column of panels a strategy; rows: accuracy, clean samples among the kept, most frequent answer."""
     cell = Cell(entry.task, entry.model, entry.setting)
-    data = selection_data(read, cell, *QUANTITIES)
+    data = selection_panels.selection_data(read, cell, *selection_panels.QUANTITIES)
     selected = data[data["strategy"] != ""]
     strategies = [name for name in STRATEGY_LABELS if name in set(selected["strategy"])]
-    metrics = [name for name in QUANTITIES if name in set(selected["metric"])]
+    metrics = [name for name in selection_panels.QUANTITIES if name in set(selected["metric"])]
     methods = ordered_methods(selected["method"])
     heights = [_HEIGHTS[metric] for metric in metrics]
     size = sum(heights) + 1.0 + 0.17 * -(-len(methods) // 4)
-    figure, axes = new_figure(len(metrics), len(strategies), size, sharex=True, sharey="row", height_ratios=heights)
+    figure, axes = style.new_figure(
+        len(metrics), len(strategies), size, sharex=True, sharey="row", height_ratios=heights
+    )
     for i, metric in enumerate(metrics):
         part = data[data["metric"] == metric]
         references = part[part["strategy"] == ""]
         for j, strategy in enumerate(strategies):
             axis = axes[i][j]
-            draw_references(axis, references)
+            selection_panels.draw_references(axis, references)
             if metric == "largest_answer_fraction":
-                axis.axhline(1.0, color=MUTED, linewidth=0.7, zorder=1.8)
-            draw_curves(axis, part[part["strategy"] == strategy], methods)
-            axis.yaxis.set_major_formatter(tick_label)
+                axis.axhline(1.0, color=style.MUTED, linewidth=0.7, zorder=1.8)
+            selection_panels.draw_curves(axis, part[part["strategy"] == strategy], methods)
+            axis.yaxis.set_major_formatter(selection_panels.tick_label)
             if i == 0:
                 axis.set_title(f"selection: {STRATEGY_LABELS[strategy]}")
             if i + 1 == len(metrics):
-                axis.set_xlabel("share of the pool kept")
+                axis.set_xlabel("fraction of the training set kept")
         axes[i][0].set_ylabel(_Y_LABELS[metric])
-        axes[i][0].set_ylim(*limits(part, metric))
+        axes[i][0].set_ylim(*selection_panels.limits(part, metric))
         _label_references(axes[i][-1], references, heights[i])
         if metric == "largest_answer_fraction":
-            _label(axes[i][-1], "one answer only", 1.0, 1.0, MUTED)
-    fraction_axis(axes[0][0], sorted(set(selected["fraction"])))
-    where = f"{cell.task}, {noted_model(cell.model, read.note(cell))}, {setting_label(cell.setting)}"
-    foot = "\n".join(textwrap.wrap(f"{where}; {seed_text(data)}", 120))
-    legend_below(figure, [method_handle(method) for method in methods], 4, foot)
-    return Drawing(data, figure)
+            _label(axes[i][-1], "one answer only", 1.0, 1.0, style.MUTED)
+    selection_panels.fraction_axis(axes[0][0], sorted(set(selected["fraction"])))
+    foot = "\n".join(textwrap.wrap(f"{read.where(cell)}; {selection_panels.seed_text(data)}", 120))
+    style.legend_below(figure, [selection_panels.method_handle(method) for method in methods], 4, foot)
+    return style.Drawing(data, figure)
 
 
 def _label_references(axis: Axes, rows: pd.DataFrame, height: float) -> None:
@@ -82,7 +68,7 @@ def _label_references(axis: Axes, rows: pd.DataFrame, height: float) -> None:
     rows = rows.sort_values("mean")
     gap = 2 * _LABEL_HEIGHT / height * (high - low)
     for (_, row), place in zip(rows.iterrows(), spread(rows["mean"].to_list(), gap), strict=True):
-        _label(axis, _reference_text(row), row["mean"], place, REFERENCE_LINES[row["method"]]["color"])
+        _label(axis, _reference_text(row), row["mean"], place, selection_panels.REFERENCE_LINES[row["method"]]["color"])
 
 
 def _label(axis: Axes, text: str, at: float, place: float, colour: str) -> None:

@@ -80,7 +80,7 @@ def sign_verdict(sign: int | None) -> str:
 
 
 def unanimous_verdict(per_seed: Sequence[bool]) -> str:
-    """Draw the verdict: supported when true of every seed, contradicted when of none, else within noise; not tested below two seeds."""
+    """Draw the verdict: supported when true of every seed, contradicted when of none; not tested below two seeds."""
     if len(per_seed) < MIN_SEEDS:
         return NOT_TESTED
     if all(per_seed):
@@ -89,7 +89,7 @@ def unanimous_verdict(per_seed: Sequence[bool]) -> str:
 
 
 def separation_verdict(smaller: Sequence[float], larger: Sequence[float]) -> str:
-    """Draw the verdict on "the second set of values is larger": supported or contradicted when the two sets do not overlap."""
+    """Draw the verdict on "the second set of values is larger", which is clear when the two do not overlap."""
     if min(len(smaller), len(larger)) < MIN_SEEDS or any(map(math.isnan, [*smaller, *larger])):
         return NOT_TESTED
     if min(larger) > max(smaller):
@@ -98,7 +98,7 @@ def separation_verdict(smaller: Sequence[float], larger: Sequence[float]) -> str
 
 
 def combined_verdict(steps: Sequence[str]) -> str:
-    """Draw the verdict on a claim about every step: supported or contradicted when all steps are, not tested when one could not be."""
+    """Draw the verdict on a claim about every step: that of all of them, not tested when one could not be."""
     if not steps or NOT_TESTED in steps:
         return NOT_TESTED
     return steps[0] if len(set(steps)) == 1 else WITHIN_NOISE
@@ -121,7 +121,7 @@ def summary_table(frame: pd.DataFrame) -> Table:
 
 
 def ledger_sections(frame: pd.DataFrame) -> list[tuple[Table, str]]:
-    """Make the ledger for reading on a page: a table of settings for every claim, and the rule that its verdicts follow."""
+    """Make the ledger for reading on a page: a table of settings for every claim, and the rule of its verdicts."""
     sections = []
     for (origin, statement, _, rule), group in frame.groupby(["origin", "statement", "source", "rule"], sort=False):
         known = ("published",) if (group["published"] != "").any() else ()

@@ -1,36 +1,33 @@
 """Draw seconds and memory of scoring, for one task and model."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
+from hyperinf.reporting import style
 from hyperinf.reporting.costs import SHARED
 from hyperinf.reporting.labels import method_label, ordered_methods, ordered_settings, setting_label, stage_label
 from hyperinf.reporting.manifest import Entry
-from hyperinf.reporting.style import INK, MUTED, Drawing, legend_below, line_options, new_figure
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
 
 _LOG_SPAN = 10.0
 _MARKERS = ("o", "D", "s", "^")
 
 
-def cost_figure(read: "StudyResults", entry: Entry) -> Drawing:
+def cost_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     """Draw one row a method (dot: median, bar: extremes), shared stages below the line."""
     data = read.costs[(read.costs["task"] == entry.task) & (read.costs["model"] == entry.model)]
     methods = ordered_methods(set(data["method"]) - {SHARED})
     stages = list(dict.fromkeys(data.loc[data["method"] == SHARED, "stage"]))
     names = [(method, None) for method in methods] + [(SHARED, stage) for stage in stages]
     settings = ordered_settings(data["setting"])
-    figure, axes = new_figure(1, 2, 0.95 + 0.24 * len(names), sharey=True)
+    figure, axes = style.new_figure(1, 2, 0.95 + 0.24 * len(names), sharey=True)
     for place, (method, stage) in enumerate(names):
         rows = data[data["method"] == method]
         rows = rows[rows["stage"] == stage] if stage is not None else rows
-        colour = MUTED if stage is not None else line_options(method)["color"]
+        colour = style.MUTED if stage is not None else style.line_options(method)["color"]
         for k, setting in enumerate(settings):
             part = rows[rows["setting"] == setting]
             if len(part):
@@ -44,14 +41,14 @@ def cost_figure(read: "StudyResults", entry: Entry) -> Drawing:
         axis.set_xlabel(label)
         axis.grid(axis="x", which="minor", visible=False)
         if stages:
-            axis.axhline(len(methods) - 0.5, color=MUTED, linewidth=0.8)
+            axis.axhline(len(methods) - 0.5, color=style.MUTED, linewidth=0.8)
     _memory_ticks(axes[0][1], data["peak_memory_mib"])
+    dot = {"color": style.INK, "linestyle": ""}
     handles = [
-        Line2D([], [], color=INK, marker=_MARKERS[k % 4], linestyle="", label=setting_label(setting))
-        for k, setting in enumerate(settings)
+        style.handle(setting_label(setting), marker=_MARKERS[k % 4], **dot) for k, setting in enumerate(settings)
     ]
-    legend_below(figure, handles, min(len(handles), 4))
-    return Drawing(data, figure)
+    style.legend_below(figure, handles, min(len(handles), 4))
+    return style.Drawing(data, figure)
 
 
 def _marks(axes: list[Axes], part: pd.DataFrame, height: float, colour: str, marker: str) -> None:
@@ -68,8 +65,8 @@ def _memory_ticks(axis: Axes, memory: pd.Series) -> None:
     """Less than a decade of memory reads better from zero."""
     known = memory.dropna()
     if known.empty:
-        axis.text(0.5, 0.5, "not measured", transform=axis.transAxes, ha="center", color=MUTED)
+        axis.text(0.5, 0.5, "not measured", transform=axis.transAxes, ha="center", color=style.MUTED)
     elif known.max() < _LOG_SPAN * known.min():
         axis.set_xscale("linear")
         axis.set_xlim(0, known.max() * 1.08)
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")

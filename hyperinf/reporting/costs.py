@@ -4,15 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from hyperinf.reporting import labels
 from hyperinf.reporting.frames import Cell
-from hyperinf.reporting.labels import (
-    method_label,
-    noted_model,
-    ordered_methods,
-    setting_label,
-    setting_order,
-    stage_label,
-)
 from hyperinf.reporting.register import MEMORY_NOTE
 from hyperinf.reporting.table_writers import Table
 
@@ -45,10 +38,10 @@ def cost_frame(cost: pd.DataFrame) -> pd.DataFrame:
         seconds_high=("seconds", "max"),
         peak_memory_mib=("peak_memory_mib", "max"),
     ).reset_index()
-    places = {method: k for k, method in enumerate([SHARED, *ordered_methods(set(frame["method"]) - {SHARED})])}
+    places = {method: k for k, method in enumerate([SHARED, *labels.ordered_methods(set(frame["method"]) - {SHARED})])}
     stages = {stage: k for k, stage in enumerate(_STAGE_ORDER)}
     keyed = frame.assign(
-        _setting=frame["setting"].map(setting_order),
+        _setting=frame["setting"].map(labels.setting_order),
         _method=frame["method"].map(places),
         _stage=frame["stage"].map(lambda stage: (stages.get(stage, len(stages)), stage)),
     )
@@ -60,7 +53,6 @@ def cost_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
     """Print the cost of scoring: one table for each task, model and setting."""
     tables = []
     for key, rows in read.costs.groupby(_KEYS, sort=False):
-        cell = Cell(*key)
         body = tuple(
             (
                 _stage(row["method"], row["stage"]),
@@ -71,13 +63,12 @@ def cost_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
             )
             for _, row in rows.iterrows()
         )
-        where = f"{cell.task}, {noted_model(cell.model, read.note(cell))}, {setting_label(cell.setting)}"
-        tables.append(Table(f"Cost of scoring: {where}", _HEADERS, body, _NOTE))
+        tables.append(Table(f"Cost of scoring: {read.where(Cell(*key))}", _HEADERS, body, _NOTE))
     return read.costs, tables
 
 
 def _stage(method: str, stage: str) -> str:
-    return stage_label(stage) if method == SHARED else f"{method_label(method)}: {stage}"
+    return labels.stage_label(stage) if method == SHARED else f"{labels.method_label(method)}: {stage}"
 
 
 def _span(low: str, high: str) -> str:

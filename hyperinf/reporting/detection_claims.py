@@ -2,36 +2,21 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from hyperinf.reporting.claims import PAIRED_RULE, Claim, paired_claim, sign_verdict
+from hyperinf.reporting import labels
+from hyperinf.reporting.claims import Claim, paired_claim, sign_verdict
 from hyperinf.reporting.costs import SHARED
-from hyperinf.reporting.frames import NONE, Cell, Place
+from hyperinf.reporting.frames import Cell, Place
 from hyperinf.reporting.intervals import paired_interval, t_interval
-from hyperinf.reporting.labels import (
-    CHEAP,
-    SUBJECT,
-    checkpoint_label,
-    family_label,
-    harmed_label,
-    method_label,
-    noted_model,
-    percent,
-    setting_label,
-)
-from hyperinf.reporting.published import RELEASE, published_detection, published_influence_seconds
+from hyperinf.reporting.published import PUBLISHED_FAMILY, RELEASE, published_detection, published_influence_seconds
+from hyperinf.reporting.study_inputs import StudyResults
 
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
-
-PUBLISHED_FAMILY = "classifier"
-"""The published numbers of detection and cost are those of a classifier."""
 _CURVES = f"{RELEASE}: Mislabeled_Data_Detection/cola_r=16_detection_rate.pdf (CoLA, RoBERTa-large)"
 _NOTEBOOK = f"{RELEASE}: example.ipynb (MRPC, RoBERTa-large, unnamed GPU)"
 _RIVALS = ("datainf", "tracin", "lissa")
-_ORDERS = ((SUBJECT, "datainf"), (SUBJECT, "lissa"), ("tracin", SUBJECT))
+_ORDERS = ((labels.SUBJECT, "datainf"), (labels.SUBJECT, "lissa"), ("tracin", labels.SUBJECT))
 _INSPECTED = (0.2, 0.4)
 _COST_RULE = (
     "95 % t-interval of the log ratio of seconds, paired over seeds (mean over checkpoints, HyperINF charged for the "
@@ -39,40 +24,36 @@ _COST_RULE = (
 )
 
 
-def detection_claims(read: "StudyResults") -> Iterator[Claim]:
+def detection_claims(read: StudyResults) -> Iterator[Claim]:
     """Judge HyperINF against each rival and each cheap baseline at 20 % and 40 % inspected, wherever it was scored."""
     frame, family = read.frame, read.shape.family
     curves = published_detection().set_index(["inspected_percent", "method"])["detected_percent"]
-    prefix = "" if family == PUBLISHED_FAMILY else f"{family_label(family)}: "
-    for rival in (*_RIVALS, *CHEAP):
+    prefix = "" if family == PUBLISHED_FAMILY else f"{labels.family_label(family)}: "
+    for rival in (*_RIVALS, *labels.CHEAP):
         published = family == PUBLISHED_FAMILY and rival in _RIVALS
         for inspected in _INSPECTED:
             at = round(100 * inspected)
-            gap = f"{curves[at, SUBJECT] - curves[at, rival]:+.1f} points" if published else ""
+            gap = f"{curves[at, labels.SUBJECT] - curves[at, rival]:+.1f} points" if published else ""
             places = [place for cell in frame.cells for place in frame.places(cell, "detected")]
             for place in (each for each in places if each.fraction == inspected):
-                row = frame.at(place).get(rival)
+                row = frame.row(place, rival)
                 yield paired_claim(
-                    f"{prefix}HyperINF finds more {harmed_label(family)} than {method_label(rival)} at "
-                    f"{percent(inspected)} inspected",
+                    f"{prefix}HyperINF finds more {labels.harmed_label(family)} than {labels.method_label(rival)} at "
+                    f"{labels.percent(inspected)} inspected",
                     _CURVES if published else "",
                     where(read, place),
-                    row.difference if row is not None else NONE,
+                    row.difference,
                     gap,
                 )
 
 
-def where(read: "StudyResults", place: Place) -> str:
+def where(read: StudyResults, place: Place) -> str:
     """Say in words where a claim is judged."""
-    cell = place.cell
-    words = [cell.task, noted_model(cell.model, read.note(cell)), setting_label(cell.setting)]
-    words += [checkpoint_label(place.checkpoint)]
-    if place.strategy and place.fraction is not None:
-        words += [f"{place.strategy} selection", f"{percent(place.fraction)} kept"]
-    return ", ".join(word for word in words if word)
+    selected = f", {place.strategy} selection, {labels.percent(place.fraction or 0)} kept" if place.strategy else ""
+    return read.where(place.cell, place.checkpoint) + selected
 
 
-def cost_claims(read: "StudyResults") -> Iterator[Claim]:
+def cost_claims(read: StudyResults) -> Iterator[Claim]:
     """Judge the published order of the methods' times, which is that of a classifier, in every setting.
 
     HyperINF is charged for the GFIM as well (the shared stage ``of which GFIM``); what serves every method alike, the
@@ -84,11 +65,13 @@ def cost_claims(read: "StudyResults") -> Iterator[Claim]:
     for faster, slower in _ORDERS:
         for key, rows in read.cost.groupby(list(Cell._fields), sort=True):
             interval = paired_interval(_log_seconds(rows, slower), _log_seconds(rows, faster))
-            ratio = f"{method_label(slower)} takes {math.exp(interval.mean):.3g} times as long" if interval.n else ""
+            ratio = (
+                f"{labels.method_label(slower)} takes {math.exp(interval.mean):.3g} times as long" if interval.n else ""
+            )
             if not math.isnan(interval.half_width):
                 ratio += f" (95 %: {math.exp(interval.low):.3g} to {math.exp(interval.high):.3g}, {interval.n} seeds)"
             yield Claim(
-                statement=f"{method_label(faster)} takes less time than {method_label(slower)}",
+                statement=f"{labels.method_label(faster)} takes less time than {labels.method_label(slower)}",
                 source=_NOTEBOOK,
                 setting=where(read, Place(Cell(*key), "")),
                 published=f"{published[faster]:.3g} s against {published[slower]:.3g} s",
@@ -101,7 +84,7 @@ def cost_claims(read: "StudyResults") -> Iterator[Claim]:
 def _log_seconds(rows: pd.DataFrame, method: str) -> dict[int, float]:
     """Per seed the mean over checkpoints of the log of the method's seconds."""
     own = rows[rows["method"] == method]
-    if method == SUBJECT and len(own):
+    if method == labels.SUBJECT and len(own):
         own = pd.concat([own, rows[(rows["method"] == SHARED) & (rows["stage"] == "of which GFIM")]])
     totals = own.groupby(["seed", "checkpoint"])["seconds"].sum()
     by_checkpoint = totals[totals > 0].map(math.log).reset_index()

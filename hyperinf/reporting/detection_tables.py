@@ -1,100 +1,81 @@
 """Print how well the scores find the samples that were harmed."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from hyperinf.reporting import labels
 from hyperinf.reporting.frames import Cell, Place
-from hyperinf.reporting.labels import (
-    METRIC_LABELS,
-    SUBJECT,
-    checkpoint_label,
-    counted,
-    harmed_label,
-    method_label,
-    percent,
-    seeds_label,
-    setting_label,
-)
-from hyperinf.reporting.row_values import difference_value, mean_value
-from hyperinf.reporting.table_writers import BOLD, INTERVALS, PAIRED, Table, Value, sentences
+from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.table_writers import BOLD, INTERVALS, PAIRED, Table, Value, sentences, shown
 
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
-
+_METRICS = ("roc_auc", "detected", "curve_auc")
 _LARGER = "Larger is better, 0.5 is random for ROC-AUC and area."
 
 
-def detection_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
-    """Print every method's metrics at the checkpoint shown, and HyperINF's paired difference to it, for each setting."""
-    places = {cell: _places(read, cell) for cell in read.frame.cells}
-    rows = [row.flat for of_cell in places.values() for place in of_cell for row in read.frame.at(place).values()]
-    return pd.DataFrame(rows), [table for cell, known in places.items() for table in _detection(read, cell, known)]
-
-
-def _places(read: "StudyResults", cell: Cell) -> list[Place]:
-    metrics = ("roc_auc", "detected", "curve_auc")
-    found = [place for metric in metrics for place in read.frame.places(cell, metric)]
-    return [place for place in found if place.checkpoint == read.shape.shown]
-
-
-def _detection(read: "StudyResults", cell: Cell, places: list[Place]) -> Iterator[Table]:
-    if not places:
-        return
-    found = [read.frame.at(place) for place in places]
-    labels = tuple(_label(place) for place in places)
-    seeds = [row.value.n for row in found[0].values()]
-    where = ", ".join([_where(cell, read.shape.shown), seeds_label(seeds)])
-    body = [(method_label(method), *(mean_value(rows.get(method)) for rows in found)) for method in found[0]]
-    title = f"Finding {harmed_label(read.shape.family)}: {where}"
-    yield Table(title, ("method", *labels), tuple(body), sentences(read.about(cell), INTERVALS, _LARGER, BOLD))
-    if SUBJECT in found[0]:
-        body = [
-            (f"HyperINF − {method_label(method)}", *(difference_value(rows.get(method)) for rows in found))
-            for method in found[0]
-            if method != SUBJECT
-        ]
-        yield Table(f"HyperINF minus the method: {where}", ("difference", *labels), tuple(body), sentences(read.about(cell), PAIRED))
+def detection_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
+    """Print every method's metrics at the checkpoint shown, and HyperINF's paired difference to it, by setting."""
+    frame = read.frame
+    tables: list[Table] = []
+    for cell in frame.cells:
+        found = [place for metric in _METRICS for place in frame.places(cell, metric)]
+        places = [place for place in found if place.checkpoint == read.shape.shown]
+        if places:
+            seeds = labels.seeds_label(row.value.n for row in frame.at(places[0]).values())
+            where = f"{read.where(cell, read.shape.shown, noted=False)}, {seeds}"
+            titles = (
+                f"Finding {labels.harmed_label(read.shape.family)}: {where}",
+                f"HyperINF minus the method: {where}",
+            )
+            tables += _two(read, cell, places, [_label(place) for place in places], titles)
+    rows = frame.only(*_METRICS)
+    return rows[rows["checkpoint"] == read.shape.shown], tables
 
 
 def _label(place: Place) -> str:
-    label = METRIC_LABELS[place.metric]
-    return label if place.fraction is None else f"{label} at {percent(place.fraction)} inspected"
+    label = labels.METRIC_LABELS[place.metric]
+    return label if place.fraction is None else f"{label} at {labels.percent(place.fraction)} inspected"
 
 
-def epoch_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
+def epochs_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
     """Print ROC-AUC against epochs, and HyperINF's paired difference: two tables for each task, model and setting."""
-    frame, rows, tables = read.frame, [], []
+    frame = read.frame
+    tables: list[Table] = []
     for cell in frame.cells:
         places = frame.places(cell, "roc_auc")
-        if not places:
-            continue
-        tested = [place._replace(metric="accuracy") for place in places]
-        found, accuracy = [frame.at(place) for place in places], [frame.at(place) for place in tested]
-        headers = tuple(_epochs(place.checkpoint) for place in places)
-        where, methods = _where(cell), list(dict.fromkeys(method for each in found for method in each))
-        body = [(method_label(method), *(mean_value(each.get(method)) for each in found)) for method in methods]
-        if any(accuracy):
-            body.append(("test accuracy of the model", *(mean_value(each.get("model")) for each in accuracy)))
-        title = f"ROC-AUC against epochs of fine-tuning: {where}"
-        tables.append(Table(title, ("method", *headers), tuple(body), sentences(read.about(cell), INTERVALS, _LARGER, BOLD)))
-        if SUBJECT in methods:
-            body = [
-                (f"HyperINF − {method_label(method)}", *(difference_value(each.get(method)) for each in found))
-                for method in methods
-                if method != SUBJECT
-            ]
-            tables.append(Table(f"Difference in ROC-AUC: {where}", ("difference", *headers), tuple(body), sentences(read.about(cell), PAIRED)))
-        rows += [row.flat for each in (*found, *accuracy) for row in each.values()]
-    return pd.DataFrame(rows), tables
+        if places:
+            where, epochs = read.where(cell, noted=False), [_epochs(place.checkpoint) for place in places]
+            titles = (f"ROC-AUC against epochs of fine-tuning: {where}", f"Difference in ROC-AUC: {where}")
+            tested = [frame.at(place._replace(metric="accuracy")).get("model") for place in places]
+            row = ("test accuracy of the model", *map(shown, tested))
+            tables += _two(read, cell, places, epochs, titles, [row] if any(tested) else [])
+    rows = frame.only("roc_auc", "accuracy")
+    return rows[rows["checkpoint"] != ""], tables
 
 
 def _epochs(checkpoint: str) -> str:
     epoch = checkpoint.removeprefix("epoch-")
-    return counted(int(epoch), "epoch") if epoch.isdigit() else checkpoint
+    return labels.counted(int(epoch), "epoch") if epoch.isdigit() else checkpoint
 
 
-def _where(cell: Cell, checkpoint: str = "") -> str:
-    words = (cell.task, cell.model, setting_label(cell.setting), checkpoint_label(checkpoint))
-    return ", ".join(word for word in words if word)
+def _two(
+    read: StudyResults,
+    cell: Cell,
+    places: Sequence[Place],
+    headers: Sequence[str],
+    titles: tuple[str, str],
+    more: Sequence[tuple[Value, ...]] = (),
+) -> Iterator[Table]:
+    """A table of every method in some places, with rows more, and one of HyperINF's paired differences to it."""
+    found = [read.frame.at(place) for place in places]
+    methods = list(dict.fromkeys(method for rows in found for method in rows))
+    body = [(labels.method_label(name), *(shown(rows.get(name)) for rows in found)) for name in methods]
+    note = sentences(read.about(cell), INTERVALS, _LARGER, BOLD)
+    yield Table(titles[0], ("method", *headers), (*body, *more), note)
+    if labels.SUBJECT in methods:
+        others = [name for name in methods if name != labels.SUBJECT]
+        body = [
+            (f"HyperINF − {labels.method_label(name)}", *(shown(rows.get(name), "difference") for rows in found))
+            for name in others
+        ]
+        yield Table(titles[1], ("difference", *headers), tuple(body), sentences(read.about(cell), PAIRED))

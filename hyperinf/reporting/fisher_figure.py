@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.colors import SymLogNorm
 from matplotlib.patches import Rectangle
 
+from hyperinf.reporting import style
 from hyperinf.reporting.manifest import Entry
 from hyperinf.reporting.simulation_inputs import Pair, SimulationResults
-from hyperinf.reporting.style import INK, MUTED, Drawing, new_figure
 
 OVERVIEW_CELLS = 100
 CORNER_ENTRIES = 80
@@ -52,11 +52,11 @@ def fisher_data(pairs: Mapping[str, Pair]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def fisher_figure(read: SimulationResults, entry: Entry) -> Drawing:
+def fisher_figure(read: SimulationResults, entry: Entry) -> style.Drawing:
     """Draw one row per case: FIM, I (x) GFIM / r, then both corners; one colour scale for all."""
     data = fisher_data(read.pairs)
     cases = list(dict.fromkeys(data["case"]))
-    figure, axes = new_figure(len(cases), 4, 0.45 + 1.5 * len(cases))
+    figure, axes = style.new_figure(len(cases), 4, 0.45 + 1.5 * len(cases))
     limit = float(data.loc[data["view"] == "corner", "value"].abs().max())
     linear = LINEAR_SHARE * limit
     norm = SymLogNorm(linthresh=linear, linscale=0.6, vmin=-limit, vmax=limit)
@@ -75,7 +75,7 @@ def fisher_figure(read: SimulationResults, entry: Entry) -> Drawing:
             axis.tick_params(length=2)
             if view == "overview":
                 corner = int(data.loc[data["view"] == "corner", "row"].max()) + 1
-                axis.add_patch(Rectangle((0, 0), corner, corner, fill=False, edgecolor=INK, linewidth=0.8))
+                axis.add_patch(Rectangle((0, 0), corner, corner, fill=False, edgecolor=style.INK, linewidth=0.8))
             if i == 0:
                 title = "FIM" if name == "fim" else "I ⊗ GFIM / r"
                 axis.set_title(title if view == "overview" else f"{title}, corner")
@@ -85,8 +85,8 @@ def fisher_figure(read: SimulationResults, entry: Entry) -> Drawing:
     ticks = [-limit, -linear, 0.0, linear, limit]
     bar.set_ticks(ticks, labels=[f"{tick:.2g}".replace("-", "−") for tick in ticks])
     bar.ax.minorticks_off()
-    bar.set_label("entry (logarithmic beyond the inner ticks)", color=INK, fontsize=8)
-    bar.ax.tick_params(labelsize=7, color=MUTED)
+    bar.set_label("entry (logarithmic beyond the inner ticks)", color=style.INK, fontsize=8)
+    bar.ax.tick_params(labelsize=7, color=style.MUTED)
     bar.outline.set_linewidth(0.4)
-    figure.supxlabel("entry index", fontsize=8, color=INK)
-    return Drawing(data, figure)
+    figure.supxlabel("entry index", fontsize=8, color=style.INK)
+    return style.Drawing(data, figure)

@@ -2,22 +2,14 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from hyperinf.reporting import labels
 from hyperinf.reporting.intervals import Interval, paired_interval, t_interval
-from hyperinf.reporting.labels import (
-    METRIC_LABELS,
-    STRATEGY_LABELS,
-    SUBJECT,
-    ordered_methods,
-    ordered_settings,
-    setting_order,
-    trained_setting,
-)
 from hyperinf.reporting.ranking import BySeed, leader
 
 if TYPE_CHECKING:
@@ -91,18 +83,15 @@ class Row:
             "mean": self.value.mean,
             "half_width": self.value.half_width,
             "n": self.value.n,
-            **_columns("difference", self.difference),
-            **_columns("over_full", self.over_full),
+            **{
+                f"{name}{part}": getattr(getattr(self, name), of)
+                for name in ("difference", "over_full", "over_setting", "lead")
+                for part, of in (("", "mean"), ("_half_width", "half_width"), ("_n", "n"))
+            },
             "against": self.against,
-            **_columns("over_setting", self.over_setting),
             "leads": self.leads,
-            **_columns("lead", self.lead),
             "best": self.best,
         }
-
-
-def _columns(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.mean, f"{name}_half_width": interval.half_width, f"{name}_n": interval.n}
 
 
 class StudyFrame:
@@ -135,6 +124,10 @@ class StudyFrame:
         """Give a method's value per seed; nothing where it was not run."""
         return self._values.get(place, {}).get(method, {})
 
+    def row(self, place: Place, method: str) -> Row:
+        """Give a method's row in a place, without numbers where it was not run."""
+        return self.at(place).get(method) or Row(place, method, NONE)
+
     def places(self, cell: Cell, metric: str) -> list[Place]:
         """List where a cell has a metric, in the house order."""
         return [place for place in self._rows if place.cell == cell and place.metric == metric]
@@ -153,6 +146,10 @@ class StudyFrame:
         strategy, fraction = ("plain", 1.0) if method == "full" else ("", 0.0)
         return self.at(Place(cell, metric, strategy=strategy, fraction=fraction)).get(method)
 
+    def only(self, *metrics: str) -> pd.DataFrame:
+        """Give the rows with these metrics."""
+        return self.table[self.table["metric"].isin(metrics)]
+
     def of(self, task: str, model: str) -> list[Cell]:
         """List the cells of a task and model."""
         return [cell for cell in self.cells if cell[:2] == (task, model)]
@@ -170,27 +167,22 @@ class StudyFrame:
         best = leader(by_method) if contest else None
         full = self._values.get(place._replace(strategy="plain", fraction=1.0), {}).get("full", {})
         first = self._first[place.cell]
-        elsewhere = self._values.get(place._replace(cell=place.cell._replace(setting=first)), {})
+        other = place._replace(cell=place.cell._replace(setting=first))
+        elsewhere = self._values.get(other, {}) if other != place else {}
         rows = {}
         for method, seeds in by_method.items():
-            row = Row(place, method, t_interval(list(seeds.values())))
+            rows[method] = row = Row(place, method, t_interval(list(seeds.values())))
             if contest:
-                ours = by_method.get(SUBJECT, {}) if method != SUBJECT else {}
-                leads = best is not None and best[0] == method
-                row = Row(
-                    place,
-                    method,
-                    row.value,
+                ours = by_method.get(labels.SUBJECT, {}) if method != labels.SUBJECT else {}
+                rows[method] = replace(
+                    row,
                     difference=paired_interval(ours, seeds),
                     over_full=paired_interval(seeds, full),
-                    against=first if first != place.cell.setting else "",
-                    over_setting=paired_interval(seeds, elsewhere.get(method, {}))
-                    if first != place.cell.setting
-                    else NONE,
-                    leads=leads,
-                    lead=best[1] if best is not None and leads else NONE,
+                    against=first if elsewhere else "",
+                    over_setting=paired_interval(seeds, elsewhere.get(method, {})),
                 )
-            rows[method] = row
+        if best is not None:
+            rows[best[0]] = replace(rows[best[0]], leads=True, lead=best[1])
         return rows
 
 
@@ -203,11 +195,11 @@ def frame_table(read: "StudyResults") -> pd.DataFrame:
 
 
 def settings_alike(cells: Iterable[Cell]) -> dict[tuple[str, str, str], list[str]]:
-    """Group settings that train the same, by task, model and what is trained: they differ in whose gradients are used."""
+    """Group settings that train the same, by task, model and what is trained: only the gradients used differ."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for task, model, setting in cells:
-        found.setdefault((task, model, trained_setting(setting)), []).append(setting)
-    return {key: ordered_settings(settings) for key, settings in found.items()}
+        found.setdefault((task, model, labels.trained_setting(setting)), []).append(setting)
+    return {key: labels.ordered_settings(settings) for key, settings in found.items()}
 
 
 def _by_seed(metrics: pd.DataFrame) -> dict[Place, dict[str, BySeed]]:
@@ -218,7 +210,7 @@ def _by_seed(metrics: pd.DataFrame) -> dict[Place, dict[str, BySeed]]:
     ):
         place = Place(Cell(task, model, setting), metric, checkpoint, strategy, None if math.isnan(at) else float(at))
         values.setdefault(place, {}).setdefault(method, {})[int(seed)] = float(value)
-    return {place: {name: found[name] for name in ordered_methods(found)} for place, found in values.items()}
+    return {place: {name: found[name] for name in labels.ordered_methods(found)} for place, found in values.items()}
 
 
 def _is_ranked(metric: str) -> bool:
@@ -232,5 +224,5 @@ def _order(place: Place, checkpoints: Sequence[str]) -> tuple[object, ...]:
 
     task, model, setting = place.cell
     fraction = -1.0 if place.fraction is None else place.fraction
-    where = (index(checkpoints, place.checkpoint), index(STRATEGY_LABELS, place.strategy), fraction)
-    return (task, model, setting_order(setting), index(METRIC_LABELS, place.metric), *where)
+    where = (index(checkpoints, place.checkpoint), index(labels.STRATEGY_LABELS, place.strategy), fraction)
+    return (task, model, labels.setting_order(setting), index(labels.METRIC_LABELS, place.metric), *where)

@@ -5,8 +5,8 @@ Imports nothing heavy: a workflow asks it for the names of outputs.
 
 import re
 import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ class Entry:
     @property
     def caption(self) -> str | None:
         """The name of its caption for Snakemake's report; None for what is not shown there."""
-        return None if self.kind == "manifest" else self.product.caption
+        return None if self.kind == "manifest" else self.product.caption_name
 
     @property
     def heading(self) -> str:
@@ -103,8 +103,8 @@ def expected(study: StudyShape) -> list[Entry]:
 
     def add(each: str, **where: str) -> None:
         for product in STUDY:
-            if product.each == each and product.when(study):
-                parts = range(1, product.parts(study) + 1)
+            if product.each == each and product.made_for(study):
+                parts = range(1, len(product.shares(study.methods)) + 1)
                 entries.extend(Entry(product, study.name, study.title, **where, part=part) for part in parts)
 
     for task in sorted(study.tasks):
@@ -118,7 +118,7 @@ def expected(study: StudyShape) -> list[Entry]:
 
 def expected_simulation(simulation: SimulationShape = SimulationShape()) -> list[Entry]:  # noqa: B008 (frozen)
     """List what the report of the synthetic study makes, the manifest last."""
-    return [Entry(product, _NAME, _TITLE) for product in SIMULATION if product.when(simulation)]
+    return [Entry(product, _NAME, _TITLE) for product in SIMULATION if product.made_for(simulation)]
 
 
 def expected_page() -> list[Entry]:
@@ -128,7 +128,9 @@ def expected_page() -> list[Entry]:
 
 def caption_files() -> dict[str, str]:
     """Give the content of every caption file of Snakemake's report by its name."""
-    texts = {product.caption: product.text for product in (*STUDY, *SIMULATION, ALL_CLAIMS)} | {"workflow": WORKFLOW}
+    texts = {product.caption_name: product.text for product in (*STUDY, *SIMULATION, ALL_CLAIMS)} | {
+        "workflow": WORKFLOW
+    }
     del texts["manifest"]
     return {f"{name}.rst": "\n".join(textwrap.wrap(text, _CAPTION_WIDTH)) + "\n" for name, text in texts.items()}
 
@@ -143,52 +145,42 @@ def write_captions(folder: Path) -> None:
         write_text(Path(folder) / name, text)
 
 
-@dataclass(frozen=True)
-class Made:
-    """What a report made, and what the page says of it.
+def described(entry: Entry, about: str = "", printed: Sequence[Any] = ()) -> dict[str, Any]:
+    """Say in a manifest what was made.
 
-    Attributes:
-        entries: what was made.
-        printed: the tables as they are printed, by the name of their files.
-        notes: what a reader must know of each model, by the name of the files that show it.
-        summary: sentences, by what they are about.
-        records: what the stages recorded, by stage: names and values.
+    Args:
+        entry: what it is.
+        about: what a reader must know of the model that it shows.
+        printed: the tables as they are printed.
     """
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "files": list(entry.files),
+        "title": entry.product.title,
+        "text": f"{about} {entry.product.text}".strip(),
+        "caption": entry.caption,
+        "category": entry.category,
+        "heading": entry.heading,
+        "labels": entry.labels,
+        "folded": entry.product.folded,
+        "printed": list(printed),
+    }
 
-    entries: list[Entry]
-    printed: dict[str, list[Any]] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-    summary: dict[str, list[str]] = field(default_factory=dict)
-    records: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
-    def write(self, out: Path) -> list[Path]:
-        """Write ``manifest.json`` where its own entry says, below a results folder."""
-        own = self.entries[-1]
-        content = {
-            "study": own.study,
-            "title": own.category,
-            "rule": f"report_{own.study}",
-            "summary": [{"heading": heading, "sentences": said} for heading, said in self.summary.items()],
-            "entries": [self._described(entry) for entry in self.entries],
-            "records": self.records,
-        }
-        write_json(out / own.file, content)
-        return [out / own.file]
+def write_manifest(own: Entry, made: Sequence[Any], summary: Mapping[str, Any], records: Any, out: Path) -> list[Path]:
+    """Write what a report made.
 
-    def _described(self, entry: Entry) -> dict[str, Any]:
-        return {
-            "name": entry.name,
-            "kind": entry.kind,
-            "files": list(entry.files),
-            "title": entry.product.title,
-            "text": f"{self.notes.get(entry.name, '')} {entry.product.text}".strip(),
-            "caption": entry.caption,
-            "category": entry.category,
-            "heading": entry.heading,
-            "labels": entry.labels,
-            "folded": entry.product.folded,
-            "printed": self.printed.get(entry.name, []),
-        }
+    Args:
+        own: the manifest's own entry.
+        made: of :func:`described`.
+        summary: sentences on what was measured, by what they are about.
+        records: what the stages recorded, by stage: names and values.
+        out: the results folder.
+    """
+    content = {"study": own.study, "title": own.category, "rule": f"report_{own.study}"}
+    write_json(out / own.file, {**content, "entries": made, "summary": list(summary.items()), "records": records})
+    return [out / own.file]
 
 
 def read_manifests(results: Path, studies: tuple[str, ...] = ()) -> list[dict[str, Any]]:

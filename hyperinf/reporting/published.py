@@ -18,6 +18,9 @@ TIMING_METHODS = {
 }
 """Published way to invert -> this package's name; the others have no counterpart here."""
 
+PUBLISHED_FAMILY = "classifier"
+"""The published numbers of detection and cost are those of a classifier."""
+
 RELEASE = "HyperINF code release 6ce71cc"
 """github.com/Blackzxy/HyperINF at that commit."""
 
@@ -45,12 +48,12 @@ def published_convergence() -> pd.DataFrame:
 
 
 def published_detection() -> pd.DataFrame:
-    """Read the published detection curves (CoLA, RoBERTa-large, rank 16): method, inspected_percent, detected_percent."""
+    """Read the published detection (CoLA, RoBERTa-large, rank 16): method, inspected_percent, detected_percent."""
     return _read("published_detection_cola_r16.csv")
 
 
 def published_inversion() -> pd.DataFrame:
-    """Read the published seconds to invert a d x d matrix: method (this package's name if there is one), dim, seconds, valid."""
+    """Read the published seconds to invert a d x d matrix: method (by its name here), dim, seconds, valid."""
     frame = _read("published_runtime.csv")
     frame = frame[frame["study"] == "inverse"].copy()
     frame["dim"] = frame["setting"].str.removeprefix("d=").astype(int)

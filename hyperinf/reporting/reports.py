@@ -1,11 +1,12 @@
 """Make a report: read what stages wrote, and write the figures, tables and claims that its manifest names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from hyperinf.reporting.manifest import Entry, Made, expected, expected_simulation
+from hyperinf.reporting.manifest import Entry, described, expected, expected_simulation, write_manifest
 from hyperinf.settings.reporting import StudyShape
 
 
@@ -30,9 +31,8 @@ def report_simulation(convergence: Sequence[Path], fisher: Path | None, timing: 
     from hyperinf.reporting.summary import simulation_sentences
 
     read = read_simulation(convergence, fisher, timing, Path(out))
-    made = Made(expected_simulation(read.shape), records=simulation_records(read.sources))
-    made.summary[""] = list(simulation_sentences(simulation_frame(read.convergence)))
-    return _write(made, read, Path(out))
+    summary = {"": list(simulation_sentences(simulation_frame(read.convergence)))}
+    return _write(expected_simulation(read.shape), read, summary, simulation_records(read.sources))
 
 
 def report_study(study: StudyShape, runs: Sequence[Path], out: Path) -> list[Path]:
@@ -51,18 +51,13 @@ def report_study(study: StudyShape, runs: Sequence[Path], out: Path) -> list[Pat
     Raises:
         InputError: a folder or file is missing, or does not fit its form or the study; two say different.
     """
-    from hyperinf.reporting.frames import Cell
     from hyperinf.reporting.sources import study_records
     from hyperinf.reporting.study_inputs import read_study
     from hyperinf.reporting.summary import study_sentences
 
     read = read_study(study, runs, Path(out))
-    made = Made(expected(study), records=study_records((run.folder, run.seed) for run in read.runs))
-    made.summary.update(study_sentences(read))
-    made.notes.update(
-        (entry.name, read.about(Cell(entry.task, entry.model, entry.setting))) for entry in made.entries if entry.setting
-    )
-    return _write(made, read, Path(out))
+    records = study_records((run.folder, run.seed) for run in read.runs)
+    return _write(expected(study), read, study_sentences(read), records)
 
 
 def report_page(results: Path, out: Path, studies: Sequence[str] = ()) -> list[Path]:
@@ -84,30 +79,39 @@ def report_page(results: Path, out: Path, studies: Sequence[str] = ()) -> list[P
     return write_page(Path(results), Path(out), tuple(studies))
 
 
-def _write(made: Made, read: Any, out: Path) -> list[Path]:
+def _write(entries: Sequence[Entry], read: Any, summary: Mapping[str, list[str]], records: Any) -> list[Path]:
     """Build and write every entry, the manifest last: where it is, all that it names is there, too."""
-    written: list[Path] = []
-    for entry in made.entries[:-1]:
-        written += _written(entry, made, read, out)
-    return written + made.write(out)
-
-
-def _written(entry: Entry, made: Made, read: Any, out: Path) -> list[Path]:
     from hyperinf.reporting.claims import claims_frame, write_claims
     from hyperinf.reporting.style import house_style, save_figure
-    from hyperinf.reporting.table_writers import printed, write_csv, write_tables
+    from hyperinf.reporting.table_writers import frame_as_table, printed, write_csv, write_tables
 
-    module, _, name = entry.product.builder.partition(":")
-    build = getattr(import_module(f"hyperinf.reporting.{module}"), name)
-    folder = (out / entry.file).parent
-    if entry.kind == "figure":
-        with house_style():
-            drawing = build(read, entry)
-        return save_figure(drawing, folder, entry.name)
-    if entry.kind == "table":
-        rows, tables = build(read)
-        made.printed[entry.name] = [printed(table) for table in tables]
-        return write_tables(rows, tables, folder, entry.name)
-    if entry.kind == "claims":
-        return write_claims(claims_frame(build(read)), folder, entry.name)
-    return [write_csv(build(read), out / entry.file)]
+    written: list[Path] = []
+    made = []
+    *others, manifest = entries
+    for entry in others:
+        build, *more = map(_imported, entry.product.builder.split())
+        folder, shown = (read.out / entry.file).parent, []
+        if entry.kind == "figure":
+            with house_style():
+                drawing = build(read, entry)
+            written += save_figure(drawing, folder, entry.name)
+        elif entry.kind == "table":
+            rows, tables = build(read)
+            shown = [printed(table) for table in tables]
+            written += write_tables(rows, tables, folder, entry.name)
+        elif entry.kind == "claims":
+            written += write_claims(
+                claims_frame(chain.from_iterable(each(read) for each in (build, *more))), folder, entry.name
+            )
+        else:
+            frame = build(read)
+            shown = [printed(frame_as_table(frame, entry.product.title))] if entry.product.folded else []
+            written.append(write_csv(frame, read.out / entry.file))
+        about = read.about((entry.task, entry.model, entry.setting)) if entry.setting else ""
+        made.append(described(entry, about, shown))
+    return written + write_manifest(manifest, made, summary, records, read.out)
+
+
+def _imported(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(import_module(f"hyperinf.reporting.{module}"), function)

@@ -2,26 +2,14 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from hyperinf.reporting import labels
 from hyperinf.reporting.claims import Claim, paired_claim
 from hyperinf.reporting.detection_claims import where
-from hyperinf.reporting.frames import NONE, Cell, Place, settings_alike
+from hyperinf.reporting.frames import Cell, Place, settings_alike
 from hyperinf.reporting.intervals import paired_interval
-from hyperinf.reporting.labels import (
-    CHEAP,
-    SUBJECT,
-    family_label,
-    gradients_label,
-    harmed_label,
-    method_label,
-    percent,
-    selection_label,
-)
 from hyperinf.reporting.ranking import BySeed
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
 
 _RIVALS = ("random", "datainf", "lissa", "tracin")
 _PUBLISHED = {"causal": (0.05, 0.2, 0.4), "vision": (0.2, 0.4, 0.6, 0.8)}
@@ -33,8 +21,8 @@ _SOURCES = {
 }
 
 
-def selection_claims(read: "StudyResults") -> Iterator[Claim]:
-    """Judge HyperINF's selections against each rival's and the whole pool, and its scores against the others'.
+def selection_claims(read: StudyResults) -> Iterator[Claim]:
+    """Judge HyperINF's selections against each rival's and the whole training set, and its scores against the others'.
 
     Where the paper speaks of such a selection, the claim is a published one; stratified selection, other fractions and
     other families are questions of this package.
@@ -52,59 +40,59 @@ def selection_claims(read: "StudyResults") -> Iterator[Claim]:
         yield from _score_claims(read)
 
 
-def _rival_claims(read: "StudyResults", selected: list[Place]) -> Iterator[Claim]:
+def _rival_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
     family = read.shape.family
     for rival in _RIVALS:
-        kept = selection_label(rival) if rival == "random" else f"what {method_label(rival)} keeps"
+        kept = labels.selection_label(rival) if rival == "random" else f"what {labels.method_label(rival)} keeps"
         for place in selected:
             published = place.strategy == "plain" and round(place.fraction or 0, 8) in _PUBLISHED.get(family, ())
-            row = read.frame.at(place).get(rival)
+            row = read.frame.row(place, rival)
             yield paired_claim(
                 f"{_more_accurate(read, place)} than {kept}",
                 _SOURCES[family] if published else "",
                 where(read, place),
-                row.difference if row is not None else NONE,
+                row.difference,
             )
 
 
-def _more_accurate(read: "StudyResults", place: Place) -> str:
+def _more_accurate(read: StudyResults, place: Place) -> str:
     return f"{_selecting(read, place)}: what HyperINF keeps trains a more accurate model"
 
 
-def _selecting(read: "StudyResults", place: Place) -> str:
-    return f"{family_label(read.shape.family)}, {place.strategy} selection"
+def _selecting(read: StudyResults, place: Place) -> str:
+    return f"{labels.family_label(read.shape.family)}, {place.strategy} selection"
 
 
-def _lead_claims(read: "StudyResults", selected: list[Place]) -> Iterator[Claim]:
+def _lead_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
     """Whether HyperINF's lead is larger at the smallest fraction kept than at the largest."""
     for rival in _RIVALS:
         for _, group in itertools.groupby(selected, key=lambda place: place[:4]):
             places = list(group)
             if len(places) > 1:
                 least, most = places[0], places[-1]
+                over = f"HyperINF's lead over {labels.selection_label(rival)}"
                 yield paired_claim(
-                    f"{_selecting(read, least)}: HyperINF's lead over {selection_label(rival)} is larger where less is "
-                    "kept",
+                    f"{_selecting(read, least)}: {over} is larger where less is kept",
                     "",
-                    f"{where(read, least)} against {percent(most.fraction or 0)}",
+                    f"{where(read, least)} against {labels.percent(most.fraction or 0)}",
                     paired_interval(_lead(read, least, rival), _lead(read, most, rival)),
                 )
 
 
-def _lead(read: "StudyResults", place: Place, rival: str) -> BySeed:
+def _lead(read: StudyResults, place: Place, rival: str) -> BySeed:
     """HyperINF's accuracy minus the rival's, by seed."""
-    ours, theirs = read.frame.seeds(place, SUBJECT), read.frame.seeds(place, rival)
+    ours, theirs = read.frame.seeds(place, labels.SUBJECT), read.frame.seeds(place, rival)
     return {seed: ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))}
 
 
-def _full_claims(read: "StudyResults", selected: list[Place]) -> Iterator[Claim]:
+def _full_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
     for place in selected:
-        row = read.frame.at(place).get(SUBJECT)
-        statement = f"{_more_accurate(read, place)} than the whole pool"
-        yield paired_claim(statement, "", where(read, place), row.over_full if row is not None else NONE)
+        row = read.frame.row(place, labels.SUBJECT)
+        statement = f"{_more_accurate(read, place)} than the whole training set"
+        yield paired_claim(statement, "", where(read, place), row.over_full)
 
 
-def _gradient_claims(read: "StudyResults") -> Iterator[Claim]:
+def _gradient_claims(read: StudyResults) -> Iterator[Claim]:
     """HyperINF's selections by gradients of one part against those by another, where the same model is trained."""
     frame = read.frame
     for (task, model, _), settings in settings_alike(frame.cells).items():
@@ -114,26 +102,23 @@ def _gradient_claims(read: "StudyResults") -> Iterator[Claim]:
                     Place(Cell(task, model, setting), "accuracy", strategy=strategy, fraction=fraction)
                     for setting in (one, other)
                 ]
-                part = gradients_label(other)
+                part = labels.gradients_label(other)
                 rest = "all that is trained" if part == "all" else f"the {part}"
                 yield paired_claim(
                     f"{_selecting(read, places[0])}: HyperINF keeps better samples by gradients of the "
-                    f"{gradients_label(one)} than by those of {rest}",
+                    f"{labels.gradients_label(one)} than by those of {rest}",
                     "",
                     where(read, places[0]),
-                    paired_interval(*(frame.seeds(place, SUBJECT) for place in places)),
+                    paired_interval(*(frame.seeds(place, labels.SUBJECT) for place in places)),
                 )
 
 
-def _score_claims(read: "StudyResults") -> Iterator[Claim]:
+def _score_claims(read: StudyResults) -> Iterator[Claim]:
     """Only where samples were corrupted: elsewhere there is nothing to tell apart."""
     family = read.shape.family
-    for rival in dict.fromkeys((*_RIVALS[1:], *CHEAP)):
+    for rival in dict.fromkeys((*_RIVALS[1:], *labels.CHEAP)):
         for place in (place for cell in read.frame.cells for place in read.frame.places(cell, "roc_auc")):
-            row = read.frame.at(place).get(rival)
-            yield paired_claim(
-                f"{family_label(family)}: HyperINF finds {harmed_label(family)} better than {method_label(rival)}",
-                "",
-                where(read, place),
-                row.difference if row is not None else NONE,
-            )
+            row = read.frame.row(place, rival)
+            found = f"{labels.family_label(family)}: HyperINF finds {labels.harmed_label(family)} better"
+            statement = f"{found} than {labels.method_label(rival)}"
+            yield paired_claim(statement, "", where(read, place), row.difference)

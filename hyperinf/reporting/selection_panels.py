@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,25 +10,23 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
+from hyperinf.reporting import style
 from hyperinf.reporting.frames import Cell
 from hyperinf.reporting.labels import REFERENCES, counted, selection_label
-from hyperinf.reporting.style import INK, MUTED, line_options
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
 
 QUANTITIES = ("accuracy", "clean_fraction", "largest_answer_fraction")
 REFERENCE_LINES: dict[str, dict[str, Any]] = {
-    "full": {"color": INK, "linestyle": "-", "linewidth": 1.1},
-    "warmup": {"color": MUTED, "linestyle": (0, (6, 2)), "linewidth": 0.9},
-    "base": {"color": MUTED, "linestyle": (0, (6, 2, 1, 2)), "linewidth": 0.9},
-    "majority": {"color": MUTED, "linestyle": (0, (1, 1.6)), "linewidth": 1.1},
+    "full": {"color": style.INK, "linestyle": "-", "linewidth": 1.1},
+    "warmup": {"color": style.MUTED, "linestyle": (0, (6, 2)), "linewidth": 0.9},
+    "base": {"color": style.MUTED, "linestyle": (0, (6, 2, 1, 2)), "linewidth": 0.9},
+    "majority": {"color": style.MUTED, "linestyle": (0, (1, 1.6)), "linewidth": 1.1},
 }
 _RANDOM: dict[str, Any] = {"color": "#555555", "markeredgecolor": "#555555", "linewidth": 2.2, "markersize": 5.5}
 _COLUMNS = ["setting", "metric", "strategy", "method", "fraction", "mean", "half_width", "n"]
 
 
-def selection_data(read: "StudyResults", cell: Cell, *metrics: str) -> pd.DataFrame:
+def selection_data(read: StudyResults, cell: Cell, *metrics: str) -> pd.DataFrame:
     """Gather what is drawn of a cell.
 
     Args:
@@ -54,16 +52,16 @@ def seed_text(data: pd.DataFrame) -> str:
 
 
 def _options(method: str) -> dict[str, Any]:
-    return line_options(method) | {"markersize": 4.5} | (_RANDOM if method == "random" else {})
+    return style.line_options(method) | {"markersize": 4.5} | (_RANDOM if method == "random" else {})
 
 
 def method_handle(method: str) -> Line2D:
     """Make the legend entry of a method that selects."""
-    return Line2D([], [], label=selection_label(method), **_options(method))
+    return style.handle(selection_label(method), **_options(method))
 
 
 def draw_curves(axis: Axes, panel: pd.DataFrame, methods: Sequence[str]) -> None:
-    """Draw every method with its bars, shifted sideways so that bars do not hide each other; random lies under the rest."""
+    """Draw every method, shifted sideways so that bars do not hide each other; random lies under the rest."""
     fractions = sorted(set(panel["fraction"]))
     gap = min((b - a for a, b in itertools.pairwise(fractions)), default=0.1)
     for k, method in enumerate(methods):

@@ -1,21 +1,17 @@
 """Print what selections lead to, and what was kept."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from hyperinf.reporting.frames import Place, Row
 from hyperinf.reporting.labels import METRIC_LABELS, REFERENCES, SUBJECT, percent, selection_label
-from hyperinf.reporting.row_values import difference_value, mean_value, over_full_value, plain_value
 from hyperinf.reporting.selection_blocks import Block, blocks
-from hyperinf.reporting.table_writers import BOLD, INTERVALS, PAIRED, Table, Value, sentences
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.table_writers import BOLD, INTERVALS, PAIRED, Table, Value, sentences, shown
 
 _REFERENCES = (
-    "Whole pool: a fresh adapter on all samples. After the warm-up: the model that the influence was computed at. "
+    "Whole training set: a fresh adapter on all samples. Scored model: the one that the influence was computed at. "
     "Most frequent answer: always that of the test set."
 )
 _DETAILS = ("accuracy_norm", "clean_fraction", "largest_answer_fraction", "kept")
@@ -26,18 +22,18 @@ _DETAILS_NOTE = (
 )
 
 
-def accuracy_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
+def accuracy_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
     """Print accuracies, HyperINF's paired differences and the references, for every setting and model."""
     known = blocks(read)
     tables = [table for block in known for table in (_accuracies(block), *_differences(block), *_references(block))]
-    return pd.DataFrame([row for block in known for row in block.rows("accuracy")]), tables
+    return read.frame.only("accuracy"), tables
 
 
 def _accuracies(block: Block) -> Table:
     body: list[tuple[Value, ...]] = []
     for strategy in block.strategies:
         for method in block.methods(strategy):
-            body.append((selection_label(method), strategy, *map(mean_value, block.along(strategy, method))))
+            body.append((selection_label(method), strategy, *map(shown, block.along(strategy, method))))
         rows = [[block.row(column, strategy, name) for name in block.methods(strategy)] for column in block.columns]
         body.append(("highest mean", strategy, *map(_leader, rows)))
     title = f"Accuracy after fine-tuning on the samples kept: {block.where}"
@@ -60,9 +56,9 @@ def _differences(block: Block) -> Iterator[Table]:
             continue
         for method in block.methods(strategy):
             if method != SUBJECT:
-                found = map(difference_value, block.along(strategy, method))
+                found = [shown(row, "difference") for row in block.along(strategy, method)]
                 body.append((f"HyperINF − {selection_label(method)}", strategy, *found))
-        over_full = [over_full_value(row) for row in block.along(strategy, SUBJECT)]
+        over_full = [shown(row, "over_full") for row in block.along(strategy, SUBJECT)]
         if any(value != "–" for value in over_full):
             body.append((f"HyperINF − {selection_label('full')}", strategy, *over_full))
     if body:
@@ -72,7 +68,7 @@ def _differences(block: Block) -> Iterator[Table]:
 
 def _references(block: Block) -> Iterator[Table]:
     body = tuple(
-        (selection_label(name), *(plain_value(block.read.frame.reference(cell, name)) for cell in block.cells))
+        (selection_label(name), *(shown(block.read.frame.reference(cell, name)) for cell in block.cells))
         for name in block.references()
     )
     if body:
@@ -81,11 +77,11 @@ def _references(block: Block) -> Iterator[Table]:
         yield Table(title, headers, body, sentences(block.about, INTERVALS, _REFERENCES))
 
 
-def details_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
+def details_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
     """Print what was kept at every fraction, for every setting, model and task."""
     known = blocks(read, by_task=True)
     tables = [_kept(block, fraction) for block in known for _, fraction in block.columns]
-    return pd.DataFrame([row for block in known for row in block.rows(*_DETAILS)]), tables
+    return read.frame.only(*_DETAILS), tables
 
 
 def _kept(block: Block, fraction: float) -> Table:
@@ -108,7 +104,7 @@ def _kept(block: Block, fraction: float) -> Table:
 def _detail(row: Row | None) -> Value:
     if row is not None and row.place.metric == "kept":
         return f"{row.value.mean:,.0f}"
-    return plain_value(row)
+    return shown(row, bold=False)
 
 
 def _truncated(block: Block) -> str:

@@ -1,18 +1,14 @@
 """Print the settings of one model side by side: what is trained, and whose gradients the scores are made of."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from hyperinf.reporting.frames import Row
 from hyperinf.reporting.labels import gradients_label, ordered_methods, selection_label, setting_label, trained_setting
-from hyperinf.reporting.row_values import mean_value, over_setting_value
 from hyperinf.reporting.selection_blocks import Block, blocks
-from hyperinf.reporting.table_writers import INTERVALS, Table, sentences
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.table_writers import INTERVALS, Table, sentences, shown
 
 _PAIRED = (
     "Paired over seeds, ± half-width of the 95 % t-interval. Positive favours the first. Bold: the interval excludes "
@@ -21,14 +17,13 @@ _PAIRED = (
 _BOLD = "Bold: the highest mean of its setting, and clear of the second there."
 
 
-def settings_tables(read: "StudyResults") -> tuple[pd.DataFrame, list[Table]]:
+def settings_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
     """Print accuracies of all settings, and differences between those that train the same, for every model."""
     by_model: dict[str, list[Block]] = {}
     for block in blocks(read):
         by_model.setdefault(block.cells[0].model, []).append(block)
-    rows = [row for known in by_model.values() for block in known for row in block.rows("accuracy")]
     tables = [table for known in by_model.values() for table in (_accuracies(known), *_differences(known))]
-    return pd.DataFrame(rows), tables
+    return read.frame.only("accuracy"), tables
 
 
 def _setting(block: Block) -> str:
@@ -39,7 +34,7 @@ def _accuracies(known: list[Block]) -> Table:
     alike = len({trained_setting(_setting(block)) for block in known}) == 1
     called = gradients_label if alike else setting_label
     body = tuple(
-        (selection_label(method), strategy, called(_setting(block)), *map(mean_value, found))
+        (selection_label(method), strategy, called(_setting(block)), *map(shown, found))
         for strategy, method, block, found in _each(known)
     )
     whole = Block(known[0].read, [cell for block in known for cell in block.cells])
@@ -53,8 +48,7 @@ def _differences(known: list[Block]) -> Iterator[Table]:
     families: dict[str, list[Block]] = {}
     for block in known:
         families.setdefault(trained_setting(_setting(block)), []).append(block)
-    for trained, family in families.items():
-        first, others = family[0], family[1:]
+    for first, *others in families.values():
         if not others:
             continue
         against = gradients_label(_setting(first))
@@ -63,13 +57,13 @@ def _differences(known: list[Block]) -> Iterator[Table]:
                 selection_label(method),
                 strategy,
                 f"{gradients_label(_setting(block))} − {against}",
-                *map(over_setting_value, found),
+                *(shown(row, "over_setting") for row in found),
             )
             for strategy, method, block, found in _each(others)
             if method != "random"
         )
         headers = ("method", "selection", "gradients of", *first.headers)
-        whole = Block(first.read, [cell for block in family for cell in block.cells])
+        whole = Block(first.read, [cell for block in (first, *others) for cell in block.cells])
         title = f"Difference in accuracy by whose gradients are used: {whole.where}"
         yield Table(title, headers, body, sentences(whole.about, _PAIRED))
 

@@ -96,7 +96,9 @@ def read_convergence(paths: Sequence[Path]) -> pd.DataFrame:
         if unusable.any():
             row = frame[unusable].iloc[0]
             where = f"method {row['method']}, dim {row['dim']}, samples {row['samples']}, seed {row['seed']}"
-            raise InputError(f"{paths[0]}: {column} of {where}: got {row[column]!r} with status ok, expected a number >= 0")
+            raise InputError(
+                f"{paths[0]}: {column} of {where}: got {row[column]!r} with status ok, expected a number >= 0"
+            )
         frame.loc[diverged & ~np.isfinite(frame[column]), column] = np.inf
     dampings = sorted(set(frame["damping"]))
     if len(dampings) > 1:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
@@ -32,22 +32,14 @@ class Source:
     run: Mapping[str, Any] = field(default_factory=dict)
 
 
-class HasSources(Protocol):
-    """What was read for a report."""
-
-    @property
-    def sources(self) -> Sequence[Source]:
-        """The files."""
-
-    @property
-    def out(self) -> Path:
-        """The results folder."""
-
-
-def sources_table(read: HasSources) -> pd.DataFrame:
+def sources_table(read: Any) -> pd.DataFrame:
     """List the files that went in with their hashes, relative to the results folder where they lie below it."""
     rows = [
-        {**source.run, "file": _shown(source.path, read.out), "sha256": sha256_file(source.path) if source.hashed else ""}
+        {
+            **source.run,
+            "file": _shown(source.path, read.out),
+            "sha256": sha256_file(source.path) if source.hashed else "",
+        }
         for source in read.sources
     ]
     return pd.DataFrame(rows)
@@ -64,14 +56,19 @@ def study_records(runs: Iterable[tuple[Path, int]]) -> Records:
     Args:
         runs: folder and seed of each.
     """
-    stages: dict[str, list[Path]] = {"data": [], "fine-tuning": [], "scoring": [], "fine-tuning on the samples kept": []}
+    stages: dict[str, list[Path]] = {
+        "data": [],
+        "fine-tuning": [],
+        "scoring": [],
+        "fine-tuning on the samples kept": [],
+    }
     data, tuned, scored, kept = stages.values()
     for run, seed in runs:
         data.append(run.resolve().parents[2] / "data" / f"seed-{seed}" / RECORD)
         # Settings that differ only in whose gradients are used share their fine-tuning.
         trained = run.parent.with_name(trained_setting(run.parent.name))
         tuned.append(trained / run.name / "finetuned" / RECORD)
-        scored.append(run / "scores" / RECORD)
+        scored += sorted(run.glob(f"scores/*/{RECORD}"))
         kept += sorted(run.glob(f"fraction-*/{RECORD}"))
     return _existing(stages)
 

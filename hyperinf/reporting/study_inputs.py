@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from hyperinf.artifacts.records import RECORD, check_written, read_record
+from hyperinf.data.parquet import read_frame
 from hyperinf.errors import InputError
 from hyperinf.reporting.costs import cost_frame
 from hyperinf.reporting.extreme_samples import Sheet, read_sheet
 from hyperinf.reporting.frames import Cell, StudyFrame
 from hyperinf.reporting.inputs import Schema, joined, read_csv
-from hyperinf.reporting.labels import STRATEGY_LABELS
+from hyperinf.reporting.labels import STRATEGY_LABELS, checkpoint_label, noted_model, setting_label
 from hyperinf.reporting.sources import Source
 from hyperinf.settings.reporting import StudyShape
 
@@ -23,29 +24,26 @@ METRICS = Schema(
     text=("task", "model", "setting", "method", "strategy", "checkpoint", "metric"),
     whole=("seed",),
     number=("fraction", "value"),
-    key=("task", "model", "setting", "method", "strategy", "fraction", "checkpoint", "seed", "metric"),
+    key=(*RUN, "method", "strategy", "fraction", "checkpoint", "metric"),
     optional=("strategy", "fraction", "checkpoint"),
 )
 COST = Schema(
     text=("task", "model", "setting", "method", "checkpoint", "stage"),
     whole=("seed",),
     number=("seconds", "peak_memory_mib"),
-    key=("task", "model", "setting", "method", "checkpoint", "seed", "stage"),
+    key=(*RUN, "method", "checkpoint", "stage"),
     optional=("peak_memory_mib",),
 )
 CURVES = Schema(
     text=("task", "model", "setting", "method", "checkpoint"),
     whole=("seed",),
     number=("inspected", "detected"),
-    key=("task", "model", "setting", "method", "checkpoint", "seed", "inspected"),
+    key=(*RUN, "method", "checkpoint", "inspected"),
 )
-SPLITS = ("train", "validation", "test")
-KIND_PREFIX = "accuracy_"
-BY_LENGTH = "accuracy_norm"
-"""Accuracy by likelihood per character: the one metric with that beginning that is not of a kind of question."""
 _UNBOUNDED = ("kept", "steps")
 """Metrics that are no fraction of anything."""
 _FRACTION = "fraction-"
+Parts = Mapping[Path, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,9 @@ class Run:
     cell: Cell
     seed: int
     folder: Path
-    metrics: Mapping[Path, pd.DataFrame]
-    curves: Mapping[Path, pd.DataFrame]
-    cost: Mapping[Path, pd.DataFrame]
+    metrics: Parts
+    curves: Parts
+    cost: Parts
     note: str
     truncated: Mapping[str, int]
     harmed: float | None
@@ -99,20 +97,26 @@ class StudyResults:
     sheets: Mapping[Cell, Sheet] = field(default_factory=dict)
     out: Path = Path()
 
-    def note(self, cell: Cell) -> str:
-        """Say what the runs of a cell say of their model; different notes are joined."""
-        return " | ".join(dict.fromkeys(run.note for run in self.runs if run.cell == cell and run.note))
+    def note(self, *cells: tuple[str, str, str]) -> str:
+        """Say what the runs of these cells say of their model; different notes are joined."""
+        return " | ".join(dict.fromkeys(run.note for run in self.runs if run.cell in cells and run.note))
 
-    def about(self, cell: Cell) -> str:
+    def about(self, *cells: tuple[str, str, str]) -> str:
         """Say in a sentence what a reader must know of the model; ``""`` for nothing."""
-        note = self.note(cell)
-        return f"{cell.model} is {note}." if note else ""
+        note = self.note(*cells)
+        return f"{cells[0][1]} is {note}." if note else ""
+
+    def where(self, cell: Cell, checkpoint: str = "", noted: bool = True) -> str:
+        """Name task, model (with what must be known of it), setting and checkpoint in words."""
+        model = noted_model(cell.model, self.note(cell) if noted else "")
+        words = (cell.task, model, setting_label(cell.setting), checkpoint_label(checkpoint))
+        return ", ".join(word for word in words if word)
 
     def truncated(self, cell: Cell) -> dict[str, int]:
         """Count the samples too long for the model by split, the most of any seed, where recorded."""
-        own = [run.truncated for run in self.runs if run.cell == cell]
-        known = {split: [found[split] for found in own if split in found] for split in SPLITS}
-        return {split: max(counts) for split, counts in known.items() if counts}
+        counts = [(split, run.truncated[split]) for run in self.runs if run.cell == cell for split in run.truncated]
+        known = ("train", "validation", "test")
+        return {split: max(n for name, n in counts if name == split) for split in known if split in dict(counts)}
 
     def harmed(self, cell: Cell) -> float | None:
         """Give the fraction of the training samples that were harmed, mean over the seeds."""
@@ -120,7 +124,7 @@ class StudyResults:
         return float(np.mean(known)) if known else None
 
     @property
-    def sources(self) -> Sequence[Source]:
+    def sources(self) -> list[Source]:
         """The files that went in. Costs change from run to run, so they are named without a hash."""
         return [
             Source(path, path.name != "cost.csv", {**run.cell._asdict(), "seed": run.seed})
@@ -130,27 +134,22 @@ class StudyResults:
 
 
 def read_study(study: StudyShape, runs: Sequence[Path], out: Path) -> StudyResults:
-    """Read the runs of a study.
-
-    Args:
-        study: what is expected of them.
-        runs: folders ``.../{task}/{model}/{setting}/seed-{seed}`` with ``scores/cost.csv``; with detection
-            ``detection/{metrics,curves}.csv``; with selection ``fraction-F/metrics.csv`` of every fraction, and maybe
-            ``fraction-1.0``, which holds the references.
-        out: the results folder.
+    """Read the runs of a study, see ``reports.report_study``.
 
     Raises:
         InputError: a folder or file is missing, or does not fit its form or the study; two say different.
     """
     read = sorted((_read_run(study, Path(run)) for run in runs), key=lambda run: (run.cell, run.seed))
     known = {Cell(task, model, each) for task in study.tasks for model in study.models for each in study.settings}
-    found = {run.cell for run in read}
-    for cell in sorted(known - found):
-        raise InputError(f"runs: got none of {', '.join(cell)}, expected at least one")
-    for cell in sorted(found - known):
-        raise InputError(f"runs: got one of {', '.join(cell)}, expected those of the study's tasks, models and settings")
+    first = {run.cell: run for run in reversed(read)}
+    for cell in sorted(known ^ set(first)):
+        got, wanted = ("none", "at least one") if cell in known else ("one", "none")
+        raise InputError(f"runs: got {got} of {', '.join(cell)}, expected {wanted} in study {study.name}")
     metrics = joined([part for run in read for part in run.metrics.items()], METRICS)
     cost = joined([part for run in read for part in run.cost.items()], COST)
+    last = study.checkpoints[-1]
+    shown = first.items() if study.has_images else ()
+    sheets = [(cell, read_sheet(run.folder, last, run.seed, study.methods)) for cell, run in shown]
     return StudyResults(
         study,
         read,
@@ -158,111 +157,87 @@ def read_study(study: StudyShape, runs: Sequence[Path], out: Path) -> StudyResul
         joined([part for run in read for part in run.curves.items()], CURVES),
         cost,
         cost_frame(cost),
-        {cell: _first_sheet(study, read, cell) for cell in sorted(known)} if study.has_images else {},
+        {cell: sheet for cell, sheet in sheets if sheet is not None},
         out,
     )
-
-
-def _first_sheet(study: StudyShape, runs: Sequence[Run], cell: Cell) -> Sheet:
-    first = next(run for run in runs if run.cell == cell)
-    return read_sheet(first.folder, study.checkpoints[-1], first.seed, study.methods)
 
 
 def _read_run(study: StudyShape, folder: Path) -> Run:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected that of a run")
-    info = _record(folder / "scores" / RECORD)
-    truncated = dict(info.get("truncated") or {})
-    costs = {folder / "scores/cost.csv": read_csv(folder / "scores/cost.csv", COST)}
+    scores = [folder / "scores" / checkpoint for checkpoint in study.checkpoints]
+    infos = [_record(scores[-1] / RECORD)]
+    cost = {path / "cost.csv": read_csv(path / "cost.csv", COST) for path in scores}
     metrics: dict[Path, pd.DataFrame] = {}
     curves: dict[Path, pd.DataFrame] = {}
     if study.detection:
         path = folder / "detection/metrics.csv"
-        metrics[path] = _detection(path, study.shown)
+        metrics[path] = _checked(path, read_csv(path, METRICS), "value")
+        known = sorted(set(metrics[path]["checkpoint"]))
+        if study.shown not in known:
+            raise InputError(f"{path}: got checkpoints {', '.join(known)}, expected {study.shown} among them")
         path = path.with_name("curves.csv")
-        curves[path] = read_csv(path, CURVES, may_be_empty=True)
-        for column in ("inspected", "detected"):
-            _check_range(path, curves[path], column)
+        curves[path] = _checked(path, read_csv(path, CURVES, may_be_empty=True), "inspected", "detected")
     for fraction, path in _fraction_files(study, folder):
         metrics[path] = _selection(path, fraction)
-        truncated |= _record(path.with_name(RECORD)).get("truncated") or {}
-    cell, seed = _identity({**metrics, **curves, **costs})
-    note = " ".join(str(info.get("model_note") or "").split())
-    return Run(cell, seed, folder, metrics, curves, costs, note, truncated, _harmed(folder, study))
+        infos.append(_record(path.with_name(RECORD)))
+    cell, seed = _identity({**metrics, **curves, **cost})
+    truncated = {split: count for info in infos for split, count in (info.get("truncated") or {}).items()}
+    note = " ".join(str(infos[0].get("model_note") or "").split())
+    harmed = _harmed(folder / f"scores/{study.shown}/scores.parquet") if study.detection else None
+    return Run(cell, seed, folder, metrics, curves, cost, note, truncated, harmed)
 
 
 def _fraction_files(study: StudyShape, folder: Path) -> Iterator[tuple[float, Path]]:
     """The metrics of every fraction of a study, and those of all samples where they are there."""
-    if not study.selection:
-        return
-    named = {_fraction(path): path / "metrics.csv" for path in sorted(folder.glob(f"{_FRACTION}*")) if path.is_dir()}
+    named = {_fraction(path.name): path / "metrics.csv" for path in sorted(folder.glob(f"{_FRACTION}*"))}
     for fraction in sorted(study.fractions):
         if fraction not in named:
             raise InputError(f"{folder}: got no folder {_FRACTION}{fraction}, expected one for every fraction")
         yield fraction, named[fraction]
-    if 1.0 in named:
+    if study.selection and 1.0 in named:
         yield 1.0, named[1.0]
 
 
-def _fraction(path: Path) -> float | None:
+def _fraction(name: str) -> float | None:
     try:
-        return float(path.name.removeprefix(_FRACTION))
+        return float(name.removeprefix(_FRACTION))
     except ValueError:
         return None
 
 
-def _detection(path: Path, shown: str) -> pd.DataFrame:
-    frame = _checked(path, read_csv(path, METRICS))
-    known = sorted(set(frame["checkpoint"]))
-    if shown not in known:
-        raise InputError(f"{path}: got checkpoints {', '.join(known)}, expected {shown} among them")
-    return frame
-
-
 def _selection(path: Path, fraction: float) -> pd.DataFrame:
-    frame = _checked(path, read_csv(path, METRICS))
+    frame = _checked(path, read_csv(path, METRICS), "value")
     reference = (frame["fraction"] == 0) & (fraction == 1)
-    other = ~np.isclose(frame["fraction"], fraction) & ~reference
-    if other.any():
-        row = frame[other].iloc[0]
-        raise InputError(
-            f"{path}: {row['metric']} of {row['method']}: got fraction {row['fraction']:g}, expected {fraction:g}"
-        )
+    other = frame[~np.isclose(frame["fraction"], fraction) & ~reference]
+    if len(other):
+        raise InputError(f"{path}: column fraction: got {other['fraction'].iloc[0]:g}, expected {fraction:g}")
     unknown = sorted(set(frame.loc[~reference, "strategy"]) - set(STRATEGY_LABELS))
     if unknown:
         raise InputError(f"{path}: column strategy: got {unknown[0]!r}, expected {' or '.join(STRATEGY_LABELS)}")
-    # Which weights were scored is told by the fine-tuning; a selection is of its last ones.
-    return frame.assign(checkpoint="")
+    return frame.assign(checkpoint="")  # what is fine-tuned afresh is of no checkpoint
 
 
-def _checked(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
-    _check_range(path, frame[~frame["metric"].isin(_UNBOUNDED)], "value")
+def _checked(path: Path, frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Refuse what is no fraction."""
+    bounded = frame[~frame["metric"].isin(_UNBOUNDED)] if "metric" in frame else frame
+    for column in columns:
+        outside = bounded[~bounded[column].between(0.0, 1.0)]
+        if len(outside):
+            row = outside.iloc[0]
+            what = f"{row['metric']} of {row['method']}" if "metric" in row else f"column {column}"
+            raise InputError(f"{path}: {what}: got {row[column]:g}, expected a fraction from 0 to 1")
     return frame
 
 
-def _check_range(path: Path, rows: pd.DataFrame, column: str) -> None:
-    outside = rows[~rows[column].between(0.0, 1.0)]
-    if len(outside):
-        row = outside.iloc[0]
-        what = f"{row['metric']} of {row['method']}" if column == "value" else f"column {column}"
-        raise InputError(f"{path}: {what}: got {row[column]:g}, expected a fraction from 0 to 1")
-
-
-def _identity(parts: Mapping[Path, pd.DataFrame]) -> tuple[Cell, int]:
+def _identity(parts: Parts) -> tuple[Cell, int]:
     """The one run that all files of a folder speak of."""
-    found: tuple[Any, ...] | None = None
-    for path, frame in parts.items():
-        for key in dict.fromkeys(frame[list(RUN)].itertuples(index=False, name=None)):
-            if found is not None and key != found:
-                raise InputError(f"{path}: got rows of {_named(key)}, expected {_named(found)} as beside it")
-            found = key
-    assert found is not None  # costs are never empty
-    *cell, seed = found
-    return Cell(*cell), int(seed)
-
-
-def _named(key: tuple[Any, ...]) -> str:
-    return "{}, {}, {}, seed {}".format(*key)
+    found = {key: path for path, frame in parts.items() for key in frame[list(RUN)].itertuples(index=False, name=None)}
+    first, *others = found
+    if others:
+        said, wanted = ("{}, {}, {}, seed {}".format(*key) for key in (others[0], first))
+        raise InputError(f"{found[others[0]]}: got rows of {said}, expected {wanted} as beside it")
+    return Cell(*first[:3]), int(first[3])
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -272,12 +247,8 @@ def _record(path: Path) -> dict[str, Any]:
     return content
 
 
-def _harmed(folder: Path, study: StudyShape) -> float | None:
-    path = folder / f"scores/{study.shown}.parquet"
-    if not (study.detection and path.exists()):
+def _harmed(path: Path) -> float | None:
+    if not path.exists():
         return None
     check_written(path)
-    try:
-        return float((pd.read_parquet(path, columns=["corruption"])["corruption"] != "").mean())
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: got no scores ({str(error).splitlines()[0]}), expected those of samples") from None
+    return float((read_frame(path, ["corruption"])["corruption"] != "").mean())

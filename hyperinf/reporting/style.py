@@ -1,6 +1,7 @@
 """Draw all figures in one style, and save them in one way."""
 
 import io
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from hyperinf.artifacts.files import atomic_file, write_text
 from hyperinf.reporting.labels import method_label, spec_of
@@ -78,9 +80,14 @@ def line_options(method: str) -> dict[str, Any]:
     }
 
 
+def handle(label: str, **options: Any) -> Line2D:
+    """Make a legend entry."""
+    return Line2D([], [], label=label, **options)
+
+
 def legend_handle(method: str) -> Line2D:
     """Make the legend entry of a method or solver."""
-    return Line2D([], [], label=method_label(method), **line_options(method))
+    return handle(method_label(method), **line_options(method))
 
 
 class Drawing(NamedTuple):
@@ -99,6 +106,14 @@ def new_figure(rows: int, columns: int, height: float, **options: Any) -> tuple[
     """Make a figure of page width and ``height`` inches with a grid of axes."""
     figure, axes = plt.subplots(rows, columns, figsize=(PAGE_WIDTH, height), squeeze=False, **options)
     return figure, [list(row) for row in axes]
+
+
+def dimension_axis(axis: Axes, dims: Sequence[int]) -> None:
+    """Put ticks at the dimensions that there are, and nowhere else."""
+    axis.xaxis.set_major_locator(FixedLocator(dims))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    axis.set_xlabel("dimension d")
 
 
 def legend_below(figure: Figure, handles: list[Line2D], columns: int, title: str = "") -> None:

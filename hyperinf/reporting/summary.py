@@ -1,32 +1,18 @@
 """Say in sentences what was measured: the page's first lines, each put together from the numbers of the frames."""
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
+from hyperinf.reporting import labels
 from hyperinf.reporting.claims import PUBLISHED_CLAIM, VERDICTS
 from hyperinf.reporting.costs import SHARED, seconds_text
 from hyperinf.reporting.frames import Cell, Place, Row
 from hyperinf.reporting.intervals import Interval
-from hyperinf.reporting.labels import (
-    STRATEGY_LABELS,
-    SUBJECT,
-    checkpoint_label,
-    counted,
-    method_label,
-    noted_model,
-    ordered_methods,
-    percent,
-    selection_label,
-    setting_label,
-)
 from hyperinf.reporting.selection_blocks import Block
 from hyperinf.reporting.simulation_tables import TARGET_ERROR
-
-if TYPE_CHECKING:
-    from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.study_inputs import StudyResults
 
 COLLAPSED = 0.95
 """A fraction with one answer from which on a selection is called collapsed onto it."""
@@ -54,7 +40,7 @@ def simulation_sentences(frame: pd.DataFrame) -> Iterator[str]:
         if rows.empty:
             continue
         reached = rows["iterations_to_target"].dropna()
-        goal, cells = f"{method_label(method)} reached a relative error of {TARGET_ERROR:g}", len(rows)
+        goal, cells = f"{labels.method_label(method)} reached a relative error of {TARGET_ERROR:g}", len(rows)
         if len(reached) == cells:
             span = " to ".join(f"{value:.0f}" for value in sorted({reached.min(), reached.max()}))
             yield f"{goal} on all {cells} (d, N) in {span} iterations (slowest seed)."
@@ -67,96 +53,76 @@ def simulation_sentences(frame: pd.DataFrame) -> Iterator[str]:
             yield f"{goal} within {rows['iterations'].max():.0f} iterations on {len(reached)} of {cells} (d, N){ends}."
 
 
-def study_sentences(read: "StudyResults") -> dict[str, list[str]]:
+def study_sentences(read: StudyResults) -> dict[str, list[str]]:
     """Say what a study measured: sentences of every task, model and setting."""
     makers = (_detection, _epochs, _selections, _references, _collapsed, _cost)
     said = {cell: [sentence for make in makers for sentence in make(read, cell)] for cell in read.frame.cells}
-    return {_where(read, cell): sentences for cell, sentences in said.items() if sentences}
+    return {read.where(cell): sentences for cell, sentences in said.items() if sentences}
 
 
-def _where(read: "StudyResults", cell: Cell) -> str:
-    return f"{cell.task}, {noted_model(cell.model, read.note(cell))}, {setting_label(cell.setting)}"
-
-
-def _detection(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _detection(read: StudyResults, cell: Cell) -> Iterator[str]:
     """HyperINF's ROC-AUC at the checkpoint shown, and whether each other method differs from it."""
     rows = read.frame.at(Place(cell, "roc_auc", read.shape.shown))
-    if SUBJECT not in rows:
-        return
-    after = checkpoint_label(read.shape.shown)
-    own, others = rows[SUBJECT].value, [row for row in rows.values() if row.method != SUBJECT]
-    where = f"{after[:1].upper()}{after[1:]}: HyperINF's" if after else "HyperINF's"
-    groups = _signs(others)
+    if labels.SUBJECT in rows:
+        after = labels.checkpoint_label(read.shape.shown)
+        own = rows[labels.SUBJECT].value
+        yield (
+            f"{f'After {after} ' if after else ''}HyperINF's ROC-AUC is {_spread(own)} "
+            f"({labels.counted(own.n, 'seed')}): {_compared(rows, labels.method_label)}."
+        )
+
+
+def _compared(rows: Mapping[str, Row], called: Callable[[str], str]) -> str:
+    """Which methods HyperINF is above and below by more than noise."""
+    others = [row for row in rows.values() if row.method != labels.SUBJECT]
+    groups: dict[int | None, list[Row]] = {1: [], -1: [], 0: [], None: []}
+    for row in others:
+        groups[row.difference.sign].append(row)
+    if len(groups[None]) == len(others):
+        return "one seed in common, so no interval against any other" if others else "no other method was run"
     parts = [
-        f"{word} {', '.join(f'{method_label(row.method)} (by {abs(row.difference.mean):.3f})' for row in groups[sign])}"
+        f"{word} {', '.join(f'{called(row.method)} (by {abs(row.difference.mean):.3f})' for row in groups[sign])}"
         for sign, word in ((1, "above"), (-1, "below"))
         if groups[sign]
     ]
     if groups[0]:
-        parts.append(f"within noise of {', '.join(method_label(row.method) for row in groups[0])}")
-    compared = f" It is {'; '.join(parts)}." if parts else ""
-    if groups[None]:
-        names = ", ".join(method_label(row.method) for row in groups[None])
-        compared += f" One seed in common, so no interval, against {names}."
-    yield f"{where} ROC-AUC is {_spread(own)} ({counted(own.n, 'seed')}).{compared}"
+        names = ", ".join(called(row.method) for row in groups[0])
+        parts.append(f"within noise of {names if parts else 'all others'}")
+    return "; ".join(parts)
 
 
-def _signs(rows: Iterable[Row]) -> dict[int | None, list[Row]]:
-    """The rows by whether HyperINF is above, below, within noise, or not comparable."""
-    groups: dict[int | None, list[Row]] = {1: [], -1: [], 0: [], None: []}
-    for row in rows:
-        groups[row.difference.sign].append(row)
-    return groups
-
-
-def _epochs(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _epochs(read: StudyResults, cell: Cell) -> Iterator[str]:
     """Which method has the highest mean ROC-AUC at each epoch."""
     places = read.frame.places(cell, "roc_auc")
     leaders = [(place, row) for place in places for row in read.frame.at(place).values() if row.leads]
     if len(places) > 1 and leaders:
         parts = [
-            f"{checkpoint_label(place.checkpoint)}: {method_label(row.method)} {row.value.mean:.3f} "
+            f"{labels.checkpoint_label(place.checkpoint)}: {labels.method_label(row.method)} {row.value.mean:.3f} "
             f"({'' if row.best else 'not '}clear of the second)"
             for place, row in leaders
         ]
         yield f"Highest mean ROC-AUC – {'; '.join(parts)}."
 
 
-def _selections(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _selections(read: StudyResults, cell: Cell) -> Iterator[str]:
     """HyperINF's accuracy at every fraction kept, and which methods differ from it, one sentence a strategy."""
-    for strategy in STRATEGY_LABELS:
+    for strategy in labels.STRATEGY_LABELS:
         parts, seeds = [], 0
         for at in (at for each, at in read.frame.selections(cell) if each == strategy):
             rows = read.frame.at(Place(cell, "accuracy", strategy=strategy, fraction=at))
             seeds = max(seeds, *(row.value.n for row in rows.values()))
-            if SUBJECT in rows:
-                others = [row for row in rows.values() if row.method != SUBJECT]
-                parts.append(f"{percent(at)} kept: {_spread(rows[SUBJECT].value)} ({_differing(others)})")
+            if labels.SUBJECT in rows:
+                own, compared = _spread(rows[labels.SUBJECT].value), _compared(rows, labels.selection_label)
+                parts.append(f"{labels.percent(at)} kept: {own} ({compared})")
         if parts:
-            yield (
-                f"{strategy.capitalize()} selection, {counted(seeds, 'seed')}: HyperINF's accuracy – {'; '.join(parts)}."
-            )
+            selected = f"{strategy.capitalize()} selection, {labels.counted(seeds, 'seed')}"
+            yield f"{selected}: HyperINF's accuracy – {'; '.join(parts)}."
 
 
-def _differing(others: list[Row]) -> str:
-    """Which methods HyperINF is above and below by more than noise."""
-    groups = _signs(others)
-    if len(groups[None]) == len(others):
-        return "one seed in common, so no interval against any other" if others else "no other method was run"
-    parts = [
-        f"{word} {', '.join(selection_label(row.method) for row in groups[sign])}"
-        for sign, word in ((1, "above"), (-1, "below"))
-        if groups[sign]
-    ]
-    if groups[0]:
-        parts.append(f"within noise of {'the others' if parts else 'all others'}")
-    return "; ".join(parts)
-
-
-def _references(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _references(read: StudyResults, cell: Cell) -> Iterator[str]:
     """What the accuracies stand beside."""
     found = [(name, read.frame.reference(cell, name)) for name in Block(read, [cell]).references()]
-    parts = [f"{selection_label(name)} {_spread(row.value)}" for name, row in found if row is not None]
+    parts = [f"{labels.selection_label(name)} {_spread(row.value)}" for name, row in found if row is not None]
     if parts:
         yield f"Those accuracies stand beside {', '.join(parts)}."
 
@@ -166,30 +132,33 @@ def _spread(value: Interval) -> str:
     return f"{value.mean:.3f}" + (f" ± {value.half_width:.3f}" if shown else "")
 
 
-def _collapsed(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _collapsed(read: StudyResults, cell: Cell) -> Iterator[str]:
     """Which selections kept hardly more than one answer, one sentence a strategy."""
-    for strategy in STRATEGY_LABELS:
+    for strategy in labels.STRATEGY_LABELS:
         cases: dict[str, list[str]] = {}
         for at in (at for each, at in read.frame.selections(cell) if each == strategy):
             rows = read.frame.at(Place(cell, "largest_answer_fraction", strategy=strategy, fraction=at))
-            names = ordered_methods(name for name, row in rows.items() if row.value.mean >= COLLAPSED)
+            names = labels.ordered_methods(name for name, row in rows.items() if row.value.mean >= COLLAPSED)
             if names:
-                cases.setdefault(", ".join(map(selection_label, names)), []).append(percent(at))
+                cases.setdefault(", ".join(map(labels.selection_label, names)), []).append(labels.percent(at))
         if cases:
             told = "; ".join(f"{names} (at {', '.join(at)} kept)" for names, at in cases.items())
             yield (
-                f"{strategy.capitalize()} selection collapsed: at least {percent(COLLAPSED)} of the samples kept have "
-                f"one and the same answer with {told}. A model learns little more from them than to give it always."
+                f"{strategy.capitalize()} selection collapsed: at least {labels.percent(COLLAPSED)} of the samples "
+                f"kept have one and the same answer with {told}. A model learns little more from them than to give it "
+                "always."
             )
 
 
-def _cost(read: "StudyResults", cell: Cell) -> Iterator[str]:
+def _cost(read: StudyResults, cell: Cell) -> Iterator[str]:
     """Median seconds per checkpoint of each method's own work, and of what all share."""
     rows = read.costs[(read.costs[list(Cell._fields)] == list(cell)).all(axis=1)]
     shared = rows[(rows["method"] == SHARED) & ~rows["stage"].str.startswith("of which")]["seconds"].sum()
     own = rows[rows["method"] != SHARED].groupby("method", sort=False)["seconds"].sum()
-    parts = ", ".join(f"{method_label(str(method))} {seconds_text(seconds)} s" for method, seconds in own.items())
+    parts = ", ".join(
+        f"{labels.method_label(str(method))} {seconds_text(seconds)} s" for method, seconds in own.items()
+    )
     yield f"Scoring one checkpoint: {seconds_text(shared)} s shared by all methods, and of its own {parts}."
-    if {SUBJECT, "gfim"} <= set(own.index) and own["gfim"] > 0:
-        ratio = own[SUBJECT] / own["gfim"]
+    if {labels.SUBJECT, "gfim"} <= set(own.index) and own["gfim"] > 0:
+        ratio = own[labels.SUBJECT] / own["gfim"]
         yield f"Schulz's iteration took {ratio:.2g} times as long as Cholesky on the same matrices."

@@ -9,14 +9,13 @@ from typing import Any
 import pandas as pd
 
 from hyperinf.artifacts.files import write_text
-from hyperinf.reporting.intervals import Interval
-
+from hyperinf.reporting.frames import NONE, Row
 
 INTERVALS = "Mean over seeds ± half-width of the 95 % t-interval; (n/a) where one seed allows none."
 BOLD = (
     "Bold: the highest mean of its column, and its paired difference to the second excludes 0 (GFIM by Cholesky is "
-    "HyperINF's own equation solved exactly, so it is left out of that comparison). Intervals are not corrected for the "
-    "number of comparisons."
+    "HyperINF's own equation solved exactly, so it is left out of that comparison). Intervals are not corrected for "
+    "the number of comparisons."
 )
 PAIRED = (
     "Paired over seeds, ± half-width of the 95 % t-interval. Positive favours HyperINF. Bold: the interval excludes 0; "
@@ -33,13 +32,6 @@ class Estimate:
     digits: int = 3
     signed: bool = False
     bold: bool = False
-
-    @classmethod
-    def of(cls, interval: Interval, *, signed: bool = False, bold: bool = False) -> "Estimate | str":
-        """Print an interval; a dash where there is none."""
-        if math.isnan(interval.mean):
-            return "–"
-        return cls(interval.mean, interval.half_width, signed=signed, bold=bold)
 
     def parts(self) -> tuple[str, str]:
         """Give mean and half-width as text; both ``""`` when there is no mean."""
@@ -64,6 +56,21 @@ class Table:
     note: str = ""
 
 
+def shown(row: Row | None, what: str = "value", bold: bool = True) -> Value:
+    """Print one of a row's intervals, a dash where there is none.
+
+    Args:
+        row: None where a method was not run.
+        what: ``value``, bold where it is the best of its place, or a difference, bold where its interval excludes 0.
+        bold: whether anything may be bold.
+    """
+    interval = NONE if row is None else getattr(row, what)
+    if row is None or math.isnan(interval.mean):
+        return "–"
+    marked = row.best if what == "value" else interval.sign in (1, -1)
+    return Estimate(interval.mean, interval.half_width, signed=what != "value", bold=bold and marked)
+
+
 def plain(value: Value) -> str:
     """Give a cell as text without markup."""
     if isinstance(value, str):
@@ -82,6 +89,12 @@ def printed(table: Table) -> dict[str, Any]:
 
     rows = [[cell(value) for value in row] for row in table.rows]
     return {"title": table.title, "headers": list(table.headers), "rows": rows, "note": table.note}
+
+
+def frame_as_table(frame: pd.DataFrame, title: str) -> Table:
+    """Print a frame as it is; of a hash its first digits."""
+    short = {column: frame[column].astype(str).str[: 12 if column == "sha256" else None] for column in frame}
+    return Table(title, tuple(frame.columns), tuple(zip(*short.values(), strict=True)))
 
 
 def sentences(*parts: str) -> str:
@@ -106,34 +119,19 @@ def _markdown(table: Table) -> str:
     return "\n".join([*lines, "", *([table.note, ""] if table.note else [])])
 
 
-_LATEX_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "−": "--",
-    "–": "--",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "×": r"$\times$",
-    "⊗": r"$\otimes$",
-    "λ": r"$\lambda$",
-    "<": r"$<$",
-    ">": r"$>$",
-    "\n": " ",
-}
+_LATEX = str.maketrans(
+    {
+        **{special: f"\\{special}" for special in "&%$#_{}"},
+        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\n": " "},
+        **{"±": r"$\pm$", "≤": r"$\leq$", "≥": r"$\geq$", "×": r"$\times$", "⊗": r"$\otimes$", "λ": r"$\lambda$"},
+        **{"−": "--", "–": "--", "<": "$<$", ">": "$>$"},
+    }
+)
 
 
 def latex_text(text: str) -> str:
     """Escape everything in a text that LaTeX would read as markup."""
-    return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
+    return text.translate(_LATEX)
 
 
 def latex(tables: Sequence[Table]) -> str:
@@ -155,24 +153,19 @@ def _latex(table: Table) -> str:
     def line(values: Sequence[Value]) -> str:
         return "  " + " & ".join(cell(value) for value in values) + r" \\"
 
-    caption = latex_text(f"{table.title}. {table.note}".strip())
-    body = [line(row) for row in table.rows]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{{caption}}}",
-            r"\centering",
-            rf"\begin{{tabular}}{{l{'r' * (len(table.headers) - 1)}}}",
-            r"\toprule",
-            line(table.headers),
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    rows = "\n".join(line(row) for row in table.rows)
+    return rf"""\begin{{table}}
+\caption{{{latex_text(f"{table.title}. {table.note}".strip())}}}
+\centering
+\begin{{tabular}}{{l{"r" * (len(table.headers) - 1)}}}
+\toprule
+{line(table.headers)}
+\midrule
+{rows}
+\bottomrule
+\end{{tabular}}
+\end{{table}}
+"""
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:

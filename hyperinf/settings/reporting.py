@@ -36,3 +36,13 @@ class StudyShape(Settings):
     def shown(self) -> str:
         """The checkpoint that the main figure and table show."""
         return self.checkpoint or self.checkpoints[-1]
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether there are several checkpoints to compare."""
+        return len(self.checkpoints) > 1
+
+    @property
+    def by_setting(self) -> bool:
+        """Whether there are several settings to compare."""
+        return len(self.settings) > 1

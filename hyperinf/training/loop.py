@@ -1,4 +1,10 @@
-"""Fine-tune whatever of a model can be trained: AdamW, linear warm-up and decay, exact resume after a kill."""
+"""Fine-tune whatever of a model can be trained: AdamW, linear warm-up and decay, exact resume after a kill.
+
+transformers' ``Trainer`` resumes bit-equally, too. This loop stays for what it resumes from: one safetensors file of
+the trained weights, their moments and the progress, with its SHA-256. The Trainer's state is a folder of pickles, and
+where a disk has flipped a bit in it, it goes on with other weights and does not say so
+(``tests/unit/training/test_against_trainer.py``).
+"""
 
 import math
 import time
@@ -13,6 +19,7 @@ from hyperinf.errors import InputError
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.models.encoding import Encoded
 from hyperinf.runtime.distributed import processes_of_command
+from hyperinf.runtime.progress import track
 from hyperinf.settings.training import TrainingSettings
 from hyperinf.training.state import EpochLog, load_state, save_state
 
@@ -69,38 +76,36 @@ def train(
     done, loss_sum, logs = load_state(state, fingerprint, trained, optimizer)
     saved_at = time.monotonic()
     model.train()
-    for epoch in range(done // per_epoch, math.ceil(total / per_epoch)):
-        seen = min((done - epoch * per_epoch) * settings.batch_size, samples) if done > epoch * per_epoch else 0
-        for index, rows in enumerate(epoch_batches(encoded.lengths, settings.batch_size, seed, epoch)):
-            step = epoch * per_epoch + index
-            if step < done:
-                continue
-            if step == total:
-                break
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * schedule(step, total, settings.warmup_ratio)
-            # Dropout's draws do not depend on where we resumed; no two processes have the same.
-            torch.manual_seed(seed * 1_000_003 + step + (processes.index << 40))
-            batch = {key: value.to(device) for key, value in encoded.collate(processes.own(rows)).items()}
-            part = processes.mean(loss_fn(called, batch), rows)
-            loss, overdue = processes.total(part, time.monotonic() - saved_at > save_seconds)
-            if not math.isfinite(loss):
-                raise InputError(f"training diverged: the loss is {loss} at step {step}; lower learning_rate")
-            optimizer.zero_grad(set_to_none=True)
-            processes.backward(part)
-            optimizer.step()
-            loss_sum += loss * len(rows)
-            seen += len(rows)
-            done = step + 1
-            if done % per_epoch == 0 or done == total:
-                logs.append(EpochLog(epoch + 1, done, loss_sum / seen))
-                loss_sum = 0.0
-                if on_epoch is not None and done % per_epoch == 0:
-                    on_epoch(epoch + 1)
-                    model.train()
-            if done % per_epoch == 0 or done == total or overdue:
-                save_state(state, fingerprint, trained, optimizer, done, loss_sum, logs)
-                saved_at = time.monotonic()
+    seen = done % per_epoch * settings.batch_size
+    steps = batches(encoded.lengths, settings.batch_size, seed, done, total)
+    for step, rows in track(steps, total - done, "training", "steps"):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * schedule(step, total, settings.warmup_ratio)
+        # Dropout's draws do not depend on where we resumed; no two processes have the same.
+        torch.manual_seed(seed * 1_000_003 + step + (processes.index << 40))
+        batch = {key: value.to(device) for key, value in encoded.collate(processes.own(rows)).items()}
+        part = processes.mean(loss_fn(called, batch), rows)
+        loss, overdue = processes.total(part, time.monotonic() - saved_at > save_seconds)
+        if not math.isfinite(loss):
+            raise InputError(
+                f"learning_rate: got a loss of {loss} at step {step}, expected a lower rate that converges"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        processes.backward(part)
+        optimizer.step()
+        loss_sum += loss * len(rows)
+        seen += len(rows)
+        done = step + 1
+        whole_epoch = done % per_epoch == 0
+        if whole_epoch or done == total:
+            logs.append(EpochLog(step // per_epoch + 1, done, loss_sum / seen))
+            loss_sum, seen = 0.0, 0
+            if on_epoch is not None and whole_epoch:
+                on_epoch(step // per_epoch + 1)
+                model.train()
+        if whole_epoch or done == total or overdue:
+            save_state(state, fingerprint, trained, optimizer, done, loss_sum, logs)
+            saved_at = time.monotonic()
     processes.teardown()
     return logs
 
@@ -128,6 +133,25 @@ def _groups(trained: dict[str, nn.Parameter], weight_decay: float) -> list[dict[
         {"params": [p for p in trained.values() if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in trained.values() if p.ndim < 2], "weight_decay": 0.0},
     ]
+
+
+def batches(
+    lengths: Sequence[int], batch_size: int, seed: int, done: int, total: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield number and samples of each step that is left, epoch after epoch.
+
+    Args:
+        lengths: tokens of each sample.
+        batch_size: samples of a step.
+        seed: of the order.
+        done: steps that were taken.
+        total: steps in all.
+    """
+    per_epoch = math.ceil(len(lengths) / batch_size)
+    for epoch in range(done // per_epoch, math.ceil(total / per_epoch)):
+        for step, rows in enumerate(epoch_batches(lengths, batch_size, seed, epoch), start=epoch * per_epoch):
+            if done <= step < total:
+                yield step, rows
 
 
 def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> Iterator[list[int]]:

@@ -138,8 +138,9 @@ class _ShuffledBeneath(_Shuffled):
 
 
 def _twice(source: LiveSource) -> None:
-    list(source)
-    list(source)
+    for _ in range(2):
+        for _block in source:
+            pass
 
 
 def _batch_statistics() -> None:

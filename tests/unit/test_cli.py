@@ -71,7 +71,7 @@ def test_one_s_own_gradient_stores_are_scored_by_one_command(tmp_path):
     [
         ({"--train": "nowhere"}, "nowhere/store.json: no such file"),
         ({"--methods": "guess"}, "methods: expected some of"),
-        ({"--damping": "-1"}, "damping: expected a positive number, got -1.0"),
+        ({"--damping": "-1"}, "damping: got -1.0, expected"),
     ],
 )
 def test_a_user_s_mistake_is_one_line_exit_2_and_nothing_written(tmp_path, capsys, monkeypatch, change, message):

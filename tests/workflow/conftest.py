@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import pydantic  # noqa: F401 (as the next one: imported once, for all forks)
 import pytest
+import smart_open  # noqa: F401
 import snakemake.cli
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "workflow"))
+LIBRARY = ROOT / "workflow" / "lib"
+sys.path.insert(0, str(LIBRARY))
 
 PARTS = ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "hyperinf")
 SMOKE = "workflow/config/smoke.yaml"
@@ -83,9 +86,9 @@ def _become_snakemake(arguments: tuple[str, ...], root: Path, printed: Path, var
             os.chdir(root)
             # What was imported from the repository must come from the workspace.
             for name in [*sys.modules]:
-                if name.partition(".")[0] in ("hyperinf", *(path.stem for path in (ROOT / "workflow").glob("*.py"))):
+                if name.partition(".")[0] in ("hyperinf", *(path.stem for path in LIBRARY.glob("*.py"))):
                     del sys.modules[name]
-            sys.path[:] = [path for path in sys.path if Path(path) not in (ROOT, ROOT / "workflow")]
+            sys.path[:] = [path for path in sys.path if Path(path) not in (ROOT, LIBRARY)]
             sys.argv = ["snakemake", *arguments]
             snakemake.cli.main(list(arguments))
     except SystemExit as end:

@@ -1,22 +1,41 @@
 """Stands in for ``python -m hyperinf`` in the workflow's tests: writes what a command promises, at once."""
 
-import argparse
 import json
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from hyperinf.cli import build_parser
-from hyperinf.reporting.manifest import expected_outputs
+from hyperinf.cli.commands import STAGES
+from hyperinf.cli.flags import settings_of
+from hyperinf.cli.main import build_parser, named
+from hyperinf.reporting.manifest import expected, expected_page, expected_simulation
+from hyperinf.settings.stages import Finetune
+
+SPLITS = ("train.parquet", "validation.parquet", "test.parquet")
+RECORD = ("info.json", "settings.yaml")
+# What a stage writes into the folder `out`; of those that are not here, `out` is the file itself.
+FOLDERS: dict[str, tuple[str, ...]] = {
+    "prepare": (*SPLITS, *RECORD),
+    "prepare-model": ("config.json", *RECORD),
+    "align": ("config.json", *RECORD),
+    "score": ("scores.parquet", "cost.csv", "shards", *RECORD),
+    "detect": ("metrics.csv", "curves.csv", *RECORD),
+    "select": ("metrics.csv", "selection.parquet", *RECORD),
+    "simulate fisher": ("fim.npy", "gfim.npy", "summary.csv"),
+}
 
 
 def main() -> None:
     argv = sys.argv[1:]
-    parsed = build_parser().parse_args(argv)
+    # As the command line does: a flag or a value that it would refuse fails the run.
+    parsed = build_parser(argv).parse_args(argv)
+    command = next((stage.name for stage in STAGES if argv[: len(stage.name.split())] == stage.name.split()), "")
+    settings = settings_of(parsed, named(next(s.settings for s in STAGES if s.name == command))) if command else None
+    command = command or " ".join(argv[:2])
     with Path("calls.jsonl").open("a") as calls:
         calls.write(json.dumps(argv) + "\n")
-    command = " ".join(word for word in argv[:2])
     if command == os.environ.get("STUB_HANG"):
         Path("hanging.pid").write_text(str(os.getpid()))
         time.sleep(600)
@@ -25,54 +44,22 @@ def main() -> None:
     )
     if command == os.environ.get("STUB_FAIL") or os.environ.get("STUB_FAIL_ON") in argv:
         sys.exit("hyperinf: error: the stub was told to fail")
-    for file in outputs(command, parsed):
+    for file in [parsed.record] if settings is None else outputs(command, settings):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{len(parsed.parts) or 1}\n" if file.name == "shards" else f"{command}\n")
+        file.write_text(f"{len(settings.parts) or 1}\n" if file.name == "shards" else f"{command}\n")
 
 
-def outputs(command: str, parsed: argparse.Namespace) -> list[Path]:
-    options = vars(parsed)
-    if command == "assets fetch":
-        return [options["record"]]
-    out = Path(options["out"])
-    if command.startswith(("select shard-", "shards ")):
-        return [out]
-    if command == "select align":
-        return [out / "config.json"]
-    if command in ("simulate convergence", "simulate timing", "report page"):
-        tables = [out.parent / file for file in expected_outputs("page")] if command == "report page" else []
-        return [out, *tables]
-    if command == "simulate fisher":
-        return [out / name for name in ("fim.npy", "gfim.npy", "summary.csv")]
-    if command == "mislabel data":
-        return [out / name for name in ("train.parquet", "validation.parquet", "test.parquet", "info.json")]
-    if command == "mislabel finetune":
-        kept = [out / f"epoch-{epoch}" / "adapter_model.safetensors" for epoch in options["epochs"]]
-        return [*kept, out / "training.csv", out / "info.json"]
-    if command == "mislabel score":
-        kept = sorted(Path(options["adapter"]).glob("epoch-*"))
-        scores = [out / f"{epoch.name}.parquet" for epoch in kept]
-        return [*scores, *(out / name for name in ("metrics.csv", "curves.csv", "cost.csv", "info.json"))]
-    if command in ("model prepare", "select align"):
-        return [out / "config.json"]
-    if command == "select data":
-        return [out / name for name in ("pool.parquet", "validation.parquet", "test.parquet", "info.json")]
-    if command == "select warmup":
-        return [out / "adapter_model.safetensors", out / "info.json"]
-    if command == "select score":
-        return [out / name for name in ("scores.parquet", "metrics.csv", "cost.csv", "info.json", "shards")]
-    if command == "select finetune":
-        return [out / name for name in ("metrics.csv", "selection.parquet", "info.json")]
-    if command == "report selection":
-        cells = {run.parts[-4:-1] for run in options["runs"]}
-        shown = options["methods"] if options["data"] else ()
-        names = expected_outputs("selection", study=options["study"], cells=cells, methods=shown)
-        return [out / file for file in names]
-    if command == "report simulation":
-        return [out / file for file in expected_outputs("simulation")]
-    assert command == "report mislabel", command
-    pairs = {(run.parts[-5], run.parts[-4]) for run in options["runs"]}
-    return [out / file for file in expected_outputs("mislabel", pairs=pairs)]
+def outputs(command: str, settings: Any) -> list[Path]:
+    out = Path(settings.out)
+    if isinstance(settings, Finetune):
+        kept = [f"{name}/adapter_model.safetensors" for name in settings.checkpoint_names]
+        return [out / name for name in (*kept, "training.csv", *RECORD)]
+    if command == "report page":
+        return [out, *(out.parent / file for entry in expected_page() for file in entry.files)]
+    if command.startswith("report "):
+        entries = expected_simulation() if command == "report simulation" else expected(settings)
+        return [out / file for entry in entries for file in entry.files]
+    return [out / name for name in FOLDERS[command]] if command in FOLDERS else [out]
 
 
 if __name__ == "__main__":

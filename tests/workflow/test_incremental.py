@@ -12,16 +12,19 @@ from conftest import ROOT, SMOKE, Workspace, job_counts, new_workspace
 PAGE = ROOT / "docs" / "incremental.md"
 BASE = """
 data: {mine: {source: {path: mine.csv}, text: text, label: label}}
-mislabel: {tasks: [mine]}
-llm: {percent: [20, 40]}
+studies: {mislabel: {tasks: [mine]}, llm: {selection: {fractions: [0.2, 0.4]}}}
 """
 # Kinds of change that the page must speak of.
 PROMISED = (
     "damping",
     "a method more",
     "a seed more",
-    "a share kept more",
+    "a fraction kept more",
+    "an option of a method that is not taken",
+    "the title of a study",
     "style of the figures",
+    "the colour of a method",
+    "the help of a setting",
     "a method",
     "a comment",
     "content of an input file",
@@ -90,7 +93,13 @@ def install(root: Path, package: str) -> None:
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 99.0\n")
 
 
-VERBS: dict[str, Callable[[Path, str], None]] = {
+def replaced(root: Path, old: str, new: str, name: str) -> None:
+    text = (root / name).read_text()
+    assert old in text
+    (root / name).write_text(text.replace(old, new, 1))
+
+
+VERBS: dict[str, Callable[..., None]] = {
     r"a statement more in `(.+)`": statement,
     r"a comment more in `(.+)`": comment,
     r"another docstring in `(.+)`": docstring,
@@ -99,6 +108,7 @@ VERBS: dict[str, Callable[[Path, str], None]] = {
     r"no more `(.+)`": remove,
     r"another `__version__` in `(.+)`": own_version,
     r"`(\w+)` 99\.0 installed": install,
+    r"`(.+)` becomes `(.+)` in `(.+)`": replaced,
 }
 
 
@@ -126,7 +136,7 @@ def test_a_change_reruns_what_the_page_says_and_nothing_else(
     for pattern, change in VERBS.items():
         if named := re.fullmatch(pattern, how):
             workspace = own.copy(tmp_path / "workspace")
-            change(workspace.root, named[1])
+            change(workspace.root, *named.groups())
             assert job_counts(snakemake(workspace, "--dry-run")) == expected
             return
     overlay = re.fullmatch(r"`(.+: .+|\{\})`", how)
@@ -141,14 +151,14 @@ def test_the_page_has_a_row_for_every_kind_of_change() -> None:
 
 
 def test_a_large_file_counts_as_changed_when_it_is_newer(fresh: Workspace) -> None:
-    overlay = BASE.replace("llm: {percent: [20, 40]}", "studies: [mislabel]")
+    overlay = f"{BASE}run: [mislabel]\n"
     mine = fresh.root / "mine.csv"
     with mine.open("wb") as file:
         file.truncate(100 * 1000**2 + 1)  # a hole in it: takes no room on the disk
     fresh.smoke(overlay=overlay)
     assert fresh.would_run(overlay) == {}
     os.utime(mine)
-    assert "mislabel_data" in fresh.would_run(overlay)
+    assert "prepare" in fresh.would_run(overlay)
 
 
 def test_touch_keeps_results_that_a_change_would_rerun(own: Workspace, tmp_path: Path) -> None:

@@ -72,6 +72,14 @@ def test_what_it_made_with_the_same_settings_is_made_again_too_and_nothing_else(
     assert calls.count(["mislabel", "finetune"]) == 1
 
 
+def test_what_it_made_can_be_taken_as_it_is(fresh: Workspace) -> None:
+    kill_while_scoring(fresh, DAMPING)
+    fresh.snakemake("--configfile", SMOKE, "overlay.yaml", "--touch")
+    left = fresh.would_run(DAMPING)
+    assert "mislabel_score" not in left
+    assert "report_mislabel" in left
+
+
 def test_what_was_there_before_it_is_not_taken_for_its_own(finished: Workspace, tmp_path: Path) -> None:
     copied = finished.copy(tmp_path / "copy")
     for file in (copied.root / "results/smoke/mislabel").rglob("*"):

@@ -26,7 +26,7 @@ def body(rule: str) -> str:
 def test_a_profile_names_rules_that_exist(name: str) -> None:
     settings = profile(name)
     named = {*settings.get("groups", {}), *settings.get("set-resources", {})}
-    made_in_a_loop = {f"report_{study}" for study in ("llm", "vlm")}
+    made_in_a_loop = {f"report_{study}" for study in ("mislabel", "llm", "vlm")}
     for rule in named - made_in_a_loop:
         body(rule)
 
@@ -34,7 +34,7 @@ def test_a_profile_names_rules_that_exist(name: str) -> None:
 def test_every_rule_asks_for_more_with_each_attempt_and_leaves_retries_to_the_profile() -> None:
     asked = re.findall(r"^ +(?:mem_mb|runtime)=(.*)$", RULES, re.M)
     assert len(asked) == 2 * len(re.findall(r"^ *rule\b.*:$", RULES, re.M))
-    assert [each for each in asked if not each.startswith("grows(")] == []
+    assert [each for each in asked if not each.startswith("scaled_by_attempt(")] == []
     assert "retries:" not in RULES
 
 

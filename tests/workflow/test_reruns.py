@@ -11,17 +11,17 @@ def test_a_second_run_finds_nothing_to_do(done: Workspace) -> None:
 
 
 def test_a_changed_setting_settles_after_one_run(done: Workspace) -> None:
-    overlay = "mislabel: {damping: 0.2}"
+    overlay = "studies: {mislabel: {scoring: {damping: 0.2}}}"
     before = len((done.root / "calls.jsonl").read_text().splitlines())
     done.smoke(overlay=overlay)
-    calls = [json.loads(line)[:2] for line in (done.root / "calls.jsonl").read_text().splitlines()[before:]]
-    assert calls == [["mislabel", "score"], ["report", "mislabel"], ["report", "page"]]
+    calls = [json.loads(line) for line in (done.root / "calls.jsonl").read_text().splitlines()[before:]]
+    assert [call[0] for call in calls] == ["score", "score", "detect", "report", "report"]
     assert done.would_run(overlay) == {}
 
 
 def test_a_result_that_was_deleted_is_made_again(done: Workspace) -> None:
-    (done.root / "results/smoke/mislabel/sarcasm/minilm/rank-8/seed-11/scores/epoch-1.parquet").unlink()
+    target = "results/smoke/mislabel/sarcasm/minilm/lora-8/seed-11/scores/epoch-1/scores.parquet"
+    (done.root / target).unlink()
     # Snakemake does not miss a file that only finished jobs have read; asked for, it is made.
-    target = "results/smoke/mislabel/sarcasm/minilm/rank-8/seed-11/scores/epoch-1.parquet"
     done.smoke(target)
     assert (done.root / target).is_file()

@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, SMOKE, Workspace, environment
+from run_hooks import RunHooks
 from run_lock import redate_the_future
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
@@ -182,6 +184,11 @@ def test_a_run_that_finds_nothing_to_do_leaves_nothing_to_end_either(done: Works
     lock.write_text(json.dumps({"process": 7, "host": socket.gethostname(), "mark": "m", "began": time.time()}))
     done.smoke()
     assert "mark" not in json.loads(lock.read_text())
+
+
+def test_a_snakemake_that_does_not_say_that_it_plans_starts_no_job() -> None:
+    with pytest.raises(SystemExit, match="^results: "):
+        RunHooks(SimpleNamespace(is_main_process=False), "results").start()
 
 
 def test_a_run_that_ended_by_itself_leaves_nothing_to_end(finished: Workspace) -> None:

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Workspace
+from conftest import SMOKE, Workspace
 
 RUN = "results/smoke/llm/headlines/llama_tiny/lora-8/seed-11"
-ONLY_LLM = "studies: [llm]\n"
+ONLY_LLM = "run: [llm]\n"
 # LiSSA needs fifteen rounds of sums; the smoke run without it needs one, for DataInf.
-THREE = ONLY_LLM + "llm: {shards: 3, methods: [hyperinf, datainf, tracin]}"
+THREE = ONLY_LLM + "studies: {llm: {runtime: {shards: 3}, scoring: {methods: [hyperinf, datainf, tracin]}}}"
 SHARDED = {
     "shard_target": 1,
     "shard_statistics": 3,
@@ -17,7 +17,7 @@ SHARDED = {
     "shard_add": 2,
     "shard_solve": 1,
     "shard_scores": 3,
-    "selection_score": 1,
+    "score": 1,
 }
 
 
@@ -42,22 +42,24 @@ def test_each_step_has_a_job_a_shard_and_one_that_reduces(fresh: Workspace) -> N
 
 
 def test_lissa_on_the_fim_is_as_many_rounds_as_it_has_products(fresh: Workspace) -> None:
-    jobs = fresh.would_run(ONLY_LLM + "llm: {shards: 2, methods: [lissa], lissa_iterations: 4}")
+    jobs = fresh.would_run(
+        ONLY_LLM + "studies: {llm: {runtime: {shards: 2}, scoring: {methods: [lissa], lissa: {iterations: 4}}}}"
+    )
     rounds = 5 + 4
     assert (jobs["shard_sums"], jobs["shard_add"]) == (2 * rounds, 1 + rounds)
 
 
 def test_every_command_of_a_sharded_scoring_is_one_that_the_command_line_takes(sharded: Workspace) -> None:
     # The stub reads its arguments with the library's own parser; an unknown flag would have failed the run.
-    given = [call for call in calls(sharded) if call[0] == "shards" or call[1].startswith(("shard-", "score"))]
+    given = [call for call in calls(sharded) if call[0] in ("shard", "score")]
     assert len(given) == sum(SHARDED.values())
-    folder = f"{RUN}/shards-3"
-    solve = next(call for call in given if call[:2] == ["shards", "solve"])
+    folder = f"{RUN}/shards-3/last"
+    solve = next(call for call in given if call[:2] == ["shard", "solve"])
     assert solve[solve.index("--sums") + 1] == f"{folder}/sums-1.safetensors"
-    add = next(call for call in given if call[:2] == ["shards", "add"] and "sums" in call)
+    add = next(call for call in given if call[:2] == ["shard", "add"] and "sums" in call)
     at = add.index("--parts") + 1
     assert add[at : at + 3] == [f"{folder}/sums-1-{shard}.safetensors" for shard in (1, 2, 3)]
-    gather = next(call for call in given if call[:2] == ["select", "score"])
+    gather = next(call for call in given if call[0] == "score")
     at = gather.index("--parts") + 1
     assert gather[at : at + 3] == [f"{folder}/scores-{shard}.safetensors" for shard in (1, 2, 3)]
     assert gather[gather.index("--products") + 1] == f"{folder}/products.safetensors"
@@ -65,7 +67,7 @@ def test_every_command_of_a_sharded_scoring_is_one_that_the_command_line_takes(s
 
 def test_what_shards_passed_on_is_gone_after_the_run_and_a_second_run_finds_nothing_to_do(sharded: Workspace) -> None:
     assert list((sharded.root / RUN).rglob("*.safetensors")) == [
-        sharded.root / RUN / "warmup/adapter_model.safetensors"
+        sharded.root / RUN / "finetuned/last/adapter_model.safetensors"
     ]
     assert sharded.would_run(THREE) == {}
 
@@ -76,32 +78,44 @@ def test_another_number_of_shards_reruns_nothing_that_is_scored(sharded: Workspa
 
 
 def test_a_run_scored_in_one_piece_is_not_scored_again_in_shards(finished: Workspace) -> None:
-    assert finished.would_run("llm: {shards: 3}") == {}
+    assert finished.would_run("studies: {llm: {runtime: {shards: 3}}}") == {}
 
 
 def test_a_setting_that_changes_scores_reruns_them_in_the_shards_they_had(sharded: Workspace) -> None:
-    overlay = THREE.replace("shards: 3", "shards: 2, damping: 0.2")
+    overlay = THREE.replace("shards: 3", "shards: 2").replace("methods", "damping: 0.2, methods")
     assert scoring_jobs(sharded.would_run(overlay)) == SHARDED
 
 
 def test_a_new_seed_is_scored_in_the_number_of_shards_that_is_set(sharded: Workspace) -> None:
-    overlay = THREE.replace("shards: 3", "shards: 2, seeds: [11, 12]")
+    overlay = THREE.replace("runtime: {shards: 3}", "seeds: [11, 12], runtime: {shards: 2}")
     jobs = sharded.would_run(overlay)
     assert (jobs["shard_statistics"], jobs["shard_scores"]) == (2, 2)
 
 
 def test_after_a_killed_shard_only_it_and_what_follows_runs_again(fresh: Workspace) -> None:
     (fresh.root / "overlay.yaml").write_text(THREE)
-    common = ("--configfile", "workflow/config/smoke.yaml", "overlay.yaml", "--cores", "1")
+    common = ("--configfile", SMOKE, "overlay.yaml", "--cores", "1")
     fresh.snakemake(*common, "--until", "shard_solve")
-    one = f"{RUN}/shards-3/scores-2.safetensors"
+    one = f"{RUN}/shards-3/last/scores-2.safetensors"
     failed = fresh.snakemake(*common, "--keep-going", check=False, STUB_FAIL_ON=one)
     assert "Error in rule shard_scores" in failed
-    kept = sorted(path.name for path in (fresh.root / RUN / "shards-3").glob("scores-*"))
+    kept = sorted(path.name for path in (fresh.root / RUN / "shards-3/last").glob("scores-*"))
     assert kept == ["scores-1.safetensors", "scores-3.safetensors"]
-    assert scoring_jobs(fresh.would_run(THREE)) == {"shard_scores": 1, "selection_score": 1}
+    assert scoring_jobs(fresh.would_run(THREE)) == {"shard_scores": 1, "score": 1}
     before = len(calls(fresh))
     fresh.smoke(overlay=THREE)
-    again = [call for call in calls(fresh)[before:] if call[1].startswith(("shard-", "score"))]
-    assert [call[:2] for call in again] == [["select", "shard-scores"], ["select", "score"]]
+    again = [call for call in calls(fresh)[before:] if call[0] in ("shard", "score")]
+    assert [call[0] for call in again] == ["shard", "score"]
+    assert again[0][1] == "scores"
     assert Path(again[0][again[0].index("--out") + 1]).name == "scores-2.safetensors"
+
+
+def test_code_that_makes_shards_reruns_scores_that_were_gathered_from_them_and_no_others(
+    sharded: Workspace, done: Workspace, tmp_path: Path
+) -> None:
+    workspace = sharded.copy(tmp_path / "sharded")
+    for root in (workspace.root, done.root):
+        with (root / "hyperinf/pipeline/sharding/stages.py").open("a") as file:
+            file.write("_UNUSED = 1\n")
+    assert scoring_jobs(workspace.would_run(THREE)) == SHARDED
+    assert done.would_run() == {}

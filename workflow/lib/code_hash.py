@@ -5,7 +5,8 @@ carries ``params: code=code_hash("hyperinf.pipeline.score")`` is rerun when that
 that it reaches by imports, changes its meaning. Comments, docstrings and formatting do not count, nor does the
 package's ``__version__``. The installed releases of the other packages that those modules import count as well: an
 update of torch reruns what computes with torch, one of matplotlib what draws. What is reached is read from the source,
-so nothing is imported here.
+so nothing is imported here. What is imported by a name in a register (a family, a method, a format) a rule names
+itself.
 """
 
 import ast
@@ -39,6 +40,12 @@ def code_hash(*modules: str, data: Sequence[str] = (), root: Path = ROOT) -> str
     Raises:
         FileNotFoundError: a module does not exist, or a pattern matches no file.
     """
+    return _code_hash(modules, tuple(data), root)
+
+
+@cache
+def _code_hash(modules: tuple[str, ...], data: tuple[str, ...], root: Path) -> str:
+    """Every job of a rule asks for the same."""
     files = [path for pattern in data for path in sorted(root.glob(pattern)) or [_missing(pattern, root)]]
     parts = [f"{name} {_read(_locate(name, root))[0]}" for name in sorted(reached_modules(*modules, root=root))]
     parts += [f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
@@ -68,6 +75,7 @@ def imported_packages(*modules: str, root: Path = ROOT) -> set[str]:
     return {name for node in imports for name in _top_names(node)} - own - sys.stdlib_module_names
 
 
+@cache
 def release(package: str) -> str | None:
     """The installed version of a package; None without one.
 
@@ -90,29 +98,21 @@ def _parents(name: str) -> Iterator[str]:
     return (".".join(parts[:end]) for end in range(1, len(parts)))
 
 
-def _imported(name: str, root: Path) -> list[str]:
+@cache
+def _imported(name: str, root: Path) -> tuple[str, ...]:
     """Modules of the same package that the module imports anywhere, also inside its functions."""
     path = _locate(name, root)
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     top = name.partition(".")[0]
     found = []
-    if _imports_by_name(name, path):
-        found += [f"{package}.{beside.stem}" for beside in path.parent.glob("*.py") if beside.stem != "__init__"]
     for node in _read(path)[1]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         else:
             base = _absolute(node, package)
             found += [base, *(f"{base}.{alias.name}" for alias in node.names if _exists(f"{base}.{alias.name}", root))]
-    return [
-        module for module in found if module.partition(".")[0] == top and not f"{module}.".startswith(f"{DECLARED}.")
-    ]
-
-
-def _imports_by_name(name: str, path: Path) -> bool:
-    """Whether a module below the top of its package loads others by names that it is told: those beside it, then."""
-    named = {alias.name for node in _read(path)[1] if isinstance(node, ast.ImportFrom) for alias in node.names}
-    return "." in name and "import_module" in named
+    own = (module for module in found if module.partition(".")[0] == top)
+    return tuple(module for module in own if not f"{module}.".startswith(f"{DECLARED}."))
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

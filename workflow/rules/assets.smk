@@ -14,8 +14,8 @@ rule asset_record:
         runtime=scaled_by_attempt(30),
         gpu=0,
         share=1,
-        cache=CACHE,
-        wheels=WHEELS,
+        cache=JOBS.cache,
+        wheels=JOBS.wheels,
     params:
         code=code_hash("hyperinf.data.assets"),
     message:

@@ -1,9 +1,7 @@
 rule detect:
     input:
-        finetuned=finetuned,
-        scores=lambda wildcards: [
-            f"{SCORES}/scores.parquet".format(checkpoint=checkpoint, **wildcards) for checkpoint in checkpoints(wildcards)
-        ],
+        finetuned=JOBS.finetuned,
+        scores=JOBS.scores,
     output:
         metrics=f"{RESULTS}/{RUN}/detection/metrics.csv",
         curves=f"{RESULTS}/{RUN}/detection/curves.csv",

@@ -1,7 +1,7 @@
 # The folder `finetuned.state` is no output: Snakemake would remove it from a killed job, and training goes on from it.
 rule finetune:
     input:
-        model=lambda wildcards: model_files(wildcards.model),
+        model=JOBS.model_files,
         splits=[f"{DATA}/{split}.parquet" for split in SPLITS],
         info=f"{DATA}/info.json",
     output:
@@ -12,20 +12,20 @@ rule finetune:
         f"{BENCHMARKS}/{FINETUNING}/finetune.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: threads_of
+    threads: JOBS.threads
     resources:
         mem_mb=scaled_by_attempt(6000),
         runtime=scaled_by_attempt(240),
-        gpu=launched_gpus(),
+        gpu=JOBS.launched_gpus(),
         share=1,
-        device=DEVICE,
-        cache=CACHE,
-        launch=LAUNCH,
+        device=JOBS.device,
+        cache=JOBS.cache,
+        launch=JOBS.launch,
     params:
         settings=lambda wildcards: PLAN.finetune(**wildcards).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
         state=lambda wildcards, output: f"{output.folder}.state",
-        code=lambda wildcards: family_code(wildcards, "hyperinf.pipeline.finetune"),
+        code=lambda wildcards: JOBS.family_code(wildcards, "hyperinf.pipeline.finetune"),
     message:
         "Fine-tune {wildcards.model} on {wildcards.task}, {wildcards.trained}, seed {wildcards.seed}"
     shell:

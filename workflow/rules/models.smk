@@ -1,20 +1,10 @@
 ALIGNED = f"{RESULTS}/aligned/{{model}}"
 
 
-def unaligned_files(name):
-    """What the alignment of a model waits for."""
-    return [f"{RESULTS}/models/{name}"] if PLAN.is_prepared(name) else source_files(EXPERIMENT.models[name].source)
-
-
-def model_files(name):
-    """What a job that reads a model waits for."""
-    return [f"{RESULTS}/aligned/{name}/model"] if EXPERIMENT.models[name].align else unaligned_files(name)
-
-
 # Made once: a GGUF file takes twenty seconds to read, the folder that is written here a tenth of one.
 rule prepare_model:
     input:
-        source=lambda wildcards: source_files(EXPERIMENT.models[wildcards.model].source),
+        source=lambda wildcards: JOBS.source_files(EXPERIMENT.models[wildcards.model].source),
     output:
         folder=directory(f"{RESULTS}/models/{{model}}"),
     log:
@@ -29,7 +19,7 @@ rule prepare_model:
         runtime=scaled_by_attempt(60),
         gpu=0,
         share=1,
-        cache=CACHE,
+        cache=JOBS.cache,
     params:
         settings=lambda wildcards: PLAN.prepare_model(wildcards.model).canonical(),
         code=code_hash("hyperinf.pipeline.prepare_model"),
@@ -42,9 +32,7 @@ rule prepare_model:
 
 rule align_data:
     input:
-        source=lambda wildcards: source_files(
-            EXPERIMENT.data[EXPERIMENT.models[wildcards.model].align.data].source
-        ),
+        source=lambda wildcards: JOBS.source_files(JOBS.captions_of(wildcards).source),
     output:
         splits=[f"{ALIGNED}/data/{split}.parquet" for split in SPLITS],
         info=f"{ALIGNED}/data/info.json",
@@ -60,11 +48,11 @@ rule align_data:
         runtime=scaled_by_attempt(60),
         gpu=0,
         share=1,
-        cache=CACHE,
+        cache=JOBS.cache,
     params:
         settings=lambda wildcards: PLAN.align_data(wildcards.model).canonical(),
         folder=lambda wildcards, output: Path(output.info).parent,
-        code=lambda wildcards: data_code(EXPERIMENT.data[EXPERIMENT.models[wildcards.model].align.data]),
+        code=lambda wildcards: JOBS.data_code(JOBS.captions_of(wildcards)),
     message:
         "Draw the captions that {wildcards.model} is aligned on"
     shell:
@@ -74,7 +62,7 @@ rule align_data:
 # The folder `model.state` is no output: Snakemake would remove it from a killed job, and training goes on from it.
 rule align:
     input:
-        model=lambda wildcards: unaligned_files(wildcards.model),
+        model=lambda wildcards: JOBS.unaligned_files(wildcards.model),
         splits=[f"{ALIGNED}/data/{split}.parquet" for split in SPLITS],
         info=f"{ALIGNED}/data/info.json",
     output:
@@ -87,19 +75,19 @@ rule align:
     priority: 1
     conda:
         "../../envs/hyperinf.yaml"
-    threads: lambda wildcards: max(study.runtime.threads for study in STUDIES.values() if wildcards.model in study.models)
+    threads: JOBS.align_threads
     resources:
         mem_mb=scaled_by_attempt(6000),
         runtime=scaled_by_attempt(480),
-        gpu=gpus(),
+        gpu=JOBS.gpus(),
         share=1,
-        device=DEVICE,
-        cache=CACHE,
+        device=JOBS.device,
+        cache=JOBS.cache,
     params:
         settings=lambda wildcards: PLAN.align(wildcards.model).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
         state=lambda wildcards, output: f"{output.folder}.state",
-        code=code_hash("hyperinf.pipeline.align"),
+        code=JOBS.align_code(),
     message:
         "Align {wildcards.model}"
     shell:

@@ -1,10 +1,6 @@
 rule prepare:
     input:
-        source=lambda wildcards: [
-            file
-            for name in (wildcards.task, *PLAN.other_data(wildcards.study, wildcards.task).values())
-            for file in source_files(EXPERIMENT.data[name].source)
-        ],
+        source=lambda wildcards: JOBS.source_files(*(entry.source for entry in JOBS.data_of(wildcards))),
     output:
         splits=[f"{DATA}/{split}.parquet" for split in SPLITS],
         info=f"{DATA}/info.json",
@@ -21,16 +17,11 @@ rule prepare:
         runtime=scaled_by_attempt(30),
         gpu=0,
         share=1,
-        cache=CACHE,
+        cache=JOBS.cache,
     params:
         settings=lambda wildcards: PLAN.prepare(**wildcards).canonical(),
         folder=lambda wildcards, output: Path(output.info).parent,
-        code=lambda wildcards: data_code(
-            *(
-                EXPERIMENT.data[name]
-                for name in (wildcards.task, *PLAN.other_data(wildcards.study, wildcards.task).values())
-            )
-        ),
+        code=lambda wildcards: JOBS.data_code(*JOBS.data_of(wildcards)),
     message:
         "Draw {wildcards.task} for {wildcards.study}, seed {wildcards.seed}"
     shell:

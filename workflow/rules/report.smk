@@ -5,27 +5,15 @@ if SIMULATION in EXPERIMENT.run:
     REPORTED = {SIMULATION: expected_simulation(), **REPORTED}
 REPORTING = code_hash(
     "hyperinf.reporting.stages",
-    *sorted(f"hyperinf.reporting.{path.stem}" for path in Path(workflow.basedir, "hyperinf/reporting").glob("[!_]*.py")),
+    *sorted(
+        f"hyperinf.reporting.{path.stem}" for path in Path(workflow.basedir, "hyperinf/reporting").glob("[!_]*.py")
+    ),
     "hyperinf.settings.methods",
+    "hyperinf.settings.registers",
+    "hyperinf.settings.reporting",
     "hyperinf.settings.solvers",
     data=["hyperinf/reporting/published/*.csv", "hyperinf/reporting/templates/*"],
 )
-
-
-def shown(entries):
-    """The files of a report; what Snakemake's HTML report shows of them carries its caption."""
-    for entry in entries:
-        for file in entry.files:
-            path = f"{RESULTS}/{file}"
-            if file == entry.file and entry.caption:
-                caption = f"../report/{entry.caption}.rst"
-                path = report(path, caption=caption, category=entry.category, labels=entry.labels)
-            yield path
-
-
-def report_files(name):
-    """The files of a report, as inputs of others."""
-    return [f"{RESULTS}/{file}" for entry in REPORTED[name] for file in entry.files]
 
 
 rule report_simulation:
@@ -53,12 +41,13 @@ rule report_simulation:
         share=1,
     params:
         fisher=lambda wildcards, input: Path(input.fisher[0]).parent,
+        out=RESULTS,
         code=REPORTING,
     message:
         "Figures and tables of the synthetic study"
     shell:
         "python -m hyperinf report simulation --convergence {input.convergence:q} --fisher {params.fisher:q} "
-        f"--timing {{input.timing:q}} --out {RESULTS} > {{log:q}} 2>&1"
+        "--timing {input.timing:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 for study in STUDIES:
@@ -67,19 +56,7 @@ for study in STUDIES:
         name:
             f"report_{study}"
         input:
-            detection=runs(study, "detection/metrics.csv") if STUDIES[study].detection else [],
-            kept=[
-                file
-                for fraction in (*STUDIES[study].selection.fractions, 1.0)
-                for file in runs(study, f"fraction-{fraction}/metrics.csv")
-            ]
-            if STUDIES[study].selection
-            else [],
-            cost=[
-                file
-                for checkpoint in STUDIES[study].finetuning.checkpoint_names
-                for file in runs(study, f"scores/{checkpoint}/cost.csv")
-            ],
+            JOBS.reported(study),
         output:
             *shown(REPORTED[study]),
         log:
@@ -96,18 +73,19 @@ for study in STUDIES:
             share=1,
         params:
             settings=PLAN.report(study).canonical(),
-            runs=[str(Path(file).parent) for file in runs(study, "run")],
+            runs=[str(Path(file).parent) for file in JOBS.runs(study, "run")],
+            out=RESULTS,
             code=REPORTING,
         message:
             f"Figures and tables: {STUDIES[study].title}"
         shell:
             "python -m hyperinf report study --config {params.settings:q} --runs {params.runs:q} "
-            f"--out {RESULTS} > {{log:q}} 2>&1"
+            "--out {params.out:q} > {log:q} 2>&1"
 
 
 rule report_page:
     input:
-        [file for name in REPORTED for file in report_files(name)],
+        [f"{RESULTS}/{file}" for entries in REPORTED.values() for entry in entries for file in entry.files],
     output:
         *shown(expected_page()),
         page=f"{RESULTS}/report.html",
@@ -125,9 +103,10 @@ rule report_page:
         share=1,
     params:
         studies=list(REPORTED),
+        out=RESULTS,
         code=REPORTING,
     message:
         "The claims ledger and the HTML page"
     shell:
-        f"python -m hyperinf report page --results {RESULTS} --studies {{params.studies:q}} --out {{output.page:q}} "
+        "python -m hyperinf report page --results {params.out:q} --studies {params.studies:q} --out {output.page:q} "
         "> {log:q} 2>&1"

@@ -1,4 +1,4 @@
-# One run at a time, and nothing left over from a killed one: workflow/run_lock.py.
+# One run at a time, and nothing left over from a killed one: workflow/lib/run_lock.py.
 from run_hooks import RunHooks
 
 hooks = RunHooks(workflow, RESULTS)

@@ -1,24 +1,13 @@
 SCORES = f"{RESULTS}/{RUN}/scores/{{checkpoint}}"
 
 
-def finetuned(wildcards):
-    """The fine-tuning that a run scores: the same whatever gradients are taken."""
-    trained = wildcards.setting.partition(".of-")[0]
-    return f"{RESULTS}/{FINETUNING}/finetuned".format(trained=trained, **wildcards)
-
-
-def checkpoints(wildcards):
-    """The kept weights that a run is scored at."""
-    return study_of(wildcards).finetuning.checkpoint_names
-
-
 rule score:
     input:
-        model=lambda wildcards: model_files(wildcards.model),
+        model=JOBS.model_files,
         splits=[f"{DATA}/{split}.parquet" for split in SPLITS],
         info=f"{DATA}/info.json",
-        finetuned=finetuned,
-        shards=lambda wildcards: shard_files(wildcards),
+        finetuned=JOBS.finetuned,
+        shards=JOBS.shard_files,
     output:
         scores=f"{SCORES}/scores.parquet",
         cost=f"{SCORES}/cost.csv",
@@ -30,15 +19,15 @@ rule score:
         f"{BENCHMARKS}/{RUN}/score-{{checkpoint}}.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: threads_of
+    threads: JOBS.threads
     resources:
         mem_mb=scaled_by_attempt(8000),
         runtime=scaled_by_attempt(240),
-        gpu=gpus(),
+        gpu=JOBS.gpus(),
         share=1,
-        device=DEVICE,
-        cache=CACHE,
-        gradients=stored,
+        device=JOBS.device,
+        cache=JOBS.cache,
+        gradients=JOBS.stored,
     params:
         settings=lambda wildcards: PLAN.score(**wildcards).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
@@ -46,7 +35,7 @@ rule score:
         shards=lambda wildcards, input: (
             ["--products", input.shards[0], "--parts", *input.shards[1:]] if input.shards else []
         ),
-        code=lambda wildcards: scoring_code(wildcards, "hyperinf.pipeline.score"),
+        code=JOBS.score_code,
     message:
         "Score {wildcards.task} with {wildcards.model}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:

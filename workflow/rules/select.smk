@@ -4,16 +4,11 @@ SUBSET = f"{RUN}/fraction-{{fraction}}"
 # The folders `fraction-F.state` are no outputs: Snakemake would remove them from a killed job.
 rule select:
     input:
-        model=lambda wildcards: model_files(wildcards.model),
+        model=JOBS.model_files,
         splits=[f"{DATA}/{split}.parquet" for split in SPLITS],
         info=f"{DATA}/info.json",
-        finetuned=finetuned,
-        # Training on all samples needs no scores.
-        scores=lambda wildcards: (
-            []
-            if wildcards.fraction == "1.0"
-            else f"{SCORES}/scores.parquet".format(checkpoint=checkpoints(wildcards)[-1], **wildcards)
-        ),
+        finetuned=JOBS.finetuned,
+        scores=JOBS.selecting_scores,
     output:
         metrics=f"{RESULTS}/{SUBSET}/metrics.csv",
         selection=f"{RESULTS}/{SUBSET}/selection.parquet",
@@ -25,22 +20,22 @@ rule select:
         f"{BENCHMARKS}/{SUBSET}.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: threads_of
+    threads: JOBS.threads
     resources:
         mem_mb=scaled_by_attempt(6000),
         runtime=scaled_by_attempt(480),
-        gpu=launched_gpus(),
+        gpu=JOBS.launched_gpus(),
         share=1,
-        device=DEVICE,
-        cache=CACHE,
-        launch=LAUNCH,
+        device=JOBS.device,
+        cache=JOBS.cache,
+        launch=JOBS.launch,
     params:
         settings=lambda wildcards: PLAN.select(**wildcards).canonical(),
-        scores=lambda wildcards, input: ["--scores", input.scores] if input.scores else [],
+        scores=lambda wildcards, input: some("--scores", input.scores),
         data=lambda wildcards, input: Path(input.info).parent,
         folder=lambda wildcards, output: Path(output.info).parent,
         state=lambda wildcards, output: f"{Path(output.info).parent}.state",
-        code=lambda wildcards: family_code(wildcards, "hyperinf.pipeline.select"),
+        code=lambda wildcards: JOBS.family_code(wildcards, "hyperinf.pipeline.select"),
     message:
         "Train {wildcards.model} on {wildcards.fraction} of {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}"
     shell:

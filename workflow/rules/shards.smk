@@ -6,52 +6,12 @@ SHARD_LOGS = f"{LOGS}/{RUN}/shards-{{total}}/{{checkpoint}}"
 SHARD_BENCHMARKS = f"{BENCHMARKS}/{RUN}/shards-{{total}}/{{checkpoint}}"
 
 
-def shards_of(wildcards):
-    """Shards that a run is scored in; one that has been scored keeps its number, so that another reruns nothing."""
-    record = Path(f"{SCORES}/shards".format(**wildcards))
-    return int(record.read_text()) if record.is_file() else study_of(wildcards).runtime.shards
-
-
-def shard_files(wildcards):
-    """What a run's scores are gathered from; nothing where it is scored in one piece."""
-    count = shards_of(wildcards)
-    if count == 1:
-        return []
-    folder = SHARDS.format(total=count, **wildcards)
-    return [f"{folder}/products.safetensors", *shards(f"{folder}/scores", count)]
-
-
-def shards(stem, count):
-    """A file for each shard."""
-    return [f"{stem}-{shard}.safetensors" for shard in range(1, int(count) + 1)]
-
-
-def sums_before(wildcards):
-    """The sums of the rounds before a sweep; of all rounds where the wildcards name none."""
-    rounds = study_of(wildcards).scoring.rounds()
-    last = int(wildcards.round) - 1 if "round" in wildcards.keys() else rounds
-    folder = SHARDS.format(**wildcards)
-    return [f"{folder}/sums-{number}.safetensors" for number in range(1, last + 1)]
-
-
-def sums_flags(files):
-    """The sums as flags; none where there are none."""
-    return ["--sums", *([files] if isinstance(files, str) else files)] if files else []
-
-
-wildcard_constraints:
-    total="[0-9]+",
-    shard="[0-9]+",
-    round="[0-9]+",
-    summed="statistics|sums-[0-9]+",
-
-
 rule shard_target:
     input:
-        model=lambda wildcards: model_files(wildcards.model),
+        model=JOBS.model_files,
         validation=f"{DATA}/validation.parquet",
         info=f"{DATA}/info.json",
-        finetuned=finetuned,
+        finetuned=JOBS.finetuned,
     output:
         target=temp(f"{SHARDS}/target.safetensors"),
     log:
@@ -60,19 +20,19 @@ rule shard_target:
         f"{SHARD_BENCHMARKS}/target.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: threads_of
+    threads: JOBS.threads
     resources:
         mem_mb=scaled_by_attempt(6000),
         runtime=scaled_by_attempt(120),
-        gpu=gpus(),
+        gpu=JOBS.gpus(),
         share=1,
-        device=DEVICE,
-        cache=CACHE,
-        gradients=batched,
+        device=JOBS.device,
+        cache=JOBS.cache,
+        gradients=JOBS.batched,
     params:
         settings=lambda wildcards: PLAN.shard_target(**wildcards).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=lambda wildcards: scoring_code(wildcards, "hyperinf.pipeline.sharding.stages"),
+        code=lambda wildcards: JOBS.scoring_code(wildcards, SHARDING),
     message:
         "Mean gradient of the validation set of {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
@@ -83,10 +43,10 @@ rule shard_target:
 
 rule shard_statistics:
     input:
-        model=lambda wildcards: model_files(wildcards.model),
+        model=JOBS.model_files,
         train=f"{DATA}/train.parquet",
         info=f"{DATA}/info.json",
-        finetuned=finetuned,
+        finetuned=JOBS.finetuned,
     output:
         part=temp(f"{SHARDS}/statistics-{{shard}}.safetensors"),
     log:
@@ -95,19 +55,19 @@ rule shard_statistics:
         f"{SHARD_BENCHMARKS}/statistics-{{shard}}.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: threads_of
+    threads: JOBS.threads
     resources:
         mem_mb=scaled_by_attempt(8000),
         runtime=scaled_by_attempt(240),
-        gpu=gpus(),
+        gpu=JOBS.gpus(),
         share=1,
-        device=DEVICE,
-        cache=CACHE,
-        gradients=batched,
+        device=JOBS.device,
+        cache=JOBS.cache,
+        gradients=JOBS.batched,
     params:
         settings=lambda wildcards: PLAN.shard(**wildcards).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=lambda wildcards: scoring_code(wildcards, "hyperinf.pipeline.sharding.stages"),
+        code=lambda wildcards: JOBS.scoring_code(wildcards, SHARDING),
     message:
         "Sum the statistics of shard {wildcards.shard} of {wildcards.total}, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
@@ -119,13 +79,13 @@ rule shard_statistics:
 
 rule shard_sums:
     input:
-        model=lambda wildcards: model_files(wildcards.model),
+        model=JOBS.model_files,
         train=f"{DATA}/train.parquet",
         info=f"{DATA}/info.json",
-        finetuned=finetuned,
+        finetuned=JOBS.finetuned,
         target=f"{SHARDS}/target.safetensors",
         statistics=f"{SHARDS}/statistics.safetensors",
-        sums=sums_before,
+        sums=JOBS.sums_before,
     output:
         part=temp(f"{SHARDS}/sums-{{round}}-{{shard}}.safetensors"),
     log:
@@ -134,20 +94,20 @@ rule shard_sums:
         f"{SHARD_BENCHMARKS}/sums-{{round}}-{{shard}}.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: threads_of
+    threads: JOBS.threads
     resources:
         mem_mb=scaled_by_attempt(8000),
         runtime=scaled_by_attempt(240),
-        gpu=gpus(),
+        gpu=JOBS.gpus(),
         share=1,
-        device=DEVICE,
-        cache=CACHE,
-        gradients=batched,
+        device=JOBS.device,
+        cache=JOBS.cache,
+        gradients=JOBS.batched,
     params:
         settings=lambda wildcards: PLAN.shard(**wildcards).canonical(),
-        sums=lambda wildcards, input: sums_flags(input.sums),
+        sums=lambda wildcards, input: some("--sums", input.sums),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=lambda wildcards: scoring_code(wildcards, "hyperinf.pipeline.sharding.stages"),
+        code=lambda wildcards: JOBS.scoring_code(wildcards, SHARDING),
     message:
         "Round {wildcards.round} of sums, shard {wildcards.shard} of {wildcards.total}, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
@@ -177,7 +137,7 @@ rule shard_add:
         share=1,
     params:
         what=lambda wildcards: wildcards.summed.partition("-")[0],
-        code=code_hash("hyperinf.pipeline.sharding.steps"),
+        code=code_hash(SHARDING),
     message:
         "Add the {wildcards.summed} of {wildcards.total} shards, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
@@ -188,7 +148,7 @@ rule shard_solve:
     input:
         target=f"{SHARDS}/target.safetensors",
         statistics=f"{SHARDS}/statistics.safetensors",
-        sums=sums_before,
+        sums=JOBS.sums_before,
     output:
         products=temp(f"{SHARDS}/products.safetensors"),
     log:
@@ -197,17 +157,17 @@ rule shard_solve:
         f"{SHARD_BENCHMARKS}/products.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: threads_of
+    threads: JOBS.threads
     resources:
         mem_mb=scaled_by_attempt(8000),
         runtime=scaled_by_attempt(240),
-        gpu=gpus(),
+        gpu=JOBS.gpus(),
         share=1,
-        device=DEVICE,
+        device=JOBS.device,
     params:
         settings=lambda wildcards: PLAN.solve(wildcards.study).canonical(),
-        sums=lambda wildcards, input: sums_flags(input.sums),
-        code=code_hash("hyperinf.pipeline.sharding.steps"),
+        sums=lambda wildcards, input: some("--sums", input.sums),
+        code=JOBS.solve_code,
     message:
         "Invert the curvature by every method, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
@@ -217,10 +177,10 @@ rule shard_solve:
 
 rule shard_scores:
     input:
-        model=lambda wildcards: model_files(wildcards.model),
+        model=JOBS.model_files,
         train=f"{DATA}/train.parquet",
         info=f"{DATA}/info.json",
-        finetuned=finetuned,
+        finetuned=JOBS.finetuned,
         products=f"{SHARDS}/products.safetensors",
     output:
         part=temp(f"{SHARDS}/scores-{{shard}}.safetensors"),
@@ -230,19 +190,19 @@ rule shard_scores:
         f"{SHARD_BENCHMARKS}/scores-{{shard}}.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: threads_of
+    threads: JOBS.threads
     resources:
         mem_mb=scaled_by_attempt(8000),
         runtime=scaled_by_attempt(240),
-        gpu=gpus(),
+        gpu=JOBS.gpus(),
         share=1,
-        device=DEVICE,
-        cache=CACHE,
-        gradients=batched,
+        device=JOBS.device,
+        cache=JOBS.cache,
+        gradients=JOBS.batched,
     params:
         settings=lambda wildcards: PLAN.shard(**wildcards).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
-        code=lambda wildcards: scoring_code(wildcards, "hyperinf.pipeline.sharding.stages"),
+        code=lambda wildcards: JOBS.scoring_code(wildcards, SHARDING),
     message:
         "Score shard {wildcards.shard} of {wildcards.total}, {wildcards.task}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:

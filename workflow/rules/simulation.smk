@@ -11,9 +11,9 @@ rule simulation_convergence:
     resources:
         mem_mb=scaled_by_attempt(lambda wildcards: 2000 + int(wildcards.dim) ** 2 // 10_000),
         runtime=scaled_by_attempt(lambda wildcards: 30 + int(wildcards.dim) // 20),
-        gpu=gpus(),
+        gpu=JOBS.gpus(),
         share=1,
-        device=DEVICE,
+        device=JOBS.device,
     params:
         settings=lambda wildcards: PLAN.convergence(wildcards.dim, wildcards.seed).canonical(),
         code=code_hash("hyperinf.simulation.convergence"),
@@ -65,9 +65,9 @@ rule simulation_timing:
     resources:
         mem_mb=scaled_by_attempt(2000 + max(EXPERIMENT.simulation.timing.dims) ** 2 // 10_000),
         runtime=scaled_by_attempt(120),
-        gpu=gpus(),
+        gpu=JOBS.gpus(),
         share=WHOLE_MACHINE,
-        device=DEVICE,
+        device=JOBS.device,
     params:
         settings=PLAN.timing().canonical(),
         code=code_hash("hyperinf.simulation.timing"),

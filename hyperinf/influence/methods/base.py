@@ -13,7 +13,7 @@ from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource, LayerGradients
 from hyperinf.gradients.units import exponent_of, largest, shifted
 from hyperinf.influence.statistics import GradientStatistics, gradient_statistics
-from hyperinf.influence.sweeps import Steps, completed, completed_together
+from hyperinf.influence.sweeps import Steps, completed
 from hyperinf.settings.methods import MethodOptions, MethodSpec
 
 
@@ -187,7 +187,7 @@ class SweepingMethod(InfluenceMethod):
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take the steps, each sum from a sweep over the source."""
-        return completed(self.steps(v), self.source, self.statistics.sample_ids)
+        return completed([self.steps(v)], self.source, self.statistics.sample_ids)[0]
 
     def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take the k vectors' steps side by side: each sweep over the source serves all of them."""
@@ -195,9 +195,13 @@ class SweepingMethod(InfluenceMethod):
             return super().precondition_each(vectors)
         twins = [copy(self) for _ in one_by_one(vectors)]  # steps note on their method how far they got
         steps = [twin.steps(v) for twin, v in zip(twins, one_by_one(vectors), strict=True)]
-        products = completed_together(steps, self.source, self.statistics.sample_ids)
+        products = completed(steps, self.source, self.statistics.sample_ids)
         self._take_notes(twins)
         return _stacked(products, vectors)
+
+    def report(self) -> dict[str, Any]:
+        """Say the sweeps of its own."""
+        return {"sweeps": self.sweeps}
 
     def _take_notes(self, twins: Sequence[Any]) -> None:
         """Take over from methods that took the steps in this one's place what :meth:`report` says."""

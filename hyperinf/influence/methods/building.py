@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-from pydantic import ValidationError
-
 from hyperinf.errors import InputError
 from hyperinf.influence.methods.base import InfluenceMethod
+from hyperinf.settings.checking import SettingsError, checked
 from hyperinf.settings.methods import METHODS as SPECS
 from hyperinf.settings.methods import HyperInfOptions, MethodOptions
 
@@ -45,10 +44,9 @@ def build_method(name: str, **options: Any) -> InfluenceMethod:
     if name not in SPECS:
         raise InputError(f"method: got {name!r}, expected one of {', '.join(SPECS)}")
     try:
-        checked = SPECS[name].options(**options)
-    except ValidationError as error:
-        raise InputError(_line(name, error)) from None
-    return METHODS[name](checked)
+        return METHODS[name](checked(SPECS[name].options, options))
+    except SettingsError as error:
+        raise InputError(str(error.mistakes[0])) from None
 
 
 def build_methods(
@@ -87,12 +85,3 @@ def build_methods(
 def options_of(name: str) -> tuple[str, ...]:
     """Name the options that a method takes."""
     return tuple(SPECS[name].options.model_fields)
-
-
-def _line(method: str, error: ValidationError) -> str:
-    """Say the first mistake of options in one line."""
-    first = error.errors(include_url=False)[0]
-    option = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
-        return f"{method}: got option {option!r}, expected one of {', '.join(options_of(method))}"
-    return f"{option}: got {first['input']!r}, expected {first['msg'].removeprefix('Input should be ')}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import reduce
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,10 +30,6 @@ class DataInf(SweepingMethod):
         vectors = self._in_units(v)
         sums = yield Sweep(tuple(vectors), term)
         return self._restored(_averaged(self, vectors, sums), v)
-
-    def report(self) -> dict[str, Any]:
-        """Say the sweeps of its own."""
-        return {"sweeps": self.sweeps}
 
 
 class DataInfGFIM(SweepingMethod):
@@ -63,10 +59,6 @@ class DataInfGFIM(SweepingMethod):
         vectors = self._in_units(v)
         sums = yield Sweep(tuple(vectors), term)
         return self._restored(_averaged(self, vectors, sums), v)
-
-    def report(self) -> dict[str, Any]:
-        """Say the sweeps of its own."""
-        return {"sweeps": self.sweeps}
 
 
 def _averaged(method: SweepingMethod, v: Mapping[str, Tensor], sums: Mapping[str, Tensor]) -> dict[str, Tensor]:

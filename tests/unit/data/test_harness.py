@@ -84,10 +84,10 @@ def test_short_answers_are_refused_with_their_count(tmp_path):
 def test_the_harness_measures_what_we_measure(colours, request, tmp_path, monkeypatch):
     lm_eval = pytest.importorskip("lm_eval", reason="pip install 'hyperinf[lm-eval]'")
     tiny_llama = request.getfixturevalue("tiny_llama")
+    from hyperinf.pipeline.selection.family import LanguageFamily
     from lm_eval.tasks import TaskManager
 
     from hyperinf.models.causal import load_causal
-    from hyperinf.pipeline.selection.family import LanguageFamily
 
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     samples = read_samples(colours, "test")

@@ -4,13 +4,13 @@ import itertools
 
 import pytest
 
-from hyperinf.data.questions import Question
+from hyperinf.data.samples import Sample
 from hyperinf.evaluation.answers import answer_metrics, plain, soft_accuracy
 from hyperinf.evaluation.vqa_normalization import normalised
 
 
-def question(answer: str, kind: str = "", accepted: tuple[str, ...] = (), choices: tuple[str, ...] = ()) -> Question:
-    return Question("q", "", "What?", choices, "another", answer, kind=kind, accepted=accepted)
+def question(answer: str, kind: str = "", accepted: tuple[str, ...] = (), choices: tuple[str, ...] = ()) -> Sample:
+    return Sample("q", "", "What?", choices, "another", answer, kind=kind, accepted=accepted)
 
 
 @pytest.mark.parametrize(

@@ -51,13 +51,13 @@ def test_a_truncated_a_missing_and_a_replaced_shard_are_refused_by_name(tmp_path
     first, second = sorted((tmp_path / "store").glob("shard-*"))[:2]
     whole = first.read_bytes()
     first.write_bytes(whole[:-5])
-    with pytest.raises(InputError, match=r"shard-00000\.safetensors: expected \d+ bytes, found \d+"):
+    with pytest.raises(InputError, match=r"shard-00000\.safetensors: got \d+ bytes, expected \d+"):
         GradientStore(tmp_path / "store")
     first.write_bytes(second.read_bytes())
-    with pytest.raises(InputError, match=r"shard-00000\.safetensors: (shard does not belong|expected \d+ bytes)"):
+    with pytest.raises(InputError, match=r"shard-00000\.safetensors: got (a shard of another store|\d+ bytes)"):
         list(GradientStore(tmp_path / "store"))
     first.unlink()
-    with pytest.raises(InputError, match=r"shard-00000\.safetensors: shard is missing"):
+    with pytest.raises(InputError, match=r"shard-00000\.safetensors: got no file"):
         GradientStore(tmp_path / "store")
     first.write_bytes(whole)
     assert len(list(store)) == len(list(GradientStore(tmp_path / "store")))
@@ -70,7 +70,7 @@ def test_a_shard_of_the_same_samples_and_another_model_is_refused_by_name(tmp_pa
     foreign = (tmp_path / "other" / name).read_bytes()
     assert len(foreign) == (tmp_path / "store" / name).stat().st_size
     (tmp_path / "store" / name).write_bytes(foreign)
-    with pytest.raises(InputError, match=r"shard-00001\.safetensors: shard does not belong to this store"):
+    with pytest.raises(InputError, match=r"shard-00001\.safetensors: got a shard of another store"):
         list(GradientStore(tmp_path / "store"))
 
 
@@ -80,14 +80,14 @@ def test_one_flipped_bit_is_found_by_verify(tmp_path):
     content = bytearray(shard.read_bytes())
     content[-3] ^= 4
     shard.write_bytes(bytes(content))
-    with pytest.raises(InputError, match=r"shard-00001\.safetensors: content does not match"):
+    with pytest.raises(InputError, match=r"shard-00001\.safetensors: got a corrupt shard"):
         GradientStore(tmp_path / "store").verify()
 
 
 def test_a_fingerprint_that_differs_names_what_differs(tmp_path):
     stored(tmp_path)
     assert GradientStore(tmp_path / "store", {"model": "tiny"}).fingerprint == {"model": "tiny"}
-    with pytest.raises(InputError, match="gradients of something else: data, model differ"):
+    with pytest.raises(InputError, match="gradients of something else, expected the same data, model"):
         GradientStore(tmp_path / "store", {"model": "large", "data": "x"})
 
 
@@ -108,7 +108,7 @@ def test_a_shard_name_cannot_lead_out_of_the_store(tmp_path):
     header = json.loads(path.read_text())
     header["shards"][0]["file"] = "../outside.safetensors"
     path.write_text(json.dumps(header))
-    with pytest.raises(InputError, match="is not a plain file name"):
+    with pytest.raises(InputError, match="expected a plain file name"):
         GradientStore(tmp_path / "store")
 
 
@@ -132,14 +132,14 @@ def test_a_source_that_fails_halfway_leaves_nothing_and_keeps_the_old_store(tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"gradients": {}}, "expected at least one layer"),
-        ({"gradients": {"a": torch.zeros(3, 4)}}, r"'a': expected shape \[n, r, d\], got \[3, 4\]"),
+        ({"gradients": {}}, "got none, expected at least one layer"),
+        ({"gradients": {"a": torch.zeros(3, 4)}}, r"'a': got shape \[3, 4\]"),
         (
             {"gradients": {"a": torch.zeros(3, 1, 4), "b": torch.zeros(2, 1, 4)}},
-            "every layer must hold the same samples",
+            "as many of every layer",
         ),
         ({"gradients": {"a": torch.zeros(2, 1, 4)}, "sample_ids": ["x", "x"]}, "expected 2 distinct ids"),
-        ({"gradients": {"a": torch.zeros(2, 1, 4, dtype=torch.long)}}, "expected a floating dtype"),
+        ({"gradients": {"a": torch.zeros(2, 1, 4, dtype=torch.long)}}, "got torch.int64"),
     ],
 )
 def test_tensors_that_are_no_gradients_are_refused(arguments, message):
@@ -219,9 +219,9 @@ def test_exponents_that_a_shard_does_not_have_are_refused(tmp_path):
     header = json.loads(path.read_text())
     header["shards"][0]["exponents"]["a"] += 1
     path.write_text(json.dumps(header))
-    with pytest.raises(InputError, match="shard does not belong to this store"):
+    with pytest.raises(InputError, match="got a shard of another store"):
         list(GradientStore(tmp_path / "store"))
     header["shards"][0]["exponents"]["a"] = 10**9
     path.write_text(json.dumps(header))
-    with pytest.raises(InputError, match="not a valid header"):
+    with pytest.raises(InputError, match="expected a valid header"):
         GradientStore(tmp_path / "store")

@@ -267,13 +267,13 @@ def test_the_damping_is_a_tenth_of_the_mean_square_of_all_entries_of_a_layer():
     ("change", "message"),
     [
         ({"method": "nothing"}, "^method: got 'nothing', expected .*hyperinf"),
-        ({"damping": 0.0}, "^damping: got 0.0, expected .*greater than 0"),
+        ({"damping": 0.0}, "^damping: got 0.0, expected .*above 0"),
         ({"damping": -1.0}, "^damping: got -1.0, expected"),
-        ({"damping": float("nan")}, "^damping: got nan, expected"),
-        ({"gfim_scale": "max"}, "^gfim_scale: got 'max', expected .*sum"),
-        ({"solver": "lu"}, "^solver: got 'lu', expected .*cholesky"),
-        ({"method": "tracin", "solver": "lu"}, "^solver: got 'lu', expected"),
-        ({"iterations": 3}, "^hyperinf: got option 'iterations', expected .*max_iter"),
+        ({"damping": float("nan")}, "^damping: got NaN, expected"),
+        ({"gfim_scale": "max"}, "^gfim_scale: got .*max.*, expected .*sum"),
+        ({"solver": "lu"}, "^solver: got .*lu.*, expected .*cholesky"),
+        ({"method": "tracin", "solver": "lu"}, "^solver: got .*lu"),
+        ({"iterations": 3}, "^iterations: got an unknown key, expected .*max_iter"),
         ({"method": "lissa", "iterations": 0}, "^iterations: got 0, expected .*1"),
         ({"tol": 2.0}, "^tol: got 2.0, expected"),
     ],
@@ -285,15 +285,15 @@ def test_wrong_options_are_refused_by_name(change, message):
 
 def test_layers_that_differ_and_gradients_that_are_not_finite_are_named():
     train, target = gradients(), gradients(4, seed=1)
-    with pytest.raises(ValueError, match="'head' is missing from the target"):
+    with pytest.raises(ValueError, match="^target: got layer 'head' as None"):
         influence_scores(train, {name: value for name, value in target.items() if name != "head"})
-    with pytest.raises(ValueError, match=r"'head' is \[2, 5\] in train and \[2, 4\] in target"):
+    with pytest.raises(ValueError, match=r"^target: got layer 'head' as \(2, 4\), expected \(2, 5\)"):
         influence_scores(train, target | {"head": target["head"][:, :, :4]})
     broken = {name: value.clone() for name, value in train.items()}
     broken["low.lora_B"][7, 1, 2] = float("nan")
-    with pytest.raises(ValueError, match=r"gradients of layer 'low.lora_B' are not finite \(sample '7'\)"):
+    with pytest.raises(ValueError, match=r"^gradients of layer 'low.lora_B': got .*not finite \(sample '7'\)"):
         influence_scores(broken, target)
-    with pytest.raises(ValueError, match=r"target gradients of layer 'low\.lora_B' are not finite"):
+    with pytest.raises(ValueError, match=r"target gradients of layer 'low\.lora_B': got .*not finite"):
         influence_scores(train, {name: value[:10] for name, value in broken.items()})
 
 

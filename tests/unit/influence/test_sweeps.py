@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hyperinf.gradients import GradientBlock, GradientSource, GradientStore, TensorSource
-from hyperinf.influence import METHODS, gradient_statistics, influence_scores, score_methods
+from hyperinf.influence import METHODS, influence_scores, score_methods
 
 N = 9
 
@@ -147,11 +147,11 @@ def test_layers_in_dtypes_of_their_own_score_as_their_values():
 @pytest.mark.parametrize(
     ("tensor", "message"),
     [
-        (torch.zeros(2, 1, 4, dtype=torch.complex64), "expected a floating dtype.*complex64"),
-        (torch.zeros(2, 1, 4, dtype=torch.int32), "expected a floating dtype.*int32"),
-        (torch.zeros(2, 1, 4, device="meta"), "expected a dense torch.Tensor with values.*meta"),
-        (torch.zeros(2, 1, 4).to_sparse(), "expected a dense torch.Tensor"),
-        ([[[1.0]]], "expected a dense torch.Tensor with values, got <class 'list'>"),
+        (torch.zeros(2, 1, 4, dtype=torch.complex64), "got torch.complex64"),
+        (torch.zeros(2, 1, 4, dtype=torch.int32), "got torch.int32"),
+        (torch.zeros(2, 1, 4, device="meta"), "got .*meta, expected a dense"),
+        (torch.zeros(2, 1, 4).to_sparse(), "got .*sparse.*, expected a dense"),
+        ([[[1.0]]], "got <class 'list'>"),
     ],
 )
 def test_tensors_that_no_score_can_be_taken_of_are_refused(tensor, message):

@@ -16,8 +16,9 @@ from hyperinf.models.classifier import (
     save_adapter,
 )
 from hyperinf.models.encoding import EncodedText
-from hyperinf.models.lora import LoraSettings, is_linear
+from hyperinf.models.lora import is_linear
 from hyperinf.models.padding import agree_on_padding
+from hyperinf.settings.training import LoraSettings
 
 TEXTS = ["w1 w2 w3 w4 w5 w6", "w7 w2 w9", "w8 w9 w10", "w11 w12 w3 w1"]
 DECODERS = ["bloom", "ctrl", "falcon", "gemma", "gpt2", "gpt_neo", "gptj", "gpt_neox", "llama", "mistral", "mixtral"]
@@ -61,7 +62,7 @@ def linear_names(folder):
 
 def trained(folder, seed=7):
     """A classifier whose adapter and head are not what they were."""
-    model = adapted_classifier(folder, 3, LoraSettings(rank=2, targets=linear_names(folder)), seed)
+    model = adapted_classifier(folder, 3, LoraSettings(rank=2, target_modules=linear_names(folder)), seed)
     with torch.no_grad():
         for weight in model.parameters():
             if weight.requires_grad:

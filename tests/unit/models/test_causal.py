@@ -4,18 +4,24 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from hyperinf.data.sources import parse_source
 from hyperinf.errors import InputError
-from hyperinf.models.causal import decoder_layers, load_causal, prepare_causal
-from hyperinf.models.lora import LoraSettings
+from hyperinf.models.causal import decoder_layers, load_causal
 from hyperinf.models.shapes import byte_tokenizer
 from hyperinf.models.trainable import adapt, load_trained, restore, save_trained, trained_weights
+from hyperinf.pipeline.prepare_model import prepare_model
+from hyperinf.settings.stages import PrepareModel
+from hyperinf.settings.training import Adaptation
 
-LORA = LoraSettings(rank=2, targets=("q_proj", "v_proj"))
+LORA = Adaptation(rank=2, target_modules=("q_proj", "v_proj"))
+LAST_LAYER = Adaptation(trained="last_layer")
+
+
+def prepare(source, out, **settings):
+    prepare_model(PrepareModel(source=source, out=str(out), **settings))
 
 
 def test_a_shape_gives_the_same_model_for_the_same_seed_and_says_that_its_weights_are_random(tiny_llama, tmp_path):
-    prepare_causal(parse_source("shape:llama_tiny"), tmp_path / "again", tmp_path)
+    prepare("shape:llama_tiny", tmp_path / "again")
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (tiny_llama / "model.safetensors").read_bytes()
     assert json.loads((tiny_llama / "prepared.json").read_text())["note"] == "llama_tiny with random weights"
 
@@ -28,7 +34,7 @@ def test_the_tiny_model_can_learn_where_an_answer_ends(tiny_llama):
 
 
 def test_a_cut_model_computes_what_the_first_layers_of_the_whole_one_compute(tiny_llama, tmp_path):
-    prepare_causal(parse_source(f"path:{tiny_llama}"), tmp_path / "cut", tmp_path, layers=1)
+    prepare(f"path:{tiny_llama}", tmp_path / "cut", layers=1)
     whole = AutoModelForCausalLM.from_pretrained(tiny_llama)
     cut = load_causal(str(tmp_path / "cut"))
     ids = torch.arange(1, 9)[None]
@@ -43,10 +49,9 @@ def test_a_cut_model_computes_what_the_first_layers_of_the_whole_one_compute(tin
     assert AutoTokenizer.from_pretrained(tmp_path / "cut")("a")["input_ids"] == byte_tokenizer()("a")["input_ids"]
 
 
-@pytest.mark.parametrize("layers", [0, 3])
-def test_more_layers_than_there_are_is_refused_and_nothing_is_written(tiny_llama, tmp_path, layers):
-    with pytest.raises(InputError, match=f"layers: {layers} asked for, expected 1 to 2"):
-        prepare_causal(parse_source(f"path:{tiny_llama}"), tmp_path / "cut", tmp_path, layers=layers)
+def test_more_layers_than_there_are_is_refused_and_nothing_is_written(tiny_llama, tmp_path):
+    with pytest.raises(InputError, match="layers: 3 .*expected 1 to 2"):
+        prepare(f"path:{tiny_llama}", tmp_path / "cut", layers=3)
     assert not (tmp_path / "cut").exists()
 
 
@@ -55,7 +60,7 @@ def test_a_model_that_was_read_from_a_gguf_file_can_be_saved_and_loaded_again(ti
     path = tmp_path / "tiny.gguf"
     model = AutoModelForCausalLM.from_pretrained(tiny_llama)
     write_gguf(gguf, path, model, AutoTokenizer.from_pretrained(tiny_llama))
-    prepare_causal(parse_source(f"path:{path}"), tmp_path / "plain", tmp_path)
+    prepare(f"path:{path}", tmp_path / "plain")
     ids = torch.arange(1, 9)[None]
     with torch.no_grad():
         again = load_causal(str(tmp_path / "plain"))(ids).logits
@@ -69,10 +74,9 @@ def test_bytes_come_back_as_the_text_they_were():
     assert len(tokenizer(text)["input_ids"]) == len(text.encode())
 
 
-@pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "last layer"])
-def test_trained_weights_come_back_from_the_folder_and_from_a_copy(tiny_llama, tmp_path, lora):
-    dense = () if lora else ("last_layer",)
-    model = adapt(load_causal(str(tiny_llama)), lora, 3, dense)
+@pytest.mark.parametrize("adaptation", [LORA, LAST_LAYER], ids=["lora", "last layer"])
+def test_trained_weights_come_back_from_the_folder_and_from_a_copy(tiny_llama, tmp_path, adaptation):
+    model = adapt(load_causal(str(tiny_llama)), adaptation, 3)
     fresh = trained_weights(model)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -82,20 +86,20 @@ def test_trained_weights_come_back_from_the_folder_and_from_a_copy(tiny_llama, t
     save_trained(model, "path:somewhere", tmp_path)
     restore(model, fresh)
     assert all(torch.equal(weight, fresh[name]) for name, weight in trained_weights(model).items())
-    other = adapt(load_causal(str(tiny_llama)), lora, 4, dense)
+    other = adapt(load_causal(str(tiny_llama)), adaptation, 4)
     load_trained(other, tmp_path)
     assert trained_weights(other).keys() == trained.keys()
     assert all(torch.equal(weight, trained[name]) for name, weight in trained_weights(other).items())
 
 
 def test_dense_training_opens_the_linear_layers_of_the_last_decoder_layer_and_nothing_else(tiny_llama):
-    names = set(trained_weights(adapt(load_causal(str(tiny_llama)), None, 0, ("last_layer",))))
+    names = set(trained_weights(adapt(load_causal(str(tiny_llama)), LAST_LAYER, 0)))
     attention = {f"model.layers.1.self_attn.{part}_proj.weight" for part in "qkvo"}
     assert names == attention | {f"model.layers.1.mlp.{part}_proj.weight" for part in ("gate", "up", "down")}
 
 
 def test_weights_of_another_model_are_refused(tiny_llama, tmp_path):
-    save_trained(adapt(load_causal(str(tiny_llama)), None, 0, ("last_layer",)), "path:x", tmp_path)
+    save_trained(adapt(load_causal(str(tiny_llama)), LAST_LAYER, 0), "path:x", tmp_path)
     with pytest.raises(InputError, match="no adapter_model.safetensors"):
         load_trained(adapt(load_causal(str(tiny_llama)), LORA, seed=0), tmp_path)
 

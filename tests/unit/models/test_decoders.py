@@ -6,13 +6,16 @@ from tiny_models import write_tiny
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 from transformers.pytorch_utils import Conv1D
 
-from hyperinf.data.sources import parse_source
 from hyperinf.errors import InputError
-from hyperinf.models.causal import decoder_layers, load_causal, prepare_causal
+from hyperinf.models.causal import decoder_layers, load_causal
 from hyperinf.models.llava import load_llava
-from hyperinf.models.lora import LoraSettings, is_linear
+from hyperinf.models.lora import is_linear
 from hyperinf.models.trainable import adapt, gradient_layers, load_trained, save_trained, trained_weights
+from hyperinf.pipeline.prepare_model import prepare_model
+from hyperinf.settings.stages import PrepareModel
+from hyperinf.settings.training import Adaptation
 
+LAST_LAYER = Adaptation(trained="last_layer")
 LAYOUTS = {
     "bloom": "transformer.h.1.",
     "falcon": "transformer.h.1.",
@@ -52,16 +55,14 @@ def test_the_last_layer_is_found_whatever_it_is_called_behind_an_adapter_or_not(
     }
     linear = {f"{LAYOUTS[kind]}{name}.weight" for name, module in last.named_modules() if is_linear(module)}
     target = sorted(name for name, module in last.named_modules() if is_linear(module))[0].rpartition(".")[2]
-    dense = adapt(model, None, 0, ("last_layer",))
-    assert set(trained_weights(dense)) == linear
-    both = adapt(load_causal(folders(kind)), LoraSettings(2, (target,)), 0, ("last_layer",))
-    plain = {name.removeprefix("base_model.model.").replace(".base_layer", "") for name in trained_weights(both)}
-    assert {name for name in plain if "lora_" not in name} == linear
-    assert len(gradient_layers(both, "last_layer")) == len(linear)
+    assert set(trained_weights(adapt(model, LAST_LAYER, 0))) == linear
+    adapted = adapt(load_causal(folders(kind)), Adaptation(rank=2, target_modules=(target,)), 0)
+    names = gradient_layers(adapted, "last_layer")
+    assert {name.removeprefix("base_model.model.").replace(".base_layer", "") for name in names} == linear
 
 
 def test_gpt_2_s_transposed_weights_are_opened_saved_and_loaded(folders, tmp_path):
-    model = adapt(load_causal(folders("gpt2")), None, 0, ("last_layer",))
+    model = adapt(load_causal(folders("gpt2")), LAST_LAYER, 0)
     assert any(isinstance(module, Conv1D) and module.weight.requires_grad for module in model.modules())
     with torch.no_grad():
         for weight in model.parameters():
@@ -70,14 +71,14 @@ def test_gpt_2_s_transposed_weights_are_opened_saved_and_loaded(folders, tmp_pat
     wanted = trained_weights(model)
     assert len(wanted) == 4
     save_trained(model, "path:x", tmp_path)
-    other = adapt(load_causal(folders("gpt2")), None, 0, ("last_layer",))
+    other = adapt(load_causal(folders("gpt2")), LAST_LAYER, 0)
     load_trained(other, tmp_path)
     assert all(torch.equal(weight, wanted[name]) for name, weight in trained_weights(other).items())
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "opt", "falcon"])
 def test_a_model_of_any_layout_can_be_cut_and_loaded_again(folders, tmp_path, kind):
-    prepare_causal(parse_source(f"path:{folders(kind)}"), tmp_path / "cut", tmp_path, layers=1)
+    prepare_model(PrepareModel(source=f"path:{folders(kind)}", layers=1, out=str(tmp_path / "cut")))
     assert len(decoder_layers(load_causal(str(tmp_path / "cut")))) == 1
 
 
@@ -95,22 +96,16 @@ def test_a_model_of_any_layout_can_be_cut_and_loaded_again(folders, tmp_path, ki
 )
 def test_what_does_not_read_from_left_to_right_is_no_language_model(tmp_path, kind, auto, reason):
     folder = str(write_tiny(tmp_path / "model", kind, auto))
-    for load in (load_causal, lambda path: prepare_causal(parse_source(f"path:{path}"), tmp_path / "out", tmp_path)):
+    out = str(tmp_path / "out")
+    for load in (load_causal, lambda path: prepare_model(PrepareModel(source=f"path:{path}", out=out))):
         with pytest.raises(InputError, match=reason) as caught:
             load(folder)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_language_model_is_no_vision_language_model_and_the_other_way_round(folders, tiny_llava_folder):
+def test_a_language_model_is_no_vision_language_model_and_the_other_way_round(folders, tiny_llava):
     with pytest.raises(InputError, match="type 'llama', expected a vision-language model"):
         load_llava(folders("llama"))
     with pytest.raises(InputError, match="type 'llava', expected a causal language model"):
-        load_causal(tiny_llava_folder)
-
-
-@pytest.fixture(scope="module")
-def tiny_llava_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("llava") / "llava"
-    prepare_causal(parse_source("shape:llava_tiny"), folder, folder.parent)
-    return str(folder)
+        load_causal(str(tiny_llava))

@@ -2,35 +2,28 @@ import pytest
 import torch
 from PIL import Image
 
-from hyperinf.data.sources import parse_source
 from hyperinf.errors import InputError
 from hyperinf.gradients import per_sample_gradients
 from hyperinf.gradients.losses import causal_loss
-from hyperinf.models.causal import load_causal, prepare_causal
+from hyperinf.models.causal import load_causal
 from hyperinf.models.language import EncodedAnswers, Tokenised
 from hyperinf.models.llava import load_llava, load_processor, picture_tokens
-from hyperinf.models.lora import LoraSettings
 from hyperinf.models.pictures import Pictures
 from hyperinf.models.trainable import adapt, gradient_layers, load_trained, save_trained, trained_weights
 from hyperinf.models.vision_shapes import word_tokenizer
+from hyperinf.settings.training import Adaptation
 
-LORA = LoraSettings(rank=2, targets=("q_proj", "v_proj"))
+BOTH = Adaptation(trained="lora_projector", rank=2, target_modules=("q_proj", "v_proj"))
+PROJECTOR_ONLY = Adaptation(trained="projector")
 PROJECTOR = {f"model.multi_modal_projector.linear_{number}.weight" for number in (1, 2)}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "llava"
-    prepare_causal(parse_source("shape:llava_tiny"), folder, folder.parent)
-    return folder
-
-
 @pytest.fixture
-def samples(folder, tmp_path):
+def samples(tiny_llava, tmp_path):
     """Three prompts of different lengths, each about its own picture, as the family encodes them."""
-    processor = load_processor(str(folder))
+    processor = load_processor(str(tiny_llava))
     tokenizer = processor.tokenizer
-    tokens = picture_tokens(processor, str(folder))
+    tokens = picture_tokens(processor, str(tiny_llava))
     rows = []
     for number, question in enumerate(["what color?", "what shape is in the image?", "is there a red circle present?"]):
         Image.new("RGB", (64, 64), (80 * number, 10, 200 - 60 * number)).save(tmp_path / f"{number}.png")
@@ -41,8 +34,8 @@ def samples(folder, tmp_path):
     return EncodedAnswers(["a", "b", "c"], rows, 0, Pictures(processor, tmp_path), pictures)
 
 
-def test_a_picture_takes_as_many_tokens_as_the_tower_has_patches(folder):
-    assert picture_tokens(load_processor(str(folder)), str(folder)) == (64 // 16) ** 2
+def test_a_picture_takes_as_many_tokens_as_the_tower_has_patches(tiny_llava):
+    assert picture_tokens(load_processor(str(tiny_llava)), str(tiny_llava)) == (64 // 16) ** 2
 
 
 def test_a_word_of_the_small_vocabulary_is_one_token_and_any_other_text_comes_back():
@@ -53,8 +46,8 @@ def test_a_word_of_the_small_vocabulary_is_one_token_and_any_other_text_comes_ba
 
 
 @pytest.mark.parametrize("of", ["trained", "lora", "projector", "last_layer"])
-def test_gradients_of_each_sample_are_those_of_autograd_on_it_alone(folder, samples, of):
-    model = adapt(load_llava(str(folder)).double(), LORA, 3, ("projector",)).eval()
+def test_gradients_of_each_sample_are_those_of_autograd_on_it_alone(tiny_llava, samples, of):
+    model = adapt(load_llava(str(tiny_llava)).double(), BOTH, 3).eval()
     with torch.no_grad():  # LoRA B begins at zero, and A's gradient with it
         for name, weight in model.named_parameters():
             if "lora_B" in name:
@@ -73,8 +66,8 @@ def test_gradients_of_each_sample_are_those_of_autograd_on_it_alone(folder, samp
             torch.testing.assert_close(found[name][index], gradient, rtol=1e-6, atol=1e-9, msg=name)
 
 
-def test_samples_without_a_picture_have_no_gradient_in_the_projector(folder, samples):
-    model = adapt(load_llava(str(folder)), LORA, 0, ("projector",))
+def test_samples_without_a_picture_have_no_gradient_in_the_projector(tiny_llava, samples):
+    model = adapt(load_llava(str(tiny_llava)), BOTH, 0)
     row = Tokenised((5, 6), (7,), False)
     text = EncodedAnswers(["t", "u"], [row, row], 0)
     assert samples.kinds == (True,) * 3
@@ -85,23 +78,23 @@ def test_samples_without_a_picture_have_no_gradient_in_the_projector(folder, sam
     assert all(gradient.shape[0] == 2 and not gradient.any() for gradient in projector.values())
 
 
-def test_only_the_language_model_gets_an_adapter_and_the_projector_is_opened_on_demand(folder):
-    names = set(trained_weights(adapt(load_llava(str(folder)), LORA, 0, ("projector",))))
+def test_only_the_language_model_gets_an_adapter_and_the_projector_is_opened_on_demand(tiny_llava):
+    names = set(trained_weights(adapt(load_llava(str(tiny_llava)), BOTH, 0)))
     adapters = {name for name in names if "lora_" in name}
     assert {name.removeprefix("base_model.model.") for name in names - adapters} == PROJECTOR
     assert adapters
     assert all(".language_model." in name for name in adapters)
-    assert set(trained_weights(adapt(load_llava(str(folder)), None, 0, ("projector",)))) == PROJECTOR
+    assert set(trained_weights(adapt(load_llava(str(tiny_llava)), PROJECTOR_ONLY, 0))) == PROJECTOR
 
 
-def test_adapter_and_projector_come_back_together(folder, tmp_path):
-    model = adapt(load_llava(str(folder)), LORA, 0, ("projector",))
+def test_adapter_and_projector_come_back_together(tiny_llava, tmp_path):
+    model = adapt(load_llava(str(tiny_llava)), BOTH, 0)
     with torch.no_grad():
         for weight in model.parameters():
             if weight.requires_grad:
                 weight += 1
     save_trained(model, "path:x", tmp_path)
-    other = adapt(load_llava(str(folder)), LORA, 5, ("projector",))
+    other = adapt(load_llava(str(tiny_llava)), BOTH, 5)
     load_trained(other, tmp_path)
     expected = trained_weights(model)
     assert all(torch.equal(weight, expected[name]) for name, weight in trained_weights(other).items())
@@ -110,13 +103,11 @@ def test_adapter_and_projector_come_back_together(folder, tmp_path):
         load_trained(other, tmp_path)
 
 
-def test_gradients_of_a_part_that_is_not_there_are_refused(tiny_llama, folder):
-    with pytest.raises(InputError, match="gradients of: lora asked for, but the model has none"):
-        gradient_layers(adapt(load_llava(str(folder)), None, 0, ("projector",)), "lora")
+def test_gradients_of_a_part_that_is_not_there_are_refused(tiny_llama, tiny_llava):
+    with pytest.raises(InputError, match="gradients_of: got lora"):
+        gradient_layers(adapt(load_llava(str(tiny_llava)), PROJECTOR_ONLY, 0), "lora")
     with pytest.raises(InputError, match="projector: a LlamaForCausalLM has none"):
         gradient_layers(load_causal(str(tiny_llama)), "projector")
-    with pytest.raises(InputError, match="gradients of: expected one of trained, lora"):
-        gradient_layers(load_causal(str(tiny_llama)), "head")
 
 
 def test_a_model_without_a_vision_tower_is_refused(tiny_llama):
@@ -126,11 +117,11 @@ def test_a_model_without_a_vision_tower_is_refused(tiny_llama):
         load_processor(str(tiny_llama))
 
 
-def test_pictures_are_read_once_and_the_oldest_give_way(folder, tmp_path, monkeypatch):
+def test_pictures_are_read_once_and_the_oldest_give_way(tiny_llava, tmp_path, monkeypatch):
     for number in range(3):
         Image.new("RGB", (64, 64), (number, 0, 0)).save(tmp_path / f"{number}.png")
     monkeypatch.setattr("hyperinf.models.pictures.KEPT_BYTES", 2 * 3 * 64 * 64 * 4)
-    pictures = Pictures(load_processor(str(folder)), tmp_path)
+    pictures = Pictures(load_processor(str(tiny_llava)), tmp_path)
     first = [pictures.pixels(f"{number}.png") for number in range(3)]
     assert first[0].shape == (3, 64, 64)
     assert pictures.pixels("2.png") is first[2]

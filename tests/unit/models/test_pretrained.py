@@ -9,11 +9,12 @@ from hyperinf.errors import InputError
 from hyperinf.models.causal import load_causal
 from hyperinf.models.classifier import adapted_classifier, save_adapter
 from hyperinf.models.llava import load_llava
-from hyperinf.models.lora import LoraSettings, add_lora
+from hyperinf.models.lora import add_lora
 from hyperinf.models.pretrained import load_pretrained
 from hyperinf.models.trainable import adapt, save_trained
+from hyperinf.settings.training import Adaptation, LoraSettings
 
-LLAMA = LoraSettings(rank=2, targets=("q_proj", "v_proj"))
+LLAMA = Adaptation(rank=2, target_modules=("q_proj", "v_proj"))
 
 
 def moved(model):

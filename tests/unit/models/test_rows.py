@@ -70,6 +70,9 @@ def test_a_classifier_s_texts_are_tokenised_and_padded(classifier):
     each = a.score_each(rows)
     assert list(each) == list(each.index) == [str(place) for place in range(10)]
     np.testing.assert_allclose(each.mean(axis=1), expected["influence"], rtol=1e-7, atol=1e-9)
+    parts = a.score_each(rows, by_layer=True)
+    assert list(dict.fromkeys(parts.columns.get_level_values("query"))) == list(each)
+    np.testing.assert_allclose(parts["7"].sum(axis=1), each["7"], rtol=1e-9, atol=1e-12)
 
 
 def test_pairs_of_texts_and_columns_of_other_names_and_ids_are_taken(classifier):
@@ -124,6 +127,14 @@ def test_model_inputs_of_different_lengths_are_padded_whatever_holds_them(decode
     assert_same(attributor(decoder).fit(given).score(given), expected)
 
 
+def test_tokenised_rows_of_a_classifier_may_call_their_class_label(classifier):
+    texts = [{"text": text, "label": place % 3} for place, text in enumerate(TEXTS)]
+    rows = [{**row, "idx": 1, "input_ids": tokens(classifier, row["text"])} for row in texts]
+    rows = [{**row, "attention_mask": [1] * len(row["input_ids"])} for row in rows]
+    a = attributor(classifier)
+    assert_same(a.fit(rows).score(rows), a.fit(texts).score(texts))
+
+
 def test_rows_of_a_model_of_one_s_own_need_no_tokenizer():
     torch.manual_seed(0)
     model = torch.nn.Linear(4, 3)
@@ -158,7 +169,13 @@ def test_a_file_of_rows_gives_the_scores_of_the_rows(classifier, suffix, tmp_pat
         ([{"text": None, "label": 1}, {"text": "w1", "label": 1}], "sample '0': got None as text"),
         ([{"note": "w"}], "got rows of note, expected text and labels"),
         ([{"input_ids": [1, 2], "labels": 0}, {"input_ids": [1]}], "sample '1': got input_ids, expected"),
-        ([{"input_ids": [1], "x": [1], "labels": 0}, {"input_ids": [2], "x": [1, 2], "labels": 1}], "column 'x'"),
+        (
+            [
+                {"input_ids": [1], "position_ids": [0], "labels": 0},
+                {"input_ids": [2], "position_ids": [0, 1], "labels": 1},
+            ],
+            "column 'position_ids'",
+        ),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_in_one_line(classifier, rows, message):

@@ -5,32 +5,36 @@ import pandas as pd
 import pytest
 import torch
 
-from hyperinf.errors import InputError
+from hyperinf.settings.simulation import FisherSettings
+from hyperinf.settings.stages import SimulateFisher
 from hyperinf.simulation.fisher import (
     CASES,
     CORRELATED_COLUMNS,
     CORRELATED_ROWS,
     INDEPENDENT,
-    FisherConfig,
     fisher_pair,
     gradient_chunks,
     population_pair,
     relative_distance,
-    run_fisher_heatmap,
+    simulate_fisher,
     summarise,
 )
 
-SMALL = FisherConfig(rows=6, columns=5, samples=700, seed=4)
+SMALL = FisherSettings(rows=6, columns=5, samples=700, seed=4)
 
 
-def metrics_of(config: FisherConfig, case: object) -> dict[str, float]:
+def square(samples: int) -> FisherSettings:
+    return FisherSettings(rows=4, columns=4, samples=samples, seed=3)
+
+
+def metrics_of(config: FisherSettings, case: object) -> dict[str, float]:
     table = summarise(config, case, fisher_pair(config, case))  # type: ignore[arg-type]
     return dict(zip(table["metric"], table["value"]))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_both_matrices_equal_a_loop_over_samples_rows_and_columns(case: object) -> None:
-    config = FisherConfig(rows=3, columns=2, samples=300, seed=9)
+    config = FisherSettings(rows=3, columns=2, samples=300, seed=9)
     gradients = np.concatenate([chunk.numpy() for chunk in gradient_chunks(config, case)])  # type: ignore[arg-type]
     fim, gfim = np.zeros((6, 6)), np.zeros((6, 6))
     for gradient in gradients:
@@ -54,7 +58,7 @@ def test_the_diagonal_blocks_of_the_fim_average_to_gfim_over_r_whatever_the_grad
 
 
 def test_independent_gradients_have_unit_diagonals_and_off_diagonals_of_the_size_that_sampling_leaves() -> None:
-    config = FisherConfig(rows=10, columns=10, samples=2000, seed=11)
+    config = FisherSettings(rows=10, columns=10, samples=2000, seed=11)
     values = metrics_of(config, INDEPENDENT)
     # A diagonal entry of the FIM has standard error sqrt(2/N); their mean over rd = 100 entries a tenth of it.
     assert abs(values["fim_diagonal_mean"] - 1) < 5 * (2 / 2000 / 100) ** 0.5
@@ -80,7 +84,7 @@ def test_the_approximation_is_exact_for_correlated_columns_and_fails_for_correla
 
 
 def test_more_samples_close_the_gap_for_independent_rows_and_leave_it_for_correlated_ones() -> None:
-    few, many = FisherConfig(4, 4, 200, 3), FisherConfig(4, 4, 20000, 3)
+    few, many = square(200), square(20000)
     assert metrics_of(many, CORRELATED_COLUMNS)["relative_frobenius"] < 0.05
     assert metrics_of(few, CORRELATED_COLUMNS)["relative_frobenius"] > 0.15
     correlated = metrics_of(many, CORRELATED_ROWS)
@@ -90,15 +94,15 @@ def test_more_samples_close_the_gap_for_independent_rows_and_leave_it_for_correl
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_both_matrices_tend_to_the_limits_that_the_covariances_give(case: object) -> None:
-    values = metrics_of(FisherConfig(4, 4, 20000, 3), case)
+    values = metrics_of(square(20000), case)
     # ||FIM - limit||_F^2 / ||limit||_F^2 = (tr^2 / ||limit||_F^2 + 1) / N, at most (16 + 1) / 20000 here.
     assert values["sampling_error_fim"] < 0.04
     assert values["sampling_error_gfim"] < 0.04
 
 
 def test_the_study_writes_float32_matrices_and_the_same_bytes_again(tmp_path: Path) -> None:
-    run_fisher_heatmap(SMALL, tmp_path / "first")
-    run_fisher_heatmap(SMALL, tmp_path / "second")
+    for name in ("first", "second"):
+        simulate_fisher(SimulateFisher.of(SMALL, out=str(tmp_path / name)))
     names = sorted(path.name for path in (tmp_path / "first").iterdir())
     assert names == [
         "correlated_rows_fim.npy",
@@ -118,18 +122,3 @@ def test_the_study_writes_float32_matrices_and_the_same_bytes_again(tmp_path: Pa
     assert list(summary.columns) == ["case", "rows", "columns", "samples", "seed", "metric", "value"]
     assert summary.groupby("case", sort=False).size().to_dict() == {case.name: 10 for case in CASES}
     assert summary["value"].notna().all()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"rows": 0}, "rows: 0 given, a whole number of at least 1 expected"),
-        ({"columns": -1}, "columns: -1 given, a whole number of at least 1 expected"),
-        ({"samples": 0}, "samples: 0 given, a whole number of at least 1 expected"),
-        ({"seed": -1}, "seed: -1 given, a whole number of at least 0 expected"),
-    ],
-)
-def test_a_study_that_cannot_be_drawn_is_refused_in_one_line(change: dict[str, int], message: str) -> None:
-    with pytest.raises(InputError) as caught:
-        FisherConfig(**change)
-    assert str(caught.value) == message

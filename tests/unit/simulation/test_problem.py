@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from hyperinf.errors import InputError
 from hyperinf.simulation.problem import SyntheticProblem
 
 
@@ -53,21 +52,3 @@ def test_samples_and_vector_are_standard_normal_and_unrelated() -> None:
     correlation = float(draws[0] @ problem.vector()) / 64
     assert abs(correlation) < 5 / 64**0.5
     assert float(problem.vector().abs().max()) < 5
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"dim": 0}, "dim: 0 given, a whole number of at least 1 expected"),
-        ({"samples": 0}, "samples: 0 given, a whole number of at least 1 expected"),
-        ({"damping": 0.0}, "damping: 0.0 given, a positive finite number expected"),
-        ({"damping": -1.0}, "damping: -1.0 given, a positive finite number expected"),
-        ({"damping": float("nan")}, "damping: nan given, a positive finite number expected"),
-        ({"seed": -3}, "seed: -3 given, a whole number of at least 0 expected"),
-    ],
-)
-def test_a_problem_that_cannot_be_drawn_is_refused_in_one_line(change: dict[str, float], message: str) -> None:
-    arguments = {"dim": 4, "samples": 4, "damping": 0.01, "seed": 1} | change
-    with pytest.raises(InputError) as caught:
-        SyntheticProblem(**arguments)  # type: ignore[arg-type]
-    assert str(caught.value) == message

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
-from test_training import SETTINGS, Net, Points
+from test_training import SEED, SETTINGS, Net, Points
 from torch import nn
 
 import hyperinf.training.loop
@@ -14,7 +14,6 @@ from hyperinf.gradients.losses import default_loss
 from hyperinf.models.trainable import trained_weights
 from hyperinf.runtime.distributed import DistributedProcesses
 from hyperinf.runtime.process import wait_for_all
-from hyperinf.training.loop import finetune
 
 
 class KilledError(Exception):
@@ -65,7 +64,9 @@ def train(folder: Path, kill_at: int | None = None) -> None:
         taken.append(0)
         return default_loss(model, batch)
 
-    logs = finetune(model, Points(), SETTINGS, folder / "state", "a", epochs.append, loss)
+    logs = hyperinf.training.loop.train(
+        model, Points(), SETTINGS, SEED, folder / "state", "a", epochs.append, loss, save_seconds=0.0
+    )
     weights = {name: weight.tolist() for name, weight in trained_weights(model).items()}
     found = {"weights": weights, "logs": [vars(log) for log in logs], "epochs": epochs, "steps": len(taken)}
     # By every process under its own name: what the second one writes would be seen.
@@ -86,7 +87,7 @@ if __name__ == "__main__":
 
     out, commands = Path(sys.argv[1]), sys.argv[2:]
     shard_on_cpus()
-    hyperinf.training.loop.team = Watched
+    hyperinf.training.loop.processes_of_command = Watched
     train_killed_once(out / "net")
     for command in commands:
         assert main(command.split("\t")) == 0

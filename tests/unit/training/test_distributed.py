@@ -13,8 +13,8 @@ from launched import train
 from safetensors.torch import load_file
 
 from hyperinf.cli import main
-from hyperinf.data.questions import QuestionTaskConfig, prepare_questions
-from hyperinf.data.sources import parse_source
+from hyperinf.pipeline.prepare import prepare
+from hyperinf.settings.stages import Prepare
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -45,9 +45,8 @@ def letters(tmp_path_factory):
         for index, letter in enumerate("abbabaabababbaabab")
     ]
     (folder / "letters.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    source = parse_source(f"path:{folder / 'letters.jsonl'}")
-    task = QuestionTaskConfig(source=source, format="record", template="question", pool=9, validation=2, test=7, seed=1)
-    prepare_questions(task, folder / "prepared")
+    task = {"format": "record", "template": "question", "train": 9, "validation": 2, "test": 7, "seed": 1}
+    prepare(Prepare(source=f"path:{folder / 'letters.jsonl'}", **task, out=str(folder / "prepared")))
     return folder / "prepared"
 
 
@@ -63,15 +62,26 @@ def calm_bert(tiny_bert, tmp_path_factory):
 
 
 def commands(letters, words, llama, bert, out):
-    """A warm-up, fine-tunings one after the other, and one that keeps adapters by the epoch."""
+    """A fine-tuning in steps, a training afresh after it, and a fine-tuning that keeps weights by the epoch."""
     shared = ["--batch-size", "4", "--learning-rate", "5e-3", "--seed", "1", "--device", "cpu", "--threads", "1"]
-    named = ["--weights", out / "warmup", "--task", "letters", "--model-name", "tiny"]
-    model = ["--model", f"path:{bert}", "--rank", "2", "--max-length", "32"]
-    steps = ["--steps", "3"]
+    causal = ["--model", f"path:{llama}", "--family", "causal", "--target-modules", "q_proj", "v_proj"]
+    classifier = ["--model", f"path:{bert}", "--family", "classifier", "--rank", "2", "--max-length", "32"]
+    steps, epochs = ["--max-steps", "3"], ["--epochs", "2", "--checkpoints", "1", "2"]
     return [
-        ["select", "warmup", "--data", letters, "--model", f"path:{llama}", *steps, *shared, "--out", out / "warmup"],
-        ["select", "finetune", "--data", letters, "--percent=100", *named, *steps, *shared, "--out", out / "kept"],
-        ["mislabel", "finetune", "--data", words, *model, "--epochs", "1", "2", *shared, "--out", out / "adapter"],
+        ["finetune", "--data", letters, *causal, *steps, *shared, "--out", out / "steps"],
+        [
+            "select",
+            "--data",
+            letters,
+            "--finetuned",
+            out / "steps",
+            "--fraction=1",
+            *steps,
+            *shared,
+            "--out",
+            out / "kept",
+        ],
+        ["finetune", "--data", words, *classifier, *epochs, *shared, "--out", out / "epochs"],
     ]
 
 
@@ -118,12 +128,12 @@ def test_two_processes_that_were_killed_once_end_where_one_does(alone, together)
 
 def test_only_the_first_process_writes_and_nothing_temporary_is_left(alone, together):
     assert files(together / "net") == ["result-0.json", "state"]
-    for folder in ("warmup", "kept", "adapter"):
+    for folder in ("steps", "kept", "epochs"):
         assert files(together / folder) == files(alone / folder)
-    assert {path.name for path in together.iterdir()} == {"net", "warmup", "kept", "adapter", "held-0.json"}
+    assert {path.name for path in together.iterdir()} == {"net", "steps", "kept", "epochs", "held-0.json"}
 
 
-@pytest.mark.parametrize("adapter", ["warmup", "adapter/epoch-1", "adapter/epoch-2"])
+@pytest.mark.parametrize("adapter", ["steps/last", "epochs/epoch-1", "epochs/epoch-2"])
 def test_the_commands_that_fine_tune_write_the_weights_of_one_process(alone, together, adapter):
     expected, found = (load_file(folder / adapter / "adapter_model.safetensors") for folder in (alone, together))
     assert expected.keys() == found.keys()
@@ -133,6 +143,6 @@ def test_the_commands_that_fine_tune_write_the_weights_of_one_process(alone, tog
 
 
 def test_the_tables_of_two_processes_are_those_of_one(alone, together):
-    for name in ("kept/metrics.csv", "adapter/training.csv", "warmup/training.csv"):
+    for name in ("kept/metrics.csv", "epochs/training.csv", "steps/training.csv"):
         expected, found = (pd.read_csv(folder / name) for folder in (alone, together))
         pd.testing.assert_frame_equal(found, expected, rtol=1e-3)

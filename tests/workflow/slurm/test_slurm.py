@@ -122,7 +122,7 @@ def started(
     file = workspace.root / f"printed-{time.monotonic_ns()}.txt"
     with file.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, *program, *PROFILE, *IMPATIENT, *arguments],
+            [sys.executable, *program.split(), *PROFILE, *IMPATIENT, *arguments],
             cwd=workspace.root,
             env={**environment(), **variables},
             stdout=stream,
@@ -185,7 +185,7 @@ def killed(slurm: None, workspace: Workspace, cache: dict[str, str]) -> tuple[Ru
 @pytest.fixture(scope="module")
 def resumed(killed: tuple[Run, list[Job]], workspace: Workspace, cache: dict[str, str]) -> Run:
     """The run after the one that was killed, started as `make run` does."""
-    with started(workspace, real(damping=0.1), program=("workflow/run.py",), **cache) as run:
+    with started(workspace, real(damping=0.1), program="workflow/run.py", **cache) as run:
         run.finish()
     return run
 
