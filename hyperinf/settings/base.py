@@ -59,8 +59,9 @@ class Settings(BaseModel):
         return made
 
     def plain(self) -> dict[str, Any]:
-        """The settings as JSON values."""
-        return self.model_dump(mode="json")
+        """The settings as JSON values, in the order in which they are shown."""
+        plain = self.model_dump(mode="json")
+        return {name: plain[name] for name in ordered(type(self))}
 
     def deciding(self) -> dict[str, Any]:
         """The settings that decide what is computed, as JSON values: those that are not marked ``runtime``."""
