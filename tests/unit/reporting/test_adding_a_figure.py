@@ -14,7 +14,7 @@ def seeds_figure(read, entry):
     return style.Drawing(data, figure)
 """
 ENTRY = """STUDY = (
-    Product("seeds", "figure", "Seeds of the runs", "Which seeds were run.", "seeds_figure:seeds_figure"),
+    Product("figure", "seeds", "Seeds of the runs. Which seeds were run.", "seeds_figure:seeds_figure"),
 """
 
 
