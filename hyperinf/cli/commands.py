@@ -14,19 +14,19 @@ class Stage:
         help: what it does, in a line.
         settings: ``module:Class`` of its settings.
         run: ``module:function`` that takes them.
-        then: the command that may follow, with the stage's settings in braces and what is to be chosen in capitals.
+        then: commands that may follow, with the stage's settings in braces and what is to be chosen in capitals.
     """
 
     name: str
     help: str
     settings: str
     run: str
-    then: str = ""
+    then: tuple[str, ...] = ()
 
 
-def _stage(name: str, help: str, settings: str, run: str, then: str = "") -> Stage:
+def _stage(name: str, help: str, settings: str, run: str, *then: str) -> Stage:
     function = run if run.startswith("hyperinf.") else f"{_PIPELINE}.{run}"
-    return Stage(name, help, f"{_SETTINGS}:{settings}", function, f"hyperinf {then}" if then else "")
+    return Stage(name, help, f"{_SETTINGS}:{settings}", function, tuple(f"hyperinf {each}" for each in then))
 
 
 _SHARD = "--data {data} --finetuned {finetuned} --shard N --shards N --out FILE.safetensors"
@@ -65,8 +65,9 @@ STAGES = (
         "score every training sample by its influence on the target samples",
         "Score",
         "score:score",
-        "detect --finetuned {finetuned} --scores {out} --out FOLDER, or select --data {data} --finetuned {finetuned}"
-        " --scores {out}/scores.parquet --fraction X --max-steps N --seed {seed} --out FOLDER",
+        "detect --finetuned {finetuned} --scores {out} --out FOLDER",
+        "select --data {data} --finetuned {finetuned} --scores {out}/scores.parquet --fraction X --max-steps N"
+        " --seed {seed} --out FOLDER",
     ),
     _stage("detect", "tell how well the scores find the samples that were harmed", "Detect", "detect:detect"),
     _stage(
@@ -101,6 +102,8 @@ STAGES = (
         "add what the shards have summed, in their order",
         "ShardAdd",
         "sharding.stages:shard_add",
+        "shard sums --data FOLDER --finetuned FOLDER --target FILE --statistics FILE --sums FILE ... --shard N"
+        " --shards N --out FILE.safetensors, for every shard and as many rounds as the methods need",
         "shard solve --target FILE --statistics FILE --sums FILE ... --out FILE.safetensors",
     ),
     _stage(

@@ -77,7 +77,7 @@ def _run_stage(stage: Stage, parsed: argparse.Namespace, mistakes: list[str]) ->
         raise InputError("\n".join(mistakes))
     named(stage.run)(settings)
     quoted = {name: shlex.quote(str(value)) for name, value in settings}
-    show_written(Path(settings.out), stage.then.format_map(quoted))
+    show_written(Path(settings.out), [each.format_map(quoted) for each in stage.then])
 
 
 def build_parser(words: Sequence[str] = ()) -> Parser:

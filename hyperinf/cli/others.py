@@ -127,7 +127,7 @@ def _crate(parsed: argparse.Namespace) -> None:
 
     _writable("--out", parsed.out, "file" if parsed.out.suffix == ".zip" else "folder")
     write_crate(parsed.results, parsed.config, parsed.out)
-    show_written(parsed.out, "")
+    show_written(parsed.out)
 
 
 def _writable(flag: str, path: Path, kind: str) -> None:

@@ -3,7 +3,7 @@
 import logging
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,13 @@ def show_warnings() -> None:
     warnings.showwarning = _warned
 
 
-def show_written(out: Path, then: str) -> None:
-    """Print what a stage has written, and the command that may follow; nothing for an empty one."""
+def show_written(out: Path, then: Sequence[str] = ()) -> None:
+    """Print what a command has written, and those that may follow."""
     files = sorted(each.name for each in out.iterdir() if not each.name.startswith(".")) if out.is_dir() else []
     more = [f"and {len(files) - _MOST_FILES} more"] if len(files) > _MOST_FILES else []
     say(f"wrote {out}{': ' if files else ''}{', '.join([*files[:_MOST_FILES], *more])}")
-    if then:
-        say(f"next: {then}")
+    for number, command in enumerate(then):
+        say(f"{'or' if number else 'next'}: {command}")
 
 
 class _Lines(logging.Handler):

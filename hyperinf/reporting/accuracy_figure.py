@@ -50,7 +50,7 @@ def accuracy_figure(read: StudyResults, entry: Entry) -> style.Drawing:
             if i == 0:
                 axis.set_title(f"selection: {STRATEGY_LABELS[strategy]}")
             if i + 1 == len(metrics):
-                axis.set_xlabel("share of the pool kept")
+                axis.set_xlabel("fraction of the training set kept")
         axes[i][0].set_ylabel(_Y_LABELS[metric])
         axes[i][0].set_ylim(*selection_panels.limits(part, metric))
         _label_references(axes[i][-1], references, heights[i])

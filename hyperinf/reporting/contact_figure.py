@@ -19,7 +19,7 @@ from hyperinf.reporting.study_inputs import StudyResults
 
 CORRUPTION_LABELS = {"wrong_answer": "answer was changed", "off_task": "from another task"}
 _CORRUPTION_COLOURS = {"wrong_answer": "#c2410c", "off_task": "#6d28d9"}
-_LEGEND = "Under an image: question, answer in the pool, influence (positive is harmful)"
+_LEGEND = "Under an image: question, answer in training, influence (positive is harmful)"
 _HEADINGS = {"helpful": "most helpful: kept first", "harmful": "most harmful: dropped first"}
 
 _DOTS = 200
@@ -41,7 +41,9 @@ _ABOVE, _BELOW = 0.05, 0.1
 def contact_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     """Draw the extreme samples of some of the methods, in the first seed of a task, model and setting."""
     cell = Cell(entry.task, entry.model, entry.setting)
-    sheet = read.sheets[cell]
+    sheet = read.sheets.get(cell)
+    if sheet is None:
+        return style.blank(pd.DataFrame(columns=["sample_id"]), "no training sample has an image")
     methods = entry.product.shares(ordered_methods(read.shape.methods))[entry.part - 1]
     parts = [sheet.samples[sheet.samples["method"] == method] for method in methods]
     samples = pd.concat(parts, ignore_index=True)
@@ -50,13 +52,7 @@ def contact_figure(read: StudyResults, entry: Entry) -> style.Drawing:
 
 
 def draw_samples(samples: pd.DataFrame, pixels: Mapping[str, np.ndarray], where: str) -> Figure:
-    """Draw a row of images for each method, the most helpful samples on the left and the most harmful on the right.
-
-    Args:
-        samples: of ``extreme_samples.extreme_samples``, of as many methods as fit.
-        pixels: of ``extreme_samples.read_pixels``.
-        where: said under the images.
-    """
+    """Draw a row of images for each method, the most helpful samples on the left; ``where`` is said under them."""
     rows = [samples[samples["method"] == method] for method in dict.fromkeys(samples["method"])]
     lines = [max(len(_question(row)) + len(_answer(row)) + 1 for _, row in part.iterrows()) for part in rows]
     heights = [_SIDE + _ABOVE + _LINE * count + _BELOW for count in lines]

@@ -19,6 +19,7 @@ RUN, PUBLISHED = "this run", "published"
 _HEADROOM = 10.0
 _DEPTH = 1e-12
 _LOG_SPAN = 10.0
+_COLUMNS = {"convergence": "error_l2", "convergence_relative": "error_relative"}
 _AXIS_LABELS = {
     "error_l2": "absolute error  ‖A⁻¹v − x‖₂   (lower is better)",
     "error_relative": "relative error  ‖A⁻¹v − x‖₂ / ‖A⁻¹v‖₂   (lower is better)",
@@ -58,17 +59,8 @@ def convergence_data(frame: pd.DataFrame, published: pd.DataFrame, column: str) 
 
 
 def convergence_figure(read: SimulationResults, entry: Entry) -> style.Drawing:
-    """Draw the absolute error against iteration."""
-    return draw_convergence(read, "error_l2")
-
-
-def relative_figure(read: SimulationResults, entry: Entry) -> style.Drawing:
-    """Draw the error relative to the solution against iteration."""
-    return draw_convergence(read, "error_relative")
-
-
-def draw_convergence(read: SimulationResults, column: str) -> style.Drawing:
     """Draw small multiples, rows d and columns N, one shared axis: error (log) against iteration."""
+    column = _COLUMNS[entry.product.name]
     data = convergence_data(read.convergence, published_convergence(), column)
     run = data[data["series"] == RUN]
     dims, samples = sorted(set(run["dim"])), sorted(set(run["samples"]))

@@ -69,4 +69,4 @@ def _memory_ticks(axis: Axes, memory: pd.Series) -> None:
     elif known.max() < _LOG_SPAN * known.min():
         axis.set_xscale("linear")
         axis.set_xlim(0, known.max() * 1.08)
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")

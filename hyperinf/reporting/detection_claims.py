@@ -10,11 +10,9 @@ from hyperinf.reporting.claims import Claim, paired_claim, sign_verdict
 from hyperinf.reporting.costs import SHARED
 from hyperinf.reporting.frames import Cell, Place
 from hyperinf.reporting.intervals import paired_interval, t_interval
-from hyperinf.reporting.published import RELEASE, published_detection, published_influence_seconds
+from hyperinf.reporting.published import PUBLISHED_FAMILY, RELEASE, published_detection, published_influence_seconds
 from hyperinf.reporting.study_inputs import StudyResults
 
-PUBLISHED_FAMILY = "classifier"
-"""The published numbers of detection and cost are those of a classifier."""
 _CURVES = f"{RELEASE}: Mislabeled_Data_Detection/cola_r=16_detection_rate.pdf (CoLA, RoBERTa-large)"
 _NOTEBOOK = f"{RELEASE}: example.ipynb (MRPC, RoBERTa-large, unnamed GPU)"
 _RIVALS = ("datainf", "tracin", "lissa")

@@ -19,7 +19,7 @@ from hyperinf.reporting.labels import (
     setting_label,
 )
 from hyperinf.reporting.manifest import Entry
-from hyperinf.reporting.published import published_detection
+from hyperinf.reporting.published import PUBLISHED_FAMILY, published_detection
 from hyperinf.reporting.study_inputs import StudyResults
 
 RUN, PUBLISHED, IDEAL = "this run", "published", "ideal"
@@ -46,7 +46,8 @@ def detection_data(read: StudyResults, task: str, model: str) -> pd.DataFrame:
         if harmed:
             for inspected in sorted({*np.linspace(0, 1, 11).round(6), round(harmed, 8)}):
                 rows.append((RUN, cell.setting, IDEAL, inspected, min(1.0, inspected / harmed), np.nan, np.nan))
-    for published in published_detection().itertuples():
+    published_rows = published_detection().itertuples() if read.shape.family == PUBLISHED_FAMILY else ()
+    for published in published_rows:
         found = published.inspected_percent / 100, published.detected_percent / 100
         rows.append((PUBLISHED, "", published.method, *found, np.nan, np.nan))
     columns = ["series", "setting", "method", "inspected", "detected", "half_width", "n"]
@@ -65,7 +66,8 @@ def detection_figure(read: StudyResults, entry: Entry) -> style.Drawing:
         return style.blank(run, "no training sample was harmed: there is nothing to find")
     harmed, methods = harmed_label(read.shape.family), ordered_methods(run["method"])
     panels = [(f"this run: {setting_label(name)}", name) for name in ordered_settings(run["setting"])]
-    panels.append(("published: other data and model\n(CoLA, RoBERTa-large, rank 16)", ""))
+    if (data["series"] == PUBLISHED).any():
+        panels.append(("published: other data and model\n(CoLA, RoBERTa-large, rank 16)", ""))
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
     heights = [2.0, 0.14 * len(methods) + 0.1] * rows
@@ -136,9 +138,10 @@ def _handles(data: pd.DataFrame, methods: list[str]) -> list[Line2D]:
     if (data["method"] == IDEAL).any():
         handles.append(style.handle("ideal order", color=style.INK, linewidth=0.8))
     chance = {"linewidth": 0.9, "linestyle": style.RANDOM_LINE}
-    published = {"linewidth": 2.0, "linestyle": style.PUBLISHED_LINE}
     handles.append(style.handle("expected at random", color=style.MUTED, **chance))
-    handles.append(style.handle("published (same colours)", color=style.MUTED, **published))
+    if (data["series"] == PUBLISHED).any():
+        published = {"linewidth": 2.0, "linestyle": style.PUBLISHED_LINE}
+        handles.append(style.handle("published (same colours)", color=style.MUTED, **published))
     dot = {"color": style.INK, "markersize": 3.2, "linestyle": ""}
     named = [(f"at {percent(inspected)} inspected", marker) for inspected, marker in _COMPARED.items()]
     return handles + [style.handle(label, marker=marker, **dot) for label, marker in named]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hyperinf.artifacts.records import RECORD, check_written, read_record
+from hyperinf.data.parquet import read_frame
 from hyperinf.errors import InputError
 
 SIDES = ("helpful", "harmful")
@@ -34,72 +35,54 @@ class Sheet:
     pixels: Mapping[str, np.ndarray]
 
 
-def extreme_samples(path: Path, methods: Sequence[str], shown: int = SHOWN) -> pd.DataFrame:
-    """List the extremes of every method in a file of scores.
-
-    Args:
-        path: the file.
-        methods: influence methods to show.
-        shown: samples on each side, at most half of all.
+def extreme_samples(scores: pd.DataFrame, methods: Sequence[str], shown: int = SHOWN) -> pd.DataFrame:
+    """List the extremes of every method: so many on each side, at most half of all.
 
     Returns:
         Columns method, side, rank (1 is the extreme), influence (positive is harmful), sample_id, image, question,
-        answer, true_answer, corruption; of equal scores the first in the file first.
-
-    Raises:
-        InputError: the file is not there or not whole, lacks a column or a method, is not about images, or holds a
-            score that is not finite.
+        answer, true_answer, corruption; of equal scores the first in the table first.
     """
-    scores = _scores(path)
-    known = [column.removeprefix(_PREFIX) for column in scores.columns if column.startswith(_PREFIX)]
-    for method in methods:
-        if method not in known:
-            raise InputError(f"{path}: got no scores by {method!r}, expected them beside {', '.join(known)}")
     count = min(shown, len(scores) // 2)
     parts = []
     for method in methods:
         influence = scores[f"{_PREFIX}{method}"].to_numpy(dtype=np.float64)
-        if not np.isfinite(influence).all():
-            worst = scores["sample_id"].iloc[int(np.argmin(np.isfinite(influence)))]
-            raise InputError(f"{path}: influence of sample {worst} by {method}: got no finite number, expected one")
         for side, order in zip(SIDES, (influence, -influence), strict=True):
             chosen = np.argsort(order, kind="stable")[:count]
             part = scores.iloc[chosen][list(_TEXT)].reset_index(drop=True)
-            part.insert(0, "influence", influence[chosen])
-            part.insert(0, "rank", range(1, count + 1))
-            part.insert(0, "side", side)
-            part.insert(0, "method", method)
-            parts.append(part)
+            known = {"method": method, "side": side, "rank": range(1, count + 1), "influence": influence[chosen]}
+            parts.append(part.assign(**known)[[*known, *_TEXT]])
     return pd.concat(parts, ignore_index=True)
 
 
-def read_sheet(run: Path, checkpoint: str, seed: int, methods: Sequence[str]) -> Sheet:
-    """Read the extremes of a run, and their images from the data that it was scored on.
+def read_sheet(run: Path, checkpoint: str, seed: int, methods: Sequence[str]) -> Sheet | None:
+    """Read the extremes of a run, and their images from the data that it was scored on, at ``../../../data/seed-S``.
 
-    Args:
-        run: the seed folder; its data is at ``../../../data/seed-S``.
-        checkpoint: whose scores are shown.
-        seed: of the run.
-        methods: to show.
+    Returns:
+        None where no sample has an image.
 
     Raises:
-        InputError: scores, the data of the run or an image is missing or of another form.
+        InputError: scores, the data of the run or an image is missing or of another form, or a score is not finite.
     """
+    path = run / f"scores/{checkpoint}/scores.parquet"
+    check_written(path)
+    scores = read_frame(path, [f"{_PREFIX}{method}" for method in methods])
+    if "image" not in scores or (scores["image"] == "").all():
+        return None
+    for method in methods:
+        strange = scores[~np.isfinite(scores[f"{_PREFIX}{method}"])]
+        if len(strange):
+            sample = strange["sample_id"].iloc[0]
+            raise InputError(f"{path}: influence of sample {sample} by {method}: got no finite number, expected one")
     data = run.resolve().parents[2] / "data" / f"seed-{seed}"
-    record = run / "scores" / checkpoint / RECORD
-    wanted = read_record(record).get("data_sha256")
+    wanted = read_record(path.with_name(RECORD)).get("data_sha256")
     if wanted is None or read_record(data / RECORD).get("content_sha256") != wanted:
         raise InputError(f"{data}: got other data, expected what {run} was scored on")
-    samples = extreme_samples(run / f"scores/{checkpoint}/scores.parquet", methods)
+    samples = extreme_samples(scores, methods)
     return Sheet(seed, samples, read_pixels(data, samples))
 
 
 def read_pixels(folder: Path, samples: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Read the images of samples as ``{path: array[height, width, 3]}``; large ones are reduced to what can be shown.
-
-    Args:
-        folder: the data folder, which their paths are relative to.
-        samples: of :func:`extreme_samples`.
+    """Read the images of samples from a data folder as ``{path: array[height, width, 3]}``, large ones reduced.
 
     Raises:
         InputError: an image is not there, or is none; names the sample.
@@ -122,21 +105,3 @@ def read_pixels(folder: Path, samples: pd.DataFrame) -> dict[str, np.ndarray]:
         shown.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
         pixels[name] = np.asarray(shown)
     return pixels
-
-
-def _scores(path: Path) -> pd.DataFrame:
-    check_written(path)
-    try:
-        scores = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: got no scores file ({str(error).splitlines()[0]}), expected one") from None
-    missing = [column for column in _TEXT if column not in scores]
-    if missing:
-        raise InputError(f"{path}: got no column {', '.join(missing)}, expected scores of questions about images")
-    if (scores["image"] == "").all():
-        raise InputError(f"{path}: column image: got an empty one, expected images to show")
-    if len(scores) < len(SIDES):
-        raise InputError(f"{path}: got {len(scores)} samples, expected at least one on each side")
-    return scores

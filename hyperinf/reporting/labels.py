@@ -13,8 +13,8 @@ CHEAP = tuple(BASELINES)
 
 _SELECTION_LABELS = {
     "random": "random selection",
-    "full": "whole pool",
-    "warmup": "after the warm-up",
+    "full": "whole training set",
+    "warmup": "scored model",
     "base": "before fine-tuning",
     "majority": "most frequent answer",
 }

@@ -60,5 +60,5 @@ def _study(results: Path, manifest: dict[str, Any]) -> dict[str, Any]:
             image = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
             figures.setdefault(entry["heading"], []).append({**entry, "image": image})
     tables = [entry for entry in manifest["entries"] if entry["printed"]]
-    sources = [entry for entry in manifest["entries"] if entry["kind"] == "data"]
-    return {**manifest, "figures": figures, "tables": tables, "data": sources}
+    data = [entry for entry in manifest["entries"] if entry["kind"] == "data" and not entry["printed"]]
+    return {**manifest, "figures": figures, "tables": tables, "data": data}

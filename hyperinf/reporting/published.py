@@ -18,6 +18,9 @@ TIMING_METHODS = {
 }
 """Published way to invert -> this package's name; the others have no counterpart here."""
 
+PUBLISHED_FAMILY = "classifier"
+"""The published numbers of detection and cost are those of a classifier."""
+
 RELEASE = "HyperINF code release 6ce71cc"
 """github.com/Blackzxy/HyperINF at that commit."""
 

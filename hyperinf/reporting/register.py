@@ -24,8 +24,8 @@ class Product:
         name: ends the names of its files; ``""`` for what is named by its study alone.
         caption: its title, a full stop, and how it is to be read.
         builder: ``module:function`` in this room. A figure's takes what was read and the entry, and gives a
-            ``Drawing``; a table's takes what was read, and gives its rows and the printed tables; that of claims gives
-            claims, and that of data a frame.
+            ``Drawing``; a table's takes what was read, and gives its rows and the printed tables; that of data gives a
+            frame; those of claims, one after the other, give claims.
         each: made once for the study, for every task and model, or for every task, model and setting.
         when: what has to be true of a study (attributes of its shape) that has it.
         folded: on the page, hidden behind its title.
@@ -86,7 +86,7 @@ ALL_CLAIMS = Product(
     "claims",
     "claims",
     "Claims. Each published claim, the published number, the number measured here, and whether it holds.",
-    "study_claims:study_claims",
+    "detection_claims:detection_claims detection_claims:cost_claims selection_claims:selection_claims",
 )
 """Of one study; or of all, which the page's command writes."""
 _SOURCES = Product(
@@ -94,6 +94,7 @@ _SOURCES = Product(
     "sources",
     "Sources. The files that the figures and tables of this part were made from, with their hashes.",
     "sources:sources_table",
+    folded=True,
 )
 _MANIFEST = Product("manifest", "manifest", "Manifest. What was made, by which rule, with which caption.")
 
@@ -102,11 +103,11 @@ STUDY = (
         "detection",
         "model",
         ("detection",),
-        "Harmed samples found against share inspected. Training samples are inspected from the most harmful on; found "
-        "are those that were harmed on purpose, such as flipped labels. Curves: mean over seeds; the diagonal is what "
-        "inspecting at random finds. Below: what is found at 20 % and 40 % inspected, with 95 % t-interval (none for "
-        "one seed, cut to 0 to 100 %). The last panel is published and another data set and model: only the order of "
-        "the methods can be compared.",
+        "Harmed samples found against the fraction inspected. Training samples are inspected from the most harmful "
+        "on; found are those that were harmed on purpose, such as flipped labels. Curves: mean over seeds; the "
+        "diagonal is what inspecting at random finds. Below: what is found at 20 % and 40 % inspected, with 95 % "
+        "t-interval (none for one seed, cut to 0 to 100 %). Of a classifier, the last panel is published, of another "
+        "data set and model: only the order of the methods can be compared.",
     ),
     _figure(
         "epochs",
@@ -136,13 +137,13 @@ STUDY = (
         "accuracy",
         "setting",
         ("selection",),
-        "Accuracy against the share of the pool kept. A fresh adapter is fine-tuned on the samples that each method "
-        f"finds least harmful, of the whole pool (plain) or within each answer (stratified). {_BARS}; points are "
-        "shifted sideways so that bars do not hide each other. Horizontal lines: fine-tuned on the whole pool, the "
-        "model after the warm-up that influence was computed at, the model as it came, and always the most frequent "
-        "answer. Below: how many of the kept samples are clean (where samples were corrupted), and the share of the "
-        "most frequent answer among them: where it nears one answer only, the selection has collapsed, and its "
-        "accuracy says nothing of the scores' quality.",
+        "Accuracy against the fraction kept. A fresh adapter is fine-tuned on the samples that each method finds "
+        f"least harmful, of the whole training set (plain) or within each answer (stratified). {_BARS}; points are "
+        "shifted sideways so that bars do not hide each other. Horizontal lines: fine-tuned on the whole training "
+        "set, the model that influence was computed at, the model as it came, and always the most frequent answer. "
+        "Below: how many of the kept samples are clean (where samples were corrupted), and the share of the most "
+        "frequent answer among them: where it nears one answer only, the selection has collapsed, and its accuracy "
+        "says nothing of the scores' quality.",
     ),
     _figure(
         "contact",
@@ -244,7 +245,7 @@ SIMULATION = (
         "convergence_relative",
         "Relative error against iteration. As the absolute error, divided by ‖A⁻¹v‖₂, so that panels and draws can be "
         "compared. The published curves are divided by their own first value, which is ‖A⁻¹v‖₂ up to 0.1 %.",
-        "convergence_figures:relative_figure",
+        "convergence_figures:convergence_figure",
     ),
     Product(
         "figure",
@@ -280,7 +281,13 @@ SIMULATION = (
         "Iterations to the solution. Of every solver on the synthetic matrices, by side of the matrix and number of "
         "samples, with the error left: mean over the seeds.",
     ),
-    Product("claims", "claims", ALL_CLAIMS.caption, "simulation_claims:simulation_claims"),
+    Product(
+        "claims",
+        "claims",
+        ALL_CLAIMS.caption,
+        "simulation_claims:convergence_claims simulation_claims:datainf_claims simulation_claims:fisher_claims "
+        "simulation_claims:timing_claims",
+    ),
     _SOURCES,
     _MANIFEST,
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +83,13 @@ def _write(entries: Sequence[Entry], read: Any, summary: Mapping[str, list[str]]
     """Build and write every entry, the manifest last: where it is, all that it names is there, too."""
     from hyperinf.reporting.claims import claims_frame, write_claims
     from hyperinf.reporting.style import house_style, save_figure
-    from hyperinf.reporting.table_writers import printed, write_csv, write_tables
+    from hyperinf.reporting.table_writers import frame_as_table, printed, write_csv, write_tables
 
     written: list[Path] = []
     made = []
     *others, manifest = entries
     for entry in others:
-        module, _, name = entry.product.builder.partition(":")
-        build = getattr(import_module(f"hyperinf.reporting.{module}"), name)
+        build, *more = map(_imported, entry.product.builder.split())
         folder, shown = (read.out / entry.file).parent, []
         if entry.kind == "figure":
             with house_style():
@@ -100,9 +100,18 @@ def _write(entries: Sequence[Entry], read: Any, summary: Mapping[str, list[str]]
             shown = [printed(table) for table in tables]
             written += write_tables(rows, tables, folder, entry.name)
         elif entry.kind == "claims":
-            written += write_claims(claims_frame(build(read)), folder, entry.name)
+            written += write_claims(
+                claims_frame(chain.from_iterable(each(read) for each in (build, *more))), folder, entry.name
+            )
         else:
-            written.append(write_csv(build(read), read.out / entry.file))
+            frame = build(read)
+            shown = [printed(frame_as_table(frame, entry.product.title))] if entry.product.folded else []
+            written.append(write_csv(frame, read.out / entry.file))
         about = read.about((entry.task, entry.model, entry.setting)) if entry.setting else ""
         made.append(described(entry, about, shown))
     return written + write_manifest(manifest, made, summary, records, read.out)
+
+
+def _imported(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(import_module(f"hyperinf.reporting.{module}"), function)

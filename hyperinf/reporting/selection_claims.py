@@ -22,7 +22,7 @@ _SOURCES = {
 
 
 def selection_claims(read: StudyResults) -> Iterator[Claim]:
-    """Judge HyperINF's selections against each rival's and the whole pool, and its scores against the others'.
+    """Judge HyperINF's selections against each rival's and the whole training set, and its scores against the others'.
 
     Where the paper speaks of such a selection, the claim is a published one; stratified selection, other fractions and
     other families are questions of this package.
@@ -88,7 +88,7 @@ def _lead(read: StudyResults, place: Place, rival: str) -> BySeed:
 def _full_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
     for place in selected:
         row = read.frame.row(place, labels.SUBJECT)
-        statement = f"{_more_accurate(read, place)} than the whole pool"
+        statement = f"{_more_accurate(read, place)} than the whole training set"
         yield paired_claim(statement, "", where(read, place), row.over_full)
 
 

@@ -44,7 +44,7 @@ def settings_figure(read: StudyResults, entry: Entry) -> style.Drawing:
             if k % columns == 0:
                 axis.set_ylabel(f"test accuracy\n{labels.STRATEGY_LABELS[strategy]}")
             if (j * blocks + k // columns) == rows - 1:
-                axis.set_xlabel("share of the pool kept")
+                axis.set_xlabel("fraction of the training set kept")
     axes[0][0].set_ylim(*selection_panels.limits(data, "accuracy"))
     axes[0][0].yaxis.set_major_formatter(selection_panels.tick_label)
     selection_panels.fraction_axis(axes[0][0], sorted(set(selected["fraction"])))

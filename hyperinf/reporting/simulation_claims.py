@@ -29,27 +29,14 @@ _NOTEBOOK = f"{RELEASE}: example.ipynb"
 _PAPER = "HyperINF paper, synthetic study (no published numbers at hand)"
 
 
-def simulation_claims(read: SimulationResults) -> Iterator[Claim]:
-    """Judge all claims that the synthetic studies can speak to."""
-    yield from convergence_claims(read.convergence, published_convergence())
-    yield from datainf_claims(read.convergence)
-    if read.summary is not None:
-        yield from fisher_claims(read.summary)
-    if read.timing is not None:
-        yield from timing_claims(read.timing, published_inversion())
-
-
-def convergence_claims(frame: pd.DataFrame, published: pd.DataFrame) -> Iterator[Claim]:
-    """Judge Schulz against LiSSA, and the Chebyshev-scaled start against the published one, for every d and N.
-
-    Args:
-        frame: ``simulation_inputs.read_convergence``.
-        published: ``published.published_convergence``.
-    """
-    for (dim, samples), cell in frame.groupby(["dim", "samples"], sort=True):
+def convergence_claims(read: SimulationResults) -> Iterator[Claim]:
+    """Judge Schulz against LiSSA, and the Chebyshev-scaled start against the published one, for every d and N."""
+    published = published_convergence()
+    cells = read.convergence.groupby(["dim", "samples"], sort=True)
+    for (dim, samples), cell in cells:
         reference = published[(published["dim"] == dim) & (published["samples"] == samples)]
         yield _schulz_against_lissa(f"d = {dim}, N = {samples}", cell, reference)
-    for (dim, samples), cell in frame.groupby(["dim", "samples"], sort=True):
+    for (dim, samples), cell in cells:
         yield _chebyshev_against_paper(f"d = {dim}, N = {samples}", cell)
 
 
@@ -115,8 +102,9 @@ def _chebyshev_against_paper(setting: str, cell: pd.DataFrame) -> Claim:
     )
 
 
-def datainf_claims(frame: pd.DataFrame) -> Iterator[Claim]:
+def datainf_claims(read: SimulationResults) -> Iterator[Claim]:
     """Judge DataInf's error against d for every N: absolute as published, and relative, which is asked here."""
+    frame = read.convergence
     rows = frame[frame["method"] == "datainf"]
     kinds = (
         ("error_l2", "DataInf's error grows with d", _PAPER, "absolute error"),
@@ -149,9 +137,9 @@ def datainf_claims(frame: pd.DataFrame) -> Iterator[Claim]:
             )
 
 
-def fisher_claims(summary: pd.DataFrame) -> Iterator[Claim]:
-    """Judge GFIM against FIM, one claim per case of ``fisher/summary.csv`` (columns case, metric, value)."""
-    for case, rows in summary.groupby("case", sort=False):
+def fisher_claims(read: SimulationResults) -> Iterator[Claim]:
+    """Judge GFIM against FIM, one claim per case of ``fisher/summary.csv``; none where it was not run."""
+    for case, rows in read.summary.groupby("case", sort=False) if read.summary is not None else ():
         values = rows.set_index("metric")["value"]
         distance = float(values.get("relative_frobenius", np.nan))
         sampling = float(values.get("sampling_error_fim", np.nan))
@@ -192,8 +180,11 @@ def fisher_verdict(distance: float, sampling: float) -> str:
     return CONTRADICTED if excess > _FAR else WITHIN_NOISE
 
 
-def timing_claims(frame: pd.DataFrame, published: pd.DataFrame) -> Iterator[Claim]:
-    """Judge Schulz against a library inverse, for every device and d that both were timed at."""
+def timing_claims(read: SimulationResults) -> Iterator[Claim]:
+    """Judge Schulz against a library inverse, for every device and d that was timed."""
+    frame, published = read.timing, published_inversion()
+    if frame is None:
+        return
     variants = [method for method in ordered_solvers(frame["method"]) if method.startswith("schulz_paper")]
     for method in variants or ["schulz_paper"]:
         for (device, dtype, dim), rows in frame.groupby(["device", "dtype", "dim"], sort=True):

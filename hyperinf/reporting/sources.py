@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
@@ -32,19 +32,7 @@ class Source:
     run: Mapping[str, Any] = field(default_factory=dict)
 
 
-class HasSources(Protocol):
-    """What was read for a report."""
-
-    @property
-    def sources(self) -> Sequence[Source]:
-        """The files."""
-
-    @property
-    def out(self) -> Path:
-        """The results folder."""
-
-
-def sources_table(read: HasSources) -> pd.DataFrame:
+def sources_table(read: Any) -> pd.DataFrame:
     """List the files that went in with their hashes, relative to the results folder where they lie below it."""
     rows = [
         {

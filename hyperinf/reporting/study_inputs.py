@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hyperinf.artifacts.records import RECORD, check_written, read_record
+from hyperinf.data.parquet import read_frame
 from hyperinf.errors import InputError
 from hyperinf.reporting.costs import cost_frame
 from hyperinf.reporting.extreme_samples import Sheet, read_sheet
@@ -147,7 +148,8 @@ def read_study(study: StudyShape, runs: Sequence[Path], out: Path) -> StudyResul
     metrics = joined([part for run in read for part in run.metrics.items()], METRICS)
     cost = joined([part for run in read for part in run.cost.items()], COST)
     last = study.checkpoints[-1]
-    shown = first.values() if study.has_images else ()
+    shown = first.items() if study.has_images else ()
+    sheets = [(cell, read_sheet(run.folder, last, run.seed, study.methods)) for cell, run in shown]
     return StudyResults(
         study,
         read,
@@ -155,7 +157,7 @@ def read_study(study: StudyShape, runs: Sequence[Path], out: Path) -> StudyResul
         joined([part for run in read for part in run.curves.items()], CURVES),
         cost,
         cost_frame(cost),
-        {run.cell: read_sheet(run.folder, last, run.seed, study.methods) for run in shown},
+        {cell: sheet for cell, sheet in sheets if sheet is not None},
         out,
     )
 
@@ -249,7 +251,4 @@ def _harmed(path: Path) -> float | None:
     if not path.exists():
         return None
     check_written(path)
-    try:
-        return float((pd.read_parquet(path, columns=["corruption"])["corruption"] != "").mean())
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: got no scores ({str(error).splitlines()[0]}), expected those of samples") from None
+    return float((read_frame(path, ["corruption"])["corruption"] != "").mean())

@@ -91,6 +91,12 @@ def printed(table: Table) -> dict[str, Any]:
     return {"title": table.title, "headers": list(table.headers), "rows": rows, "note": table.note}
 
 
+def frame_as_table(frame: pd.DataFrame, title: str) -> Table:
+    """Print a frame as it is; of a hash its first digits."""
+    short = {column: frame[column].astype(str).str[: 12 if column == "sha256" else None] for column in frame}
+    return Table(title, tuple(frame.columns), tuple(zip(*short.values(), strict=True)))
+
+
 def sentences(*parts: str) -> str:
     """Join the sentences of a note, without the empty ones."""
     return " ".join(part for part in parts if part)

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+_EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 Place = tuple[str | int, ...]
 """Keys and indices that lead to a setting."""
 
@@ -43,11 +44,14 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _bools_are_no_numbers(cls, values: Any) -> Any:
-        # pydantic reads true as 1: as text it is refused where it stands.
+    def _as_yaml_means_it(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        return {name: _without_bools(value) if name in _numeric(cls) else value for name, value in values.items()}
+        numeric = _numeric(cls)
+        return {
+            name: _as_number(value) if name in numeric else _with_text_keys(value)
+            for name, value in _with_text_keys(values).items()
+        }
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -59,8 +63,9 @@ class Settings(BaseModel):
         return made
 
     def plain(self) -> dict[str, Any]:
-        """The settings as JSON values."""
-        return self.model_dump(mode="json")
+        """The settings as JSON values, in the order in which they are shown."""
+        plain = self.model_dump(mode="json")
+        return {name: plain[name] for name in ordered(type(self))}
 
     def deciding(self) -> dict[str, Any]:
         """The settings that decide what is computed, as JSON values: those that are not marked ``runtime``."""
@@ -117,6 +122,15 @@ def explained(field: FieldInfo) -> str:
     return f"{field.description}, in {unit}" if unit else str(field.description)
 
 
+def text_key(key: object) -> str:
+    """Write a key of YAML as text, whatever it is: one that is a number, or half a character, is not known."""
+    return str(key).encode(errors="backslashreplace").decode()
+
+
+def _with_text_keys(value: Any) -> Any:
+    return {text_key(key): each for key, each in value.items()} if isinstance(value, Mapping) else value
+
+
 def kind_of(annotation: Any) -> Any:
     """The type of a value, without ``None`` and what is annotated."""
     if get_origin(annotation) is Annotated:
@@ -152,10 +166,14 @@ def _numeric(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(name for name, words in kinds.items() if words & {"int", "float"})
 
 
-def _without_bools(value: Any) -> Any:
+def _as_number(value: Any) -> Any:
     if isinstance(value, list | tuple):
-        return [_without_bools(each) for each in value]
-    return str(value).lower() if isinstance(value, bool) else value
+        return [_as_number(each) for each in value]
+    if isinstance(value, bool):
+        # pydantic reads true as 1: as text it is refused where it stands.
+        return str(value).lower()
+    # YAML reads 1e-4 as text, and only 1.0e-4 as a number.
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
 
 
 def _deciding(section: BaseModel) -> dict[str, Any]:

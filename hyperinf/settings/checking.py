@@ -75,7 +75,6 @@ def mistakes_of(model: type[Settings], error: ValidationError) -> list[Mistake]:
         # A list whose only value was refused counts as too short as well.
         if each["type"] == "too_short" and any(other["loc"][:-1] == each["loc"] for other in errors):
             continue
-        # Of a union's members each says what it would have expected: one line says it for all.
         for mistake in _mistakes(each, schema):
             found.setdefault(mistake.place, mistake)
     return list(found.values())
@@ -89,7 +88,7 @@ def dotted(place: Place) -> str:
 
 def suggestion(given: object, known: Sequence[str]) -> str:
     """Ask whether something like it was meant; nothing where nothing is like it."""
-    close = difflib.get_close_matches(str(given).lower(), known, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(str(given).lower(), known, n=1, cutoff=0.66)
     return f", did you mean {close[0]}?" if close else ""
 
 
@@ -136,26 +135,23 @@ def _schema(model: type[Settings]) -> dict[str, Any]:
 
 
 def _mistakes(error: ErrorDetails, schema: Node) -> Iterator[Mistake]:
-    if error["loc"][-1:] == ("[key]",):
-        place, section = _found(error["loc"][:-2], schema)
-        form = resolved(section, schema)["propertyNames"]
-        yield Mistake(
-            (*place, error["loc"][-2]), f"got {error['input']!r} as a name, expected {expected(form, schema)}"
-        )
+    place = error["loc"]
+    if place[-1:] == ("[key]",):
+        form = resolved(_found(place[:-2], schema), schema)["propertyNames"]
+        yield Mistake(place[:-1], f"got {shown(error['input'])} as a name, expected {expected(form, schema)}")
         return
-    place, node = _found(error["loc"], schema)
     reason = error.get("ctx", {}).get("error")
     if isinstance(reason, MisfitError):
         for below, message in reason.mistakes.items():
             yield Mistake((*place, *below), message)
         return
-    yield Mistake(place, _message(error, node, schema, reason))
+    yield Mistake(place, _message(error, _found(place, schema), schema, reason))
 
 
 def _message(error: ErrorDetails, node: Node, schema: Node, reason: object) -> str:
     kind, value = error["type"], error["input"]
     if kind == "extra_forbidden":
-        _, section = _found(error["loc"][:-1], schema)
+        section = _found(error["loc"][:-1], schema)
         known = [key for each in _members(section, schema) for key in each.get("properties", {})]
         return f"got an unknown key, expected one of {', '.join(known)}{suggestion(error['loc'][-1], known)}"
     if kind == "missing":
@@ -168,23 +164,12 @@ def _message(error: ErrorDetails, node: Node, schema: Node, reason: object) -> s
     return f"got {shown(value)}, expected {expected(node, schema, null=False)}{limit}{guess}"
 
 
-def _found(path: Place, schema: Node) -> tuple[Place, Node]:
-    """The place without what pydantic puts in of its own (the member of a union), and the schema that stands there."""
+def _found(path: Place, schema: Node) -> Node:
+    """Find the schema of a place; that of the last part of it which is known."""
     node = schema
-    place: list[str | int] = []
     for part in path:
-        following = _below(node, part, schema)
-        if following is not None:
-            place.append(part)
-            node = following
-        elif isinstance(part, int) or not _is_member(part):
-            place.append(part)
-    return tuple(place), node
-
-
-def _is_member(part: str) -> bool:
-    """Whether pydantic means a member of a union, such as ``constrained-str`` or ``function-after[...]``."""
-    return "[" in part or "-" in part or part in {"str", "int", "float", "bool", "none"} or part[:1].isupper()
+        node = _below(node, part, schema) or node
+    return node
 
 
 def _below(node: Node, part: str | int, schema: Node) -> Node | None:

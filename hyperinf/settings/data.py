@@ -58,7 +58,7 @@ class DataSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _data_fits(self) -> Self:
         wrong: dict[str | Place, str] = dict(self._wrong_columns())
         if self.revision is not None and self.source.hub is None:
             wrong["revision"] = f"got {self.revision!r}, expected none: {self.source} is not on the hub"
@@ -88,9 +88,9 @@ class DataSettings(Settings):
 class SampleSettings(Settings):
     """How many samples are drawn."""
 
-    train: Count = setting(1000, help="number of training samples, at most")
-    validation: Count = setting(200, help="number of target samples, whose answers stay clean, at most")
-    test: Count = setting(400, help="number of test samples, which are never used for scoring, at most")
+    train: Count = setting(1000, help="number of training samples; from the hub, at most")
+    validation: Count = setting(200, help="number of target samples, whose answers stay clean; from the hub, at most")
+    test: Count = setting(400, help="number of test samples, which are never used for scoring; from the hub, at most")
 
 
 class CorruptionSettings(Settings):
@@ -107,7 +107,7 @@ class CorruptionSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _corruption_fits(self) -> Self:
         if self.label_noise + self.off_task > 1:
             rest = 1 - self.label_noise
             raise MisfitError(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from hyperinf.settings.base import Place, setting
+from hyperinf.settings.base import Place, setting, text_key
 from hyperinf.settings.checking import Mistake, SettingsError, checked, suggestion
 from hyperinf.settings.data import DataSettings
 from hyperinf.settings.models import ModelSettings
@@ -72,6 +72,8 @@ def checked_experiment(values: Mapping[str, Any], base: Path | None = None) -> E
     try:
         whole = checked(ExperimentSettings, values)
     except SettingsError as error:
+        if not isinstance(values, Mapping):
+            raise
         mistakes += error.mistakes
         whole = _right_part(values, mistakes)
     refused = {mistake.place for mistake in mistakes}
@@ -85,13 +87,13 @@ def checked_experiment(values: Mapping[str, Any], base: Path | None = None) -> E
 
 def _right_part(values: Mapping[str, Any], mistakes: list[Mistake]) -> ExperimentSettings:
     """What is left without the sections, and the entries of sections, that hold a mistake."""
-    wrong = {mistake.place[:2] for mistake in mistakes}
+    wrong = {tuple(map(str, mistake.place[:2])) for mistake in mistakes}
     left: dict[str, Any] = {}
     for name, value in values.items():
-        if (name,) in wrong:
+        if (text_key(name),) in wrong:
             continue
         if name in ("models", "data", "studies") and isinstance(value, Mapping):
-            left[name] = {key: entry for key, entry in value.items() if (name, key) not in wrong}
+            left[name] = {key: entry for key, entry in value.items() if (name, text_key(key)) not in wrong}
         elif not any(place[:1] == (name,) for place in wrong):
             left[name] = value
     return ExperimentSettings.model_validate(left)
@@ -133,7 +135,7 @@ def _at(values: Any, *place: str) -> list[str]:
 
 def _keys(values: Mapping[str, Any], section: str) -> list[str]:
     there = values.get(section)
-    return [str(key) for key in there] if isinstance(there, Mapping) else []
+    return [text_key(key) for key in there] if isinstance(there, Mapping) else []
 
 
 def _named(name: str, place: Place, known: list[str] | tuple[str, ...], what: str) -> Iterator[Mistake]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hyperinf.settings.base import MisfitError, Settings, setting
+from hyperinf.settings.base import MisfitError, Place, Settings, setting
 from hyperinf.settings.data import CorruptionSettings, DataSettings, SampleSettings
 from hyperinf.settings.registers import FAMILIES
 from hyperinf.settings.reporting import StudyShape
@@ -63,6 +63,17 @@ class Prepare(DataSettings, SampleSettings, CorruptionSettings, CacheSettings):
     off_task_data: DataSettings | None = setting(None, help="data set that off-task samples are drawn from")
     test_data: DataSettings | None = setting(None, help="data set whose samples are the test set, say a benchmark")
     out: FilePath = _written()
+
+    @model_validator(mode="after")
+    def _draws(self) -> Self:
+        wrong: dict[str | Place, str] = {}
+        if self.off_task > 0 and self.off_task_data is None:
+            wrong["off_task_data", "source"] = f"got nothing, expected a data set: off_task is {self.off_task}"
+        if self.test_data is not None and self.splits.test is not None:
+            wrong["splits", "test"] = f"got {self.splits.test!r}, expected none: test samples come from test_data"
+        if wrong:
+            raise MisfitError(wrong)
+        return self
 
 
 class PrepareModel(CacheSettings):

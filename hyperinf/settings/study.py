@@ -86,7 +86,7 @@ class StudySettings(Settings):
     runtime: StudyRuntime = setting(StudyRuntime, runtime=True, help="how its jobs run; a change reruns nothing")
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _study_fits(self) -> Self:
         wrong: dict[str | Place, str] = {}
         known = FAMILIES[self.family].trains
         for index, each in enumerate(self.adapter.trained):

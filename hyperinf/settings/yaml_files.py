@@ -49,7 +49,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}, expected YAML") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: got {type(content).__name__}, expected keys with a value each, KEY: VALUE")
+        kind = {type(None): "nothing", str: "text"}.get(type(content), f"a {type(content).__name__}")
+        raise InputError(f"{path}: got {kind}, expected keys with a value each, KEY: VALUE")
     if _EXPRESSIONS in content:
         raise InputError(f"{path}: got {_EXPRESSIONS}, expected values: expressions in them would be run")
     return content

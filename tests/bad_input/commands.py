@@ -16,63 +16,81 @@ COMMANDS: dict[str, dict[str, str]] = {
     "simulate fisher": {"--rows": "2", "--columns": "3", "--samples": "20", "--seed": "1", "--out": "{here}/out"},
     "simulate timing": {"--dims": "8", "--methods": "inv", "--repeats": "1", "--seed": "1",
         "--out": "{here}/out/t.csv"},
-    "mislabel data": {
+    "prepare": {
         "--source": "path:{world}/words.csv", "--text": "sentence", "--label": "label",
-        "--train": "40", "--validation": "10", "--test": "20", "--seed": "1", "--out": "{here}/out",
-    },
-    "mislabel finetune": {
-        "--data": "{world}/data", "--model": "path:{world}/bert", "--rank": "2", "--epochs": "1", "--seed": "1",
-        "--max-length": "20", "--device": "cpu", "--out": "{here}/out",
-    },
-    "mislabel score": {
-        "--data": "{world}/data", "--adapter": "{world}/adapter", "--task": "words", "--model-name": "bert",
-        "--methods": "hyperinf tracin", "--seed": "1", "--device": "cpu", "--out": "{here}/out",
-    },
-    "model prepare": {"--source": "path:{world}/llama", "--layers": "1", "--out": "{here}/out"},
-    "select data": {
-        "--source": "path:{world}/questions.jsonl", "--format": "record", "--pool": "12", "--validation": "4",
-        "--test": "4", "--seed": "1", "--out": "{here}/out",
-    },
-    "select warmup": {
-        "--data": "{world}/questions", "--model": "path:{world}/llama", "--rank": "2", "--steps": "1", "--seed": "1",
-        "--device": "cpu", "--out": "{here}/out",
-    },
-    "select score": {
-        "--data": "{world}/questions", "--weights": "{world}/warmup", "--task": "q", "--model-name": "llama",
-        "--seed": "1", "--methods": "hyperinf", "--device": "cpu", "--out": "{here}/out",
-    },
-    "select finetune": {
-        "--data": "{world}/questions", "--weights": "{world}/warmup", "--scores": "{world}/pool-scores/scores.parquet",
-        "--task": "q", "--model-name": "llama", "--seed": "1", "--percent": "50", "--steps": "1", "--device": "cpu",
+        "--train": "40", "--validation": "10", "--test": "20", "--seed": "1", "--label-noise": "0.2",
         "--out": "{here}/out",
     },
-    "select shard-statistics": {
-        "--data": "{world}/questions", "--weights": "{world}/warmup", "--shard": "1", "--shards": "2",
-        "--batch-size": "6", "--methods": "hyperinf", "--device": "cpu", "--out": "{here}/out.safetensors",
+    "prepare, questions": {
+        "--source": "path:{world}/questions.jsonl", "--format": "record", "--template": "question", "--train": "12",
+        "--validation": "4", "--test": "4", "--seed": "1", "--out": "{here}/out",
     },
-    "shards add": {
+    "prepare-model": {"--source": "path:{world}/llama", "--layers": "1", "--out": "{here}/out"},
+    "finetune": {
+        "--data": "{world}/data", "--model": "path:{world}/bert", "--family": "classifier", "--rank": "2",
+        "--epochs": "1", "--seed": "1", "--max-length": "20", "--device": "cpu", "--out": "{here}/out",
+    },
+    "finetune, questions": {
+        "--data": "{world}/questions", "--model": "path:{world}/llama", "--family": "causal", "--rank": "2",
+        "--target-modules": "q_proj v_proj", "--max-steps": "1", "--seed": "1", "--device": "cpu",
+        "--out": "{here}/out",
+    },
+    "score": {
+        "--data": "{world}/data", "--finetuned": "{world}/tuned", "--methods": "hyperinf tracin", "--seed": "1",
+        "--device": "cpu", "--out": "{here}/out",
+    },
+    "score, questions": {
+        "--data": "{world}/questions", "--finetuned": "{world}/warm", "--methods": "hyperinf", "--seed": "1",
+        "--device": "cpu", "--out": "{here}/out",
+    },
+    "detect": {"--finetuned": "{world}/tuned", "--scores": "{world}/scores", "--out": "{here}/out"},
+    "select": {
+        "--data": "{world}/questions", "--finetuned": "{world}/warm", "--scores": "{world}/few/scores.parquet",
+        "--fraction": "0.5", "--max-steps": "1", "--seed": "1", "--device": "cpu", "--out": "{here}/out",
+    },
+    "shard target": {
+        "--data": "{world}/questions", "--finetuned": "{world}/warm", "--gradient-batch-size": "6", "--device": "cpu",
+        "--out": "{here}/out.safetensors",
+    },
+    "shard statistics": {
+        "--data": "{world}/questions", "--finetuned": "{world}/warm", "--shard": "1", "--shards": "2",
+        "--gradient-batch-size": "6", "--methods": "hyperinf", "--device": "cpu", "--out": "{here}/out.safetensors",
+    },
+    "shard add": {
         "--what": "statistics", "--parts": "{world}/statistics-1.safetensors {world}/statistics-2.safetensors",
         "--out": "{here}/out/s.safetensors",
     },
-    "scores": {"--train": "{world}/store", "--target": "{world}/target", "--out": "{here}/out/s.parquet"},
+    "shard solve": {
+        "--target": "{world}/target.safetensors", "--statistics": "{world}/statistics.safetensors",
+        "--methods": "hyperinf", "--device": "cpu", "--out": "{here}/out/s.safetensors",
+    },
+    "score-stores": {"--train": "{world}/store", "--target": "{world}/target", "--out": "{here}/out/s.parquet"},
+    "harness": {"--data": "{world}/questions", "--task": "mine", "--out": "{here}/out"},
     "report simulation": {"--convergence": "{world}/convergence.csv", "--out": "{here}/out"},
-    "report mislabel": {"--runs": "{world}/scores", "--epoch": "1", "--out": "{here}/out"},
-    "report selection": {"--study": "llm", "--runs": "{world}/llm", "--out": "{here}/out"},
     "report page": {"--results": "{world}", "--out": "{here}/out/report.html"},
+    "provenance": {"": "{world}/scores/scores.parquet"},
+    "crate": {"--results": "{world}", "--out": "{here}/out.zip"},
+    "settings": {"--check": "{here}/mine.yaml"},
 }  # fmt: skip
+"""By name: the words of a command and, after a comma, the inputs that it is given."""
+WRITES = sorted(name for name, flags in COMMANDS.items() if "--out" in flags and name != "crate")
+"""Those that write what ``--out`` names, of the good inputs."""
+TRAINS = ("finetune", "finetune, questions", "select")
 
 MAKING: tuple[tuple[str, dict[str, str | None]], ...] = (
-    ("mislabel data", {"--out": "{here}/data"}),
-    ("mislabel data", {"--out": "{here}/other-data", "--seed": "2"}),
-    ("mislabel finetune", {"--out": "{here}/adapter"}),
-    ("mislabel score", {"--out": "{here}/scores"}),
-    ("select data", {"--out": "{here}/questions"}),
-    ("select data", {"--out": "{here}/other-questions", "--seed": "2"}),
-    ("select warmup", {"--out": "{here}/warmup"}),
-    ("select score", {"--out": "{here}/pool-scores"}),
-    ("select shard-statistics", {"--out": "{here}/statistics-1.safetensors"}),
-    ("select shard-statistics", {"--shard": "2", "--out": "{here}/statistics-2.safetensors"}),
-    ("model prepare", {"--out": "{here}/prepared"}),
+    ("prepare", {"--out": "{here}/data"}),
+    ("prepare", {"--out": "{here}/other-data", "--seed": "2"}),
+    ("finetune", {"--out": "{here}/tuned"}),
+    ("score", {"--out": "{here}/scores"}),
+    ("prepare, questions", {"--out": "{here}/questions"}),
+    ("prepare, questions", {"--out": "{here}/other-questions", "--seed": "2"}),
+    ("finetune, questions", {"--out": "{here}/warm"}),
+    ("score, questions", {"--out": "{here}/few"}),
+    ("shard target", {"--out": "{here}/target.safetensors"}),
+    ("shard statistics", {"--out": "{here}/statistics-1.safetensors"}),
+    ("shard statistics", {"--shard": "2", "--out": "{here}/statistics-2.safetensors"}),
+    ("shard add", {"--out": "{here}/statistics.safetensors"}),
+    ("prepare-model", {"--out": "{here}/prepared"}),
     ("simulate convergence", {"--out": "{here}/convergence.csv"}),
 )
 """What makes the good inputs that are made by commands, in this order."""
@@ -81,7 +99,7 @@ MAKING: tuple[tuple[str, dict[str, str | None]], ...] = (
 def words(command: str, change: Mapping[str, str | None], places: Mapping[str, Path]) -> list[str]:
     """The command line; ``change`` replaces flags, and drops those that are None."""
     flags = {**COMMANDS.get(command, {}), **change}
-    found = command.split()
+    found = command.partition(",")[0].split()
     for flag, value in flags.items():
         if value is not None:
             found += [*([flag] if flag else []), *(word.format(**places) for word in shlex.split(value))]

@@ -14,7 +14,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-SLOW = ("torch", "transformers", "peft", "pandas", "pyarrow.parquet", "datasets", "matplotlib.pyplot", "PIL.Image")
+SLOW = ("torch", "transformers", "peft", "pandas", "pyarrow.parquet", "datasets", "matplotlib.pyplot", "PIL.Image",
+        "pydantic", "yaml", "scipy.stats", "sklearn.metrics")  # fmt: skip
 
 
 def run(words: list[str], folder: str, variables: dict[str, str]) -> dict[str, Any]:

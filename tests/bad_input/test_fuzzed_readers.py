@@ -10,16 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hyperinf.data.examples import Columns
-from hyperinf.data.questions.images import BadImageError, decode_image
-from hyperinf.data.tables import read_table
+from hyperinf.data.images import BadImageError, decode_image
+from hyperinf.data.origin import Origin
+from hyperinf.data.reading import read_source
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientStore, TensorSource
+from hyperinf.settings.data import DataSettings, SplitNames
 
 ALWAYS_THE_SAME = settings(
     max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-COLUMNS = Columns("text", "label")
+LABELLED = {"text": "text", "label": "label"}
 ROWS = [{"text": f"a {index}", "label": index % 2} for index in range(6)]
 
 
@@ -51,6 +52,11 @@ def is_read_or_refused(read: Callable[[], object]) -> None:
     assert "\n" not in refusal(read, InputError)
 
 
+def file_is_read_or_refused(path: Path, **data: str) -> None:
+    origin = Origin(DataSettings.model_validate({"source": f"path:{path}", **(data or LABELLED)}))
+    is_read_or_refused(lambda: read_source(origin, SplitNames(), path.parent))
+
+
 def parquet() -> bytes:
     import pandas as pd
 
@@ -77,7 +83,23 @@ CSV = b"text,label\n" + b"".join(f'"a {index}",{index % 2}\n'.encode() for index
 def test_text_tables(suffix: str, good: bytes, data: st.DataObject, tmp_path: Path) -> None:
     path = tmp_path / f"mine.{suffix}"
     path.write_bytes(data.draw(st.one_of(st.binary(max_size=200), damaged(good))))
-    is_read_or_refused(lambda: read_table(path, COLUMNS))
+    file_is_read_or_refused(path)
+
+
+ASKED = "".join(json.dumps({"question": f"{i}?", "choices": ["a", "b"], "answer": "a"}) + "\n" for i in range(6))
+TALK = [{"from": "human", "value": "Hello?"}, {"from": "gpt", "value": "Hi."}]
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "good"),
+    [("record", "mine.jsonl", ASKED.encode()), ("llava", "mine.json", json.dumps([{"conversations": TALK}]).encode())],
+)
+@ALWAYS_THE_SAME
+@given(data=st.data())
+def test_files_of_questions(form: str, name: str, good: bytes, data: st.DataObject, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(data.draw(st.one_of(st.binary(max_size=60), damaged(good))))
+    file_is_read_or_refused(path, format=form)
 
 
 VALUES = st.recursive(
@@ -92,7 +114,7 @@ VALUES = st.recursive(
 def test_json_lines_of_any_values(rows: list[dict[str, object]], tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    is_read_or_refused(lambda: read_table(path, COLUMNS))
+    file_is_read_or_refused(path)
 
 
 @ALWAYS_THE_SAME
@@ -100,7 +122,7 @@ def test_json_lines_of_any_values(rows: list[dict[str, object]], tmp_path: Path)
 def test_parquet(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "mine.parquet"
     path.write_bytes(content)
-    is_read_or_refused(lambda: read_table(path, COLUMNS))
+    file_is_read_or_refused(path)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])

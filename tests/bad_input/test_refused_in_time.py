@@ -11,12 +11,11 @@ import pytest
 SECONDS = 3.0
 EARLY = [
     ("", {}),
-    ("mislabel data", {"--source": "path:{here}/no.csv"}),
-    ("mislabel finetune", {"--data": "{here}/no"}),
-    ("mislabel score", {"--adapter": "{here}/no"}),
-    ("select data", {"--source": "path:{here}/no.jsonl"}),
-    ("select score", {"--weights": "{here}/no"}),
-    ("scores", {"--train": "{here}/no"}),
+    ("prepare", {"--source": "path:{here}/no.csv"}),
+    ("finetune", {"--data": "{here}/no"}),
+    ("score", {"--finetuned": "{here}/no"}),
+    ("detect", {"--finetuned": "{here}/no"}),
+    ("score-stores", {"--train": "{here}/no"}),
     ("report simulation", {"--convergence": "{here}/no.csv"}),
 ]
 

@@ -7,23 +7,27 @@ from commands import Run
 
 TOKEN = "hf_" + "Qm7zLw2Kx9" * 3
 TOKENS = {"HF_TOKEN": TOKEN, "HUGGING_FACE_HUB_TOKEN": TOKEN}
-WORKS = ("mislabel data", "mislabel finetune", "mislabel score", "report mislabel", "simulate fisher", "scores")
+WORKS = ("prepare", "finetune", "score", "detect", "simulate fisher", "score-stores")
 FAILS = (
-    ("mislabel data", {"--source": f"hub:owner/{TOKEN}"}),
-    ("mislabel data", {"--source": f"path:https://user:{TOKEN}@huggingface.co/a.csv"}),
-    ("mislabel finetune", {"--model": f"hub:owner/{TOKEN}"}),
-    ("scores", {"--solver": TOKEN}),
+    ("prepare", {"--source": f"hub:owner/{TOKEN}"}),
+    ("prepare", {"--source": f"path:https://user:{TOKEN}@huggingface.co/a.csv"}),
+    ("finetune", {"--model": f"hub:owner/{TOKEN}"}),
+    ("score-stores", {"--gfim-scale": TOKEN}),
+    ("score-stores", {f"--{TOKEN}": "1"}),
+    (f"score {TOKEN}", {}),
 )
 
 
 def test_a_token_is_in_no_file_and_no_line(world: Path, run: Run, tmp_path: Path) -> None:
-    for number, (command, flags) in enumerate([*((command, {}) for command in WORKS), *FAILS]):
+    for number, (command, flags, code) in enumerate(
+        [*((each, {}, 0) for each in WORKS), *((*each, 2) for each in FAILS)]
+    ):
         here = tmp_path / str(number)
         here.mkdir()
         ended = run(commands.words(command, flags, {"here": here, "world": world}), here, TOKENS)
-        assert (ended.code == 0) == (not flags), ended.err
+        assert ended.code == code, ended.err
         assert TOKEN not in ended.out + ended.err
-        assert not flags or "***" in ended.err
+        assert code == 0 or "***" in ended.err
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) > len(WORKS)
     assert [path for path in written if TOKEN.encode() in path.read_bytes()] == []

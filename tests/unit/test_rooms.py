@@ -32,7 +32,7 @@ ALONE = {"settings": set(), "linalg": set(), "errors": set()}
 
 def room(module: str) -> str:
     """The room of ``hyperinf.room.module``; ``""`` for the package itself."""
-    return (module.split(".") + [""])[1]
+    return ([*module.split("."), ""])[1]
 
 
 def imports(file: Path) -> set[str]:
@@ -47,7 +47,10 @@ def imports(file: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+            folder = PACKAGE.parent.joinpath(*node.module.split("."))
+            below = {each.name for each in node.names if folder.joinpath(f"{each.name}.py").is_file()}
+            found |= {f"{node.module}.{name}" for name in below}
+            found |= {node.module} if len(below) < len(node.names) else set()
     return found
 
 

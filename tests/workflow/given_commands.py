@@ -19,12 +19,12 @@ from conftest import Workspace
 HANDED_ON = ("hyperinf.cli", "hyperinf.settings", "hyperinf.runtime.redaction", "hyperinf.__main__")
 # Names of templates are checked by reading the file; samples are put into prompts where they are trained on.
 PROMPTS = "hyperinf/data/prompts.yaml"
-NAMES = '''
+NAMES = """
 
 def code_hash(*modules, data=(), root=ROOT):
     files = [str(path.relative_to(root)) for pattern in data for path in sorted(root.glob(pattern))]
     return " ".join([*sorted(reached_modules(*modules, root=root)), *files])
-'''
+"""
 _opened: set[str] | None = None
 
 

@@ -48,6 +48,7 @@ class ClassifierFamily:
         self._tokenizer = load_tokenizer(folder)
         padding = agree_on_padding(self._tokenizer, config)
         self.notes: Mapping[str, Any] = {} if padding is None else {"padding": padding}
+        self._warned: set[tuple[str, ...]] = set()
         # Some models tell their longest input only once they are there.
         self.max_length = bounded(encoding.max_length, longest_input(self._tokenizer, config))
 
@@ -96,7 +97,8 @@ class ClassifierFamily:
         texts, pairs = _texts(samples)
         ids, labels = [each.sample_id for each in samples], [self._class_of(each) for each in samples]
         encoded = EncodedText(self._tokenizer, ids, texts, pairs, labels, self.max_length)
-        if encoded.truncated:
+        if encoded.truncated and encoded.ids not in self._warned:
+            self._warned.add(encoded.ids)
             _log.warning(
                 "%d of %d texts have more than %d tokens and are cut at their end",
                 encoded.truncated,

@@ -4,22 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hyperinf.data.text import TextTaskConfig, prepare_text_task
-from hyperinf.pipeline.mislabel import ScoreConfig, run_scores
+from stage_runs import finetuned, prepared, scored
 from tiny_models import WORDS, word_tokenizer, write_tiny
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from hyperinf.artifacts.records import read_record
-from hyperinf.data.sources import parse_source
 from hyperinf.errors import InputError
 from hyperinf.models.classifier import adapted_classifier
 from hyperinf.models.encoding import EncodedText
 from hyperinf.models.loading import load_tokenizer
-from hyperinf.models.lora import LoraSettings
-from hyperinf.pipeline.finetune import FinetuneConfig, run_finetune
 from hyperinf.pipeline.scorable import check_scorable
-from hyperinf.pipeline.scoring import ScoringOptions
-from hyperinf.training.loop import TrainingSettings
+from hyperinf.settings.training import LoraSettings
 
 
 def encoded_words(folder, texts=("w1 w2 w3 w4 w5", "w7", "w8 w9")):
@@ -49,7 +44,7 @@ def test_one_sample_is_enough_and_none_of_another_length_is_needed(tiny_bert):
 
 def test_what_gradients_cannot_be_taken_of_is_one_line_that_names_the_model(tiny_bert):
     model = adapted_classifier(str(tiny_bert), 2, LoraSettings(rank=2), seed=0)
-    with pytest.raises(InputError, match="BertForSequenceClassification: .*got 'x'") as caught:
+    with pytest.raises(InputError, match="BertForSequenceClassification: .*no parameter named 'x'") as caught:
         check_scorable(model, encoded_words(tiny_bert), layers=["x"])
     assert "\n" not in str(caught.value)
 
@@ -88,12 +83,8 @@ def ended_task(tmp_path_factory):
     texts = [f"{text} w{10 + index % 9} w{20 + index // 9}" for index, text in enumerate(texts)]  # no two alike
     names = np.array(["low", "high"])[labels]
     pd.DataFrame({"sentence": texts, "label": names}).to_csv(folder / "words.csv", index=False)
-    source = parse_source(f"path:{folder / 'words.csv'}")
-    config = TextTaskConfig(
-        source, text="sentence", label="label", train=50, validation=20, test=20, noise_rate=0.2, seed=1
-    )
-    prepare_text_task(config, folder / "prepared")
-    return folder / "prepared"
+    sizes = {"train": 50, "validation": 20, "test": 20, "label_noise": 0.2}
+    return prepared(folder / "prepared", folder / "words.csv", text="sentence", label="label", **sizes)
 
 
 TARGETS = {
@@ -115,12 +106,9 @@ TARGETS = {
 }
 
 
-def finetuned(folder, kind, data, out, **change):
-    training = TrainingSettings(epochs=1, batch_size=8, learning_rate=5e-3, seed=3)
-    settings = {"data": data, "model": f"path:{folder}", "lora": LoraSettings(2, TARGETS[kind]), "training": training}
-    config = FinetuneConfig(**{**settings, "keep": (1,), "max_length": 128, **change})
-    run_finetune(config, out.with_name("state"), out, "cpu", 1)
-    return out
+def train(folder, kind, data, out, **change):
+    how = {"epochs": 1, "batch_size": 8, "learning_rate": 5e-3, "max_length": 128, "target_modules": TARGETS[kind]}
+    return finetuned(out, data, folder, "classifier", **{**how, **change})
 
 
 @pytest.mark.parametrize("kind", [kind for kind in TARGETS if kind not in ("xlnet", "fnet")])
@@ -128,26 +116,24 @@ def test_every_kind_of_model_is_trained_saved_loaded_and_scored(ended_task, tmp_
     folder = write_tiny(tmp_path / kind, kind)
     if kind in ("gpt2", "llama", "falcon"):
         word_tokenizer(pad=False).save_pretrained(folder)
-    adapter = finetuned(folder, kind, ended_task, tmp_path / "adapter")
-    info = read_record(adapter / "info.json")
+    run = train(folder, kind, ended_task, tmp_path / "finetuned")
+    info = read_record(run / "info.json")
     limit = {"roberta": 46, "mpnet": 46}.get(kind, 48)
     if kind in ("t5", "deberta-v2"):
-        assert "max_length" not in info
+        assert info["max_length"] == 128
         assert sum(info["truncated"].values()) == 0
         assert not caplog.records
     else:
         assert info["max_length"] == limit
         assert sum(info["truncated"].values()) == 3
-        (record,) = caplog.records
-        assert f"more than {limit} tokens are cut" in record.getMessage()
+        told = [record.getMessage() for record in caplog.records if "are cut" in record.getMessage()]
+        assert len(told) == sum(count > 0 for count in info["truncated"].values())
+        assert all(f"more than {limit} tokens" in line for line in told)
     assert info.get("padding") == ("</s>" if kind in ("gpt2", "llama", "falcon") else None)
-    scoring = ScoringOptions(methods=("hyperinf", "tracin"))
-    config = ScoreConfig(ended_task, adapter, "words", kind, 1, scoring)
     scores = []
-    for batch_size in (4, 50):
-        out = tmp_path / f"scores-{batch_size}"
-        run_scores(config, out, "cpu", 1, batch_size=batch_size)
-        scores.append(pd.read_parquet(out / "epoch-1.parquet"))
+    for size in (4, 50):
+        out = scored(tmp_path / f"{size}", ended_task, run, methods=("hyperinf", "tracin"), gradient_batch_size=size)
+        scores.append(pd.read_parquet(out / "scores.parquet"))
     for column in ("influence_hyperinf", "influence_tracin", "baseline_loss"):
         first, second = (frame[column].to_numpy() for frame in scores)
         assert np.isfinite(first).all()
@@ -158,7 +144,7 @@ def test_every_kind_of_model_is_trained_saved_loaded_and_scored(ended_task, tmp_
 def test_a_model_whose_samples_mix_is_refused_before_it_is_trained(ended_task, tmp_path, kind):
     folder = write_tiny(tmp_path / kind, kind)
     with pytest.raises(InputError, match="its padding changes it"):
-        finetuned(folder, kind, ended_task, tmp_path / "out")
+        train(folder, kind, ended_task, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == [kind]
 
 
@@ -166,14 +152,11 @@ def test_a_text_that_spells_the_token_that_ends_it_is_named_before_a_training(tm
     data = tmp_path / "words.csv"
     rows = [f"w1 w{i + 5} {'</s>' * (i == 3)},low\nw3 w{i + 5},high" for i in range(20)]
     data.write_text("\n".join(["sentence,label", *rows]) + "\n")
-    source = parse_source(f"path:{data}")
-    prepare_text_task(
-        TextTaskConfig(source, text="sentence", label="label", train=25, validation=5, test=10, noise_rate=0.0, seed=1),
-        tmp_path / "prepared",
-    )
+    task = {"text": "sentence", "label": "label", "train": 25, "validation": 5, "test": 10}
+    prepared(tmp_path / "prepared", data, **task)
     folder = write_tiny(tmp_path / "t5", "t5")
-    with pytest.raises(InputError, match=r"has 2 tokens that end a text \(id 2\), expected 1"):
-        finetuned(folder, "t5", tmp_path / "prepared", tmp_path / "out")
+    with pytest.raises(InputError, match=r"got 2 tokens that end a text \(id 2\), expected 1"):
+        train(folder, "t5", tmp_path / "prepared", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -192,11 +175,11 @@ def test_a_text_without_a_token_is_named(tmp_path):
 def test_a_head_of_another_kind_is_refused_before_anything_is_written(ended_task, tmp_path, kind, auto, change, reason):
     folder = write_tiny(tmp_path / kind, kind, auto, **change)
     with pytest.raises(InputError, match=reason):
-        finetuned(folder, "roberta", ended_task, tmp_path / "out")
+        train(folder, "roberta", ended_task, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == [kind]
 
 
 def test_a_decoder_that_was_trained_on_texts_becomes_a_classifier(ended_task, tmp_path):
     folder = write_tiny(tmp_path / "llama", "llama", AutoModelForCausalLM)
-    adapter = finetuned(folder, "llama", ended_task, tmp_path / "adapter", max_length=40)
-    assert "max_length" not in read_record(adapter / "info.json")
+    run = train(folder, "llama", ended_task, tmp_path / "finetuned", max_length=40)
+    assert read_record(run / "info.json")["max_length"] == 40

@@ -1,21 +1,18 @@
 """Scoring in shards against scoring in one process."""
 
 from dataclasses import replace
+from functools import cache
 
+import pandas as pd
 import pytest
 import torch
-from hyperinf.pipeline.selection.gradients import pool_gradients, validation_gradients
-from hyperinf.pipeline.selection.model import RunPaths
-from hyperinf.pipeline.selection.score import PoolScoreConfig, run_pool_scores
-from hyperinf.pipeline.sharding.rounds import NOT_SHARDED, rounds_of
-from test_selection import KEY, warm_up
-from test_selection import data as data
+from stage_runs import in_shards, table
 
 from hyperinf.errors import InputError
-from hyperinf.gradients import TensorSource
+from hyperinf.gradients import GradientSource, TensorSource
 from hyperinf.influence import METHODS, SweepingMethod, build_methods, score_methods
 from hyperinf.models.encoding import Batches
-from hyperinf.pipeline.scoring import ScoringOptions
+from hyperinf.pipeline.scoring import method_options
 from hyperinf.pipeline.sharding.parts import Part, Shard, read_part
 from hyperinf.pipeline.sharding.steps import (
     Progress,
@@ -30,14 +27,22 @@ from hyperinf.pipeline.sharding.steps import (
 )
 from hyperinf.runtime.profiling import Cost
 from hyperinf.settings.methods import LissaOptions, not_sharded
+from hyperinf.settings.scoring import ScoringSettings
 
-OPTIONS = ScoringOptions(methods=tuple(name for name in METHODS if name not in NOT_SHARDED), lissa_iterations=3)
-BOTH = ScoringOptions(methods=("hyperinf", "datainf"))
-WITHOUT_GFIM = ScoringOptions(methods=("tracin",))
+SHARDED = tuple(name for name in METHODS if name not in not_sharded(METHODS))
+ITERATIONS = {"lissa": {"iterations": 3}, "lissa_gfim": {"iterations": 3}}
+ALL = ScoringSettings(methods=SHARDED, **ITERATIONS)
+BOTH = ScoringSettings(methods=("hyperinf", "datainf"))
+# What costs most sweeps is taken of one family only.
+HOW = {
+    "causal": {"methods": SHARDED, "gradient_batch_size": 4, "lissa": {"iterations": 1, "lanczos_steps": 4}},
+    "classifier": {"methods": tuple(name for name in SHARDED if name not in ITERATIONS), "gradient_batch_size": 7},
+}
+WITHOUT_GFIM = ScoringSettings(methods=("tracin",))
 ORIGIN = {"data": "d", "model": "m"}
 
 
-def sharded(folder, target, shard_of, count, options=OPTIONS, origin=ORIGIN):
+def sharded(folder, target, shard_of, count, settings=ALL, origin=ORIGIN):
     """Every step of a sharded run; ``shard_of(Shard)`` gives a shard's gradients."""
 
     def each(name, take):
@@ -49,21 +54,23 @@ def sharded(folder, target, shard_of, count, options=OPTIONS, origin=ORIGIN):
         return files
 
     take_target(target, origin, folder / "target", "cpu")
-    parts = each("statistics", lambda source, shard, out: take_statistics(source, origin, shard, options, out, "cpu"))
+    parts = each("statistics", lambda source, shard, out: take_statistics(source, origin, shard, settings, out, "cpu"))
     add_shards("statistics", parts, folder / "statistics")
     progress = Progress(folder / "target", folder / "statistics")
-    for number in range(1, rounds_of(options.methods, options.lissa_iterations) + 1):
+    for number in range(1, settings.rounds() + 1):
         here = progress
         parts = each(
             f"sums-{number}",
-            lambda source, shard, out, here=here: take_sums(source, origin, shard, here, options, out, "cpu"),
+            lambda source, shard, out, here=here: take_sums(source, origin, shard, here, settings, out, "cpu"),
         )
         add_shards("sums", parts, folder / f"sums-{number}")
         progress = replace(progress, sums=(*progress.sums, folder / f"sums-{number}"))
-    solve(progress, options, folder / "products", "cpu")
     products = folder / "products"
-    parts = each("scores", lambda source, shard, out: take_scores(source, origin, shard, products, options, out, "cpu"))
-    return ShardedScores((products,), tuple(reversed(parts)))
+    solve(progress, settings, products, "cpu")
+    parts = each(
+        "scores", lambda source, shard, out: take_scores(source, origin, shard, products, settings, out, "cpu")
+    )
+    return ShardedScores(products, tuple(reversed(parts)))
 
 
 def gradients(samples, seed):
@@ -75,15 +82,20 @@ def gradients(samples, seed):
     }
 
 
-class Blocks:
+class Blocks(GradientSource):
     """Some blocks of a source."""
 
-    def __init__(self, source, index, count):
-        self.layers = source.layers
-        self._blocks = list(source)[index::count]
+    def __init__(self, source, shard):
+        self._layers = source.layers
+        self._blocks = list(source)[shard.index - 1 :: shard.count]
 
-    def __len__(self):
-        return sum(len(block) for block in self._blocks)
+    @property
+    def layers(self):
+        return self._layers
+
+    @property
+    def sample_ids(self):
+        return tuple(sample for block in self._blocks for sample in block.sample_ids)
 
     def __iter__(self):
         return iter(self._blocks)
@@ -98,79 +110,68 @@ def relative(actual, expected):
 def test_shards_of_dense_gradients_score_as_one_process_does(tmp_path, count, block_size):
     train = TensorSource(gradients(20, 0), block_size=block_size, losses=torch.arange(20.0))
     target = TensorSource(gradients(4, 1))
-    expected = score_methods(train, target, OPTIONS.own, **OPTIONS.common)
-    files = sharded(tmp_path, target, lambda shard: Blocks(train, shard.index - 1, shard.count), count)
-    scored = gathered(files, ORIGIN, expected.sample_ids, OPTIONS, seed=1)
+    expected = score_methods(train, target, method_options(ALL))
+    files = sharded(tmp_path, target, lambda shard: Blocks(train, shard), count)
+    found = gathered(files, ORIGIN, expected.sample_ids, ALL, seed=1)
     for name, values in expected.influence.items():
-        assert relative(torch.from_numpy(scored.columns[f"influence_{name}"]), values) < (1e-12 if count > 1 else 1e-15)
-    assert torch.equal(torch.from_numpy(scored.columns["baseline_grad_norm"]), expected.grad_norm.double())
-    assert scored.columns["baseline_loss"].tolist() == list(range(20))
-    assert {name: set(report) for name, report in scored.table.reports.items()} == {
+        assert relative(torch.from_numpy(found.columns[f"influence_{name}"]), values) < (1e-12 if count > 1 else 1e-15)
+    assert torch.equal(torch.from_numpy(found.columns["baseline_grad_norm"]), expected.grad_norm.double())
+    assert found.columns["baseline_loss"].tolist() == list(range(20))
+    assert {name: set(report) for name, report in found.table.reports.items()} == {
         name: set(report) for name, report in expected.reports.items()
     }
-    assert scored.table.reports["lissa"]["sweeps"] == LissaOptions().lanczos_steps + 3
+    assert found.table.reports["lissa"]["sweeps"] == LissaOptions().lanczos_steps + 3
 
 
 def test_a_method_that_needs_fewer_rounds_than_planned_leaves_the_rest_empty(tmp_path):
     train = TensorSource(gradients(6, 0), block_size=1)
     target = TensorSource({name: torch.zeros_like(value) for name, value in gradients(4, 1).items()})
-    options = ScoringOptions(methods=("lissa", "tracin"), baselines=(), lissa_iterations=2)
-    files = sharded(tmp_path, target, lambda shard: Blocks(train, shard.index - 1, shard.count), 2, options)
-    scored = gathered(files, ORIGIN, [str(index) for index in range(6)], options, seed=1)
-    assert all(not values.any() for values in scored.columns.values())
+    settings = ScoringSettings(methods=("lissa", "tracin"), baselines=(), lissa={"iterations": 2})
+    files = sharded(tmp_path, target, lambda shard: Blocks(train, shard), 2, settings)
+    found = gathered(files, ORIGIN, [str(index) for index in range(6)], settings, seed=1)
+    assert all(not values.any() for values in found.columns.values())
 
 
 @pytest.fixture(scope="module")
-def warmup(data, tiny_llama, tmp_path_factory):
-    return warm_up(data, tiny_llama, tmp_path_factory.mktemp("run") / "warmup")
+def wholes(run_of, tmp_path_factory):
+    """Gives a family's run, and its scores from one process that keeps no gradients, or keeps them in float32."""
+
+    @cache
+    def made(family):
+        run, folder = run_of(family), tmp_path_factory.mktemp("whole")
+        return run, *(run.score(folder / store, store=store, **HOW[family]) for store in ("live", "disk"))
+
+    return made
 
 
-def whole_pool(data, warmup, out, keeping):
-    run_pool_scores(PoolScoreConfig(KEY, OPTIONS), RunPaths(data), warmup, out, keeping=keeping, batch_size=4)
-    return out
-
-
-@pytest.fixture(scope="module")
-def whole(data, warmup, tmp_path_factory):
-    """The table of one process, which keeps no gradients either."""
-    return whole_pool(data, warmup, tmp_path_factory.mktemp("whole"), "live")
-
-
-@pytest.fixture(scope="module")
-def kept(data, warmup, tmp_path_factory):
-    """The table of one process that keeps its gradients on disk, in float32."""
-    return whole_pool(data, warmup, tmp_path_factory.mktemp("kept"), "disk")
-
-
-def run_in_shards(folder, data, warmup, count):
-    places = RunPaths(data)
-    target, origin = validation_gradients(places, warmup, 4)
-    with_batches = pool_gradients(Shard(), places, warmup, 4)[1]
-    assert origin.items() <= with_batches.items()
-    return sharded(
-        folder, target, lambda shard: pool_gradients(shard, places, warmup, 4)[0], count, origin=with_batches
-    )
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_shards_of_a_language_models_pool_write_the_files_of_one_process(data, warmup, whole, kept, tmp_path, count):
-    import pandas as pd
-
-    files = run_in_shards(tmp_path, data, warmup, count)
-    run_pool_scores(PoolScoreConfig(KEY, OPTIONS), RunPaths(data), warmup, tmp_path / "out", shards=files)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in whole.iterdir()}
-    assert (tmp_path / "out/info.json").read_text() == (whole / "info.json").read_text() or count > 1
-    expected, on_disk, found = (pd.read_parquet(each / "scores.parquet") for each in (whole, kept, tmp_path / "out"))
+@pytest.mark.parametrize(("family", "count"), [("causal", 1), ("causal", 2), ("causal", 7), ("classifier", 3)])
+def test_shards_write_the_files_of_one_process(wholes, tmp_path, family, count):
+    run, whole, kept = wholes(family)
+    files = in_shards(tmp_path / "shards", run.data, run.finetuned, count, **HOW[family])
+    out = run.score(tmp_path / "out", **HOW[family], **files)
+    assert {path.name for path in out.iterdir()} == {path.name for path in whole.iterdir()}
+    assert (out / "shards").read_text() == f"{count}\n"
+    assert (out / "info.json").read_text() == (whole / "info.json").read_text() or count > 1
+    expected, on_disk, found = (pd.read_parquet(each / "scores.parquet") for each in (whole, kept, out))
     assert list(found.columns) == list(expected.columns)
     assert found["sample_id"].tolist() == expected["sample_id"].tolist()
     for column in expected.columns[4:]:
         a, b, c = (torch.tensor(frame[column].to_numpy()) for frame in (found, expected, on_disk))
         assert relative(a, b) < 1e-9, column
         assert relative(a, c) < 1e-6, column
-    stages = [
-        set(map(tuple, pd.read_csv(f / "cost.csv")[["method", "stage"]].to_numpy())) for f in (whole, tmp_path / "out")
-    ]
+    stages = [set(map(tuple, table(each, "cost.csv")[["method", "stage"]].to_numpy())) for each in (whole, out)]
     assert stages[1] == stages[0] | {("shared", "sums of methods")}
+
+
+def test_shards_of_another_checkpoint_are_refused(run_of, tmp_path):
+    run, how = run_of("classifier"), {"methods": ("hyperinf",), "gradient_batch_size": 20}
+    files = in_shards(tmp_path / "shards", run.data, run.finetuned, 2, checkpoint="epoch-1", **how)
+    run.score(tmp_path / "first", checkpoint="epoch-1", **how, **files)
+    with pytest.raises(InputError, match="products of another (checkpoint|model)"):
+        run.score(tmp_path / "out", **how, **files)
+    with pytest.raises(ValueError, match="products and parts"):
+        run.score(tmp_path / "out", **how, products=files["products"])
+    assert not (tmp_path / "out").exists()
 
 
 def test_samples_stay_in_their_batches_whatever_the_number_of_shards():
@@ -191,14 +192,14 @@ def test_samples_stay_in_their_batches_whatever_the_number_of_shards():
         batches.shard(0, 5)
 
 
-def test_the_rounds_that_a_workflow_plans_are_those_that_the_methods_ask_for():
-    for iterations in (1, 10):
-        options = replace(OPTIONS, lissa_iterations=iterations)
-        for name, method in build_methods(options.own, **options.common).items():
-            asked = method.sweeps if isinstance(method, SweepingMethod) else 0
-            assert rounds_of([name], iterations) == asked, name
-    assert rounds_of(["tracin", "lissa", "datainf"], 10) == LissaOptions().lanczos_steps + 10
-    assert set(not_sharded(METHODS)) == set(NOT_SHARDED)
+@pytest.mark.parametrize("iterations", [1, 10])
+def test_the_rounds_that_a_workflow_plans_are_those_that_the_methods_ask_for(iterations):
+    own = {name: {"iterations": iterations} for name in ITERATIONS}
+    for name, method in build_methods(method_options(ScoringSettings(methods=SHARDED, **own))).items():
+        asked = method.sweeps if isinstance(method, SweepingMethod) else 0
+        assert ScoringSettings(methods=(name,), **own).rounds() == asked, name
+    most = ScoringSettings(methods=("tracin", "lissa", "datainf"), **own).rounds()
+    assert most == LissaOptions().lanczos_steps + iterations
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +207,7 @@ def files(tmp_path_factory):
     """A run in three shards that is complete, with its folder."""
     folder = tmp_path_factory.mktemp("complete")
     train, target = TensorSource(gradients(9, 0), block_size=1), TensorSource(gradients(4, 1))
-    sharded(folder, target, lambda shard: Blocks(train, shard.index - 1, shard.count), 3, BOTH)
+    sharded(folder, target, lambda shard: Blocks(train, shard), 3, BOTH)
     return folder
 
 
@@ -221,27 +222,27 @@ def score_parts(folder):
     return tuple(folder / f"scores-{index}.safetensors" for index in (1, 2, 3))
 
 
-def gather_from(folder, parts, origin=ORIGIN, options=BOTH):
-    return gathered(ShardedScores((folder / "products",), parts), origin, [str(i) for i in range(9)], options, 1)
+def gather_from(folder, parts, origin=ORIGIN, settings=BOTH):
+    return gathered(ShardedScores(folder / "products", parts), origin, [str(i) for i in range(9)], settings, 1)
 
 
 def test_a_shard_that_is_missing_is_named(files, tmp_path):
-    with pytest.raises(InputError, match="parts: shard 2 of 3 is missing beside .*statistics-1"):
+    with pytest.raises(InputError, match="shard 2 of 3 is missing beside .*statistics-1"):
         add_shards("statistics", [statistics_parts(files)[0], statistics_parts(files)[2]], tmp_path / "out")
-    with pytest.raises(InputError, match="parts: shard 3 of 3 is missing beside .*scores-1"):
+    with pytest.raises(InputError, match="shard 3 of 3 is missing beside .*scores-1"):
         gather_from(files, score_parts(files)[:2])
     assert not (tmp_path / "out").exists()
 
 
 def test_a_shard_given_twice_and_shards_of_different_counts_are_refused(files, tmp_path):
     first, second, _ = statistics_parts(files)
-    with pytest.raises(InputError, match="statistics-1.*: shard 1 of 3 is also .*statistics-1.*; expected it once"):
+    with pytest.raises(InputError, match="shard 1 of 3 is also .*statistics-1"):
         add_shards("statistics", [first, second, first], tmp_path / "out")
     take_statistics(SOURCE, ORIGIN, Shard(2, 4), BOTH, tmp_path / "of-four", "cpu")
-    with pytest.raises(InputError, match="of-four: shard 2 of 4; expected one of 3, as .*statistics-1"):
+    with pytest.raises(InputError, match="of-four: .*2 of 4.*one of 3"):
         add_shards("statistics", [first, tmp_path / "of-four"], tmp_path / "out")
     take_statistics(TensorSource(gradients(1, 0), ["0"]), ORIGIN, Shard(3, 3), BOTH, tmp_path / "three", "cpu")
-    with pytest.raises(InputError, match="got sample '0' in two"):
+    with pytest.raises(InputError, match="sample '0' is in two shards"):
         add_shards("statistics", [first, second, tmp_path / "three"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -250,7 +251,7 @@ def test_a_shard_given_twice_and_shards_of_different_counts_are_refused(files, t
 def test_parts_of_other_data_or_another_model_are_refused(files, tmp_path, what):
     foreign = {**ORIGIN, what: "other"}
     take_statistics(SOURCE, foreign, Shard(3, 3), BOTH, tmp_path / "foreign", "cpu")
-    with pytest.raises(InputError, match=f"foreign: statistic sums of another {what}; expected a part of this run"):
+    with pytest.raises(InputError, match=f"foreign: statistic sums of another {what}"):
         add_shards("statistics", [*statistics_parts(files)[:2], tmp_path / "foreign"], tmp_path / "out")
     take_target(SOURCE, foreign, tmp_path / "target", "cpu")
     with pytest.raises(InputError, match=f"target: target of another {what}"):
@@ -267,21 +268,21 @@ def test_parts_of_other_data_or_another_model_are_refused(files, tmp_path, what)
 
 def test_parts_scored_with_other_settings_are_refused(files):
     with pytest.raises(InputError, match="products of another scoring"):
-        gather_from(files, score_parts(files), options=replace(BOTH, damping=0.2))
+        gather_from(files, score_parts(files), settings=ScoringSettings.of(BOTH, damping=0.2))
 
 
 def test_rounds_that_are_missing_or_not_added_are_refused(files, tmp_path):
     progress = Progress(files / "target", files / "statistics")
-    with pytest.raises(InputError, match="sums: datainf needs round 1; expected rounds 1 to 1"):
+    with pytest.raises(InputError, match="datainf needs round 1"):
         solve(progress, BOTH, tmp_path / "out", "cpu")
     of_a_shard = replace(progress, sums=(files / "sums-1-2.safetensors",))
-    with pytest.raises(InputError, match="holds round 1, shard 2 of 3; expected round 1 of all shards added"):
+    with pytest.raises(InputError, match="round 1, shard 2 of 3; expected round 1 of all"):
         solve(of_a_shard, BOTH, tmp_path / "out", "cpu")
     again = replace(progress, sums=(files / "sums-1", files / "sums-1"))
-    with pytest.raises(InputError, match="holds round 1, shard 1 of 1; expected round 2"):
+    with pytest.raises(InputError, match="round 1, .*expected round 2"):
         solve(again, BOTH, tmp_path / "out", "cpu")
     complete = replace(progress, sums=(files / "sums-1",))
-    with pytest.raises(InputError, match="sums: no method asks for round 2; expected to solve"):
+    with pytest.raises(InputError, match="no method asks for round 2"):
         take_sums(SOURCE, ORIGIN, Shard(1, 3), complete, BOTH, tmp_path / "out", "cpu")
 
 
@@ -289,7 +290,7 @@ def test_statistics_taken_for_methods_without_the_gfim_do_not_serve_those_with_i
     take_target(SOURCE, ORIGIN, tmp_path / "target", "cpu")
     take_statistics(SOURCE, ORIGIN, Shard(), WITHOUT_GFIM, tmp_path / "shard", "cpu")
     add_shards("statistics", [tmp_path / "shard"], tmp_path / "statistics")
-    with pytest.raises(InputError, match="statistics: taken without the GFIM; expected it, as hyperinf needs it"):
+    with pytest.raises(InputError, match="without the GFIM.*hyperinf"):
         solve(Progress(tmp_path / "target", tmp_path / "statistics"), BOTH, tmp_path / "out", "cpu")
 
 
@@ -298,9 +299,9 @@ def test_a_method_that_needs_all_gradients_of_a_layer_is_refused_before_any_swee
         def __iter__(self):
             raise AssertionError("swept")
 
-    options = ScoringOptions(methods=("hyperinf", "fim"))
-    with pytest.raises(InputError, match="methods: fim needs all gradients of a layer at once; expected it only"):
-        take_statistics(Never(gradients(3, 0)), ORIGIN, Shard(), options, tmp_path / "out", "cpu")
+    settings = ScoringSettings(methods=("hyperinf", "fim"))
+    with pytest.raises(InputError, match="^methods: got fim"):
+        take_statistics(Never(gradients(3, 0)), ORIGIN, Shard(), settings, tmp_path / "out", "cpu")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 64, None], ids=["empty", "zeros", "truncated"])

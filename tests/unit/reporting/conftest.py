@@ -4,13 +4,15 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from hyperinf.reporting import report_mislabel, report_selection, report_simulation
+from hyperinf.reporting import StudyShape
+from hyperinf.reporting.study_inputs import StudyResults, read_study
 
 CONVERGENCE_COLUMNS = [
     "method",
@@ -92,77 +94,61 @@ def write_timing(root: Path) -> Path:
     return path
 
 
-def scores_builder(root: Path) -> Callable[..., Path]:
-    """One scored run; ``values`` maps a method to its ROC-AUC, which stands for its other metrics as well."""
-
-    def make(seed=11, rank=16, values=None, epochs=(1, 3), task="sarcasm", model="minilm") -> Path:
-        values = values or {"hyperinf": 0.8, "datainf": 0.7, "loss": 0.75}
-        folder = root / f"mislabel/{task}/{model}/rank-{rank}/seed-{seed}/scores"
-        folder.mkdir(parents=True, exist_ok=True)
-        metrics, curves, cost = [], [], []
-        for epoch in epochs:
-            metrics.append((task, model, "model", rank, epoch, "", seed, "accuracy", 0.75))
-            cost.append((task, model, "shared", rank, epoch, seed, "gradients", 8.0 + seed / 100, 900.0))
-            cost.append((task, model, "shared", rank, epoch, seed, "of which GFIM", 1.0, ""))
-            for place, (method, value) in enumerate(values.items()):
-                for metric, fraction in (("roc_auc", ""), ("curve_auc", ""), ("detected", 0.2), ("detected", 0.4)):
-                    metrics.append((task, model, method, rank, epoch, fraction, seed, metric, value))
-                for x in range(0, 101, 10):
-                    curves.append((task, model, method, rank, epoch, seed, x, min(100.0, x * (0.5 + value))))
-                if method != "loss":
-                    cost.append(
-                        (task, model, method, rank, epoch, seed, "precondition", place + 1 + seed / 100, 1000.0)
-                    )
-            flipped = np.arange(50) < 10
-            pd.DataFrame({"sample_id": range(50), "flipped": flipped}).to_parquet(folder / f"epoch-{epoch}.parquet")
-        head = ["task", "model", "method", "rank", "epoch"]
-        pd.DataFrame(metrics, columns=[*head, "fraction", "seed", "metric", "value"]).to_csv(
-            folder / "metrics.csv", index=False
-        )
-        pd.DataFrame(curves, columns=[*head, "seed", "inspected_percent", "detected_percent"]).to_csv(
-            folder / "curves.csv", index=False
-        )
-        pd.DataFrame(cost, columns=[*head, "seed", "stage", "seconds", "peak_memory_mib"]).to_csv(
-            folder / "cost.csv", index=False
-        )
-        return folder
-
-    return make
+RUN_COLUMNS = ["study", "task", "model", "family", "setting"]
+METRIC_COLUMNS = [*RUN_COLUMNS, "method", "strategy", "fraction", "checkpoint", "seed", "metric", "value"]
+KEYS = ("study", "task", "model", "family", "setting", "seed")
+NAMES = {"study": "words", "task": "headlines", "model": "smol", "family": "causal", "setting": "lora-8"}
 
 
-@pytest.fixture
-def convergence_files(tmp_path: Path) -> Callable[..., list[Path]]:
-    return convergence_builder(tmp_path)
+def shape_of(**changes) -> StudyShape:
+    """A study of one task, model and setting that finds and selects."""
+    known = {
+        "name": "words",
+        "title": "Words",
+        "family": "causal",
+        "tasks": ["headlines"],
+        "models": ["smol"],
+        "settings": ["lora-8"],
+        "methods": ["hyperinf", "datainf"],
+        "fractions": [0.2, 0.4],
+    }
+    return StudyShape(**{**known, **changes})
 
 
-@pytest.fixture
-def fisher_folder(tmp_path: Path) -> Path:
-    return write_fisher(tmp_path)
+def found_rows(values, checkpoints=("last",)):
+    """Rows of detection: ``values`` maps a method to its ROC-AUC, which stands for its other metrics as well."""
+    for checkpoint in checkpoints:
+        yield {"method": "model", "checkpoint": checkpoint, "metric": "accuracy", "value": 0.75}
+        for method, value in values.items():
+            for metric, fraction in (("roc_auc", None), ("curve_auc", None), ("detected", 0.2), ("detected", 0.4)):
+                yield {
+                    "method": method,
+                    "checkpoint": checkpoint,
+                    "metric": metric,
+                    "fraction": fraction,
+                    "value": value,
+                }
 
 
-@pytest.fixture
-def timing_file(tmp_path: Path) -> Path:
-    return write_timing(tmp_path)
+def kept_rows(accuracy, fraction, strategies=("plain", "stratified"), clean=True, kinds=None):
+    """Rows of a selection: ``accuracy`` maps a method to its accuracy; its clean fraction is that plus 0.2.
 
-
-@pytest.fixture
-def scores_folder(tmp_path: Path) -> Callable[..., Path]:
-    return scores_builder(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """A results folder with both reports in it, made once: drawing is what takes the time."""
-    root = tmp_path_factory.mktemp("results")
-    files = convergence_builder(root)(samples=(200,))
-    simulation = report_simulation(files, write_fisher(root), write_timing(root), root)
-    runs = [scores_builder(root)(seed=seed) for seed in (11, 12)]
-    (runs[0] / "info.json").write_text('{"device": "cpu", "settings": {"note": "<script>alert(1)</script>"}}')
-    mislabel = report_mislabel(runs, 3, root)
-    return {"root": root, "runs": runs, "simulation": simulation, "mislabel": mislabel}
-
-
-SELECTION_COLUMNS = ["task", "model", "setting", "method", "strategy", "fraction", "seed", "metric", "value"]
+    Plain selection keeps one answer only, stratified selection the training set's 60 %, whose accuracy is that of the
+    method minus 0.1 when plain. ``kinds`` maps a kind of question to how much higher its accuracy is.
+    """
+    if fraction == 1:
+        for method, value in (("base", 0.5), ("warmup", 0.52), ("majority", 0.51)):
+            yield {"method": method, "strategy": "", "fraction": 0.0, "metric": "accuracy", "value": value}
+        accuracy, strategies = {"full": 0.55}, ("plain",)
+    for method, strategy in itertools.product(accuracy, strategies):
+        value = accuracy[method] - (0.1 if strategy == "plain" and fraction < 1 else 0.0)
+        one = strategy == "plain" and method not in ("random", "full")
+        kept = {"accuracy": value, "accuracy_norm": value, "largest_answer_fraction": 1.0 if one else 0.6}
+        kept |= {"kept": 1500 * fraction, "steps": 80.0}
+        kept |= {"clean_fraction": 0.6 if fraction == 1 else min(1.0, value + 0.2)} if clean else {}
+        kept |= {f"accuracy_{kind}": value + more for kind, more in (kinds or {}).items()}
+        for metric, share in kept.items():
+            yield {"method": method, "strategy": strategy, "fraction": fraction, "metric": metric, "value": share}
 
 
 def write_pictures(run: Path, data: Path, content: str, methods: list[str]) -> None:
@@ -183,103 +169,118 @@ def write_pictures(run: Path, data: Path, content: str, methods: list[str]) -> N
         "corruption": ["wrong_answer" if wrong else "" for wrong in changed],
         "question": [f"what colour is shape number {k}?" for k in range(12)],
         "image": [f"images/{k}.png" for k in range(12)],
-        "kind": ["colour"] * 12,
     }
     scores = {f"influence_{name}": np.arange(12) - 6.0 + k for k, name in enumerate(methods) if name != "random"}
-    pd.DataFrame(columns | scores | {"baseline_random": np.zeros(12)}).to_parquet(run / "scores/scores.parquet")
+    pd.DataFrame(columns | scores | {"baseline_random": np.zeros(12)}).to_parquet(run / "scores/last/scores.parquet")
 
 
-def selection_builder(root: Path) -> Callable[..., Path]:
-    """One seed folder; ``accuracy`` maps a method to its accuracy, and its clean share is that plus 0.2.
-
-    ``kinds`` maps a kind of question to how much higher its accuracy is than that of all questions.
-
-    Plain selection keeps one answer only, stratified selection the pool's 60 %, whose accuracy is that of the method
-    minus 0.1 when plain.
-    """
+def run_builder(root: Path) -> Callable[..., Path]:
+    """The folder of one run, with whatever is given to it."""
 
     def make(
         seed=11,
         accuracy=None,
-        percents=(20, 40, 100),
-        strategies=("plain", "stratified"),
-        clean=True,
-        study="llm",
-        task="headlines",
-        model="smol",
-        setting="lora-8",
+        found=None,
+        fractions=(0.2, 0.4, 1.0),
+        checkpoints=("last",),
         note="Smol cut to 4 layers",
-        kinds=None,
-        pictures=False,
+        pictures=(),
         truncated=(0, 0, 0),
+        names=None,
+        **options,
     ) -> Path:
-        accuracy = accuracy or {"hyperinf": 0.63, "datainf": 0.6, "random": 0.5}
-        run = root / f"{study}/{task}/{model}/{setting}/seed-{seed}"
-        (run / "scores").mkdir(parents=True, exist_ok=True)
+        key = {**NAMES, **(names or {}), "seed": seed}
+        run = root / f"{key['study']}/{key['task']}/{key['model']}/{key['setting']}/seed-{seed}"
 
-        def row(method, strategy, fraction, metric, value):
-            return (task, model, setting, method, strategy, fraction, seed, metric, value)
+        def write(rows, file, columns=METRIC_COLUMNS):
+            (run / file).parent.mkdir(parents=True, exist_ok=True)
+            pd.DataFrame([{**key, **row} for row in rows], columns=columns).to_csv(run / file, index=False)
 
-        def write(rows, path):
-            path.parent.mkdir(exist_ok=True)
-            pd.DataFrame(rows, columns=SELECTION_COLUMNS).to_csv(path, index=False)
-
-        found = {"hyperinf": 0.8, "datainf": 0.7, "loss": 0.75} if clean else {}
-        write([row(method, "", "", "roc_auc", value) for method, value in found.items()], run / "scores/metrics.csv")
-        cost = [(task, model, setting, seed, "shared", "gradients", 40.0 + seed, 400.0)]
-        cost += [(task, model, setting, seed, name, "precondition", 1.0 + seed / 100, "") for name in accuracy]
-        head = ["task", "model", "setting", "seed", "method", "stage", "seconds", "peak_memory_mib"]
-        pd.DataFrame(cost, columns=head).to_csv(run / "scores/cost.csv", index=False)
-        pool, validation, test = truncated
-        cut = {"pool": pool, "validation": validation}
-        info = {"device": "cpu", "data_sha256": f"{task}-{seed}", "truncated": cut} | (
-            {"model_note": note} if note else {}
-        )
-        (run / "scores/info.json").write_text(json.dumps(info))
+        content = f"{key['task']}-{seed}"
+        for checkpoint in checkpoints:
+            cost = [("shared", "gradients", 40.0 + seed, 400.0), ("shared", "of which GFIM", 1.0, None)]
+            cost += [
+                (name, "precondition", k + 1 + seed / 100, 100.0) for k, name in enumerate(("hyperinf", "datainf"))
+            ]
+            head = ["method", "stage", "seconds", "peak_memory_mib"]
+            rows = [{**dict(zip(head, row, strict=True)), "checkpoint": checkpoint} for row in cost]
+            write(rows, f"scores/{checkpoint}/cost.csv", [*KEYS, "checkpoint", *head])
+            cut = {"train": truncated[0], "validation": truncated[1]}
+            info = {"device": "cpu", "data_sha256": content, "truncated": cut, "model_note": note}
+            (run / f"scores/{checkpoint}/info.json").write_text(json.dumps(info))
+            if found is not None:
+                harmed = ["wrong_answer" if k < 10 else "" for k in range(50)]
+                pd.DataFrame({"corruption": harmed}).to_parquet(run / f"scores/{checkpoint}/scores.parquet")
+        if found is not None:
+            write(found_rows(found, checkpoints), "detection/metrics.csv")
+            curves = [
+                {"method": name, "checkpoint": each, "inspected": x / 10, "detected": min(1.0, x / 10 * (0.5 + value))}
+                for each in checkpoints
+                for name, value in found.items()
+                for x in range(11)
+            ]
+            write(curves, "detection/curves.csv", [*KEYS, "method", "checkpoint", "inspected", "detected"])
+        for fraction in fractions if accuracy is not None else ():
+            write(kept_rows(accuracy, fraction, **options), f"fraction-{fraction}/metrics.csv")
+            info = {"device": "cpu", "truncated": {"train": truncated[0], "test": truncated[2]}}
+            (run / f"fraction-{fraction}/info.json").write_text(json.dumps(info))
         if pictures:
-            write_pictures(run, root / f"{study}/{task}/data/seed-{seed}", f"{task}-{seed}", list(accuracy))
-        for percent in percents:
-            rows = []
-            if percent == 100:
-                for method, value in (("base", 0.5), ("warmup", 0.52), ("majority", 0.51)):
-                    rows.append(row(method, "", 0.0, "accuracy", value))
-                kept = {"accuracy": 0.55, "accuracy_norm": 0.56, "largest_answer_share": 0.6, "kept": 1500, "steps": 80}
-                kept |= {"clean_share": 0.6} if clean else {}
-                kept |= {f"accuracy_{kind}": 0.55 + more for kind, more in (kinds or {}).items()}
-                rows += [row("full", "plain", 1.0, metric, value) for metric, value in kept.items()]
-            for method, strategy in itertools.product(accuracy if percent < 100 else (), strategies):
-                value = accuracy[method] - (0.1 if strategy == "plain" else 0.0)
-                answer = 1.0 if strategy == "plain" and method != "random" else 0.6
-                kept = {"accuracy": value, "accuracy_norm": value, "largest_answer_share": answer, "kept": 15 * percent}
-                kept |= {"clean_share": min(1.0, value + 0.2)} if clean else {}
-                kept |= {f"accuracy_{kind}": value + more for kind, more in (kinds or {}).items()}
-                rows += [row(method, strategy, percent / 100, metric, share) for metric, share in kept.items()]
-            write(rows, run / f"fraction-{percent}/metrics.csv")
-            info = {"device": "cpu", "truncated": {"pool": pool, "test": test}}
-            (run / f"fraction-{percent}/info.json").write_text(json.dumps(info))
+            write_pictures(run, root / f"{key['study']}/{key['task']}/data/seed-{seed}", content, list(pictures))
         return run
 
     return make
 
 
-@pytest.fixture
-def seed_folder(tmp_path: Path) -> Callable[..., Path]:
-    return selection_builder(tmp_path)
-
-
 @pytest.fixture(scope="session")
-def selected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """A results folder with the report of both selection studies, made once."""
-    root = tmp_path_factory.mktemp("selected")
-    make = selection_builder(root)
-    runs = [make(seed=seed, accuracy={"hyperinf": 0.6 + k / 100, "random": 0.5}) for k, seed in enumerate((11, 12, 13))]
-    # the other study: one seed, one share, one strategy, nothing corrupted, no references, nothing to say of the model
-    plain = {"percents": (40,), "strategies": ("stratified",), "clean": False, "note": ""}
-    shapes = {"study": "vlm", "task": "shapes", "model": "llava", "pictures": True, "kinds": {"colour": 0.1}}
-    other = [make(setting=setting, **shapes, **plain) for setting in ("last_layer", "last_layer.of-projector")]
-    data = [root / "vlm/shapes/data/seed-11"]
-    written = {
-        "llm": report_selection("llm", runs, root),
-        "vlm": report_selection("vlm", other, root, data=data, methods=["hyperinf", "datainf"]),
-    }
-    return {"root": root, "runs": runs, **written}
+def build() -> SimpleNamespace:
+    """What writes files, for fixtures that outlive a test."""
+    writers = {"convergence": convergence_builder, "fisher": write_fisher, "timing": write_timing, "run": run_builder}
+    return SimpleNamespace(**writers, shape=shape_of)
+
+
+@pytest.fixture
+def convergence_files(tmp_path: Path) -> Callable[..., list[Path]]:
+    return convergence_builder(tmp_path)
+
+
+@pytest.fixture
+def fisher_folder(tmp_path: Path) -> Path:
+    return write_fisher(tmp_path)
+
+
+@pytest.fixture
+def timing_file(tmp_path: Path) -> Path:
+    return write_timing(tmp_path)
+
+
+@pytest.fixture
+def shape() -> Callable[..., StudyShape]:
+    return shape_of
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Callable[..., Path]:
+    return run_builder(tmp_path)
+
+
+@pytest.fixture
+def study(run_folder: Callable[..., Path], tmp_path: Path) -> Callable[..., StudyResults]:
+    """A study as it is read: ``accuracy`` and ``found`` map a method to its value in each seed."""
+
+    def make(accuracy=None, found=None, shape=None, names=(None,), **options) -> StudyResults:
+        seeds = len(next(iter((accuracy or found).values())))
+
+        def at(values, k):
+            return None if values is None else {name: known[k] for name, known in values.items()}
+
+        runs = [
+            run_folder(11 + k, at(accuracy, k), at(found, k), names=name, **options)
+            for name in names
+            for k in range(seeds)
+        ]
+        fractions = [at for at in options.get("fractions", (0.2, 0.4)) if at < 1] if accuracy else []
+        known = {"detection": found is not None, "fractions": fractions, **(shape or {})}
+        known.setdefault("checkpoints", options.get("checkpoints", ("last",)))
+        return read_study(shape_of(**known), runs, tmp_path)
+
+    return make

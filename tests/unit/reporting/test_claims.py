@@ -14,14 +14,6 @@ from hyperinf.reporting.claims import (
     summary_table,
     unanimous_verdict,
 )
-from hyperinf.reporting.inputs import COST, METRICS, read_convergence, read_fisher_summary, read_many, read_timing
-from hyperinf.reporting.mislabel_claims import cost_claims, detection_claims
-from hyperinf.reporting.published import (
-    published_convergence,
-    published_detection,
-    published_influence_seconds,
-    published_inversion,
-)
 from hyperinf.reporting.simulation_claims import (
     convergence_claims,
     datainf_claims,
@@ -30,6 +22,7 @@ from hyperinf.reporting.simulation_claims import (
     fisher_verdict,
     timing_claims,
 )
+from hyperinf.reporting.simulation_inputs import SimulationResults, read_convergence, read_fisher_summary, read_timing
 
 
 @pytest.mark.parametrize(
@@ -87,37 +80,31 @@ def verdicts(claims, word):
 
 def test_schulz_against_lissa_is_supported_where_only_schulz_converges(convergence_files):
     frame = read_convergence(convergence_files())
-    found = verdicts(convergence_claims(frame, published_convergence()), "LiSSA does not")
+    found = verdicts(convergence_claims(SimulationResults(frame)), "LiSSA does not")
     assert found == {f"d = {d}, N = {n}": SUPPORTED for d in (512, 1024) for n in (200, 6400)}
 
 
 def test_schulz_against_lissa_is_contradicted_when_lissa_converges_too(convergence_files):
     frame = read_convergence(convergence_files())
     frame.loc[frame["method"] == "lissa", "error_relative"] = 1e-6
-    assert set(verdicts(convergence_claims(frame, published_convergence()), "LiSSA does not").values()) == {
-        CONTRADICTED
-    }
+    assert set(verdicts(convergence_claims(SimulationResults(frame)), "LiSSA does not").values()) == {CONTRADICTED}
 
 
 def test_schulz_against_lissa_is_within_noise_when_the_seeds_disagree(convergence_files):
     frame = read_convergence(convergence_files())
     frame.loc[(frame["method"] == "schulz_paper") & (frame["seed"] == 12), "error_relative"] = 0.5
-    assert set(verdicts(convergence_claims(frame, published_convergence()), "LiSSA does not").values()) == {
-        WITHIN_NOISE
-    }
+    assert set(verdicts(convergence_claims(SimulationResults(frame)), "LiSSA does not").values()) == {WITHIN_NOISE}
 
 
 @pytest.mark.parametrize("part", [{"methods": ["schulz_paper"]}, {"iterations": 20}, {"seeds": (11,)}])
 def test_schulz_against_lissa_is_not_tested_without_the_data_for_it(convergence_files, part):
     frame = read_convergence(convergence_files(**part))
-    assert set(verdicts(convergence_claims(frame, published_convergence()), "LiSSA does not").values()) == {NOT_TESTED}
+    assert set(verdicts(convergence_claims(SimulationResults(frame)), "LiSSA does not").values()) == {NOT_TESTED}
 
 
 def test_published_numbers_stand_only_beside_cells_that_were_published(convergence_files):
     frame = read_convergence(convergence_files(dims=(96, 512), samples=(200,)))
-    published = {
-        c.setting: c.published for c in convergence_claims(frame, published_convergence()) if "LiSSA" in c.statement
-    }
+    published = {c.setting: c.published for c in convergence_claims(SimulationResults(frame)) if "LiSSA" in c.statement}
     assert published["d = 96, N = 200"] == ""
     assert "LiSSA 9.9e-01" in published["d = 512, N = 200"]
 
@@ -127,22 +114,22 @@ def test_a_run_that_left_the_finite_numbers_counts_as_not_converged(convergence_
     gone = (frame["method"] == "schulz_paper") & (frame["iteration"] > 10)
     frame = frame[~gone]
     frame.loc[(frame["method"] == "schulz_paper") & (frame["iteration"] == 10), "status"] = "diverged"
-    found = verdicts(convergence_claims(frame, published_convergence()), "LiSSA does not")
+    found = verdicts(convergence_claims(SimulationResults(frame)), "LiSSA does not")
     assert set(found.values()) == {CONTRADICTED}
 
 
 def test_datainf_error_that_rises_with_d_supports_the_claim(convergence_files):
     frame = read_convergence(convergence_files())
-    assert set(verdicts(datainf_claims(frame), "grows with d").values()) == {SUPPORTED}
+    assert set(verdicts(datainf_claims(SimulationResults(frame)), "grows with d").values()) == {SUPPORTED}
     rows = frame["method"] == "datainf"
     for column in ("error_l2", "error_relative"):
         frame.loc[rows, column] = 1.0 / frame.loc[rows, "dim"]
-    assert set(verdicts(datainf_claims(frame), "grows with d").values()) == {CONTRADICTED}
+    assert set(verdicts(datainf_claims(SimulationResults(frame)), "grows with d").values()) == {CONTRADICTED}
 
 
 def test_datainf_growth_is_not_tested_with_one_dimension(convergence_files):
     frame = read_convergence(convergence_files(dims=(512,)))
-    assert set(verdicts(datainf_claims(frame), "grows with d").values()) == {NOT_TESTED}
+    assert set(verdicts(datainf_claims(SimulationResults(frame)), "grows with d").values()) == {NOT_TESTED}
 
 
 def test_excess_distance_takes_the_sampling_error_out():
@@ -153,54 +140,18 @@ def test_excess_distance_takes_the_sampling_error_out():
 
 
 def test_fisher_verdicts_follow_the_excess_distance(fisher_folder):
-    assert [claim.verdict for claim in fisher_claims(read_fisher_summary(fisher_folder))] == [SUPPORTED, CONTRADICTED]
+    assert [
+        claim.verdict
+        for claim in fisher_claims(SimulationResults(pd.DataFrame(), summary=read_fisher_summary(fisher_folder)))
+    ] == [SUPPORTED, CONTRADICTED]
     assert fisher_verdict(0.2, 0.0) == WITHIN_NOISE
     assert fisher_verdict(math.nan, 0.1) == NOT_TESTED
 
 
 def test_schulz_ten_times_slower_contradicts_the_published_speed(timing_file):
-    claims = list(timing_claims(read_timing(timing_file), published_inversion()))
+    claims = list(timing_claims(SimulationResults(pd.DataFrame(), timing=read_timing(timing_file))))
     assert {claim.verdict for claim in claims} == {CONTRADICTED}
     assert "(invalid)" in claims[0].published
-
-
-def metrics_of(scores_folder, ours, theirs):
-    runs = [
-        scores_folder(seed=seed, epochs=(3,), values={"hyperinf": a, "datainf": b})
-        for seed, (a, b) in enumerate(zip(ours, theirs, strict=True), start=11)
-    ]
-    return read_many([run / "metrics.csv" for run in runs], METRICS)
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs", "verdict"),
-    [
-        ([0.8, 0.7, 0.9], [0.6, 0.52, 0.69], SUPPORTED),
-        ([0.6, 0.52, 0.69], [0.8, 0.7, 0.9], CONTRADICTED),
-        ([0.8, 0.7, 0.9], [0.7, 0.8, 0.85], WITHIN_NOISE),
-        ([0.8], [0.6], NOT_TESTED),
-    ],
-)
-def test_detection_verdict_is_drawn_from_the_paired_interval(scores_folder, ours, theirs, verdict):
-    claims = detection_claims(metrics_of(scores_folder, ours, theirs), published_detection())
-    assert set(verdicts(claims, "than DataInf").values()) == {verdict}
-
-
-def test_a_rival_that_was_not_run_is_not_tested(scores_folder):
-    claims = list(detection_claims(metrics_of(scores_folder, [0.8, 0.9], [0.7, 0.7]), published_detection()))
-    tracin = [claim for claim in claims if "than TracIN" in claim.statement]
-    assert {(claim.verdict, claim.measured) for claim in tracin} == {(NOT_TESTED, "not run")}
-
-
-def test_hyperinf_is_charged_for_the_gfim_in_the_order_of_times(scores_folder):
-    runs = [scores_folder(seed=seed, values={"hyperinf": 0.8, "datainf": 0.7}) for seed in (11, 12, 13)]
-    cost = read_many([run / "cost.csv" for run in runs], COST)
-    # HyperINF 1.1 + 1.0 s for the GFIM, DataInf 2.1 s: level but for rounding, so neither faster nor slower by much
-    claim = next(
-        claim for claim in cost_claims(cost, published_influence_seconds()) if "than DataInf" in claim.statement
-    )
-    assert "takes 1 times as long" in claim.measured
-    assert claim.verdict == WITHIN_NOISE
 
 
 def test_the_summary_counts_the_settings_of_each_verdict():

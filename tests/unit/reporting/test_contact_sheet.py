@@ -9,18 +9,19 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from hyperinf.errors import InputError
-from hyperinf.reporting import expected_outputs, report_selection
-from hyperinf.reporting.contact_sheet import figure_contact, read_pixels
-from hyperinf.reporting.extreme_samples import data_folder, extreme_samples
-from hyperinf.reporting.selection_frames import Cell
-from hyperinf.reporting.style import save_figure
+from hyperinf.reporting import expected, report_study
+from hyperinf.reporting.contact_figure import contact_figure, draw_samples
+from hyperinf.reporting.extreme_samples import extreme_samples, read_pixels, read_sheet
+from hyperinf.reporting.study_inputs import read_study
+from hyperinf.reporting.style import Drawing, house_style, save_figure
 
-CELL = Cell("shapes", "llava", "projector")
+METHODS = ["hyperinf", "datainf"]
+SCORES = "scores/last/scores.parquet"
 
 
 @pytest.fixture
-def run(seed_folder):
-    return seed_folder(study="vlm", task="shapes", model="llava", setting="projector", percents=(20,), pictures=True)
+def run(run_folder):
+    return run_folder(11, {"hyperinf": 0.6}, pictures=METHODS)
 
 
 @pytest.fixture
@@ -28,8 +29,21 @@ def data(run):
     return run.parents[2] / "data/seed-11"
 
 
+def extremes(run, methods=METHODS, shown=4):
+    return extreme_samples(pd.read_parquet(run / SCORES), methods, shown)
+
+
+def read(run, methods=METHODS):
+    return read_sheet(run, "last", 11, methods)
+
+
+def sheet(samples, data, where="shapes, llava (new weights), projector; seed 11"):
+    with house_style():
+        return draw_samples(samples, read_pixels(data, samples), where)
+
+
 def rewritten(run, change):
-    path = run / "scores/scores.parquet"
+    path = run / SCORES
     change(pd.read_parquet(path)).to_parquet(path)
 
 
@@ -38,7 +52,7 @@ def refused(match):
 
 
 def test_helpful_are_the_smallest_influences_and_harmful_the_largest(run):
-    samples = extreme_samples(run, ["datainf"], shown=3)
+    samples = extremes(run, ["datainf"], 3)
     helpful, harmful = (samples[samples["side"] == side] for side in ("helpful", "harmful"))
     assert helpful["sample_id"].to_list() == ["row-0", "row-1", "row-2"]
     assert helpful["influence"].to_list() == [-5.0, -4.0, -3.0]
@@ -47,74 +61,70 @@ def test_helpful_are_the_smallest_influences_and_harmful_the_largest(run):
     assert helpful["corruption"].to_list() == ["wrong_answer", "", ""]
 
 
-def test_of_equal_scores_the_first_in_the_pool_comes_first(run):
+def test_of_equal_scores_the_first_in_the_file_comes_first(run):
     rewritten(run, lambda scores: scores.assign(influence_hyperinf=0.0))
-    samples = extreme_samples(run, ["hyperinf"], shown=2)
+    samples = extremes(run, ["hyperinf"], 2)
     assert samples["sample_id"].to_list() == ["row-0", "row-1", "row-0", "row-1"]
 
 
-def test_all_methods_are_shown_in_the_house_order_and_no_baseline(run):
-    rewritten(run, lambda scores: scores[["influence_datainf", *scores.columns.drop("influence_datainf")]])
-    assert list(dict.fromkeys(extreme_samples(run)["method"])) == ["hyperinf", "datainf"]
-
-
-def test_a_small_pool_shows_no_sample_on_both_sides(run):
+def test_a_small_set_shows_no_sample_on_both_sides(run):
     rewritten(run, lambda scores: scores.iloc[:5])
-    samples = extreme_samples(run, ["hyperinf"])
+    samples = extremes(run, ["hyperinf"])
     assert samples["sample_id"].to_list() == ["row-0", "row-1", "row-4", "row-3"]
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda scores: scores.drop(columns="question"), "no column question"),
-        (lambda scores: scores.drop(columns="influence_hyperinf"), "no scores by 'hyperinf'; it has datainf"),
-        (
-            lambda scores: scores.assign(influence_hyperinf=np.nan),
-            "influence of sample row-0 by hyperinf is not finite",
-        ),
-        (lambda scores: scores.assign(image=""), "column image is empty"),
-        (lambda scores: scores.iloc[:1], "1 samples"),
+        (lambda scores: scores.drop(columns="influence_hyperinf"), "influence_hyperinf"),
+        (lambda scores: scores.assign(influence_hyperinf=np.nan), "sample row-0 by hyperinf: got no finite"),
     ],
 )
 def test_scores_that_cannot_be_shown_are_refused_in_one_line(run, change, said):
     rewritten(run, change)
     with refused(said) as error:
-        extreme_samples(run, ["hyperinf"])
+        read(run)
     assert "scores.parquet" in str(error.value)
     assert "\n" not in str(error.value)
 
 
+def test_where_no_sample_has_an_image_the_sheet_says_so(run, shape, tmp_path):
+    rewritten(run, lambda scores: scores.assign(image=""))
+    assert read(run) is None
+    study = shape(has_images=True, detection=False)
+    (entry,) = (entry for entry in expected(study) if entry.product.name == "contact")
+    figure = contact_figure(read_study(study, [run], tmp_path), entry).figure
+    assert "no training sample has an image" in figure.axes[0].texts[0].get_text()
+
+
 def test_scores_that_are_not_there_or_not_whole_are_refused(run):
-    (run / "scores/scores.parquet").write_bytes(b"PAR1")
-    with refused(r"scores\.parquet: not a scores file"):
-        extreme_samples(run)
-    (run / "scores/scores.parquet").unlink()
+    (run / SCORES).write_bytes(b"PAR1")
+    with refused(r"scores\.parquet: got damaged content"):
+        read(run)
+    (run / SCORES).unlink()
     with refused(r"scores\.parquet: no such file"):
-        extreme_samples(run)
+        read(run)
 
 
-def test_the_data_of_a_run_is_known_by_its_content(run, data, tmp_path):
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "info.json").write_text(json.dumps({"content_sha256": "another"}))
-    assert data_folder(run, [other, data]) == data
-    with refused("--data: none of .*other holds what .*seed-11 was scored on"):
-        data_folder(run, [other])
+def test_the_data_of_a_run_is_known_by_its_content(run, data):
+    assert read(run).pixels.keys() == set(extremes(run)["image"])
+    (data / "info.json").write_text(json.dumps({"content_sha256": "another"}))
+    with refused("seed-11: got other data, expected what .*seed-11 was scored on"):
+        read(run)
 
 
 def test_scores_that_have_changed_since_they_were_written_are_refused(run):
-    record = json.loads((run / "scores/info.json").read_text())
+    record = json.loads((run / "scores/last/info.json").read_text())
     outputs = {"scores.parquet": hashlib.sha256(b"other scores").hexdigest()}
-    (run / "scores/info.json").write_text(json.dumps({**record, "outputs": outputs}))
+    (run / "scores/last/info.json").write_text(json.dumps({**record, "outputs": outputs}))
     with refused(r"^\S+scores\.parquet: has changed since it was written"):
-        extreme_samples(run)
+        read(run)
 
 
-def test_a_missing_image_is_named_with_its_sample_and_nothing_is_written(run, data, tmp_path):
+def test_a_missing_image_is_named_with_its_sample_and_nothing_is_written(run, data, shape, tmp_path):
     (data / "images/11.png").unlink()
     with refused(r"images/11\.png: no such image; expected that of sample row-11") as error:
-        report_selection("vlm", [run], tmp_path / "out", data=[data])
+        report_study(shape(has_images=True, detection=False), [run], tmp_path / "out")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
@@ -122,23 +132,23 @@ def test_a_missing_image_is_named_with_its_sample_and_nothing_is_written(run, da
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_is_no_image_is_named_with_its_sample(run, data, content):
     (data / "images/0.png").write_bytes(content)
-    with refused(r"images/0\.png: not the image of sample row-0") as error:
-        read_pixels(data, extreme_samples(run))
+    with refused(r"images/0\.png: got no image .*expected that of sample row-0") as error:
+        read_pixels(data, extremes(run))
     assert "\n" not in str(error.value)
 
 
 def test_a_large_image_is_reduced_and_keeps_its_shape(run, data):
     Image.new("L", (2000, 1000), 7).save(data / "images/0.png")
-    pixels = read_pixels(data, extreme_samples(run))["images/0.png"]
+    pixels = read_pixels(data, extremes(run))["images/0.png"]
     assert pixels.shape == (128, 256, 3)
     assert set(pixels.ravel()) == {7}
 
 
 def test_a_small_image_is_enlarged_without_blur(run, data, tmp_path):
-    samples = extreme_samples(run, ["hyperinf"], shown=1)
-    figure = figure_contact(samples, read_pixels(data, samples), CELL, 11)
+    samples = extremes(run, ["hyperinf"], 1)
+    figure = sheet(samples, data)
     box = figure.axes[0].get_position()
-    png = save_figure(figure, samples, tmp_path, "sheet")[2]
+    png = save_figure(Drawing(samples, figure), tmp_path, "sheet")[2]
     drawn = np.asarray(Image.open(png).convert("RGB"))
     height, width = drawn.shape[:2]
     rows = slice(round((1 - box.y1) * height) + 4, round((1 - box.y0) * height) - 4)
@@ -148,8 +158,8 @@ def test_a_small_image_is_enlarged_without_blur(run, data, tmp_path):
 
 
 def test_corrupted_samples_have_a_frame_and_their_true_answer(run, data):
-    samples = extreme_samples(run, ["hyperinf"])
-    figure = figure_contact(samples, read_pixels(data, samples), CELL, 11, "new weights")
+    samples = extremes(run, ["hyperinf"])
+    figure = sheet(samples, data)
     frames = [colors.to_hex(axis.spines["left"].get_edgecolor()) for axis in figure.axes]
     assert [frame == "#c2410c" for frame in frames] == list(samples["corruption"] == "wrong_answer")
     texts = [text.get_text() for text in figure.texts]
@@ -162,8 +172,8 @@ def test_corrupted_samples_have_a_frame_and_their_true_answer(run, data):
 
 def test_a_question_without_an_image_is_shown_as_such_and_dollars_are_no_mathematics(run, data):
     rewritten(run, lambda scores: scores.assign(image=["", *scores["image"][1:]], question="is it $5 or ${x_?"))
-    samples = extreme_samples(run, ["hyperinf"])
-    figure = figure_contact(samples, read_pixels(data, samples), CELL, 11)
+    samples = extremes(run, ["hyperinf"])
+    figure = sheet(samples, data)
     figure.draw_without_rendering()
     assert [text.get_text() for axis in figure.axes for text in axis.texts] == ["no image"]
     plt.close(figure)
@@ -172,8 +182,8 @@ def test_a_question_without_an_image_is_shown_as_such_and_dollars_are_no_mathema
 def test_no_text_leaves_the_sheet_or_meets_the_next_image(run, data):
     long = "which of the many things in this rather crowded picture is the one that nobody would expect there at all"
     rewritten(run, lambda scores: scores.assign(question=long, answer=long, influence_hyperinf=scores.index * 1.23e-9))
-    samples = extreme_samples(run)
-    figure = figure_contact(samples, read_pixels(data, samples), CELL, 11, "a note that is " + "long " * 30)
+    samples = extremes(run)
+    figure = sheet(samples, data, "a note that is " + "long " * 30)
     figure.draw_without_rendering()
     page = figure.bbox
     boxes = [text.get_window_extent() for text in figure.texts]
@@ -183,19 +193,15 @@ def test_no_text_leaves_the_sheet_or_meets_the_next_image(run, data):
     plt.close(figure)
 
 
-def test_every_setting_has_sheets_of_the_first_seed_beside_what_they_were_drawn_from(seed_folder, tmp_path):
-    names = dict.fromkeys(("hyperinf", "gfim", "datainf", "lissa", "tracin"), 0.5)
-    shared = {"study": "vlm", "task": "shapes", "model": "llava", "setting": "projector", "pictures": True}
-    runs = [seed_folder(seed, names, **shared) for seed in (12, 11)]
-    data = [runs[1].parents[2] / "data/seed-11"]
-    written = report_selection("vlm", runs, tmp_path / "out", data=data)
-    declared = expected_outputs("selection", study="vlm", cells=[CELL], methods=names)
-    assert sorted(file.relative_to(tmp_path / "out").as_posix() for file in written) == sorted(declared)
-    first, second = (
-        pd.read_csv(tmp_path / f"out/figures/vlm_shapes_llava_projector_{name}.csv")
-        for name in ("contact", "contact-2")
-    )
-    assert set(first["seed"]) == {11}
-    assert set(first["method"]) == {"hyperinf", "gfim", "datainf", "lissa"}
-    assert set(second["method"]) == {"tracin"}
-    assert set(pd.read_csv(tmp_path / "out/tables/vlm_sources.csv")["contact_sheets"]) == {2}
+def test_sheets_are_of_the_first_seed_four_methods_at_a_time_in_the_house_order(run_folder, shape, tmp_path):
+    names = ["tracin", "hyperinf", "gfim", "datainf", "lissa"]
+    runs = [run_folder(seed, {"hyperinf": 0.6}, pictures=names) for seed in (12, 11)]
+    study = shape(has_images=True, detection=False, methods=names)
+    read = read_study(study, runs, tmp_path)
+    drawn = [contact_figure(read, entry).data for entry in expected(study) if entry.product.name == "contact"]
+    assert [list(dict.fromkeys(data["method"])) for data in drawn] == [
+        ["hyperinf", "gfim", "datainf", "lissa"],
+        ["tracin"],
+    ]
+    assert {seed for data in drawn for seed in data["seed"]} == {11}
+    plt.close("all")

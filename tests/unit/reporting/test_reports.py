@@ -1,24 +1,48 @@
 import hashlib
+import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
-from hyperinf.reporting import expected_outputs, report_mislabel, report_page
-from hyperinf.reporting.convergence_figures import convergence_data, datainf_data, figure_convergence, figure_datainf
-from hyperinf.reporting.inputs import read_convergence, read_mislabel
-from hyperinf.reporting.manifest import file_label
-from hyperinf.reporting.mislabel_figures import epochs_data, figure_epochs
-from hyperinf.reporting.mislabel_frames import detection_frame
-from hyperinf.reporting.published import published_convergence
-from hyperinf.reporting.simulation_tables import first_below, simulation_frame
-from hyperinf.reporting.style import save_figure
+from hyperinf.errors import InputError
+from hyperinf.reporting import (
+    expected,
+    expected_page,
+    expected_simulation,
+    report_page,
+    report_simulation,
+    report_study,
+)
+
+FINDS = {
+    "name": "flips",
+    "title": "Mislabel detection",
+    "family": "classifier",
+    "tasks": ["sarcasm"],
+    "models": ["minilm"],
+    "settings": ["lora-8"],
+    "checkpoints": ["epoch-1", "epoch-3"],
+    "fractions": (),
+}
+SELECTS = {
+    "name": "my_pictures",
+    "title": "Pictures",
+    "family": "vision",
+    "tasks": ["shapes"],
+    "models": ["llava"],
+    "settings": ["last_layer", "last_layer.of-projector"],
+    "detection": False,
+    "fractions": [0.4],
+    "has_images": True,
+}
+
+
+def files_of(entries):
+    return sorted(file for entry in entries for file in entry.files)
 
 
 def relative(files, out):
@@ -29,122 +53,29 @@ def hashes(files):
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def test_simulation_writes_what_it_declares(reported):
-    assert relative(reported["simulation"], reported["root"]) == sorted(expected_outputs("simulation"))
-
-
-def test_mislabel_writes_what_it_declares(reported):
-    declared = expected_outputs("mislabel", pairs=[("sarcasm", "minilm")])
-    assert relative(reported["mislabel"], reported["root"]) == sorted(declared)
-
-
-def test_the_order_in_which_runs_are_given_changes_no_byte(reported):
-    before = hashes(reported["mislabel"])
-    assert hashes(report_mislabel(list(reversed(reported["runs"])), 3, reported["root"])) == before
-
-
-def test_two_writes_of_a_figure_give_the_same_bytes_without_a_date(convergence_files, tmp_path):
-    data = datainf_data(read_convergence(convergence_files(iterations=2)))
-    first, second = (save_figure(figure_datainf(data), data, tmp_path / place, "f") for place in ("a", "b"))
-    assert [file.suffix for file in first] == [".csv", ".pdf", ".png"]
-    assert hashes(first) == hashes(second)
-    assert b"CreationDate" not in first[1].read_bytes()
-    pd.testing.assert_frame_equal(pd.read_csv(first[0]), data)
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        {"dims": (512,), "samples": (800,), "seeds": (11,)},
-        {"dims": (96,), "samples": (50,), "methods": ["sor"]},
-        {"dims": (512,), "samples": (200,), "methods": ["datainf"]},
-        {"dims": (512,), "samples": (200,), "methods": ["lissa"]},
-    ],
-)
-def test_any_part_of_the_grid_can_be_drawn(convergence_files, part):
-    frame = read_convergence(convergence_files(**part))
-    for column in ("error_l2", "error_relative"):
-        figure = figure_convergence(convergence_data(frame, published_convergence(), column), column)
-        figure.draw_without_rendering()
-        assert len(figure.axes) == 1
-        plt.close(figure)
-    figure = figure_datainf(datainf_data(frame))
-    figure.draw_without_rendering()
-    plt.close(figure)
-
-
-def test_no_interval_is_drawn_for_one_seed(scores_folder):
-    metrics = read_mislabel([scores_folder()], 3).metrics
-    data = epochs_data(detection_frame(metrics))
-    assert data["half_width"].isna().all()
-    single, several = figure_epochs(data), figure_epochs(data.assign(half_width=0.1))
-    assert [len(axis.collections) for axis in single.axes] == [0, 0]
-    assert [len(axis.collections) for axis in several.axes] == [3, 1]
-    plt.close(single)
-    plt.close(several)
-
-
-def test_the_published_curve_is_in_the_panels_it_was_published_for(convergence_files):
-    frame = read_convergence(convergence_files(dims=(96, 512), samples=(200,), iterations=2))
-    data = convergence_data(frame, published_convergence(), "error_l2")
-    published = data[data["series"] == "published"]
-    assert set(published["dim"]) == {512}
-    at = published[(published["method"] == "schulz_paper") & (published["iteration"] == 20)]
-    assert at["mean"].item() == 1034.0
-
-
-def test_a_diverged_seed_ends_the_mean_instead_of_leaving_the_others_average(convergence_files):
-    frame = read_convergence(convergence_files(dims=(512,), samples=(200,)))
-    late = (frame["method"] == "lissa") & (frame["seed"] == 12) & (frame["iteration"] > 5)
-    frame.loc[late, ["error_l2", "error_relative"]] = np.inf
-    data = convergence_data(frame, published_convergence(), "error_relative")
-    lissa = data[(data["method"] == "lissa") & (data["series"] == "this run")].set_index("iteration")
-    assert lissa.loc[5, "mean"] == pytest.approx(0.99**5)
-    assert np.isnan(lissa.loc[6, "mean"])
-    assert lissa.loc[6, "diverged"] == 1
-
-
-def test_a_seed_whose_rows_end_in_divergence_ends_the_mean_too(convergence_files):
-    frame = read_convergence(convergence_files(dims=(512,), samples=(200,)))
-    ended = (frame["method"] == "lissa") & (frame["seed"] == 12) & (frame["iteration"] > 5)
-    data = convergence_data(frame[~ended], published_convergence(), "error_relative")
-    lissa = data[(data["method"] == "lissa") & (data["series"] == "this run")].set_index("iteration")
-    assert lissa.loc[5, "mean"] == pytest.approx(0.99**5)
-    assert np.isnan(lissa.loc[6, "mean"])
-
-
-def test_the_simulation_table_counts_iterations_of_the_slowest_seed(convergence_files):
-    frame = read_convergence(convergence_files(dims=(512,), samples=(200,)))
-    rows = simulation_frame(frame).set_index("method")
-    assert rows.loc["schulz_paper", "iterations_to_target"] == 22  # 10 ** -(t - 19) <= 1e-3
-    assert np.isnan(rows.loc["lissa", "iterations_to_target"])
-    assert rows.loc["sor", "diverged"] == 3
-    assert np.isnan(rows.loc["datainf", "iterations"])
-
-
-def test_a_curve_that_rises_again_has_not_arrived():
-    run = pd.DataFrame({"iteration": [1, 2, 3, 4], "error_relative": [1.0, 1e-4, 0.5, 1e-4]})
-    assert first_below(run) == 4
-    assert first_below(run.iloc[:3]) == np.inf
-
-
-def test_expected_outputs_import_neither_matplotlib_nor_torch():
-    code = (
-        "import sys; from hyperinf.reporting import expected_outputs\n"
-        "expected_outputs('mislabel', pairs=[('a', 'b')])\n"
-        "sys.exit(bool({'matplotlib', 'torch', 'pandas'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_an_unknown_stage_is_refused():
-    with pytest.raises(ValueError, match="simulation, mislabel, selection, page"):
-        expected_outputs("figures")
-
-
-def test_file_labels_keep_plain_names_and_tame_others():
-    assert file_label("easy_vqa-1.0") == "easy_vqa-1.0"
-    assert file_label("owner/model name") == "owner-model-name"
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory, build):
+    """A results folder with three reports in it, made once: drawing is what takes the time."""
+    root = tmp_path_factory.mktemp("results")
+    files = build.convergence(root)(samples=(200,))
+    made = {"simulation": report_simulation(files, build.fisher(root), build.timing(root), root)}
+    make = build.run(root)
+    names = {"study": "flips", "task": "sarcasm", "model": "minilm"}
+    found = {"hyperinf": 0.8, "datainf": 0.7, "loss": 0.75}
+    runs = [make(seed, found=found, checkpoints=FINDS["checkpoints"], names=names, note="") for seed in (11, 12)]
+    record = '{"device": "cpu", "note": "<script>alert(1)</script>"}'
+    (runs[0] / "scores/epoch-3/info.json").write_text(record)
+    made["flips"] = report_study(build.shape(**FINDS), runs, root)
+    # One seed, one fraction, one strategy, nothing corrupted, no references, nothing to say of the model.
+    names = [
+        {"study": "my_pictures", "task": "shapes", "model": "llava", "setting": each} for each in SELECTS["settings"]
+    ]
+    plain = {"fractions": (0.4,), "strategies": ("stratified",), "clean": False, "note": "", "kinds": {"colour": 0.1}}
+    accuracy = {"hyperinf": 0.63, "datainf": 0.6, "random": 0.5}
+    pictures = ("hyperinf", "datainf")
+    own = [make(11, accuracy, names=each, pictures=pictures, **plain) for each in names]
+    made["my_pictures"] = report_study(build.shape(**SELECTS), own, root)
+    return {"root": root, "runs": runs, **made}
 
 
 @pytest.fixture
@@ -152,51 +83,132 @@ def results(reported, tmp_path):
     return Path(shutil.copytree(reported["root"], tmp_path / "results"))
 
 
+@pytest.fixture
+def page(results):
+    report_page(results, results / "report.html")
+    return (results / "report.html").read_text()
+
+
+def test_reports_write_what_they_declare(reported, shape):
+    root = reported["root"]
+    assert relative(reported["simulation"], root) == files_of(expected_simulation())
+    assert relative(reported["flips"], root) == files_of(expected(shape(**FINDS)))
+    assert relative(reported["my_pictures"], root) == files_of(expected(shape(**SELECTS)))
+
+
+def test_a_report_of_part_of_the_synthetic_study_writes_what_it_declares(convergence_files, tmp_path):
+    written = report_simulation(convergence_files(dims=(512,), samples=(200,)), None, None, tmp_path / "out")
+    assert not [file for file in written if "fisher" in file.name or "timing" in file.name]
+    assert (tmp_path / "out/tables/simulation_manifest.json") in written
+
+
+@pytest.mark.parametrize("finds", [True, False])
+def test_a_study_without_a_number_has_all_its_files(run_folder, shape, tmp_path, finds):
+    run = run_folder(found={"hyperinf": 0.8}, checkpoints=FINDS["checkpoints"])
+    if finds:  # what detection writes where nothing was harmed
+        for file, kept in (("metrics", ["model"]), ("curves", [])):
+            path = run / f"detection/{file}.csv"
+            table = pd.read_csv(path)
+            table[table["method"].isin(kept)].to_csv(path, index=False)
+    study = shape(fractions=(), detection=finds, checkpoints=FINDS["checkpoints"])
+    written = report_study(study, [run], tmp_path / "out")
+    assert relative(written, tmp_path / "out") == files_of(expected(study))
+    report_page(tmp_path / "out", tmp_path / "out/report.html")
+
+
+def test_the_order_in_which_runs_are_given_changes_no_byte(reported, shape):
+    before = hashes(reported["flips"])
+    assert hashes(report_study(shape(**FINDS), list(reversed(reported["runs"])), reported["root"])) == before
+
+
+def test_the_manifest_says_what_was_made_by_which_rule_with_which_caption(reported):
+    manifest = json.loads((reported["root"] / "tables/my_pictures_manifest.json").read_text())
+    assert (manifest["rule"], manifest["title"]) == ("report_my_pictures", "Pictures")
+    by_name = {(entry["kind"], entry["name"]): entry for entry in manifest["entries"]}
+    sheet = by_name["figure", "my_pictures_shapes_llava_last_layer_contact"]
+    assert sheet["caption"] == "figure_contact"
+    assert sheet["heading"] == "shapes, llava, last layer"
+    printed = by_name["table", "my_pictures_accuracy"]["printed"]
+    assert printed[0]["rows"][0][2] == {"text": "0.630 (n/a)", "bold": False}
+
+
+def test_sources_name_every_file_that_went_in_with_its_hash(reported):
+    root = reported["root"]
+    sources = pd.read_csv(root / "tables/flips_sources.csv")
+    hashed = sources[sources["sha256"].notna()]
+    assert set(hashed["file"].str.rpartition("/")[2]) == {"metrics.csv", "curves.csv"}
+    for row in hashed.itertuples():
+        assert hashlib.sha256((root / row.file).read_bytes()).hexdigest() == row.sha256
+    assert list(sources.columns) == ["task", "model", "setting", "seed", "file", "sha256"]
+
+
 def test_the_page_is_one_file_with_nothing_from_outside(results):
-    page = results / "report.html"
-    written = report_page(results, page)
-    assert relative(written, results) == sorted(["report.html", *expected_outputs("page")])
-    html = page.read_text()
+    written = report_page(results, results / "report.html")
+    assert relative(written, results) == sorted(["report.html", *files_of(expected_page())])
+    html = (results / "report.html").read_text()
     sources = re.findall(r'(?:src|href)="([^"]*)"', html)
     assert sources
     assert all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
-    assert "http://" not in html
-    assert "https://" not in html
-    assert "@import" not in html
+    assert not [word for word in ("http://", "https://", "@import") if word in html]
 
 
-def test_the_page_is_the_same_twice_and_escapes_what_it_shows(results):
-    report_page(results, results / "a.html")
+def test_the_page_is_the_same_twice_and_escapes_what_it_shows(results, page):
     report_page(results, results / "b.html")
-    assert (results / "a.html").read_bytes() == (results / "b.html").read_bytes()
-    assert "<script>" not in (results / "a.html").read_text()
-    assert "&lt;script&gt;" in (results / "a.html").read_text()
+    assert (results / "b.html").read_text() == page
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
 
 
-def test_the_page_says_what_it_measured_in_numbers_of_the_tables(results):
-    report_page(results, results / "report.html")
-    html = results.joinpath("report.html").read_text()
-    assert (
-        "HyperINF&#39;s ROC-AUC is 0.800 ± 0.000 (2 seeds). It is above DataInf (by 0.100), own loss (by 0.050)."
-        in html
-    )
-    assert "HyperINF, published start reached a relative error of 0.001 on all 2 (d, N) in 22 iterations" in html
-    assert "Nothing of the studies that were reported" in html
+def test_the_page_has_a_section_for_each_study_and_shows_all_of_it(page):
+    assert re.findall(r'<h2 id="([a-z_]+)">([^<]*)<', page)[2:5] == [
+        ("simulation", "Synthetic study"),
+        ("flips", "Mislabel detection"),
+        ("my_pictures", "Pictures"),
+    ]
+    assert page.count('<img src="data:image/png;base64,') == 5 + 3 + 2 + 2 * 2
+    for shown in (
+        "After epoch 3 HyperINF&#39;s ROC-AUC is 0.800 (2 seeds): above DataInf (by 0.100), own loss (by 0.050).",
+        "HyperINF, published start reached a relative error of 0.001 on all 2 (d, N) in 22 iterations",
+        "40 % kept: 0.630 (one seed in common",
+        "<summary>Settings side by side</summary>",
+        "<summary>Accuracy by kind of question</summary>",
+        'id="my_pictures_shapes_llava_last_layer.of-projector_contact"',
+        "last layer, gradients of the projector only",
+        "<summary>Mislabel detection: scoring</summary>",
+        "Nothing of the studies that were reported",
+    ):
+        assert shown in page
+
+
+def test_the_page_shows_the_studies_asked_for_in_their_order(results):
+    report_page(results, results / "report.html", ("my_pictures", "simulation"))
+    html = (results / "report.html").read_text()
+    assert re.findall(r'<h2 id="([a-z_]+)"', html)[2:4] == ["my_pictures", "simulation"]
+    assert "flips" not in html
+
+
+def test_the_ledger_of_the_page_holds_the_claims_of_all_studies(results, page):
+    claims = pd.read_csv(results / "tables/claims.csv")
+    parts = [pd.read_csv(results / f"tables/claims_{name}.csv") for name in ("simulation", "flips", "my_pictures")]
+    assert len(claims) == sum(map(len, parts))
+    assert {"published", "asked here"} == set(claims["origin"])
 
 
 def test_the_page_names_what_is_missing(results):
-    for simulation in (*results.glob("figures/simulation*"), results / "tables/simulation.csv"):
-        simulation.unlink()
-    (results / "figures/mislabel_sarcasm_minilm_cost.png").unlink()
+    gone = ["figures/simulation_convergence.png", "tables/my_pictures_details.csv", "tables/claims_flips.csv"]
+    for name in gone:
+        (results / name).unlink()
     report_page(results, results / "report.html")
     html = (results / "report.html").read_text()
-    for missing in (
-        "figures/simulation_convergence.png",
-        "tables/simulation.csv",
-        "figures/mislabel_sarcasm_minilm_cost.png",
-    ):
-        assert f"<li>{missing}</li>" in html
-    assert "No figure of the synthetic study was made" in html
+    assert [f"<li>{name}</li>" in html for name in gone] == [True] * 3
+
+
+def test_a_study_that_was_left_out_is_neither_shown_nor_missing(results):
+    (results / "tables/flips_manifest.json").unlink()
+    report_page(results, results / "report.html")
+    html = (results / "report.html").read_text()
+    assert "flips" not in html
+    assert "Nothing of the studies that were reported" in html
 
 
 def test_an_empty_results_folder_gives_a_page_that_says_so(tmp_path):
@@ -204,24 +216,18 @@ def test_an_empty_results_folder_gives_a_page_that_says_so(tmp_path):
     html = (tmp_path / "report.html").read_text()
     assert "No claims were judged" in html
     assert "No study was reported" in html
-    assert "Nothing of the studies that were reported" in html
 
 
-@pytest.mark.parametrize("study", ["simulation", "mislabel"])
-def test_a_study_that_was_left_out_is_neither_shown_nor_missing(results, study):
-    for file in results.glob(f"*/*{study}*"):
-        if file.is_file():
-            file.unlink()
-    report_page(results, results / "report.html")
-    html = (results / "report.html").read_text()
-    assert f'id="{study}"' not in html
-    assert f"{study}_" not in html
-    assert "Nothing of the studies that were reported" in html
+def test_what_is_no_results_folder_or_no_manifest_is_refused(tmp_path):
+    with pytest.raises(InputError, match="expected the results folder"):
+        report_page(tmp_path / "none", tmp_path / "report.html")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/words_manifest.json").write_text("[]")
+    with pytest.raises(InputError, match=r"words_manifest\.json: got another file"):
+        report_page(tmp_path, tmp_path / "report.html")
 
 
-def test_runs_left_over_from_earlier_do_not_reach_the_page(results):
-    leftover = results / "mislabel/sarcasm/minilm/rank-16/seed-99/scores"
-    leftover.mkdir(parents=True)
-    (leftover / "info.json").write_text('{"device": "a machine of the past"}')
-    report_page(results, results / "report.html")
-    assert "a machine of the past" not in (results / "report.html").read_text()
+def test_a_number_that_is_not_known_is_empty_in_the_table(reported):
+    table = pd.read_csv(reported["root"] / "tables/my_pictures.csv")
+    assert np.isnan(table["half_width"]).all()  # one seed
+    assert table["n"].eq(1).all()

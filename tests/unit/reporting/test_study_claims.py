@@ -1,0 +1,148 @@
+import pandas as pd
+import pytest
+
+from hyperinf.reporting.claims import (
+    CONTRADICTED,
+    NOT_TESTED,
+    OWN_QUESTION,
+    PUBLISHED_CLAIM,
+    SUPPORTED,
+    WITHIN_NOISE,
+    claims_frame,
+    ledger_sections,
+)
+from hyperinf.reporting.detection_claims import cost_claims, detection_claims
+from hyperinf.reporting.selection_claims import selection_claims
+from hyperinf.reporting.study_inputs import read_study
+
+PAIRS = [
+    ([0.8, 0.7, 0.9], [0.6, 0.52, 0.69], SUPPORTED),
+    ([0.6, 0.52, 0.69], [0.8, 0.7, 0.9], CONTRADICTED),
+    ([0.8, 0.7, 0.75], [0.7, 0.8, 0.7], WITHIN_NOISE),
+    ([0.8], [0.6], NOT_TESTED),
+]
+CLASSIFIER = {"family": "classifier"}
+
+
+def study_claims(read):
+    return [*detection_claims(read), *cost_claims(read), *selection_claims(read)]
+
+
+@pytest.fixture
+def judged(study):
+    def make(*arguments, **options):
+        return study_claims(study(*arguments, **options))
+
+    return make
+
+
+def about(claims, words, *settings):
+    return [c for c in claims if words in c.statement and all(s in c.setting for s in settings)]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "verdict"), PAIRS)
+def test_the_verdict_on_finding_is_drawn_from_the_paired_interval(judged, ours, theirs, verdict):
+    claims = judged(found={"hyperinf": ours, "datainf": theirs}, shape=CLASSIFIER)
+    for words in ("than DataInf at 20 %", "than DataInf at 40 %"):
+        assert [claim.verdict for claim in about(claims, words)] == [verdict]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "verdict"), PAIRS)
+def test_the_verdict_on_selecting_is_drawn_from_the_paired_interval(judged, ours, theirs, verdict):
+    claims = judged({"hyperinf": ours, "datainf": theirs, "random": theirs})
+    for words in ("than what DataInf keeps", "than random selection"):
+        assert {claim.verdict for claim in about(claims, words)} == {verdict}
+
+
+def test_a_rival_that_was_not_run_is_not_tested(judged):
+    claims = judged({"hyperinf": [0.8, 0.7], "random": [0.5, 0.5]}, {"hyperinf": [0.8, 0.7]})
+    rivals = [*about(claims, "than what LiSSA keeps"), *about(claims, "than TracIN at")]
+    assert {(claim.verdict, claim.measured) for claim in rivals} == {(NOT_TESTED, "not run")}
+
+
+def test_published_numbers_of_finding_are_a_classifiers(judged):
+    values = {"hyperinf": [0.8], "datainf": [0.7], "loss": [0.7]}
+    claims = judged(found=values, shape=CLASSIFIER)
+    (at_20,) = about(claims, "HyperINF finds more flipped labels than DataInf at 20 %")
+    assert (at_20.origin, at_20.published) == (PUBLISHED_CLAIM, "+21.3 points")  # 44.89 - 23.56
+    assert {claim.origin for claim in about(claims, "than own loss")} == {OWN_QUESTION}
+    assert len(about(claims, "takes less time")) == 3
+    others = judged(found=values)
+    assert {claim.origin for claim in others} == {OWN_QUESTION}
+    assert {claim.published for claim in others} == {""}
+
+
+@pytest.mark.parametrize(
+    ("family", "published"), [("causal", {"20 %"}), ("vision", {"20 %", "60 %"}), ("classifier", set())]
+)
+def test_only_plain_selection_at_the_fractions_of_the_paper_is_a_published_claim(judged, family, published):
+    rows = {"hyperinf": [0.8], "random": [0.5]}
+    claims = about(judged(rows, fractions=(0.2, 0.3, 0.6), shape={"family": family}), "than random selection")
+    found = {claim.setting.split(", ")[-1].removesuffix(" kept") for claim in claims if claim.source}
+    assert found == published
+    assert not [claim for claim in claims if claim.source and "stratified" in claim.setting]
+
+
+def test_a_setting_says_what_model_it_was(judged):
+    for claim in judged({"hyperinf": [0.8], "random": [0.5]}, {"hyperinf": [0.8]}):
+        assert "headlines, smol (Smol cut to 4 layers), LoRA rank 8" in claim.setting
+
+
+def test_training_on_all_samples_is_compared_with_where_it_was_run(judged):
+    rows = {"hyperinf": [0.58, 0.59], "random": [0.5, 0.5]}
+    (claim,) = about(judged(rows, fractions=(0.2, 1.0)), "than the whole training set", "stratified")
+    assert claim.measured == "+3.5 points ± 6.4 (2 seeds)"  # 0.585 - 0.55; t(0.975, 1) * 0.01 / sqrt(2) / sqrt(2)
+    assert claim.verdict == WITHIN_NOISE
+
+
+def test_training_on_all_samples_is_not_tested_where_it_was_not_run(judged):
+    claims = judged({"hyperinf": [0.58, 0.59]}, fractions=(0.2,))
+    assert {claim.verdict for claim in about(claims, "than the whole training set")} == {NOT_TESTED}
+
+
+def test_whether_the_lead_is_larger_where_less_is_kept_is_a_question_of_ours(run_folder, shape, tmp_path):
+    runs = [run_folder(11 + k, {"hyperinf": 0.6, "random": 0.5}) for k in range(3)]
+    for run, lead in zip(runs, (0.1, 0.12, 0.14), strict=True):
+        path = run / "fraction-0.2/metrics.csv"
+        rows = pd.read_csv(path)
+        rows.loc[(rows["method"] == "hyperinf") & (rows["metric"] == "accuracy"), "value"] += lead
+        rows.to_csv(path, index=False)
+    claims = study_claims(read_study(shape(detection=False), runs, tmp_path))
+    plain, stratified = about(claims, "lead over random selection")
+    assert {plain.origin, stratified.origin} == {OWN_QUESTION}
+    assert plain.measured == "+12.0 points ± 5.0 (3 seeds)"  # t(0.975, 2) * 0.02 / sqrt(3)
+    assert plain.verdict == SUPPORTED
+    assert plain.setting.endswith("plain selection, 20 % kept against 40 %")
+
+
+def test_gradients_of_parts_of_what_is_trained_are_set_against_each_other(run_folder, shape, tmp_path):
+    parts = {"lora-8.of-projector": (0.62, 0.63), "lora-8.of-last_layer": (0.52, 0.53), "lora-8": (0.61, 0.64)}
+    runs = [
+        run_folder(11 + k, {"hyperinf": value}, names={"setting": setting})
+        for setting, values in parts.items()
+        for k, value in enumerate(values)
+    ]
+    read = read_study(shape(detection=False, settings=list(parts)), runs, tmp_path)
+    claims = about(study_claims(read), "by gradients of the")
+    asked = {c.statement.partition("by gradients of the ")[2]: c.measured for c in claims if "plain" in c.setting}
+    assert set(asked) == {
+        "projector than by those of the last layer",
+        "projector than by those of all that is trained",
+        "last layer than by those of all that is trained",
+    }
+    assert asked["projector than by those of the last layer"] == "+10.0 points ± 0.0 (2 seeds)"
+
+
+def test_hyperinf_is_charged_for_the_gfim_in_the_order_of_times(judged):
+    # HyperINF 1.1 + 1.0 s for the GFIM, DataInf 2.1 s: level but for rounding
+    (claim,) = about(judged(found={"hyperinf": [0.8] * 3}, shape=CLASSIFIER), "HyperINF takes less time than DataInf")
+    assert "takes 1 times as long" in claim.measured
+    assert claim.verdict == WITHIN_NOISE
+
+
+def test_the_page_ledger_states_each_claim_and_its_rule_once(judged):
+    frame = claims_frame(judged({"hyperinf": [0.8, 0.7], "random": [0.5, 0.5]}))
+    sections = ledger_sections(frame)
+    assert sum(len(table.rows) for table, _ in sections) == len(frame)
+    assert len({table.title for table, _ in sections}) == len(sections)
+    assert all(table.headers == ("setting", "verdict", "measured") for table, _ in sections)
