@@ -15,25 +15,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from grid_operations import Model, Stage, Tower, stages
-from snakemake.utils import update_config
 
 from hyperinf.artifacts.environment import device_name
 from hyperinf.artifacts.files import write_json
+from hyperinf.settings.checking import SettingsError
+from hyperinf.settings.experiment import ExperimentSettings, checked_experiment
+from hyperinf.settings.yaml_files import merged, read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "workflow"))
 ASSUMPTIONS = Path(__file__).with_name("grid_assumptions.yaml")
 STARTUP = 4.0  # CPU seconds of a job on the machine of the check before it computes: imports, reading a small model
 
 
 def main() -> None:
     arguments = parse_arguments()
-    config = merged([ROOT / "config.yaml", *arguments.configfile])
-    config["studies"] = arguments.studies or config["studies"]
-    facts = yaml.safe_load(ASSUMPTIONS.read_text(encoding="utf-8"))
-    found = stages(config, facts, models(facts))
+    facts = read_yaml(ASSUMPTIONS)
+    found = stages(experiment(arguments.configfile, arguments.studies), facts, models(facts))
     rows = check(found, arguments.check) if arguments.check else cost(found, facts["gpu"])
     print(as_table(rows))
     if arguments.name:
@@ -46,20 +44,19 @@ def parse_arguments() -> argparse.Namespace:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--configfile", type=Path, nargs="+", default=[], metavar="FILE", help="on top of config.yaml")
-    parser.add_argument("--studies", nargs="+", metavar="STUDY", help="instead of the configuration's")
+    parser.add_argument("--studies", nargs="+", metavar="STUDY", help="what is run, instead of the configuration's")
     parser.add_argument("--check", type=Path, metavar="RESULTS", help="compare with the benchmarks of a finished run")
     parser.add_argument("--name", help="also write benchmarks/results/NAME.json")
     return parser.parse_args()
 
 
-def merged(files: list[Path]) -> dict[str, Any]:
-    """The checked configuration, merged key by key as Snakemake does."""
-    from check_config import checked_config
-
-    config: dict[str, Any] = {}
-    for file in files:
-        update_config(config, yaml.safe_load(file.read_text(encoding="utf-8")))
-    return checked_config(config, ROOT)
+def experiment(files: list[Path], studies: list[str] | None) -> ExperimentSettings:
+    """The checked configuration, merged key by key as Snakemake does; no file that it names has to be there."""
+    values = merged(*(read_yaml(file) for file in [ROOT / "config.yaml", *files]), {"run": studies} if studies else {})
+    try:
+        return checked_experiment(values)
+    except SettingsError as error:
+        sys.exit(str(error))
 
 
 def models(facts: dict[str, Any]) -> dict[str, Model]:

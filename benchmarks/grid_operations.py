@@ -4,13 +4,21 @@ An operation is a floating-point operation, a multiplication with its addition b
 whose forward and backward passes these are. Left out: embeddings, norms, activations, softmax, the optimiser.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from llama_budget import ADAPTER_BYTES, BASE_BYTES, SCHULZ_PRODUCTS, Setting, Shape, Workload, extraction_operations
 
-LISSA_PRODUCTS = 5  # beyond the iterations: hyperinf.settings.methods.LANCZOS_STEPS, for the scale
+from hyperinf.settings.experiment import SIMULATION, ExperimentSettings
+from hyperinf.settings.methods import METHODS
+from hyperinf.settings.scoring import ScoringSettings
+from hyperinf.settings.simulation import SimulationSettings
+from hyperinf.settings.study import StudySettings
+from hyperinf.settings.training import TrainingSettings
+
 MATRIX_PRODUCTS = {"schulz_paper": 2, "schulz": 2, "chebyshev": 2, "datainf": 0}  # of d x d matrices an iteration
 
 
@@ -63,7 +71,7 @@ class Stage:
     """One kind of job.
 
     Attributes:
-        study: key of the configuration.
+        study: what is run.
         name: the rule.
         jobs: how many.
         operations: of all of them.
@@ -147,19 +155,27 @@ def _passes(model: Model, trained: Trained, tokens: int, answer: int) -> float:
     return tower + extraction_operations(outputs, Setting(int(trained.deep)), Workload(tokens=tokens, answer=answer))
 
 
-def scoring(trained: Trained, samples: int, settings: dict[str, Any]) -> float:
+def scored_part(model: Model, setting: str) -> Trained:
+    """What gradients are taken of: ``lora-8`` all that is trained, ``lora-8.of-last_layer`` the linear layers of it."""
+    trained, _, part = setting.partition(".of-")
+    whole = trained_part(model, trained)
+    if part == "lora":
+        return replace(whole, dense=())
+    return trained_part(model, part) if part else whole
+
+
+def scoring(trained: Trained, samples: int, settings: ScoringSettings) -> float:
     """All methods on gradients that are at hand.
 
     GFIM ``2 n r d^2``; Schulz ``2 d^3`` a product, Cholesky ``d^3 / 3``; a sweep of DataInf or LiSSA ``4 n sum r d``;
     the exact Fisher by the smaller Gram matrix, ``min(n, rd) n rd + min(n, rd)^3 / 3``; the scores ``2 n k sum r d``.
     """
-    n, methods = samples, settings["methods"]
-    sweeps = sum(own_sweeps(name, settings) for name in methods)
-    total = 4.0 * n * trained.size * sweeps + 2.0 * n * len(methods) * trained.size
-    if any(needs_gfim(name) for name in methods):
+    n, methods = samples, settings.methods
+    total = 4.0 * n * trained.size * own_sweeps(settings) + 2.0 * n * len(methods) * trained.size
+    if any("gfim" in METHODS[name].needs for name in methods):
         total += sum(2.0 * n * r * d * d for r, d in trained.weights)
     for name in methods:
-        if name == "hyperinf" and settings["solver"] == "schulz":
+        if name == "hyperinf" and settings.options(name).solver == "schulz":
             total += sum(SCHULZ_PRODUCTS * 2.0 * d**3 for _, d in trained.weights)
         elif name in ("hyperinf", "gfim"):
             total += sum(d**3 / 3 for _, d in trained.weights)
@@ -168,126 +184,88 @@ def scoring(trained: Trained, samples: int, settings: dict[str, Any]) -> float:
     return total
 
 
-def own_sweeps(method: str, settings: dict[str, Any]) -> int:
-    """Sweeps over the training gradients that a method makes beside the two that all share."""
-    if method == "lissa":
-        return int(settings["lissa_iterations"]) + LISSA_PRODUCTS
-    return int(method in ("datainf", "datainf_gfim", "fim"))
+def own_sweeps(settings: ScoringSettings) -> int:
+    """Sweeps over the training gradients that methods make beside the two that all share."""
+    whole = sum("gradients" in METHODS[name].needs for name in settings.methods)
+    return whole + sum(METHODS[name].rounds(settings.options(name)) for name in settings.methods)
 
 
-def needs_gfim(method: str) -> bool:
-    """Whether the GFIM is accumulated for it."""
-    return method in ("hyperinf", "gfim", "lissa_gfim")
-
-
-def simulation_stages(config: dict[str, Any]) -> Iterator[Stage]:
+def simulation_stages(study: SimulationSettings) -> Iterator[Stage]:
     """Synthetic study: a float64 solve and every method's iterations for each matrix."""
-    study = config["simulation"]
-    per_dim = {}
-    for d in study["dims"]:
-        products = sum(MATRIX_PRODUCTS.get(name, 0) for name in study["methods"]) * 2.0 * d**3
-        vectors = len(study["methods"]) * 2.0 * d**2
-        each = study["iterations"] * (products + vectors) + d**3 / 3
-        per_dim[d] = sum(2.0 * samples * d * d + each for samples in study["samples"])
-    seeds = len(study["seeds"])
+    total = 0.0
+    for d in study.dims:
+        products = sum(MATRIX_PRODUCTS.get(name, 0) for name in study.methods) * 2.0 * d**3
+        vectors = len(study.methods) * 2.0 * d**2
+        each = study.iterations * (products + vectors) + d**3 / 3
+        total += len(study.seeds) * sum(2.0 * samples * d * d + each for samples in study.samples)
     yield Stage(
-        "simulation",
+        SIMULATION,
         "simulation_convergence",
-        seeds * len(study["dims"]),
-        seeds * sum(per_dim.values()),
+        len(study.seeds) * len(study.dims),
+        total,
         "float32",
         files="simulation/convergence/*.tsv",
     )
-    timing = study["timing"]
-    repeats = (timing["repeats"] + 1) * len(timing["methods"])
-    operations = sum(repeats * 40.0 * d**3 for d in timing["dims"])
-    yield Stage("simulation", "simulation_timing", 1, operations, "float32", files="simulation/timing.tsv")
+    repeats = (study.timing.repeats + 1) * len(study.timing.methods)
+    operations = sum(repeats * 40.0 * d**3 for d in study.timing.dims)
+    yield Stage(SIMULATION, "simulation_timing", 1, operations, "float32", files="simulation/timing.tsv")
 
 
-def mislabel_stages(config: dict[str, Any], facts: dict[str, Any], models: dict[str, Model]) -> Iterator[Stage]:
-    """Detection: each model on each task, for each rank and seed."""
-    study = config["mislabel"]
-    training = study["training"]
-    seeds, epochs = len(study["seeds"]), study["epochs"]
-    tune, score, kept, scratch = 0.0, 0.0, 0.0, 0.0
-    for task, name, rank in _product(study["tasks"], study["models"], study["ranks"]):
-        model, fact = models[name], facts["data"][task]
-        trained = trained_part(model, f"lora-{rank}")
-        tokens = model.length(fact, training["max_length"])
-        n = min(study["train"], fact["train"])
-        evaluated = study["validation"] + study["test"]
-        step = training_step(model, trained, tokens, 0)
-        tune += seeds * (n * max(epochs) * step + len(epochs) * evaluated * forward(model, tokens, 1))
-        extracted = (n + study["validation"]) * gradients(model, trained, tokens, 0)
-        score += seeds * len(epochs) * (extracted + scoring(trained, n, study))
-        kept += seeds * len(epochs) * trained.size * ADAPTER_BYTES
-        if study["gradients"]["store"] == "disk":
-            scratch = max(scratch, n * trained.size * ADAPTER_BYTES)
-    jobs = seeds * len(study["tasks"]) * len(study["models"]) * len(study["ranks"])
-    dtype = training["dtype"]
-    yield Stage(
-        "mislabel", "mislabel_finetune", jobs, tune, dtype, disk=kept, files="mislabel/*/*/rank-*/seed-*/finetune.tsv"
-    )
-    yield Stage(
-        "mislabel", "mislabel_score", jobs, score, dtype, scratch=scratch, files="mislabel/*/*/rank-*/seed-*/score.tsv"
-    )
-
-
-def selection_stages(
-    study: str, config: dict[str, Any], facts: dict[str, Any], models: dict[str, Model]
-) -> Iterator[Stage]:
-    """A selection study: warm-up, scores of the pool, a fine-tuning for each method, strategy and share kept."""
-    settings = config[study]
-    seeds, parts = len(settings["seeds"]), settings["gradients"]["of"]
-    live = settings["gradients"]["store"] == "live"
-    sweeps = 2 + sum(own_sweeps(each, settings) for each in settings["methods"]) if live else 1
-    runs = (len(settings["methods"]) + 1) * len(settings["strategies"])
-    warm, score, tune, whole, kept, scratch = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for task, name, what in _product(settings["tasks"], settings["models"], trained_names(settings)):
-        model, fact = models[name], facts["questions"][task]
-        trained = trained_part(model, what)
-        tokens, answer = model.length(fact, settings["max_length"]), fact["answer"]
-        n, test = min(settings["pool"], fact["train"]), min(settings["test"], fact.get("test", settings["test"]))
-        step = training_step(model, trained, tokens, answer, settings["checkpointing"])
-        warm += seeds * step * settings["warmup"]["steps"] * settings["warmup"]["batch_size"]
-        kept += seeds * trained.size * (ADAPTER_BYTES if trained.adapters else BASE_BYTES)
-        one = step * settings["finetune"]["steps"] * settings["finetune"]["batch_size"]
-        evaluation = test * fact["choices"] * forward(model, tokens, answer)
-        for part in parts:
-            scored = trained if part == "trained" else trained_part(model, part)
-            extracted = (n * sweeps + settings["validation"]) * gradients(model, scored, tokens, answer)
-            score += seeds * (extracted + scoring(scored, n, settings))
+def study_stages(name: str, study: StudySettings, facts: dict[str, Any], models: dict[str, Model]) -> Iterator[Stage]:
+    """A study: fine-tunings, scores at every kept checkpoint, and trainings on what is kept of the samples."""
+    how, seeds = study.finetuning, len(study.seeds)
+    live = study.runtime.store == "live" or study.runtime.shards > 1
+    checkpoints, fractions = len(how.checkpoint_names), () if study.selection is None else study.selection.fractions
+    tune, score, kept, scratch, subsets, whole = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for task, key in product(study.tasks, study.models):
+        model, fact = models[key], facts["data"][task]
+        tokens, answer = model.length(fact, how.max_length), fact.get("answer", 0)
+        n, test = (min(getattr(study.samples, part), fact.get(part, math.inf)) for part in ("train", "test"))
+        judged = fact.get("choices", 1) * forward(model, tokens, max(answer, 1))
+        for trained in study.adapter.names:
+            part = trained_part(model, trained)
+            step = training_step(model, part, tokens, answer, how.gradient_checkpointing)
+            evaluated = checkpoints * (study.samples.validation + test) * judged
+            tune += seeds * (trained_on(how, n) * step + evaluated)
+            kept += seeds * checkpoints * part.size * (ADAPTER_BYTES if part.adapters else BASE_BYTES)
+        for setting in study.settings:
+            scored = scored_part(model, setting)
+            sweeps = 2 + own_sweeps(study.scoring) if live else 1
+            extracted = (n * sweeps + study.samples.validation) * gradients(model, scored, tokens, answer)
+            score += seeds * checkpoints * (extracted + scoring(scored, n, study.scoring))
             scratch = max(scratch, 0.0 if live else n * scored.size * ADAPTER_BYTES)
-        tune += seeds * len(parts) * len(settings["percent"]) * runs * (one + evaluation)
-        whole += seeds * len(parts) * (one + 3 * evaluation)
-    warmups = seeds * len(settings["tasks"]) * len(settings["models"]) * len(trained_names(settings))
-    each = warmups * len(parts)
-    folder, dtype = f"{study}/*/*/*/seed-*", settings["dtype"]
-    yield Stage(study, "selection_warmup", warmups, warm, dtype, disk=kept, files=f"{folder}/warmup.tsv")
-    yield Stage(study, "selection_score", each, score, dtype, scratch=scratch, files=f"{folder}/score.tsv")
-    shares = each * len(settings["percent"])
-    yield Stage(study, "selection_finetune", shares, tune, dtype, files=f"{folder}/fraction-[!1]*.tsv")
-    yield Stage(study, "selection_finetune (100 %)", each, whole, dtype, files=f"{folder}/fraction-100.tsv")
+            if study.selection is not None:
+                trained = trained_part(model, setting.partition(".of-")[0])
+                step = training_step(model, trained, tokens, answer, how.gradient_checkpointing)
+                runs = (len(study.scoring.methods) + 1) * len(study.selection.strategies)
+                for fraction in fractions:
+                    one = trained_on(study.selection.training, round(fraction * n)) * step
+                    subsets += seeds * runs * (one + test * judged)
+                # With all samples comes the model as it was, and both are judged.
+                whole += seeds * (trained_on(study.selection.training, n) * step + 2 * test * judged)
+    cells = seeds * len(study.tasks) * len(study.models)
+    runs, dtype, folder = cells * len(study.settings), how.dtype, f"{name}/*/*/*/seed-*"
+    jobs = cells * len(study.adapter.names)
+    yield Stage(name, "finetune", jobs, tune, dtype, disk=kept, files=f"{folder}/finetune.tsv")
+    yield Stage(name, "score", runs * checkpoints, score, dtype, scratch=scratch, files=f"{folder}/score-*.tsv")
+    if study.selection is not None:
+        yield Stage(name, "select", runs * len(fractions), subsets, dtype, files=f"{folder}/fraction-0*.tsv")
+        yield Stage(name, "select (all samples)", runs, whole, dtype, files=f"{folder}/fraction-1*.tsv")
 
 
-def trained_names(settings: dict[str, Any]) -> list[str]:
-    """What a selection study trains, as the workflow names it."""
-    ranked = {what: [f"{what}-{rank}" for rank in settings["ranks"]] for what in ("lora", "lora_projector")}
-    return [name for what in settings["train"] for name in ranked.get(what, [what])]
+def trained_on(training: TrainingSettings, samples: int) -> int:
+    """How many samples a training on so many sees, each as often as it comes."""
+    if training.max_steps is not None:
+        return training.max_steps * training.batch_size
+    return (training.epochs or 0) * samples
 
 
-def stages(config: dict[str, Any], facts: dict[str, Any], models: dict[str, Model]) -> list[Stage]:
-    """All stages of the studies that run, but for those that take seconds a job: data, models, reports."""
-    chosen = config["studies"]
-    found = list(simulation_stages(config)) if "simulation" in chosen else []
-    found += list(mislabel_stages(config, facts, models)) if "mislabel" in chosen else []
-    for study in ("llm", "vlm"):
-        found += list(selection_stages(study, config, facts, models)) if study in chosen else []
+def stages(experiment: ExperimentSettings, facts: dict[str, Any], models: dict[str, Model]) -> list[Stage]:
+    """All stages of what is run, but for those that take seconds a job: data, models, reports."""
+    found = list(simulation_stages(experiment.simulation)) if SIMULATION in experiment.run else []
+    for name, study in experiment.running.items():
+        found += study_stages(name, study, facts, models)
     return found
-
-
-def _product(tasks: list[str], models: list[str], settings: list[Any]) -> Iterator[tuple[str, str, Any]]:
-    return ((task, model, setting) for task in tasks for model in models for setting in settings)
 
 
 def _outputs(model: Model) -> int:

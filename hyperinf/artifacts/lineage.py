@@ -164,14 +164,12 @@ def _made(record: Record | None, results: Results, depth: int) -> Iterator[Link]
 
 def _made_with(content: Mapping[str, Any]) -> str:
     settings = content.get("settings", content)
-    parts_of = (settings, *(settings.get(part) for part in ("training", "key", "model")))
-    seed = next((part["seed"] for part in parts_of if isinstance(part, Mapping) and "seed" in part), None)
     packages = content.get("packages") or {}
     parts = {
         "hyperinf": content.get("hyperinf"),
         "torch": packages.get("torch"),
         "device": content.get("device"),
-        "seed": seed,
+        "seed": settings.get("seed"),
         "settings": str(content.get("settings_sha256", ""))[:12],
         "content": str(content.get("content_sha256", ""))[:12],
     }
@@ -181,6 +179,10 @@ def _made_with(content: Mapping[str, Any]) -> str:
 def _sources(content: Any) -> Iterator[str]:
     """Yield every model and data source that a record names."""
     if isinstance(content, Mapping):
+        named = {key: value for key, value in content.items() if value is not None}
+        if len(named) == 1 and content.keys() <= {"asset", "hub", "path", "shape"}:
+            yield ":".join(map(str, *named.items()))
+            return
         for key, value in content.items():
             if key not in ("inputs", "outputs", "reports"):
                 yield from _sources(value)

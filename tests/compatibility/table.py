@@ -27,9 +27,9 @@ saw (they are shared, used directly, changed on the way, or see all samples at o
 each sample, which is exact and slow. A refusal is the line that the check of the first batch ends with, before any
 number is taken.
 
-**Command line** says what happens to a folder with such a model without a head, as the hub has them: `mislabel` and
-`select` are the stages of these commands, which fine-tune it with LoRA, save the adapter, load it again and score;
-"library" stands where they do not take such a model.
+**Command line** says what happens to a folder with such a model without a head, as the hub has them: as which family
+`hyperinf finetune` trains it with LoRA and saves the adapter, and `hyperinf score` loads it again and scores; "library"
+stands where they do not take such a model.
 """
 
 

@@ -42,9 +42,8 @@ def test_each_step_has_a_job_a_shard_and_one_that_reduces(fresh: Workspace) -> N
 
 
 def test_lissa_on_the_fim_is_as_many_rounds_as_it_has_products(fresh: Workspace) -> None:
-    jobs = fresh.would_run(
-        ONLY_LLM + "studies: {llm: {runtime: {shards: 2}, scoring: {methods: [lissa], lissa: {iterations: 4}}}}"
-    )
+    scoring = "scoring: {methods: [lissa], lissa: {iterations: 4}}"
+    jobs = fresh.would_run(f"{ONLY_LLM}studies: {{llm: {{runtime: {{shards: 2}}, {scoring}}}}}")
     rounds = 5 + 4
     assert (jobs["shard_sums"], jobs["shard_add"]) == (2 * rounds, 1 + rounds)
 

@@ -110,7 +110,7 @@ class Jobs:
         return self.family_code(wildcards, *modules, *self._methods(wildcards))
 
     def score_code(self, wildcards: Any) -> str:
-        """Hash what scores are made by: where they are gathered from shards, what makes those, which are gone by then."""
+        """Hash what scores are made by; what made shards, which are gone by then, where they are gathered from some."""
         sharded = [SHARDING] if self.shard_files(wildcards) else []
         return self.scoring_code(wildcards, "hyperinf.pipeline.score", *sharded)
 

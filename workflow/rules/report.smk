@@ -41,7 +41,7 @@ rule report_simulation:
         share=1,
     params:
         fisher=lambda wildcards, input: Path(input.fisher[0]).parent,
-        out=RESULTS,
+        out=lambda wildcards, output: Path(output[0]).parent.parent,
         code=REPORTING,
     message:
         "Figures and tables of the synthetic study"
@@ -74,10 +74,10 @@ for study in STUDIES:
         params:
             settings=PLAN.report(study).canonical(),
             runs=[str(Path(file).parent) for file in JOBS.runs(study, "run")],
-            out=RESULTS,
+            out=lambda wildcards, output: Path(output[0]).parent.parent,
             code=REPORTING,
         message:
-            f"Figures and tables: {STUDIES[study].title}"
+            f"Figures and tables of {study}"
         shell:
             "python -m hyperinf report study --config {params.settings:q} --runs {params.runs:q} "
             "--out {params.out:q} > {log:q} 2>&1"
@@ -103,7 +103,7 @@ rule report_page:
         share=1,
     params:
         studies=list(REPORTED),
-        out=RESULTS,
+        out=lambda wildcards, output: Path(output.page).parent,
         code=REPORTING,
     message:
         "The claims ledger and the HTML page"

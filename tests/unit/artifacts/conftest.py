@@ -1,10 +1,11 @@
+import json
 import shutil
 
 import pytest
 
 from hyperinf.cli import main
 
-RUN = "mislabel/words/bert/rank-2/seed-1"
+RUN = "mislabel/words/bert/lora-2/seed-1"
 
 
 @pytest.fixture(scope="session")
@@ -16,19 +17,30 @@ def finished_run(tmp_path_factory, tiny_bert):
     results, data = base / "results", base / "results/mislabel/words/data/seed-1"
     rows = [f"w{i % 5} w{i % 7} w{i % 11},{'low' if i % 2 else 'high'}" for i in range(0, 300, 3)]
     (base / "words.csv").write_text("\n".join(["sentence,label", *rows]) + "\n")
-    flags = {"--source": f"path:{base}/words.csv", "--text": "sentence", "--label": "label"}
+    flags = {"--source": f"path:{base}/words.csv", "--text": "sentence", "--label": "label", "--label-noise": 0.2}
     sizes = {"--train": 40, "--validation": 10, "--test": 20}
-    adapter, scores = results / RUN / "adapter", results / RUN / "scores"
-    model = {"--model": f"path:{tiny_bert}", "--rank": 2, "--epochs": 1, "--max-length": 20, "--device": "cpu"}
-    named = {"--task": "words", "--model-name": "bert", "--methods": "hyperinf", "--device": "cpu"}
+    tuned, scores, found = results / RUN / "finetuned", results / RUN / "scores/epoch-1", results / RUN / "detection"
+    model = {"--model": f"path:{tiny_bert}", "--family": "classifier", "--rank": 2, "--epochs": 1, "--device": "cpu"}
+    named = {"--study": "mislabel", "--task": "words", "--model-name": "bert", "--methods": "hyperinf"}
     table = results / "simulation/convergence/dim-8_seed-1.csv"
     solvers = {"--dim": 8, "--samples": 20, "--iterations": 3, "--methods": "schulz", "--device": "cpu"}
+    shape = {
+        "name": "mislabel",
+        "title": "Mislabel detection",
+        "family": "classifier",
+        "tasks": ["words"],
+        "models": ["bert"],
+        "settings": ["lora-2"],
+        "methods": ["hyperinf"],
+        "checkpoints": ["epoch-1"],
+    }
     for command, options in (
-        ("mislabel data", {**flags, **sizes, "--seed": 1, "--out": data}),
-        ("mislabel finetune", {"--data": data, **model, "--seed": 1, "--out": adapter}),
-        ("mislabel score", {"--data": data, "--adapter": adapter, **named, "--seed": 1, "--out": scores}),
+        ("prepare", {**flags, **sizes, "--seed": 1, "--out": data}),
+        ("finetune", {"--data": data, **model, "--seed": 1, "--out": tuned}),
+        ("score", {"--data": data, "--finetuned": tuned, **named, "--device": "cpu", "--seed": 1, "--out": scores}),
+        ("detect", {"--finetuned": tuned, "--scores": scores, "--out": found}),
         ("simulate convergence", {**solvers, "--seed": 1, "--out": table}),
-        ("report mislabel", {"--runs": scores, "--epoch": 1, "--out": results}),
+        ("report study", {"--config": json.dumps(shape), "--runs": results / RUN, "--out": results}),
         ("report simulation", {"--convergence": table, "--out": results}),
         ("report page", {"--results": results, "--out": results / "report.html"}),
     ):

@@ -9,8 +9,9 @@ from hyperinf.artifacts.lineage import chain
 from hyperinf.cli import main
 from hyperinf.errors import InputError
 
-SCORES = "mislabel/words/bert/rank-2/seed-1/scores"
-ADAPTER = "mislabel/words/bert/rank-2/seed-1/adapter"
+SCORES = "mislabel/words/bert/lora-2/seed-1/scores/epoch-1"
+FOUND = "mislabel/words/bert/lora-2/seed-1/detection"
+ADAPTER = "mislabel/words/bert/lora-2/seed-1/finetuned"
 DATA = "mislabel/words/data/seed-1"
 
 
@@ -20,10 +21,10 @@ def states(results, name):
     return {link.name.removeprefix(f"{results}/"): link.state for link in links}
 
 
-@pytest.mark.parametrize("name", ["tables/mislabel.csv", "figures/mislabel_words_bert_epochs.pdf", "report.html"])
+@pytest.mark.parametrize("name", ["tables/mislabel.csv", "figures/mislabel_words_bert_cost.pdf", "report.html"])
 def test_a_table_a_figure_and_the_page_lead_back_to_scores_adapter_data_and_the_table_they_came_from(run, name):
     found = states(run, name)
-    for file in (f"{SCORES}/metrics.csv", f"{SCORES}/epoch-1.parquet", f"{DATA}/train.parquet"):
+    for file in (f"{FOUND}/metrics.csv", f"{SCORES}/scores.parquet", f"{DATA}/train.parquet"):
         assert found[file] == "matches", file
     assert found[f"{ADAPTER}/epoch-1/adapter_model.safetensors"] == "matches"
     (own,) = (state for file, state in found.items() if file.endswith("words.csv"))
@@ -33,7 +34,7 @@ def test_a_table_a_figure_and_the_page_lead_back_to_scores_adapter_data_and_the_
 
 
 def test_scores_lead_back_without_any_report(run):
-    found = states(run, f"{SCORES}/epoch-1.parquet")
+    found = states(run, f"{SCORES}/scores.parquet")
     assert found[f"{DATA}/train.parquet"] == "matches"
     assert "seed 1" in found[f"{SCORES}/info.json"]
     assert "torch" in found[f"{ADAPTER}/info.json"]
@@ -45,7 +46,7 @@ def test_the_tables_of_the_simulation_lead_back_to_their_records(run):
     assert "torch" in found["simulation/convergence/dim-8_seed-1.info.json"]
 
 
-@pytest.mark.parametrize("changed", [f"{SCORES}/metrics.csv", f"{ADAPTER}/training.csv", f"{DATA}/train.parquet"])
+@pytest.mark.parametrize("changed", [f"{FOUND}/metrics.csv", f"{ADAPTER}/training.csv", f"{DATA}/train.parquet"])
 def test_a_file_that_has_changed_since_is_named_in_its_line_and_by_the_exit_code(run, changed, capsys):
     (run / changed).write_bytes((run / changed).read_bytes() + b" ")
     assert main(["provenance", str(run / "tables/mislabel.csv")]) == 2
@@ -70,9 +71,9 @@ def test_an_unchanged_chain_ends_well(run, capsys):
 def test_an_asset_is_named_with_origin_and_licence(run):
     record = run / ADAPTER / "info.json"
     info = read_json(record)
-    info["settings"]["model"] = "asset:minilm"
+    info["settings"]["model"] = {"asset": "minilm", "hub": None, "path": None, "shape": None}
     write_json(record, info)
-    assert states(run, f"{SCORES}/metrics.csv")["asset:minilm"] == f"o; MIT; wheel sha256 {'0' * 64}"
+    assert states(run, f"{FOUND}/metrics.csv")["asset:minilm"] == f"o; MIT; wheel sha256 {'0' * 64}"
 
 
 def test_a_file_of_which_nothing_is_known_is_refused(run):
@@ -88,21 +89,3 @@ def test_the_chain_needs_no_torch(run):
     code = f"import sys; from hyperinf.cli import main; main(['provenance', {str(run / 'report.html')!r}]); "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
-
-
-def test_the_shares_kept_of_a_selection_are_checked_against_the_records_of_their_fine_tunings(tmp_path):
-    run = tmp_path / "llm/words/tiny/lora-2/seed-1"
-    digests = {}
-    for stage, file in (("scores", "metrics.csv"), ("fraction-20", "metrics.csv")):
-        (run / stage).mkdir(parents=True)
-        (run / stage / file).write_text(stage)
-        digests[stage] = hashlib.sha256(stage.encode()).hexdigest()
-        write_json(run / stage / "info.json", {"outputs": {file: digests[stage]}})
-    (tmp_path / "tables").mkdir()
-    row = f"llm/words/tiny/lora-2/seed-1,20,{digests['scores']}"
-    (tmp_path / "tables/llm_sources.csv").write_text(f"folder,percents,scores_sha256\n{row}\n")
-    (tmp_path / "tables/llm_lora-2.csv").write_text("x\n")
-    kept = "llm/words/tiny/lora-2/seed-1/fraction-20/metrics.csv"
-    assert states(tmp_path, "tables/llm_lora-2.csv")[kept] == "matches"
-    (run / "fraction-20/metrics.csv").write_text("changed")
-    assert states(tmp_path, "tables/llm_lora-2.csv")[kept] == "CHANGED"

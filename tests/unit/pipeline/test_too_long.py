@@ -103,7 +103,7 @@ def test_an_encoder_is_refused_before_anything_is_written(data, tmp_path, family
 
 def test_a_decoder_that_reads_ahead_is_refused_before_it_is_trained(data, tmp_path):
     folder = write_tiny(tmp_path / "model", "xlnet", AutoModelForCausalLM)
-    with pytest.raises(InputError, match="XLNetLMHeadModel sees the answers") as caught:
+    with pytest.raises(InputError, match="XLNetLMHeadModel .*the answers") as caught:
         train(data, folder, tmp_path / "out", target_modules=("layer_1",), max_length=40)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -115,7 +115,7 @@ def started(
     workspace: Workspace,
     overlay: str,
     *arguments: str,
-    program: tuple[str, ...] = ("-m", "snakemake"),
+    program: str = "-m snakemake",
     **variables: str,
 ) -> Iterator[Run]:
     (workspace.root / "overlay.yaml").write_text(overlay)
