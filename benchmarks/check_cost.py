@@ -20,7 +20,8 @@ from invert import device_name
 import hyperinf
 from hyperinf.artifacts.files import write_json
 from hyperinf.gradients import LiveSource
-from hyperinf.models.lora import LoraSettings, add_lora
+from hyperinf.models.lora import add_lora
+from hyperinf.settings.training import LoraSettings
 
 RESULTS = Path(__file__).parent / "results"
 
