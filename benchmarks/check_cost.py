@@ -100,7 +100,7 @@ def sweep(model: torch.nn.Module, batches: list, check: bool, device: torch.devi
     started = time.perf_counter()
     for block in source:
         for name in source.layers:
-            block.contractions(name).squares()
+            block.gradients[name].squares()
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started
