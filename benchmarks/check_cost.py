@@ -20,7 +20,8 @@ from invert import device_name
 import hyperinf
 from hyperinf.artifacts.files import write_json
 from hyperinf.gradients import LiveSource
-from hyperinf.models.lora import LoraSettings, add_lora
+from hyperinf.models.lora import add_lora
+from hyperinf.settings.training import LoraSettings
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -99,7 +100,7 @@ def sweep(model: torch.nn.Module, batches: list, check: bool, device: torch.devi
     started = time.perf_counter()
     for block in source:
         for name in source.layers:
-            block.contractions(name).squares()
+            block.gradients[name].squares()
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started

@@ -4,7 +4,7 @@
     python benchmarks/harness.py --name harness_smollm2
 
 Both get the SmolLM2 asset, cut to its first layers, as it came and with an adapter that is trained here for a few
-steps, and the test questions of tasks that come from assets. The harness reads the folder that ``hyperinf select
+steps, and the test questions of tasks that come from assets. The harness reads the folder that ``hyperinf
 harness`` writes and the model's and the adapter's files, without a network. The result is one JSON file.
 
 The pipeline keeps its own evaluation and the lock goes without the harness: it brings 37 packages more, three of them
@@ -26,17 +26,16 @@ import torch
 
 import hyperinf
 from hyperinf.artifacts.files import write_json
-from hyperinf.data.harness import write_harness_task
-from hyperinf.data.questions import QuestionTaskConfig, prepare_questions, read_questions, read_questions_info
-from hyperinf.data.sources import parse_source
-from hyperinf.evaluation.accuracy import choice_accuracy
-from hyperinf.models.causal import load_causal, prepare_causal
-from hyperinf.models.lora import LoraSettings
-from hyperinf.models.trainable import adapt, load_trained
-from hyperinf.pipeline.selection.family import LanguageFamily
-from hyperinf.pipeline.selection.model import ModelConfig, RunPaths
-from hyperinf.pipeline.selection.warmup import WarmupConfig, run_warmup
-from hyperinf.training.loop import TrainingSettings
+from hyperinf.data.samples import read_data_info, read_samples
+from hyperinf.models.choices import choice_accuracy
+from hyperinf.models.families.causal import CausalFamily
+from hyperinf.pipeline.finetune import finetune
+from hyperinf.pipeline.harness import write_harness_task
+from hyperinf.pipeline.opened import task_of
+from hyperinf.pipeline.prepare import prepare
+from hyperinf.pipeline.prepare_model import prepare_model
+from hyperinf.settings.stages import Finetune, Harness, Prepare, PrepareModel
+from hyperinf.settings.training import Adaptation, EncodingSettings
 
 RESULTS = Path(__file__).parent / "results"
 # Asset, format and test questions; LogiQA's are long, and the harness computes the logits of every position.
@@ -45,8 +44,8 @@ TASKS = {
     "quartz": ("quartz", "quartz", 100),
     "logiqa": ("logiqa", "logiqa_evals", 16),
 }
-LORA = LoraSettings(rank=8, targets=("q_proj", "v_proj"))
-MAX_LENGTH = 2048  # nothing is cut: the harness would cut elsewhere
+LORA = Adaptation(rank=8, target_modules=("q_proj", "v_proj"))
+ENCODING = EncodingSettings(max_length=2048)  # nothing is cut: the harness would cut elsewhere
 PACKAGES = ("lm_eval", "torch", "transformers", "peft", "datasets")
 
 
@@ -55,14 +54,20 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=4, help="of the model, at most")
     parser.add_argument("--steps", type=int, default=40, help="of training the adapter")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cache", type=Path, default=Path(os.environ.get("HYPERINF_CACHE", "results/assets")))
+    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument("--cache", default=os.environ.get("HYPERINF_CACHE", "results/assets"))
     parser.add_argument("--name", required=True, help="the result is benchmarks/results/NAME.json")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         rows = compare(Path(folder), arguments)
     versions = {"hyperinf": hyperinf.__version__, **{name: version(name) for name in PACKAGES}}
-    setting = {"layers": arguments.layers, "steps": arguments.steps, "lora_rank": LORA.rank, "max_length": MAX_LENGTH}
+    setting = {
+        "layers": arguments.layers,
+        "steps": arguments.steps,
+        "lora_rank": LORA.rank,
+        "max_length": ENCODING.max_length,
+    }
     content = {"versions": versions, "python": platform.python_version(), "device": "cpu", **setting, "rows": rows}
     write_json(RESULTS / f"{arguments.name}.json", content)
 
@@ -70,15 +75,17 @@ def main() -> None:
 def compare(folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Both measures of every task, without and with an adapter."""
     model = folder / "model"
-    prepare_causal(parse_source("asset:smollm2"), model, arguments.cache, layers=arguments.layers)
+    cache = {"cache": arguments.cache}
+    prepare_model(PrepareModel(source="asset:smollm2", layers=arguments.layers, **cache, out=str(model)))
     rows = []
-    for task, (asset, form, questions) in TASKS.items():
-        data, adapter, tasks = (folder / task / name for name in ("data", "adapter", "harness"))
-        source = parse_source(f"asset:{asset}")
-        prepare_questions(QuestionTaskConfig(source, form, 100, 20, questions, seed=11, cache=arguments.cache), data)
-        train(data, model, adapter, arguments)
-        write_harness_task(data, tasks, task)
-        for weights in (None, adapter):
+    for task in arguments.tasks:
+        asset, form, questions = TASKS[task]
+        data, tuned, tasks = (folder / task / name for name in ("data", "finetuned", "harness"))
+        sizes = {"train": 100, "validation": 20, "test": questions}
+        prepare(Prepare(source=f"asset:{asset}", format=form, **sizes, seed=11, **cache, out=str(data)))
+        train(data, model, tuned, arguments)
+        write_harness_task(Harness(data=str(data), task=task, out=str(tasks)))
+        for weights in (None, tuned / "last"):
             rows.append({"task": task, "model": "base" if weights is None else "adapter"})
             rows[-1] |= agreement(ours(data, model, weights), theirs(tasks, task, model, weights))
             print(rows[-1], flush=True)
@@ -87,20 +94,17 @@ def compare(folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]
 
 def train(data: Path, model: Path, out: Path, arguments: argparse.Namespace) -> None:
     """An adapter that makes the model another one."""
-    config = ModelConfig(f"path:{model}", LORA, seed=11, max_length=MAX_LENGTH)
-    training = TrainingSettings(steps=arguments.steps, batch_size=4, learning_rate=2e-3, seed=11)
-    run_warmup(WarmupConfig(config, training), RunPaths(data, arguments.cache), out.with_name("state"), out)
+    how = {"max_steps": arguments.steps, "batch_size": 4, "learning_rate": 2e-3, "seed": 11, "device": "cpu"}
+    where = {"data": str(data), "model": f"path:{model}", "family": "causal", "out": str(out)}
+    finetune(Finetune.of(LORA, ENCODING, **how, **where))
 
 
 def ours(data: Path, folder: Path, weights: Path | None) -> dict[str, Any]:
     """Accuracy, and the likelihoods of every question's choices."""
-    family = LanguageFamily(str(folder), read_questions_info(data)["templates"], MAX_LENGTH, data)
-    encoded = family.encode_choices(read_questions(data, "test"))
+    family = CausalFamily(str(folder), task_of(data, read_data_info(data)), ENCODING)
+    encoded = family.encode_choices(read_samples(data, "test"))
     assert encoded.truncated == 0
-    model = load_causal(str(folder))
-    if weights is not None:
-        model = adapt(model, LORA, seed=11)
-        load_trained(model, weights)
+    model = family.pretrained() if weights is None else family.restored(LORA, 11, weights)
     found = choice_accuracy(model, encoded)
     with torch.inference_mode():
         likelihoods = encoded.likelihoods(model.eval(), 32).split(encoded.counts)

@@ -20,7 +20,8 @@ from torch import Tensor
 import hyperinf
 from hyperinf.artifacts.files import write_json
 from hyperinf.linalg import ConvergenceError
-from hyperinf.simulation.device import limit_threads, resolve_device, timed
+from hyperinf.runtime.devices import resolve_device, set_threads
+from hyperinf.simulation.clock import timed
 from hyperinf.simulation.problem import SyntheticProblem
 from hyperinf.simulation.timing import COUNTS_WHEN_SLOWER, TIMING_METHODS, Inverted, relative_error
 
@@ -30,8 +31,8 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     arguments = parse_arguments()
-    threads = limit_threads(arguments.threads)
-    device = resolve_device(arguments.device)
+    set_threads(arguments.threads)
+    device = torch.device(resolve_device(arguments.device))
     measurements = []
     for dim in arguments.dims:
         for condition in arguments.conditions:
@@ -42,7 +43,7 @@ def main() -> None:
         "torch": torch.__version__,
         "hyperinf": hyperinf.__version__,
         "python": platform.python_version(),
-        "threads": threads,
+        "threads": torch.get_num_threads(),
         "dtype": "float32",
         "batch": arguments.batch,
         "seed": arguments.seed,

@@ -36,7 +36,8 @@ from hyperinf.artifacts.files import write_json
 from hyperinf.gradients import LiveSource
 from hyperinf.gradients.losses import causal_loss
 from hyperinf.influence import score_methods
-from hyperinf.models.lora import LoraSettings, add_lora
+from hyperinf.models.lora import add_lora
+from hyperinf.settings.training import LoraSettings
 
 RESULTS = Path(__file__).parent / "results"
 MEMORY = 80e9
@@ -213,7 +214,7 @@ def random_llama(shape: Shape, rank: int, dtype: torch.dtype) -> nn.Module:
         model = LlamaForCausalLM(config)
     finally:
         torch.set_default_dtype(default)
-    model = add_lora(model, LoraSettings(rank, ("q_proj", "v_proj")))
+    model = add_lora(model, LoraSettings(rank=rank, target_modules=("q_proj", "v_proj")))
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(weight, std=0.02)

@@ -2,11 +2,15 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+from hyperinf.settings.experiment import checked_experiment
+from hyperinf.settings.scoring import ScoringSettings
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -23,6 +27,7 @@ load("llama_budget")
 ops = load("grid_operations")
 TOKENS = 24
 LLAMA = ops.Model(layers=3, hidden=64, mlp=176, heads=4, key_value_heads=2, vocabulary=100)
+LLAVA = replace(LLAMA, tower=ops.Tower(layers=2, hidden=32, mlp=64, positions=17, tokens=16))
 ENCODER = ops.Model(layers=2, hidden=32, mlp=64, heads=2, vocabulary=50, kind="encoder", head=((32, 32), (2, 32)))
 
 
@@ -76,11 +81,11 @@ def test_a_tower_has_the_operations_of_its_layers():
 
 @pytest.mark.parametrize("what", ["lora-4", "last_layer"])
 def test_a_training_step_has_the_operations_that_torch_counts(what):
-    from hyperinf.models.lora import LoraSettings
     from hyperinf.models.trainable import adapt
+    from hyperinf.settings.training import Adaptation
 
-    lora = LoraSettings(rank=4, targets=("q_proj", "v_proj")) if what != "last_layer" else None
-    model = adapt(llama(), lora, 0, () if lora else ("last_layer",))
+    trained = what.partition("-")[0]
+    model = adapt(llama(), Adaptation(trained=trained, rank=4, target_modules=("q_proj", "v_proj")), 0)
     ids = torch.zeros(1, TOKENS, dtype=torch.long)
     total = counted(lambda: model(input_ids=ids, logits_to_keep=2).logits.sum().backward())
     trained = ops.trained_part(LLAMA, what)
@@ -91,14 +96,43 @@ def test_a_training_step_has_the_operations_that_torch_counts(what):
 
 def test_scoring_counts_what_each_method_does():
     trained = ops.Trained(dense=((2, 8), (4, 16)))
-    settings = {"solver": "cholesky", "lissa_iterations": 3}
     size, n = 2 * 8 + 4 * 16, 100
+
+    def counted_for(name):
+        return ops.scoring(trained, n, ScoringSettings(methods=(name,), lissa={"iterations": 3, "lanczos_steps": 2}))
+
     shared = 2 * n * size
-    assert ops.scoring(trained, n, {**settings, "methods": ["tracin"]}) == shared
-    assert ops.scoring(trained, n, {**settings, "methods": ["datainf"]}) == shared + 4 * n * size
-    assert ops.scoring(trained, n, {**settings, "methods": ["lissa"]}) == shared + 8 * 4 * n * size
+    assert counted_for("tracin") == shared
+    assert counted_for("datainf") == shared + 4 * n * size
+    assert counted_for("lissa") == shared + 5 * 4 * n * size
     gfim = 2 * n * (2 * 8**2 + 4 * 16**2)
-    assert ops.scoring(trained, n, {**settings, "methods": ["gfim"]}) == shared + gfim + (8**3 + 16**3) / 3
+    assert counted_for("gfim") == shared + gfim + (8**3 + 16**3) / 3
+
+
+def test_the_weights_of_a_setting_are_those_that_are_trained_or_a_part_of_them():
+    both = ops.scored_part(LLAVA, "lora_projector-4")
+    assert (len(both.adapters), both.dense) == (12, ((32, 64), (64, 64)))
+    assert ops.scored_part(LLAVA, "lora_projector-4.of-lora").weights == both.adapters
+    assert ops.scored_part(LLAVA, "lora_projector-4.of-projector").weights == both.dense
+    assert ops.scored_part(LLAVA, "lora-4.of-last_layer") == ops.trained_part(LLAVA, "last_layer")
+
+
+def test_every_study_has_its_jobs_counted_and_only_those_that_are_run():
+    study = {"title": "A", "tasks": ["words"], "models": ["tiny"], "seeds": [1, 2], "family": "causal"}
+    whole = {"data": {"words": {"source": "hub:a", "text": "t", "label": "l"}}, "models": {"tiny": {"source": "hub:b"}}}
+    epochs = {"epochs": 3, "checkpoints": [1, 3]}
+    selection = {"fractions": [0.2, 0.4], "training": {"max_steps": 7}}
+    studies = {"a": {**study, "finetuning": epochs}, "b": {**study, "selection": selection}, "c": study}
+    experiment = checked_experiment({**whole, "studies": studies, "run": ["a", "b"]})
+    found = ops.stages(experiment, {"data": {"words": {"train": 500, "tokens": 10}}}, {"tiny": LLAMA})
+    assert [(stage.study, stage.name, stage.jobs) for stage in found] == [
+        *(("a", "finetune", 2), ("a", "score", 4)),
+        *(("b", "finetune", 2), ("b", "score", 2), ("b", "select", 4), ("b", "select (all samples)", 2)),
+    ]
+    assert all(stage.operations > 0 for stage in found)
+    step = ops.training_step(LLAMA, ops.trained_part(LLAMA, "lora-8"), 10, 0)
+    judged = 2 * 600 * ops.forward(LLAMA, 10, 1)
+    assert found[0].operations == 2 * (3 * 500 * step + judged)
 
 
 def test_llama_2_7b_has_a_forward_pass_of_two_operations_a_weight_and_token():
@@ -106,9 +140,3 @@ def test_llama_2_7b_has_a_forward_pass_of_two_operations_a_weight_and_token():
     linear = 2 * model.layers * model.layer_weights * 100
     assert ops.forward(model, 100, 0) == linear + 32 * 4 * 100**2 * 4096
     assert ops.trained_part(model, "last_layer").size == 202_375_168
-
-
-def test_sweeps_of_lissa_are_those_of_the_library():
-    from hyperinf.settings import methods
-
-    assert ops.LISSA_PRODUCTS == methods.LANCZOS_STEPS
