@@ -36,7 +36,7 @@ MEASURED = re.compile(r"(^|/)(logs|benchmarks|assets|figures)/|cost|timing|claim
 # What a stopped job leaves to go on from, or to be swept away.
 LEFT = re.compile(r"[./]state/|/\.gradients-")
 # What the jobs of a scoring in shards pass on; it is gone when the scores are there.
-SHARD = re.compile(r"^/(?!logs/|benchmarks/).*/shards-\d+/[^.]")
+SHARD = re.compile(r"^/(?!logs/|benchmarks/).*/shards-\d+/[^/]+/[^.]")
 # Seconds that a fault waits for something to spoil.
 PATIENCE = 20.0
 KINDS = (
