@@ -66,7 +66,7 @@ def _selection(old: Path, new: Path, study: str) -> Found:
         )
         for part in sorted(folder.parent.glob("fraction-*/metrics.csv")):
             fraction = int(part.parent.name.removeprefix("fraction-")) / 100
-            before = pd.read_csv(part).replace({"metric": METRICS})
+            before = pd.read_csv(part).replace({"metric": METRICS, "method": {"warmup": "finetuned"}})
             after = pd.read_csv(run / f"fraction-{fraction}" / "metrics.csv")
             yield from _joined(f"{where} fraction {fraction}", before, after, RUN)
 

@@ -58,7 +58,7 @@ def select(settings: Select, save_seconds: float = SAVE_SECONDS) -> None:
         references = {
             "base": trainings.evaluation(trainings.model),
             "majority": opened.family.majority(test),
-            "warmup": opened.info["accuracies"][opened.checkpoints[-1]]["test"],
+            "finetuned": opened.info["accuracies"][opened.checkpoints[-1]]["test"],
         }
         rows += [
             {"method": name, "fraction": 0.0, "metric": metric, "value": value}

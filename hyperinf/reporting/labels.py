@@ -14,11 +14,11 @@ CHEAP = tuple(BASELINES)
 _SELECTION_LABELS = {
     "random": "random selection",
     "full": "whole training set",
-    "warmup": "scored model",
+    "finetuned": "scored model",
     "base": "before fine-tuning",
     "majority": "most frequent answer",
 }
-REFERENCES = ("full", "warmup", "base", "majority")
+REFERENCES = ("full", "finetuned", "base", "majority")
 """What selections stand beside."""
 STRATEGY_LABELS = {"plain": "plain", "stratified": "stratified by answer"}
 

@@ -223,7 +223,7 @@ class WithSums(Settings):
     target: FilePath = _read("file that 'shard target' wrote", "FILE")
     statistics: FilePath = _read("file that 'shard add' made of the statistics", "FILE")
     sums: tuple[FilePath, ...] = setting(
-        (), runtime=True, help="files that 'shard add' made of the sums, of rounds 1, 2, ...", metavar="FILE"
+        (), runtime=True, help="files that 'shard add' made of the sums, of every round so far", metavar="FILE"
     )
 
 

@@ -137,7 +137,7 @@ def kept_rows(accuracy, fraction, strategies=("plain", "stratified"), clean=True
     method minus 0.1 when plain. ``kinds`` maps a kind of question to how much higher its accuracy is.
     """
     if fraction == 1:
-        for method, value in (("base", 0.5), ("warmup", 0.52), ("majority", 0.51)):
+        for method, value in (("base", 0.5), ("finetuned", 0.52), ("majority", 0.51)):
             yield {"method": method, "strategy": "", "fraction": 0.0, "metric": "accuracy", "value": value}
         accuracy, strategies = {"full": 0.55}, ("plain",)
     for method, strategy in itertools.product(accuracy, strategies):

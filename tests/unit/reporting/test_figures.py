@@ -150,7 +150,7 @@ def test_selections_have_a_panel_for_every_strategy_and_metric_and_their_referen
         "one answer only",
     }
     data = drawing.data[drawing.data["metric"] == "accuracy"]
-    assert set(data.loc[data["strategy"] == "", "method"]) == {"full", "warmup", "base", "majority"}
+    assert set(data.loc[data["strategy"] == "", "method"]) == {"full", "finetuned", "base", "majority"}
     ours = data[(data["method"] == "hyperinf") & (data["strategy"] == "stratified")]
     assert ours["fraction"].to_list() == [0.2, 0.4]
     assert ours["mean"].to_list() == pytest.approx([0.656666, 0.656666], rel=1e-5)
