@@ -128,7 +128,7 @@ class _Shuffled:
 
     def __iter__(self) -> Any:
         self.sweep += 1
-        yield from _batches(list(range(8)) if self.sweep < 2 else list(range(7, -1, -1)))
+        yield from _batches(list(range(8)) if self.sweep < 3 else list(range(7, -1, -1)))
 
 
 class _ShuffledBeneath(_Shuffled):
@@ -137,8 +137,8 @@ class _ShuffledBeneath(_Shuffled):
             yield [f"{place}.{row}" for row in range(4)], batch
 
 
-def _swept(source: LiveSource, times: int = 1) -> None:
-    for _ in range(times):
+def _twice(source: LiveSource) -> None:
+    for _ in range(2):
         for _block in source:
             pass
 
@@ -226,9 +226,9 @@ REFUSALS = [
         ),
         "leave the check on",
     ),
-    Refusal("a plain DataLoader", lambda: _swept(LiveSource(LINEAR, DataLoader(TensorDataset(X, Y), 4))), "pairs of ids and batches"),
-    Refusal("a loader that gives other samples at the next sweep", lambda: _swept(LiveSource(LINEAR, _Shuffled()), 2), "`shuffle=False`"),
-    Refusal("a loader whose ids stay while its samples move", lambda: _swept(LiveSource(LINEAR, _ShuffledBeneath()), 2), "`shuffle=False`"),
+    Refusal("a plain DataLoader", lambda: LiveSource(LINEAR, DataLoader(TensorDataset(X, Y), 4)), "pairs of ids and batches"),
+    Refusal("a loader that gives other samples at the next sweep", lambda: _twice(LiveSource(LINEAR, _Shuffled())), "`shuffle=False`"),
+    Refusal("a loader whose ids stay while its samples move", lambda: _twice(LiveSource(LINEAR, _ShuffledBeneath())), "`shuffle=False`"),
     Refusal("a sample id twice", lambda: LiveSource(LINEAR, _batches([0, 1, 2, 1])), "distinct ids"),
     Refusal("a GFIM larger than the memory", _large_layer, "`layers=`, or `gfim_axis='smaller'`"),
     Refusal("gradients that are not finite", lambda: influence_scores(_gradients(float("nan")), _gradients(1.0)), "a lower learning rate, or float32"),

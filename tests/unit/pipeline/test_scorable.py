@@ -44,7 +44,7 @@ def test_one_sample_is_enough_and_none_of_another_length_is_needed(tiny_bert):
 
 def test_what_gradients_cannot_be_taken_of_is_one_line_that_names_the_model(tiny_bert):
     model = adapted_classifier(str(tiny_bert), 2, LoraSettings(rank=2), seed=0)
-    with pytest.raises(InputError, match="BertForSequenceClassification: .*no parameter named 'x'") as caught:
+    with pytest.raises(InputError, match="BertForSequenceClassification: .*'x'") as caught:
         check_scorable(model, encoded_words(tiny_bert), layers=["x"])
     assert "\n" not in str(caught.value)
 

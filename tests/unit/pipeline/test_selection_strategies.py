@@ -63,7 +63,7 @@ def test_a_random_selection_depends_on_its_seed_only_and_takes_every_sample_abou
     [
         (0.0, SCORES, "^fraction: .*above 0"),
         (1.2, SCORES, "^fraction: .*at most 1"),
-        (0.04, SCORES, "^fraction: .*less than one sample"),
+        (0.04, SCORES, "^fraction: .*one sample"),
         (0.5, np.array([0.0, np.nan]), "^influence: .*finite"),
     ],
 )

@@ -169,7 +169,7 @@ def test_shards_of_another_checkpoint_are_refused(run_of, tmp_path):
     run.score(tmp_path / "first", checkpoint="epoch-1", **how, **files)
     with pytest.raises(InputError, match="products of another (checkpoint|model)"):
         run.score(tmp_path / "out", **how, **files)
-    with pytest.raises(ValueError, match="products and parts"):
+    with pytest.raises(ValueError, match="parts.*products"):
         run.score(tmp_path / "out", **how, products=files["products"])
     assert not (tmp_path / "out").exists()
 
@@ -242,7 +242,7 @@ def test_a_shard_given_twice_and_shards_of_different_counts_are_refused(files, t
     with pytest.raises(InputError, match="of-four: .*2 of 4.*one of 3"):
         add_shards("statistics", [first, tmp_path / "of-four"], tmp_path / "out")
     take_statistics(TensorSource(gradients(1, 0), ["0"]), ORIGIN, Shard(3, 3), BOTH, tmp_path / "three", "cpu")
-    with pytest.raises(InputError, match="sample '0' is in two shards"):
+    with pytest.raises(InputError, match="sample '0'"):
         add_shards("statistics", [first, second, tmp_path / "three"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -132,7 +132,7 @@ def test_the_rate_rises_over_the_warm_up_and_falls_linearly_to_nothing():
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
-    with pytest.raises(InputError, match="diverged: .*nan at step 0"):
+    with pytest.raises(InputError, match="nan at step 0"):
         run(Net(), tmp_path / "a", loss_fn=lambda m, b: m(b["input"]).sum(1) * math.nan)
 
 
@@ -141,7 +141,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
     [
         ({"epochs": 1, "batch_size": 0}, "batch_size"),
         ({"epochs": 1, "warmup_ratio": 1.0}, "warmup_ratio"),
-        ({"epochs": 1, "max_steps": 1}, "epochs 1 and max_steps 1"),
+        ({"epochs": 1, "max_steps": 1}, "max_steps.*expected one of the two"),
         ({}, "expected one of the two"),
     ],
 )
