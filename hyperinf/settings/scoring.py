@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.methods import BASELINES, METHODS, GfimScale, MethodOptions, MethodSpec
+from hyperinf.settings.methods import BASELINES, METHODS, MethodOptions, MethodSpec
 from hyperinf.settings.training import TrainingSettings
-from hyperinf.settings.types import Count, Distinct, OneOf, Positive
+from hyperinf.settings.types import Count, Distinct, OneOf
 
 MethodName = Annotated[str, OneOf(METHODS)]
 Methods = Annotated[tuple[MethodName, ...], Field(min_length=1), Distinct]
@@ -30,20 +30,19 @@ _fields: dict[str, Any] = {
 _MethodSections: Any = create_model("_MethodSections", __base__=Settings, **_fields)
 
 
-class ScoringSettings(_MethodSections):
+class ScoringSettings(_MethodSections, MethodOptions):
     """Which scores are taken, and how."""
 
     methods: Methods = setting(("hyperinf", "datainf", "lissa", "tracin"), help="influence methods to score by")
     baselines: Baselines = setting(
         ("loss", "grad_norm", "random"), help="cheap scores to take beside them; an empty list for none"
     )
-    damping: Positive = setting(0.1, help=str(MethodOptions.model_fields["damping"].description))
-    gfim_scale: GfimScale = setting("sum", help=str(MethodOptions.model_fields["gfim_scale"].description))
 
     def options(self, method: str) -> MethodOptions:
         """Make the options of one of the methods."""
         own = getattr(self, method).plain() if method in _SECTIONS else {}
-        return METHODS[method].options(damping=self.damping, gfim_scale=self.gfim_scale, **own)
+        common = {name: getattr(self, name) for name in MethodOptions.model_fields}
+        return METHODS[method].options(**common, **own)
 
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the scores: options of methods that are not taken are left out."""
