@@ -12,8 +12,8 @@ Result = TypeVar("Result")
 def timed(work: Callable[[], Result], device: torch.device) -> tuple[Result, float]:
     """Run ``work`` once and return its result and the seconds it took.
 
-    On CUDA the time lies between two events on the device's current stream, and the device is synchronised before it is read:
-    without that only the launch is measured, which is how impossible speeds get published.
+    On CUDA the time lies between two events on the device's current stream, and the device is synchronised before it is
+    read: without that only the launch is measured, which is how impossible speeds get published.
     """
     if device.type == "cuda":
         started, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
