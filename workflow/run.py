@@ -4,27 +4,13 @@
 kernel ends Snakemake as well, and ``make run`` can be given again at once. Without make, plain ``snakemake`` does.
 """
 
-import ctypes
-import os
-import signal
 import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent / "lib"), str(Path(__file__).resolve().parents[1])]
 
 from overlays import unreadable  # noqa: E402
-
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when the one that started it ends (Linux only; elsewhere nothing happens)."""
-    if not sys.platform.startswith("linux"):
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit("the process that started this run has ended; nothing was started")
+from parent import die_with_parent  # noqa: E402
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from run import die_with_parent
+from parent import die_with_parent
 
 ETC = Path("/etc/slurm")
 OURS = "# Written by the tests of hyperinf, and removed when they end.\n"
