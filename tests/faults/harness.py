@@ -31,12 +31,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "hyperinf")
 CONFIG = ("workflow/config/smoke.yaml", "overlay.yaml")
-# Seconds and memory differ from run to run, and what is made of them: costs, timings, the ledger of claims about them.
-MEASURED = re.compile(r"(^|/)(logs|benchmarks|assets|figures)/|cost|timing|claims|\.lock$|report\.html$")
+# Seconds and memory differ from run to run, and what is made of them: costs, timings, the ledger of claims about them,
+# the page and what is printed there. Settings name the folders of each copy.
+MEASURED = re.compile(
+    r"(^|/)(logs|benchmarks|assets|figures)/|cost|timing|claims|_manifest\.json$|/settings\.yaml$|\.lock$|report\.html$"
+)
 # What a stopped job leaves to go on from, or to be swept away.
 LEFT = re.compile(r"[./]state/|/\.gradients-")
 # What the jobs of a scoring in shards pass on; it is gone when the scores are there.
-SHARD = re.compile(r"^/(?!logs/|benchmarks/).*/shards-\d+/[^.]")
+SHARD = re.compile(r"^/(?!logs/|benchmarks/).*/shards-\d+/[^/]+/[^.]")
 # Seconds that a fault waits for something to spoil.
 PATIENCE = 20.0
 KINDS = (

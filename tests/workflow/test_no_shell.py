@@ -29,31 +29,32 @@ def evil(fresh: Workspace) -> Workspace:
 @pytest.mark.parametrize("value", EVIL)
 def test_a_value_is_never_read_by_a_shell(evil: Workspace, value: str) -> None:
     overlay = {
-        "studies": ["mislabel"],
-        "cache": value,
+        "run": ["mislabel"],
         "data": {
             "sarcasm": {
                 "source": {"asset": None, "path": f"{CUT}.csv"},
                 "text": value,
                 "label": f"l {value}",
-                "subset": value,
                 "id": value + "id",
                 "splits": {"train": value},
             }
         },
-        "models": {"minilm": {"targets": [value]}},
+        "models": {"minilm": {"target_modules": [value]}},
+        # A path holds no new line and no brace.
+        **({} if set("\n{") & set(value) else {"cache": value}),
     }
-    evil.smoke("--until", "mislabel_finetune", overlay=yaml.safe_dump(overlay))
+    evil.smoke("--until", "finetune", overlay=yaml.safe_dump(overlay))
     assert not (evil.root / "ran").exists()
-    data, finetune = (next(call for call in calls(evil) if call[1] == name) for name in ("data", "finetune"))
-    assert f"--text={value}" in data
-    assert f"--source=path:{CUT}.csv" in data
-    assert data[data.index("--cache") + 1] == value
-    assert finetune[finetune.index("--targets") + 1] == value
+    data, finetune = (next(call for call in calls(evil) if call[0] == name) for name in ("prepare", "finetune"))
+    settings = json.loads(data[data.index("--config") + 1])
+    assert (settings["text"], settings["splits"]["train"]) == (value, value)
+    assert settings["source"]["path"] == f"{CUT}.csv"
+    assert data[data.index("--cache") + 1] == overlay.get("cache", "results/assets")
+    assert json.loads(finetune[finetune.index("--config") + 1])["target_modules"] == [value]
 
 
 def test_a_results_folder_with_a_shell_s_words_is_a_folder(evil: Workspace) -> None:
     name = "results/a b; $(touch ran) 'x'"
-    evil.smoke("--until", "simulation_fisher", "mislabel_data", overlay=yaml.safe_dump({"results": name}))
+    evil.smoke("--until", "simulation_fisher", "prepare", overlay=yaml.safe_dump({"results": name}))
     assert not (evil.root / "ran").exists()
     assert (evil.root / name / "simulation/fisher/summary.csv").is_file()

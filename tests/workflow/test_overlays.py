@@ -10,12 +10,12 @@ from overlays import unreadable
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (None, "no such file; --configfile takes overlays on config.yaml"),
-        (b"mislabel: [\n", "line 2: expected the node content, but found '<stream end>'; expected YAML"),
-        (b"mislabel:\n\tdamping: 1\n", "line 2: found character '\\t' that cannot start any token; expected YAML"),
-        (b"", "expected keys of config.yaml with a value each, KEY: VALUE"),
-        (b"damping 0.2\n", "expected keys of config.yaml with a value each, KEY: VALUE"),
-        (b"a: \xff\n", "cannot be read ('utf-8' codec can't decode byte 0xff in position 3: invalid start byte)"),
+        (None, "got no such file, expected YAML"),
+        (b"studies: [\n", "line 2: "),
+        (b"studies:\n\tllm: 1\n", "line 2: "),
+        (b"", "got nothing, expected keys"),
+        (b"damping 0.2\n", "got text, expected keys"),
+        (b"a: \xff\n", "got a file that cannot be read"),
     ],
 )
 def test_an_overlay_that_cannot_be_read_is_one_line_that_names_it(
@@ -24,7 +24,8 @@ def test_an_overlay_that_cannot_be_read_is_one_line_that_names_it(
     file = tmp_path / "mine.yaml"
     if content is not None:
         file.write_bytes(content)
-    assert unreadable(["--cores", "1", "--configfile", str(file)]) == [f"{file}: {line}"]
+    (found,) = unreadable(["--cores", "1", "--configfile", str(file)])
+    assert found.startswith(f"{file}: {line}")
 
 
 def test_every_overlay_is_looked_at_and_nothing_else(tmp_path: Path) -> None:
@@ -44,6 +45,5 @@ def test_a_run_with_a_missing_overlay_starts_nothing(tmp_path: Path) -> None:
     )
     assert run.returncode == 2
     assert run.stdout == ""
-    assert run.stderr.splitlines()[1:] == [
-        f"{tmp_path}/no.yaml: no such file; --configfile takes overlays on config.yaml"
-    ]
+    (line,) = run.stderr.splitlines()[1:]
+    assert line.startswith(f"{tmp_path}/no.yaml: got no such file")

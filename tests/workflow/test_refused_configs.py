@@ -20,47 +20,25 @@ class Refused:
 
 
 FILES = [
-    Refused("not YAML", "mislabel: [1\n", ("wrong.yaml: line 2: ",)),
-    Refused("a tab", "mislabel:\n\tranks: [1]", ("wrong.yaml: line 2: ",)),
-    Refused("a list", "[1, 2]", ("wrong.yaml: expected keys of config.yaml",)),
-    Refused("text", "hello", ("wrong.yaml: expected keys of config.yaml",)),
-    Refused("not UTF-8", b"device: \xff\xfe", ("wrong.yaml: cannot be read ('utf-8' codec can't decode byte 0xff",)),
-    Refused("a program", b"\x7fELF\0\0", ("wrong.yaml: unacceptable character",)),
-    Refused(
-        "a key twice",
-        "device: cpu\nllm: {pool: 1}\ndevice: cuda",
-        ("wrong.yaml: line 3: key 'device' stands here twice",),
-    ),
-    Refused(
-        "a tag that makes an object",
-        "device: !!python/object/apply:os.system [touch ran]",
-        ("wrong.yaml: line 1: could not determine a constructor",),
-    ),
-    Refused("a key that is a list", "{[a]: 4}", ("wrong.yaml: line 1: found unhashable key",)),
-    Refused(
-        "expressions that would be run",
-        "__use_yte__: true\n?open('ran', 'w'): 1",
-        ("wrong.yaml: __use_yte__ stands here; expected values",),
-    ),
-    Refused("lists without end", "[" * 5000, ("wrong.yaml",)),
+    Refused("not YAML", "device: [1\n", ("wrong.yaml: line 2: ",)),
+    Refused("a tab", "studies:\n\tllm: [1]", ("wrong.yaml: line 2: ",)),
+    Refused("a list", "[1, 2]", ("wrong.yaml: got a list",)),
+    Refused("text", "hello", ("wrong.yaml: got text",)),
+    Refused("not UTF-8", b"device: \xff\xfe", ("wrong.yaml: got a file that cannot be read",)),
+    Refused("a program", b"\x7fELF\0\0", ("wrong.yaml: ",)),
+    Refused("a key twice", "device: cpu\nrun: [llm]\ndevice: cuda", ("wrong.yaml: line 3: key 'device'",)),
+    Refused("a tag", "device: !!python/object/apply:os.system [touch ran]", ("wrong.yaml: line 1: ",)),
+    Refused("a key that is a list", "{[a]: 4}", ("wrong.yaml: line 1: ",)),
+    Refused("expressions to run", "__use_yte__: true\n?open('ran', 'w'): 1", ("wrong.yaml: got __use_yte__",)),
+    Refused("lists without end", "[" * 5000, ("wrong.yaml: ",)),
 ]
 VALUES = [
-    Refused("one mistake", "device: gpu", ('device: "gpu" stands here; expected one of auto, cpu, cuda',)),
-    Refused(
-        "a mistake for each line",
-        "{devise: cpu, mislabel: {ranks: [0], noise_rate: 2}}",
-        ("devise: unknown key", "mislabel.noise_rate: 2 stands here", "mislabel.ranks[0]: 0 stands here"),
-    ),
-    Refused(
-        "a section that is a list", "llm: [1]", ("llm: [1] stands here; expected a section with keys among tasks",)
-    ),
+    Refused("one mistake", "device: gpu", ('device: got "gpu"',)),
+    Refused("a section that is a list", "studies: {llm: [1]}", ("studies.llm: got [1], expected a section",)),
     Refused(
         "names that lead elsewhere",
         "{results: 'a/{task}', data: {../../x: {source: {hub: a/b}, text: t, label: l}}}",
-        (
-            'results: "a/{task}" stands here',
-            "data.../../x: '../../x' is the name; expected a name of lower-case letters",
-        ),
+        ('results: got "a/{task}"', 'data.../../x: got "../../x" as a name'),
     ),
 ]
 

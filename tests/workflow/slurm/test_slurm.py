@@ -69,7 +69,7 @@ class Run:
         name = re.search(r"SLURM run ID: (\S+)", self.printed)
         return jobs_named(name[1]) if name else []
 
-    def finish(self, seconds: float = 600) -> str:
+    def finish(self, seconds: float = 1800) -> str:
         self.process.wait(seconds)
         return self.printed
 
