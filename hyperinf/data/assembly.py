@@ -57,10 +57,6 @@ class _Task:
         self.test = self._other(settings.test_data, "test")
         self.cache = resolve_cache(settings)
         self.wheels = [Path(wheel) for wheel in settings.wheels]
-        if settings.off_task > 0 and self.off_task is None:
-            raise InputError(f"off_task_data: got none, expected a data set, as off_task is {settings.off_task}")
-        if self.test is not None and settings.splits.test is not None:
-            raise InputError(f"splits.test: got {settings.splits.test!r}, expected none, as test_data is given")
         self.images = Images({each.name for each in self.origins if each.data.skip_bad_images})
 
     @property

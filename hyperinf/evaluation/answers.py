@@ -74,7 +74,7 @@ def is_pope(questions: Sequence[Sample]) -> bool:
 
 
 def pope_metrics(questions: Sequence[Sample], texts: Sequence[str]) -> dict[str, float]:
-    """``precision``, ``recall`` and ``f1`` of the answer yes, and ``yes_share``, the share of texts that say it.
+    """``precision``, ``recall`` and ``f1`` of the answer yes, and ``yes_fraction``, that of texts that say it.
 
     As Li et al., *Evaluating Object Hallucination in Large Vision-Language Models*, EMNLP 2023, report. A text says no
     if "no" or "not" is among the words of its first sentence, and yes otherwise. What has nothing to count is 0.
@@ -86,7 +86,7 @@ def pope_metrics(questions: Sequence[Sample], texts: Sequence[str]) -> dict[str,
         "precision": both / max(sum(said), 1),
         "recall": both / max(sum(true), 1),
         "f1": 2 * both / max(sum(said) + sum(true), 1),
-        "yes_share": _mean(said),
+        "yes_fraction": _mean(said),
     }
 
 

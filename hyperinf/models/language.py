@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -10,21 +10,10 @@ from torch import Tensor
 from hyperinf.data.prompts import Rendered
 from hyperinf.errors import InputError
 from hyperinf.gradients.losses import IGNORED
+from hyperinf.settings.training import TooLong
 
-TooLong = Literal["truncate", "skip", "refuse"]
-TOO_LONG: tuple[TooLong, ...] = get_args(TooLong)
 NAMED = 5
 """Samples that a message names; of the others it says how many there are."""
-
-
-def check_too_long(value: str) -> None:
-    """Refuse what is none of ``TOO_LONG``.
-
-    Raises:
-        InputError: names the choices.
-    """
-    if value not in TOO_LONG:
-        raise InputError(f"too_long: expected one of {', '.join(TOO_LONG)}, got {value!r}")
 
 
 @dataclass(frozen=True)

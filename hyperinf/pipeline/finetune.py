@@ -132,6 +132,7 @@ class _Kept:
             found = {split: evaluate(self._model) for split, evaluate in self._evaluations.items()}
             write_json(temporary / _ACCURACY, found)
             write_record(temporary / RECORD, {"outputs": hashed(temporary, "*")})
+        wait_for_all()  # only one process has written it, and all of them read it
 
     def accuracy(self, name: str) -> Any:
         """Read what the model scored at a checkpoint: ``{split: {metric: value}}``."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from hyperinf.artifacts.environment import hashed
 from hyperinf.artifacts.files import atomic_directory
-from hyperinf.artifacts.records import PREPARED, write_record
+from hyperinf.artifacts.records import PREPARED, write_record, write_settings
 from hyperinf.data.assets import fetch_asset
 from hyperinf.data.folders import check_replaced
 from hyperinf.data.sources import resolve_cache, resolve_model_folder
@@ -42,6 +42,7 @@ def prepare_model(settings: PrepareModel) -> None:
         model.save_pretrained(str(temporary))
         tokenizer.save_pretrained(str(temporary))
         made = {"source": str(source), "note": note, "outputs": hashed(temporary, "*")}
+        write_settings(temporary, settings)
         write_record(temporary / PREPARED, made)
 
 

@@ -103,6 +103,7 @@ def shown(value: object) -> str:
     except (TypeError, ValueError, RecursionError):
         # A section with keys that JSON does not have, or one that holds itself.
         text = f"a {type(value).__name__}"
+    text = _one_line(text)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -390,8 +390,6 @@ def test_settings_that_do_not_suit_each_other_or_the_source_are_refused(balls, o
     def line(**changes: Any) -> str:
         return refusal(tmp_path / "task", balls, **task(**changes))
 
-    assert "off_task_data: got none" in line(off_task=0.2)
-    assert "splits.test: got 'test', expected none" in line(splits={"test": "test"}, test_data=capitals(other))
     assert "got subset 'one', expected none" in line(subset="one")
     assert "got text_rows for format 'record'" in line(text_rows=True)
     assert "no split 'dev' for validation, expected one of 'balls'" in line(splits={"validation": "dev"})

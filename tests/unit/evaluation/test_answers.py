@@ -136,14 +136,14 @@ def test_pope_is_reported_with_precision_recall_and_the_share_of_yes():
         "precision": 2 / 3,
         "recall": 2 / 3,
         "f1": 2 / 3,
-        "yes_share": 3 / 5,
+        "yes_fraction": 3 / 5,
     }
 
 
 def test_pope_without_a_yes_has_no_precision_and_is_no_division_by_zero():
     questions = [question("yes", "random", choices=("yes", "no")), question("no", "random", choices=("yes", "no"))]
     found = answer_metrics(questions, ["no", "no"])
-    assert (found["precision"], found["recall"], found["f1"], found["yes_share"]) == (0, 0, 0, 0)
+    assert (found["precision"], found["recall"], found["f1"], found["yes_fraction"]) == (0, 0, 0, 0)
     assert found["accuracy"] == 0.5
 
 

@@ -45,7 +45,7 @@ def test_wrong_labels_are_found(whole_run):
     family, _, folder = whole_run
     metrics = table(folder / "detection")
     assert set(metrics["family"]) == {family}
-    assert metrics.query("method == 'hyperinf' and metric == 'roc_auc'")["value"].item() > 0.75
+    assert metrics.query("method == 'hyperinf' and metric == 'roc_auc'")["value"].item() > 0.7
 
 
 def test_what_is_selected_has_fewer_wrong_labels(whole_run):

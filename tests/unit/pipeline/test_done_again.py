@@ -14,6 +14,7 @@ def stages(run_of, tmp_path_factory):
     """Folders that stages wrote, by their command."""
     run, folder = run_of("causal"), tmp_path_factory.mktemp("stages")
     return {
+        "prepare-model": run.model,
         "prepare": run.data,
         "finetune": run.finetuned,
         "score": run.scores,
@@ -22,7 +23,7 @@ def stages(run_of, tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("command", ["prepare", "finetune", "score", "detect", "select"])
+@pytest.mark.parametrize("command", ["prepare-model", "prepare", "finetune", "score", "detect", "select"])
 def test_the_settings_beside_a_result_do_it_again(stages, tmp_path, command):
     done = stages[command]
     assert main([command, "--config", str(done / "settings.yaml"), "--out", str(tmp_path / "again")]) == 0

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +15,18 @@ from hyperinf.gradients.losses import default_loss
 from hyperinf.models.trainable import trained_weights
 from hyperinf.runtime.distributed import DistributedProcesses
 from hyperinf.runtime.process import wait_for_all
+
+
+def write_slowly() -> None:
+    """Have the first process take its time to give files their names: who reads them without waiting finds none."""
+    replace = os.replace
+
+    def late(*names):
+        time.sleep(0.1)
+        replace(*names)
+
+    if os.environ["RANK"] == "0":
+        os.replace = late
 
 
 class KilledError(Exception):
@@ -87,6 +100,7 @@ if __name__ == "__main__":
 
     out, commands = Path(sys.argv[1]), sys.argv[2:]
     shard_on_cpus()
+    write_slowly()
     hyperinf.training.loop.processes_of_command = Watched
     train_killed_once(out / "net")
     for command in commands:
