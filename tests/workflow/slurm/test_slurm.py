@@ -157,7 +157,7 @@ def failed(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with stubs: of three fine-tunings one fails, at both attempts."""
     workspace = new_workspace(tmp_path_factory.mktemp("failed"))
     only = ["--until", "finetune", "--retries", "1"]
-    with started(workspace, THREE_SEEDS_ON_GPUS, *only, STUB_FAIL_ON=f"results/smoke/{FAILING}/finetuned.state") as run:
+    with started(workspace, THREE_SEEDS_ON_GPUS, *only, STUB_FAIL=f"finetune@/{FAILING}/") as run:
         run.finish()
     return run
 
