@@ -9,6 +9,7 @@ that cannot be hashed, ours of registers among them.
 """
 
 import argparse
+import os.path
 import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -115,7 +116,7 @@ def read_config(text: str) -> tuple[dict[str, Any], str]:
     if not text.lstrip().startswith("{"):
         if not text:
             raise InputError("--config: got nothing, expected a file, or JSON")
-        return read_yaml(Path(text)), text
+        return read_yaml(Path(os.path.expanduser(text))), text
     try:
         values = parse_json(text)
     except ValueError as error:

@@ -29,7 +29,7 @@ def objection(text: str, kind: str) -> str:
         text: the path.
         kind: ``file`` or ``folder``.
     """
-    path, expected = Path(text), f"expected a {kind} to write"
+    path, expected = Path(os.path.expanduser(text)), f"expected a {kind} to write"
     try:
         there = next(each for each in (path, *path.absolute().parents) if each.exists())
         is_folder = there.is_dir()

@@ -29,7 +29,7 @@ class Origin:
     def __init__(self, data: DataSettings, name: str | None = None) -> None:
         source = data.source
         self.data = data
-        self.path = Path(source.name).expanduser()
+        self.path = Path(source.name)
         self.where = source.name if source.kind == "path" else str(source)
         set_name = self.path.stem if source.kind == "path" else source.name
         self.name = name or (f"{set_name}/{data.subset}" if data.subset else set_name)

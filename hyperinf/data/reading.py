@@ -57,7 +57,7 @@ def read_source(origin: Origin, names: SplitNames, cache: Path, wheels: Sequence
         InputError: the source cannot be read, or has a row that is none of its format.
     """
     data, form, path = origin.data, origin.form, origin.path
-    if data.images is not None and not Path(data.images).expanduser().is_dir():
+    if data.images is not None and not Path(data.images).is_dir():
         raise InputError(f"{data.images}: no such folder, expected one of images")
     if data.source.kind == "asset":
         return _read(origin, _asset_splits(origin, fetch_asset(data.source.name, cache, wheels)), exact=True)
@@ -216,7 +216,6 @@ def _image(where: str, image: str, folder: Path | None) -> str:
         raise InputError(
             f"{where}: got path {brief(image, _PATH)} of an image, expected a folder of images to be named"
         )
-    folder = folder.expanduser()
     path = folder / image
     try:
         below = path.resolve().is_relative_to(folder.resolve())

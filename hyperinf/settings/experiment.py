@@ -13,12 +13,12 @@ from hyperinf.settings.models import ModelSettings
 from hyperinf.settings.runtime import CacheSettings, DeviceSettings
 from hyperinf.settings.simulation import SimulationSettings
 from hyperinf.settings.study import StudySettings
-from hyperinf.settings.types import Distinct, FilePath, Key, Matching
+from hyperinf.settings.types import Distinct, FilePath, Home, Key, Matching
 
 SIMULATION = "simulation"
 RESERVED = (SIMULATION, "aligned", "assets", "benchmarks", "figures", "logs", "models", "tables")
 """Folders of the results that are no study's."""
-ResultsFolder = Annotated[str, Matching(r"^[^{}*?\n\x00]*[^{}*?\s\x00]$", "a folder's path, without braces, * and ?")]
+ResultsFolder = Annotated[str, Matching(r"^[^{}*?\n\x00]*[^{}*?\s\x00]$", "a folder's path, without braces, * and ?"), Home]
 
 
 class DataEntry(DataSettings):
@@ -163,9 +163,9 @@ def _missing(whole: ExperimentSettings, base: Path) -> Iterator[Mistake]:
 
 def _is_there(base: Path, path: str, is_kind: Callable[[Path], bool]) -> bool:
     try:
-        return is_kind(base / Path(path).expanduser())
-    except (OSError, RuntimeError):
-        # A name that is too long for a file system; the home of nobody.
+        return is_kind(base / path)
+    except OSError:
+        # A name that is too long for a file system.
         return False
 
 

@@ -1,5 +1,6 @@
 """How things are computed, never what: nothing here changes a result, and a change reruns nothing."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,6 +43,11 @@ class CacheSettings(Settings):
     wheels: Annotated[tuple[FilePath, ...], Distinct] = setting(
         (), runtime=True, help="wheel files brought by hand, for machines without a package index", metavar="FILE"
     )
+
+    @property
+    def cache_folder(self) -> str:
+        """The folder ``cache``."""
+        return self.cache or os.path.expanduser(os.environ.get("HYPERINF_CACHE", "")) or "results/assets"
 
     @property
     def wheel_paths(self) -> tuple[Path, ...]:
