@@ -6,7 +6,6 @@ layout of folders is assumed. Figures and tables are traced by the manifest that
 ``tables/STUDY_sources.csv`` beside it.
 """
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,10 +15,12 @@ from typing import Any
 import pandas as pd
 
 from hyperinf.artifacts.files import read_json, sha256_file
-from hyperinf.artifacts.records import PREPARED
+from hyperinf.artifacts.records import PREPARED, RUN_FROM
 from hyperinf.errors import InputError
+from hyperinf.settings.runtime import CacheSettings
 
 OK, CHANGED, MISSING, UNRECORDED = "matches", "CHANGED", "MISSING", "not recorded"
+LOST = f"{UNRECORDED} by any stage here"
 BROKEN = (CHANGED, MISSING)
 _DRAWN = ("figures", "tables")
 _SOURCE = re.compile(r"(asset|hub|path|shape):.+")
@@ -49,6 +50,16 @@ class Record:
 
     path: Path
     content: Mapping[str, Any]
+
+    @property
+    def run_from(self) -> Path:
+        """The folder that paths in the record start from; this process's own where an older version has written it."""
+        return self.path.parent.resolve() / str(self.content[RUN_FROM]) if RUN_FROM in self.content else Path()
+
+    def is_own(self, name: str) -> bool:
+        """Whether an input is a file of the user's own, rather than what another stage wrote."""
+        sources = (each.partition(":") for each in _sources(self.content))
+        return any(kind == "path" and Path(name).is_relative_to(path) for kind, _, path in sources)
 
     def hashes(self, key: str) -> dict[str, str]:
         """Look up ``inputs`` or ``outputs``: SHA-256 by name; none where an older version has written the record."""
@@ -112,6 +123,7 @@ def chain(path: Path, results: Path | None = None) -> list[Link]:
     Raises:
         InputError: no such file, or nothing is known of it.
     """
+    path = path.absolute()
     found = Results(results or results_of(path))
     start = Link(0, str(path), f"sha256 {sha256_file(path)}" if path.is_file() else "folder")
     links = [start, *(_drawn(path, found) if _is_drawn(path, found.folder) else _made(found.of_file(path), found, 1))]
@@ -151,13 +163,14 @@ def _made(record: Record | None, results: Results, depth: int) -> Iterator[Link]
         writer = results.written_by(digest)
         if writer is None:
             # A file of the user's own is named by its path; of anything else only the hash is known.
+            own = record.is_own(name)
             yield Link(
-                depth + 1, name, _state(Path(name), digest) if "/" in name else f"{UNRECORDED} by any stage here"
+                depth + 1, name, _state(record.run_from / name, digest) if own else LOST
             )
         elif writer.path != record.path:
             before[writer.path] = writer
     for source in sorted(set(_sources(record.content))):
-        yield from _origin(source, results, depth + 1)
+        yield from _origin(source, record.run_from, results, depth + 1)
     for writer in before.values():
         yield from _made(writer, results, depth + 1)
 
@@ -193,13 +206,13 @@ def _sources(content: Any) -> Iterator[str]:
         yield content
 
 
-def _origin(source: str, results: Results, depth: int) -> Iterator[Link]:
+def _origin(source: str, run_from: Path, results: Results, depth: int) -> Iterator[Link]:
     kind, _, name = source.partition(":")
-    prepared = Path(name) / PREPARED
+    prepared = run_from / name / PREPARED
     if kind == "path" and prepared.is_file():
-        made = read_json(prepared)
-        yield Link(depth, source, str(made.get("note") or "as it came"))
-        yield from _origin(str(made.get("source")), results, depth + 1)
+        made = Record(prepared, read_json(prepared))
+        yield Link(depth, source, str(made.content.get("note") or "as it came"))
+        yield from _origin(str(made.content.get("source")), made.run_from, results, depth + 1)
         return
     if kind == "path":
         return  # its files are among the inputs
@@ -209,7 +222,7 @@ def _origin(source: str, results: Results, depth: int) -> Iterator[Link]:
         return
     asset = read_json(record)
     yield Link(depth, source, f"{asset['origin']}; {asset['licence']}; wheel sha256 {asset['wheel_sha256']}")
-    caches = [results.folder / "assets" / name, Path(os.environ.get("HYPERINF_CACHE", "results/assets")) / name]
+    caches = [results.folder / "assets" / name, run_from / CacheSettings().cache_folder / name]
     folder = next((each for each in caches if each.is_dir()), None)
     if folder is not None:
         states = {_state(folder / member["path"], member["sha256"]) for member in asset["members"]}

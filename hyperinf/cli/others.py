@@ -118,16 +118,17 @@ def _provenance(parsed: argparse.Namespace) -> None:
 
 def _add_crate(add: Add) -> None:
     add("--results", type=path, required=True, metavar="FOLDER", help="results folder of the run")
-    add("--config", type=path, nargs="*", default=[], metavar="FILE", help="configuration files of the run, to put in")
     add("--out", type=path, required=True, metavar="FILE.zip|FOLDER", help="archive or new folder to write")
 
 
 def _crate(parsed: argparse.Namespace) -> None:
     from hyperinf.artifacts.rocrate import write_crate
     from hyperinf.cli.screen import show_written
+    from hyperinf.reporting.completeness import check_complete
 
     _writable("--out", parsed.out, "file" if parsed.out.suffix == ".zip" else "folder")
-    write_crate(parsed.results, parsed.config, parsed.out)
+    check_complete(parsed.results)
+    write_crate(parsed.results, parsed.out)
     show_written(parsed.out)
 
 
@@ -149,5 +150,5 @@ OTHERS = (
         _add_provenance,
         _provenance,
     ),
-    Other("crate", "pack a finished run as an RO-Crate: files, hashes, licences, software", _add_crate, _crate),
+    Other("crate", "pack a finished run as an RO-Crate: files, hashes, licences, software, settings", _add_crate, _crate),
 )

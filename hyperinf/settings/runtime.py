@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
+from hyperinf.errors import InputError
 from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.types import Count, Distinct, FilePath, Matching
+from hyperinf.settings.types import Count, Distinct, FilePath, Matching, at_home
 
 Store = Literal["disk", "memory", "live"]
 Device = Annotated[str, Matching(r"^(auto|cpu|cuda(:\d+)?)$", "auto, cpu, cuda or cuda:N")]
@@ -46,8 +47,15 @@ class CacheSettings(Settings):
 
     @property
     def cache_folder(self) -> str:
-        """The folder ``cache``."""
-        return self.cache or os.path.expanduser(os.environ.get("HYPERINF_CACHE", "")) or "results/assets"
+        """The folder ``cache``.
+
+        Raises:
+            InputError: the variable names the home of nobody.
+        """
+        try:
+            return self.cache or at_home(os.environ.get("HYPERINF_CACHE", "")) or "results/assets"
+        except ValueError as error:
+            raise InputError(f"HYPERINF_CACHE: {error}") from None
 
     @property
     def wheel_paths(self) -> tuple[Path, ...]:

@@ -1,8 +1,8 @@
 """The kinds of values that settings have beside pydantic's own."""
 
-import os.path
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -32,10 +32,13 @@ def at_home(path: str) -> str:
     Raises:
         ValueError: there is no such user.
     """
-    found = os.path.expanduser(path)
-    if found.startswith("~"):
-        raise ValueError(f"got {path!r}, expected the path of a file or folder; no home is known of {path.split('/')[0]}")
-    return found
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        user = path.partition("/")[0]
+        raise ValueError(f"got {path!r}, expected the path of a file or folder; no home is known of {user}") from None
 
 
 Count = Annotated[int, Field(ge=1, lt=2**63)]
