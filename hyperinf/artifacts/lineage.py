@@ -6,6 +6,7 @@ layout of folders is assumed. Figures and tables are traced by the manifest that
 ``tables/STUDY_sources.csv`` beside it.
 """
 
+import os.path
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from hyperinf.artifacts.files import read_json, sha256_file
-from hyperinf.artifacts.records import PREPARED, RUN_FROM
+from hyperinf.artifacts.records import PREPARED, RECORD, RUN_FROM
 from hyperinf.errors import InputError
 from hyperinf.settings.runtime import CacheSettings
 
@@ -78,10 +79,25 @@ class Results:
         if not folder.is_dir():
             raise InputError(f"{folder}: got no such folder, expected one of results")
         self.folder = folder
+        self.records: list[Record] = []
+        self._by_output: dict[str, Record] = {}
+        self._add(folder)
+
+    def _add(self, folder: Path) -> None:
         paths = sorted({*folder.rglob("info.json"), *folder.rglob("*.info.json")})
         contents = [(path, read_json(path)) for path in paths if "assets" not in path.relative_to(folder).parts]
-        self.records = [Record(path, content) for path, content in contents if isinstance(content, Mapping)]
-        self._by_output = {digest: record for record in self.records for digest in record.hashes("outputs").values()}
+        found = [Record(path, content) for path, content in contents if isinstance(content, Mapping)]
+        self.records += found
+        self._by_output |= {digest: record for record in found for digest in record.hashes("outputs").values()}
+
+    def reported(self, name: str) -> Path:
+        """Find a file that a report was made from; a run that lies elsewhere is read first."""
+        file = Path(os.path.normpath(self.folder / name))
+        known = [self.folder, *(record.path.parent for record in self.records)]
+        run = next((each for each in file.parents if (each / "scores").is_dir()), None)
+        if run is not None and not any(file.is_relative_to(folder) for folder in known):
+            self._add(run)
+        return file
 
     def written_by(self, digest: str) -> Record | None:
         """Find the stage among whose outputs is a file of this SHA-256."""
@@ -102,6 +118,8 @@ class Results:
 def results_of(path: Path) -> Path:
     """Find the results folder that a file lies in: the nearest one above it with tables, assets or logs in it.
 
+    Of stages that were run by hand it is the one above what the stage has written.
+
     Raises:
         InputError: there is none, or no such file.
     """
@@ -110,6 +128,9 @@ def results_of(path: Path) -> Path:
     for folder in path.resolve().parents:
         if folder.name not in _DRAWN and any((folder / name).is_dir() for name in ("tables", "assets", "logs")):
             return folder
+    for folder in path.resolve().parents:
+        if (folder / RECORD).is_file():
+            return folder.parent
     raise InputError(f"{path}: got no folder above it with tables, assets or logs, expected one, or --results")
 
 
@@ -145,7 +166,7 @@ def _drawn(path: Path, results: Results) -> Iterator[Link]:
         table = results.folder / "tables" / f"{manifest['study']}_sources.csv"
         yield Link(1, str(table), "the runs that it was drawn from")
         for _, row in pd.read_csv(table).fillna("").iterrows():
-            file = results.folder / row["file"]
+            file = results.reported(row["file"])
             yield Link(2, str(file), _state(file, row["sha256"]))
             yield from _made(results.of_file(file), results, 3)
 
@@ -164,9 +185,7 @@ def _made(record: Record | None, results: Results, depth: int) -> Iterator[Link]
         if writer is None:
             # A file of the user's own is named by its path; of anything else only the hash is known.
             own = record.is_own(name)
-            yield Link(
-                depth + 1, name, _state(record.run_from / name, digest) if own else LOST
-            )
+            yield Link(depth + 1, name, _state(record.run_from / name, digest) if own else LOST)
         elif writer.path != record.path:
             before[writer.path] = writer
     for source in sorted(set(_sources(record.content))):

@@ -150,5 +150,7 @@ OTHERS = (
         _add_provenance,
         _provenance,
     ),
-    Other("crate", "pack a finished run as an RO-Crate: files, hashes, licences, software, settings", _add_crate, _crate),
+    Other(
+        "crate", "pack a finished run as an RO-Crate: files, hashes, licences, software, settings", _add_crate, _crate
+    ),
 )

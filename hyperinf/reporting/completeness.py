@@ -39,7 +39,9 @@ def check_complete(results: Path) -> None:
     for link in chain(results / REPORT, results):
         # A file of the user's own may have gone its way; what other stages wrote is part of the results.
         if link.state == LOST or (link.state in BROKEN and link.name.startswith(below)):
-            raise InputError(f"{results}: got {link.name}, which is {link.state}, expected it as it was when it was read")
+            raise InputError(
+                f"{results}: got {link.name}, which is {link.state}, expected it as it was when it was read"
+            )
 
 
 def _reported(experiment: ExperimentSettings) -> Iterator[str]:

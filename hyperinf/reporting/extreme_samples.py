@@ -11,6 +11,7 @@ from hyperinf.artifacts.records import RECORD, check_written, read_record
 from hyperinf.data.images import read_image
 from hyperinf.data.parquet import read_frame
 from hyperinf.errors import InputError
+from hyperinf.reporting.run_folders import data_folder, scores_folder
 
 SIDES = ("helpful", "harmful")
 SHOWN = 4
@@ -56,7 +57,7 @@ def extreme_samples(scores: pd.DataFrame, methods: Sequence[str], shown: int = S
 
 
 def read_sheet(run: Path, checkpoint: str, seed: int, methods: Sequence[str]) -> Sheet | None:
-    """Read the extremes of a run, and their images from the data that it was scored on, at ``../../../data/seed-S``.
+    """Read the extremes of a run, and their images from the data that it was scored on.
 
     Returns:
         None where no sample has an image.
@@ -64,7 +65,7 @@ def read_sheet(run: Path, checkpoint: str, seed: int, methods: Sequence[str]) ->
     Raises:
         InputError: scores, the data of the run or an image is missing or of another form, or a score is not finite.
     """
-    path = run / f"scores/{checkpoint}/scores.parquet"
+    path = scores_folder(run, checkpoint) / "scores.parquet"
     check_written(path)
     scores = read_frame(path, [f"{_PREFIX}{method}" for method in methods])
     if "image" not in scores or (scores["image"] == "").all():
@@ -74,7 +75,7 @@ def read_sheet(run: Path, checkpoint: str, seed: int, methods: Sequence[str]) ->
         if len(strange):
             sample = strange["sample_id"].iloc[0]
             raise InputError(f"{path}: influence of sample {sample} by {method}: got no finite number, expected one")
-    data = run.resolve().parents[2] / "data" / f"seed-{seed}"
+    data = data_folder(run, checkpoint, seed)
     wanted = read_record(path.with_name(RECORD)).get("data_sha256")
     if wanted is None or read_record(data / RECORD).get("content_sha256") != wanted:
         raise InputError(f"{data}: got other data, expected what {run} was scored on")

@@ -11,7 +11,7 @@ import pandas as pd
 from hyperinf.artifacts.files import read_json, sha256_file
 from hyperinf.artifacts.records import RECORD, RUN_FROM
 from hyperinf.errors import InputError
-from hyperinf.reporting.labels import trained_setting
+from hyperinf.reporting.run_folders import data_folder, finetuned_folder
 
 Records = dict[str, list[tuple[str, str]]]
 _HIDDEN = (RUN_FROM, "sha256", "reports", "wheels", "cache", "inputs", "outputs", "accuracies")
@@ -46,11 +46,12 @@ def sources_table(read: Any) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def study_records(runs: Iterable[tuple[Path, int]]) -> Records:
+def study_records(runs: Iterable[tuple[Path, int]], checkpoint: str) -> Records:
     """Collect what every step of the runs recorded, where it is there.
 
     Args:
         runs: folder and seed of each.
+        checkpoint: one that was scored.
     """
     stages: dict[str, list[Path]] = {
         "data": [],
@@ -60,11 +61,9 @@ def study_records(runs: Iterable[tuple[Path, int]]) -> Records:
     }
     data, tuned, scored, kept = stages.values()
     for run, seed in runs:
-        data.append(run.resolve().parents[2] / "data" / f"seed-{seed}" / RECORD)
-        # Settings that differ only in whose gradients are used share their fine-tuning.
-        trained = run.parent.with_name(trained_setting(run.parent.name))
-        tuned.append(trained / run.name / "finetuned" / RECORD)
-        scored += sorted(run.glob(f"scores/*/{RECORD}"))
+        data.append(data_folder(run, checkpoint, seed) / RECORD)
+        tuned.append(finetuned_folder(run, checkpoint) / RECORD)
+        scored += [*sorted(run.glob(f"scores/*/{RECORD}")), run / "scores" / RECORD]
         kept += sorted(run.glob(f"fraction-*/{RECORD}"))
     return _existing(stages)
 
