@@ -11,7 +11,7 @@ MAKEFILE = Path(__file__).resolve().parents[2] / "Makefile"
 # As python -m venv does, a half-made environment has its python before its pip.
 PYTHON = """#!/bin/sh
 echo "$*" >> "$HERE/calls"
-die() { [ "$DIE_AT" = "$1" ] && kill -9 $MAKE_PID; }
+die() { if [ "$DIE_AT" = "$1" ]; then kill -9 $MAKE_PID; exit 1; fi; }
 case "$*" in
   *"import sys"*) exit ${OLD:-0};;
   "-m venv --clear .venv")
