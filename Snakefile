@@ -1,10 +1,13 @@
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 # What `workflow/rules/run.smk` leans on is looked at again with each minor version; pyproject.toml names the last one.
 min_version("9.27")
 
 
-configfile: "config.yaml"
+# From whatever folder it is run: an overlay alone would be another experiment.
+configfile: "config.yaml" if Path("config.yaml").is_file() else f"{workflow.basedir}/config.yaml"
 
 
 include: "workflow/rules/common.smk"

@@ -22,7 +22,11 @@ def main() -> None:
     from snakemake.cli import main as snakemake
 
     sys.argv[0] = "snakemake"
-    snakemake(sys.argv[1:])
+    # From a folder without one, ours; one that is named wins.
+    ours = (
+        [] if Path("Snakefile").is_file() else ["--snakefile", str(Path(__file__).resolve().parents[1] / "Snakefile")]
+    )
+    snakemake([*ours, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

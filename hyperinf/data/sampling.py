@@ -24,12 +24,14 @@ class Corpus:
         exact: the asked numbers must be met; otherwise they mean "at most" (published subsets of the hub's sets).
         hidden: splits that are there but whose answers are withheld, as in GLUE's test sets.
         unusable: how many rows were left out for what reason.
+        images: reads the bytes of the images that lie in cells of the source, by what samples have as their path.
     """
 
     splits: Mapping[str, Sequence[Sample]]
     exact: bool
     hidden: tuple[str, ...] = ()
     unusable: Mapping[str, int] = field(default_factory=dict)
+    images: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

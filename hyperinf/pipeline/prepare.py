@@ -38,8 +38,9 @@ def prepare(settings: Prepare) -> None:
             write_samples(folder, split, assembly.splits[split])
         assembly.images.copy(samples, folder)
         write_settings(folder, settings)
-        more = {"inputs": source_files(settings.source), "outputs": hashed(folder, "*.parquet")}
-        write_record(folder / RECORD, {**info, **more})
+        sets = [each for each in (settings, settings.off_task_data, settings.test_data) if each is not None]
+        inputs = {name: digest for each in sets for name, digest in source_files(each.source).items()}
+        write_record(folder / RECORD, {**info, "inputs": inputs, "outputs": hashed(folder, "*.parquet")})
 
 
 def _check_templates(templates: Mapping[str, str], samples: Iterable[Sample]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -23,6 +24,21 @@ def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
         if values.count(value) > 1:
             raise ValueError(f"got {value!r} more than once, expected each value once")
     return values
+
+
+def at_home(path: str) -> str:
+    """Put a user's home in the place of a leading ``~`` or ``~NAME``: no shell has, in a file or after ``--flag=``.
+
+    Raises:
+        ValueError: there is no such user.
+    """
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        user = path.partition("/")[0]
+        raise ValueError(f"got {path!r}, expected the path of a file or folder; no home is known of {user}") from None
 
 
 Count = Annotated[int, Field(ge=1, lt=2**63)]
@@ -68,7 +84,9 @@ Key = Annotated[
     Matching(r"^[a-z][a-z0-9_]*$", "a name of lower-case letters, digits and _, beginning with a letter"),
 ]
 """A name that becomes part of paths."""
-FilePath = Annotated[str, Matching(r"^[^{}\n\x00]+$", "the path of a file or folder, without braces")]
+Home = AfterValidator(at_home)
+"""Marks a path that may begin with ``~``."""
+FilePath = Annotated[str, Matching(r"^[^{}\n\x00]+$", "the path of a file or folder, without braces"), Home]
 """Braces are refused as Snakemake reads them as wildcards."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hyperinf.data.samples import Sample, squeezed
 from hyperinf.data.sources.tables import Row
+from hyperinf.errors import brief, listed
 
 YES_NO = ("yes", "no")
 POPE_KINDS = ("random", "popular", "adversarial")
@@ -37,7 +38,7 @@ def read_string(row: Row, column: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise RowError(f"got {value!r} in column {column!r}, expected a string")
+        raise RowError(f"got {brief(value)} in column {column!r}, expected a string")
     return value
 
 
@@ -51,7 +52,7 @@ def read_strings(row: Row, column: str) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise RowError(f"got {value!r} in column {column!r}, expected a list of strings")
+        raise RowError(f"got {brief(value)} in column {column!r}, expected a list of strings")
     return value
 
 
@@ -68,9 +69,8 @@ def read_choice(row: Row, column: str, choices: Sequence[str]) -> str:
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < len(choices):
-        raise RowError(
-            f"got {row[column]!r} in column {column!r}, expected the number of one of {len(choices)} choices, from 0"
-        )
+        got = f"got {brief(row[column])} in column {column!r}"
+        raise RowError(f"{got}, expected the number of one of {len(choices)} choices, from 0")
     return choices[value]
 
 
@@ -84,7 +84,7 @@ def read_letter(letter: str, letters: Sequence[str], choices: Sequence[str]) -> 
     if not letter.strip():
         raise NoAnswerError("no answer")
     if len(letters) != len(choices) or letter not in letters:
-        raise RowError(f"got answer {letter!r}, expected the letter of a choice: {', '.join(letters) or 'none'}")
+        raise RowError(f"got answer {brief(letter)}, expected the letter of a choice: {listed(letters)}")
     return choices[letters.index(letter)]
 
 
@@ -100,7 +100,7 @@ def read_text(row: Row, column: str) -> str:
     if value is None or value != value or (isinstance(value, str) and not value.strip()):
         raise UnusableRowError(f"no text in column {column!r}")
     if not isinstance(value, str):
-        raise RowError(f"got {value!r} in column {column!r}, expected a string")
+        raise RowError(f"got {brief(value)} in column {column!r}, expected a string")
     return value
 
 
@@ -122,7 +122,7 @@ def read_class(row: Row, column: str) -> str:
         return str(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    raise RowError(f"got label {value!r} in column {column!r}, expected a class: a string, an integer or a bool")
+    raise RowError(f"got label {brief(value)} in column {column!r}, expected a class: a string, an integer or a bool")
 
 
 def read_identity(row: Row, column: str) -> str:
@@ -135,7 +135,7 @@ def read_identity(row: Row, column: str) -> str:
     if value is None or value == "":
         raise RowError(f"no sample id in column {column!r}")
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise RowError(f"got sample id {value!r} in column {column!r}, expected a string or an integer")
+        raise RowError(f"got sample id {brief(value)} in column {column!r}, expected a string or an integer")
     return str(value)
 
 
@@ -165,7 +165,7 @@ def make_sample(
     if not answer:
         raise NoAnswerError("no answer")
     if options and answer not in options:
-        raise RowError(f"got answer {answer!r}, expected one of the choices {', '.join(map(repr, options))}")
+        raise RowError(f"got answer {brief(answer)}, expected one of the choices {', '.join(map(brief, options))}")
     everyone = tuple(each.strip() for each in accepted)
     return Sample(sample_id, context, question, options, answer, answer, image=image, kind=kind, accepted=everyone)
 

@@ -10,7 +10,7 @@ from hyperinf.data.formats.field_parsers import RowError, read_class, read_ident
 from hyperinf.data.formats.form import Format
 from hyperinf.data.samples import Sample
 from hyperinf.data.sources.tables import Located, Row, read_json_lines
-from hyperinf.errors import InputError
+from hyperinf.errors import InputError, brief
 from hyperinf.settings.data import DataSettings
 
 _SARCASM = ("not sarcastic", "sarcastic")
@@ -60,7 +60,7 @@ def with_classes(
     answers = [each.answer for samples in splits.values() for each in samples]
     names = tuple(declared) or _sorted(set(answers))
     if len(names) < 2:
-        raise InputError(f"{where}: got only class {names[0]!r} in label column {column!r}, expected two or more")
+        raise InputError(f"{where}: got only class {brief(names[0])} in label column {column!r}, expected two or more")
     if len(names) > max(2, len(answers) // 2):
         raise InputError(
             f"{where}: got {len(names):,} different values in {len(answers):,} rows of label column {column!r},"

@@ -11,6 +11,8 @@ from hyperinf.errors import InputError
 
 _WITHHELD = -1
 _SCRIPT = "scripts are no longer supported"
+_ROWS = 256  # that are held at a time: they may hold images
+_SAID = 300  # characters of what the library says
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,10 @@ class HubSet:
 
     def rows(
         self, split: str, columns: Sequence[str], optional: Collection[str] = (), label: str | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> Iterator[dict[str, Any]]:
         """Read the rows of a split, with the columns and those of the optional ones that are there.
+
+        An image is a ``{bytes, path}``, not decoded.
 
         Args:
             split: its name.
@@ -42,15 +46,21 @@ class HubSet:
         """
         table = self.splits[split]
         check_columns(f"{self.where}, split {split!r}", columns, table.column_names)
-        chosen = [*columns, *(name for name in optional if name in table.column_names)]
-        rows: list[dict[str, Any]] = table.select_columns(chosen).to_list()
-        if label is not None:
-            names = self.class_names(split, label)
-            # Where classes are plain numbers, -1 may be one of them; not if it is the only one.
-            withheld = names or all(row[label] in (_WITHHELD, None) for row in rows)
-            for number, row in enumerate(rows) if withheld else ():
-                row[label] = self._class_name(f"{self.where}, split {split!r}, row {number}", row[label], names)
-        return rows
+        names = self.class_names(split, label) if label else ()
+        # Where classes are plain numbers, -1 may be one of them; not if it is the only one.
+        withheld = label and (names or {*table.unique(label)} <= {_WITHHELD, None})
+        chosen = table.select_columns([*columns, *(name for name in optional if name in table.column_names)])
+        rows = (row for batch in chosen.with_format("arrow").iter(_ROWS) for row in batch.to_pylist())
+        if label is None or not withheld:
+            return rows
+        where = f"{self.where}, split {split!r}, row"
+        return (
+            {**row, label: self._class_name(f"{where} {number}", row[label], names)} for number, row in enumerate(rows)
+        )
+
+    def cell(self, split: str, column: str, row: int) -> Any:
+        """Read one cell again."""
+        return self.splits[split].with_format("arrow")[row : row + 1][column][0].as_py()
 
     def class_names(self, split: str, column: str) -> tuple[str, ...]:
         """Name the classes of a column in the order of their numbers; none where the set does not declare them."""
@@ -117,7 +127,9 @@ def _load(where: str, cache: Path, path: str, subset: str | None = None, revisio
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = error.__cause__ if isinstance(error, datasets.exceptions.DatasetGenerationError) else error
         lines = str(reason or error).strip().splitlines()
+        # Some of what is said of a table holds the cell that it is about.
         said = lines[0] if lines else type(error).__name__
+        said = said if len(said) <= _SAID else f"{said[:_SAID]}..."
         if where.startswith("hub:") and _SCRIPT in said:
             said += "; the hub keeps a copy without one, try revision refs/convert/parquet"
         raise InputError(f"{where}: cannot be loaded ({said})") from None

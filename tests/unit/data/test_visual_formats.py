@@ -348,7 +348,7 @@ def test_images_outside_their_folder_are_refused_by_name_in_published_files(
     ("form", "changes", "line"),
     [
         ("llava", {"conversations": "hello"}, "row 5: not a conversation, a list of objects with 'from' and 'value'"),
-        ("llava", {"image": 3}, "row 5: got 3 in column 'image', expected a string"),
+        ("llava", {"image": 3}, "row 5: got 3 in column 'image', expected an image"),
         ("vqav2", {"questions": {}}, "got a dict, expected a list of questions"),
         ("vqav2", {"data_subtype": None}, "got no data_subtype, the name of COCO's folder of images"),
         (
@@ -360,7 +360,7 @@ def test_images_outside_their_folder_are_refused_by_name_in_published_files(
         ("textvqa", {"answers": "two"}, "row 5: got 'two' in column 'answers', expected a list of strings"),
         ("gqa", {"imageId": None}, "question '20135': no sample id in column 'imageId'"),
         ("pope", {"label": "maybe"}, "popular.json:6: got answer 'maybe', expected one of the choices 'yes', 'no'"),
-        ("record", {"image": ["5.png"]}, "mine.jsonl:6: got ['5.png'] in column 'image', expected a string"),
+        ("record", {"image": ["5.png"]}, "mine.jsonl:6: got ['5.png'] in column 'image', expected an image"),
     ],
 )
 def test_a_row_that_is_none_of_its_form_is_refused_with_its_place(tmp_path, write_png, form, changes, line):
