@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.sources.tables import check_columns
+from hyperinf.data.sources.notes import check_columns
 from hyperinf.errors import InputError
 
 

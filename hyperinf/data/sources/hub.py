@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.sources.tables import check_columns
+from hyperinf.data.sources.notes import check_columns, shown
 from hyperinf.errors import InputError
 
 _WITHHELD = -1
@@ -40,10 +40,11 @@ class HubSet:
         Raises:
             InputError: a column is missing, or the label is the number of no class.
         """
-        table = self.splits[split]
-        check_columns(f"{self.where}, split {split!r}", columns, table.column_names)
-        chosen = [*columns, *(name for name in optional if name in table.column_names)]
-        rows: list[dict[str, Any]] = table.select_columns(chosen).to_list()
+        own = self._own_names(split)
+        check_columns(f"{self.where}, split {split!r}", columns, list(own))
+        chosen = [*columns, *(name for name in optional if name in own)]
+        table = self.splits[split].select_columns([own[name] for name in chosen])
+        rows: list[dict[str, Any]] = [{name: row[own[name]] for name in chosen} for row in table.to_list()]
         if label is not None:
             names = self.class_names(split, label)
             # Where classes are plain numbers, -1 may be one of them; not if it is the only one.
@@ -54,14 +55,23 @@ class HubSet:
 
     def class_names(self, split: str, column: str) -> tuple[str, ...]:
         """Name the classes of a column in the order of their numbers; none where the set does not declare them."""
-        return tuple(name.strip() for name in getattr(self.splits[split].features[column], "names", None) or ())
+        feature = self.splits[split].features[self._own_names(split)[column]]
+        return tuple(name.strip() for name in getattr(feature, "names", None) or ())
+
+    def columns(self, split: str) -> list[str]:
+        """Name the columns of a split."""
+        return list(self._own_names(split))
+
+    def _own_names(self, split: str) -> dict[str, str]:
+        """What the set calls its columns, by their names without spaces around them."""
+        return {name.strip(): name for name in self.splits[split].column_names}
 
     def _class_name(self, where: str, value: Any, names: Sequence[str]) -> str | None:
         # -1 is the hub's way of saying that nobody agreed on a label.
         if value is None or value == _WITHHELD:
             return None
         if not 0 <= value < len(names):
-            raise InputError(f"{where}: got label {value}, expected the number of one of the {len(names)} classes")
+            raise InputError(f"{where}: got label {shown(value)}, expected the number of one of the {len(names)} classes")
         return names[value]
 
 
