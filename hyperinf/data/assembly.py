@@ -81,7 +81,7 @@ class _Task:
     def read(self) -> tuple[Corpus, Assignment]:
         """Read the task's own data set, with the one that its test samples come from as one split more."""
         names, where = self.settings.splits, self.own.where
-        corpus = read_source(self.own, names, self.cache, self.wheels)
+        corpus = self._read(self.own, names)
         assigned = assign(where, names, [*corpus.splits, *corpus.hidden], corpus.hidden)
         if self.test is None:
             return corpus, assigned
@@ -104,10 +104,15 @@ class _Task:
         name = getattr(origin.data.splits, part)
         # The split that is named serves all parts: the others need not be read.
         names = SplitNames(train=name or origin.data.splits.train, validation=name, test=name)
-        corpus = read_source(origin, names, self.cache, self.wheels)
+        corpus = self._read(origin, names)
         assigned = assign(origin.where, names, [*corpus.splits, *corpus.hidden], corpus.hidden)
         split = (assigned.test if part == "test" else None) or assigned.train
         return corpus, distinct(corpus, Assignment(split, None, None)).splits[split]
+
+    def _read(self, origin: Origin, names: SplitNames) -> Corpus:
+        corpus = read_source(origin, names, self.cache, self.wheels)
+        self.images.embedded.update(corpus.images)
+        return corpus
 
     def foreign(self, drawn: Drawn, rng: np.random.Generator) -> list[Sample]:
         """Choose the samples that take the place of training samples."""

@@ -8,8 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from hyperinf.data.samples import Sample, squeezed
-from hyperinf.data.sources.notes import shown
-from hyperinf.errors import InputError
+from hyperinf.errors import InputError, brief
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _FEW = 20
@@ -42,7 +41,7 @@ def with_classes(
     chosen = {name: next(iter(group)) for group in alike for name in group} if merge else {}
     names = tuple(declared) or _sorted({chosen.get(name, name) for name in counts})
     if len(names) < 2:
-        raise InputError(f"{where}: got only class {shown(names[0])} in label column {column!r}, expected two or more")
+        raise InputError(f"{where}: got only class {brief(names[0])} in label column {column!r}, expected two or more")
     if not declared:
         _check(f"{where}: got {len(names):,} different", f"of label column {column!r}", names, counts.total())
 
@@ -54,7 +53,7 @@ def with_classes(
 
 
 def _check(got: str, of: str, names: Sequence[str], rows: int) -> None:
-    """Refuse what measures something: fractions, or whole numbers with gaps between them, of many values in few rows."""
+    """Refuse what measures something: fractions, or whole numbers with gaps, of many values in few rows."""
     numbers = [float(name) for name in names if _NUMBER.fullmatch(name)]
     if len(numbers) == len(names):
         whole = all(number.is_integer() for number in numbers)

@@ -53,7 +53,7 @@ def _check(data: DataSettings, form: Format, path: Path) -> None:
         raise InputError(f"{source}: got format {data.format!r}, that of the published file, expected path:FILE")
     if data.text_rows and not form.visual:
         raise InputError(f"{source}: got text_rows for format {data.format!r}, expected a format about images")
-    if data.images is not None and not (form.visual or "image" in form.optional):
+    if data.images is not None and not form.pictured:
         raise InputError(f"{source}: got a folder of images for format {data.format!r}, expected one with images")
     if data.subset is not None and source.kind == "path" and path.is_file():
         raise InputError(f"{source}: got subset {data.subset!r}, expected none: a file has no subsets")

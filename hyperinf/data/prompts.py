@@ -9,7 +9,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from hyperinf.data.samples import Sample
-from hyperinf.errors import InputError
+from hyperinf.errors import InputError, brief
 
 _FILE = "prompts.yaml"
 _PLACE = re.compile(r"\{(\w*)\}")
@@ -96,7 +96,7 @@ def render(template: Template, sample: Sample) -> Rendered:
             )
     continuations = _continuations(template, sample)
     if sample.answer not in continuations:
-        raise InputError(f"sample {sample.sample_id}: got answer {sample.answer!r}, expected one of its choices")
+        raise InputError(f"sample {sample.sample_id}: got answer {brief(sample.answer)}, expected one of its choices")
     shown = {
         "context": sample.context,
         "question": sample.question,

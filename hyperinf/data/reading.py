@@ -2,25 +2,31 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hyperinf.data.assets import fetch_asset
-from hyperinf.data.formats.field_parsers import NoAnswerError, RowError, UnusableRowError
-from hyperinf.data.formats.form import Format
 from hyperinf.data.classes import with_classes
+from hyperinf.data.formats.field_parsers import NoAnswerError, NoTextError, RowError, UnusableRowError
+from hyperinf.data.formats.form import Format
+from hyperinf.data.image_cells import ImageCells
 from hyperinf.data.origin import Origin
+from hyperinf.data.parquet import ParquetCells
 from hyperinf.data.samples import Sample
 from hyperinf.data.sampling import Corpus
 from hyperinf.data.sources.hub import HubSet, load_folder, load_hub
-from hyperinf.data.sources.notes import Located, Notes, check_columns, listed, shown
+from hyperinf.data.sources.notes import Located, Notes, check_columns
 from hyperinf.data.sources.tables import read_rows
 from hyperinf.data.sources.text_files import kind_of, stem_of
 from hyperinf.data.split_assignment import assign, named
-from hyperinf.errors import InputError
+from hyperinf.errors import InputError, brief, listed
 from hyperinf.settings.data import SplitNames
+
+_PATH = 300  # characters of a path in a message
 
 
 _LEFT_OUT = 0.01
@@ -39,8 +45,9 @@ class _Split:
     """Rows of a split, with where each stands, and what is put before their own ids, or else their numbers.
 
     ``folder`` is what the paths of images are relative to; the hub has none. ``classes`` are the names of the classes,
-    where the source declares them. ``meant``: it is somebody's file, whose rows are all meant to be used. ``notes`` are
-    complete once the rows have been read.
+    where the source declares them. ``meant``: it is somebody's file, whose rows are all meant to be used. ``again``
+    reads a cell again, by column and number of the row from 0, where cells may hold images. ``notes`` are complete once
+    the rows have been read.
     """
 
     name: str
@@ -51,6 +58,7 @@ class _Split:
     digits: int = 1
     classes: tuple[str, ...] = ()
     meant: bool = False
+    again: Callable[[str, int], Any] | None = None
     notes: Notes = field(default_factory=Notes)
 
 
@@ -119,9 +127,9 @@ def _hub_splits(loaded: HubSet, form: Format, names: SplitNames, folder: Path | 
         rows = loaded.rows(split, form.columns, form.optional, form.label)
         placed = ((f"{loaded.where}, split {split!r}, row {number}", row) for number, row in enumerate(rows))
         classes = loaded.class_names(split, form.label) if form.label else ()
-        notes = Notes(columns=dict.fromkeys(loaded.columns(split)))
+        notes, again = Notes(columns=dict.fromkeys(loaded.columns(split))), partial(loaded.cell, split)
         before = f"{split}/"
-        yield _Split(split, placed, folder, before, before, classes=classes, meant=form.own, notes=notes)
+        yield _Split(split, placed, folder, before, before, 1, classes, form.own, again, notes)
 
 
 def _named_files(folder: Path, names: SplitNames, types: Sequence[str]) -> list[Path]:
@@ -151,9 +159,8 @@ def _file(origin: Origin, path: Path, alone: bool) -> _Split:
     rows = _rows(path, form, origin.data.encoding, notes)
     # Rows of published documents that cannot be used are left out, as in the published evaluations.
     meant = form.own or form.label is not None
-    if alone:
-        return _Split(stem, rows, path.parent, "", f"{stem}/", meant=meant, notes=notes)
-    return _Split(path.name, rows, path.parent, f"{stem}/", f"{stem}/", meant=meant, notes=notes)
+    name, before = (stem, "") if alone else (path.name, f"{stem}/")
+    return _Split(name, rows, path.parent, before, f"{stem}/", meant=meant, again=ParquetCells(path), notes=notes)
 
 
 def _rows(path: Path, form: Format, encoding: str | None = None, notes: Notes | None = None) -> Iterable[Located]:
@@ -182,8 +189,9 @@ def _read(origin: Origin, splits: Iterable[_Split]) -> Corpus:
     unusable: Counter[str] = Counter()
     columns: dict[str, None] = {}
     remarks: list[str] = []
+    cells = ImageCells()
     for split in splits:
-        samples, left_out = _usable(origin, split)
+        samples, left_out = _usable(origin, split, cells)
         columns.update(split.notes.columns)
         remarks += split.notes.remarks
         if left_out.reasons.keys() == {_NO_ANSWER} and not samples:
@@ -207,6 +215,7 @@ def _read(origin: Origin, splits: Iterable[_Split]) -> Corpus:
         remarks.append(f"{origin.where}: {_not_read(unknown, known)}")
     return Corpus(
         found,
+        images=cells.contents,
         hidden=tuple(hidden),
         unusable=dict(sorted(unusable.items())),
         unknown_columns=unknown,
@@ -223,13 +232,13 @@ def _not_read(unknown: Sequence[str], known: Sequence[str]) -> str:
         for other in known
         if other in re.split("[^a-z]+", name.lower()) or get_close_matches(name.lower(), [other])
     ]
-    asked = f"; is {shown(near[0][0])} meant to be {near[0][1]!r}?" if near else ""
+    asked = f"; is {brief(near[0][0])} meant to be {near[0][1]!r}?" if near else ""
     return f"got columns {listed(unknown)}, which are not read, expected no others than {', '.join(known)}{asked}"
 
 
 @dataclass
 class _LeftOut:
-    """The rows of a split that cannot be used: for what reason how many, the first of them, and how many rows it has."""
+    """The rows of a split that cannot be used, of how many: how many for what reason, and the first of them."""
 
     reasons: Counter[str] = field(default_factory=Counter)
     first: str = ""
@@ -255,7 +264,7 @@ class _LeftOut:
             )
 
 
-def _usable(origin: Origin, split: _Split) -> tuple[list[Sample], _LeftOut]:
+def _usable(origin: Origin, split: _Split, cells: ImageCells) -> tuple[list[Sample], _LeftOut]:
     """Read the samples, and why other rows cannot be used."""
     form, data = origin.form, origin.data
     folder = split.folder if data.images is None else Path(data.images)
@@ -264,18 +273,19 @@ def _usable(origin: Origin, split: _Split) -> tuple[list[Sample], _LeftOut]:
     for number, (where, row) in enumerate(split.rows):
         left_out.rows += 1
         try:
-            sample = form.read(row)
-        except UnusableRowError as error:
+            sample = form.read(cells.named(row, where, number, split.again) if form.pictured else row)
+        except RowError as error:
+            # Published sets have rows that are unusable in other ways; in one's own file those are mistakes.
+            if not isinstance(error, (NoTextError, NoAnswerError) if split.meant else UnusableRowError):
+                raise InputError(f"{where}: {error}") from None
             left_out.add(_NO_ANSWER if isinstance(error, NoAnswerError) else str(error), where, error)
             continue
-        except RowError as error:
-            raise InputError(f"{where}: {error}") from None
         if form.visual and not sample.image and not data.text_rows:
             left_out.add("no image", where, "no image")
             continue
         own = sample.sample_id
         sample_id = split.before_id + own if own else f"{split.before_number}{number:0{split.digits}d}"
-        image = _image(where, sample.image, folder)
+        image = sample.image if sample.image in cells.contents else _image(where, sample.image, folder)
         samples.append(replace(sample, sample_id=sample_id, image=image, source=origin.name))
     return samples, left_out
 
@@ -284,7 +294,7 @@ def _check_ids(where: str, samples: Iterable[Sample]) -> None:
     seen: set[str] = set()
     for each in samples:
         if each.sample_id in seen:
-            raise InputError(f"{where}: got sample id {shown(each.sample_id)} twice, expected unique ids")
+            raise InputError(f"{where}: got sample id {brief(each.sample_id)} twice, expected unique ids")
         seen.add(each.sample_id)
 
 
@@ -296,13 +306,17 @@ def _image(where: str, image: str, folder: Path | None) -> str:
     if not image:
         return ""
     if folder is None:
-        raise InputError(f"{where}: got path {shown(image)} of an image, expected a folder of images to be named")
+        raise InputError(
+            f"{where}: got path {brief(image, _PATH)} of an image, expected a folder of images to be named"
+        )
     folder = folder.expanduser()
     path = folder / image
     try:
         below = path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"{where}: got image {shown(image)} ({error}), expected the path of a file") from None
+        raise InputError(f"{where}: got image {brief(image, _PATH)} ({error}), expected the path of a file") from None
     if not below:
-        raise InputError(f"{where}: got image {shown(image)}, which is not below {folder}, expected a path relative to it")
+        raise InputError(
+            f"{where}: got image {brief(image, _PATH)}, which is not below {folder}, expected a path relative to it"
+        )
     return str(path)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hyperinf.data.assembly import Assembly
 from hyperinf.data.samples import SPLITS
-from hyperinf.data.sources.notes import listed, shown
+from hyperinf.errors import brief, listed
 from hyperinf.settings.stages import Prepare
 
 _GROUPS = 3
@@ -36,14 +36,14 @@ def _of_samples(settings: Prepare, assembly: Assembly) -> Iterator[str]:
     yield from _alike(corpus.labels_alike, settings.merge_labels)
     missing = assembly.classes_not_trained
     if missing:
-        yield f"no training sample of {len(missing):,} classes: {listed([*map(shown, missing)])}"
+        yield f"no training sample of {len(missing):,} classes: {listed(map(brief, missing))}"
 
 
 def _alike(groups: Sequence[Mapping[str, int]], merged: bool) -> Iterator[str]:
     if not groups:
         return
     named = "; ".join(
-        ", ".join(f"{shown(name)} ({number:,} rows)" for name, number in group.items()) for group in groups[:_GROUPS]
+        ", ".join(f"{brief(name)} ({number:,} rows)" for name, number in group.items()) for group in groups[:_GROUPS]
     )
     more = f"; and {len(groups) - _GROUPS:,} more" if len(groups) > _GROUPS else ""
     done = "taken for one class" if merged else "classes of their own (merge_labels makes them one)"

@@ -26,6 +26,7 @@ class Corpus:
         unknown_columns: columns of a user's own questions that mean nothing to us.
         labels_alike: classes whose names differ only in case, spaces or as 1 and 1.0 do, with their numbers of rows.
         remarks: what else may be wrong with the files, a line each.
+        images: reads the bytes of the images that lie in cells of the source, by what samples have as their path.
     """
 
     splits: Mapping[str, Sequence[Sample]]
@@ -34,6 +35,7 @@ class Corpus:
     unknown_columns: tuple[str, ...] = ()
     labels_alike: tuple[Mapping[str, int], ...] = ()
     remarks: tuple[str, ...] = ()
+    images: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

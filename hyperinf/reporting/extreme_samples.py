@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hyperinf.artifacts.records import RECORD, check_written, read_record
+from hyperinf.data.images import read_image
 from hyperinf.data.parquet import read_frame
 from hyperinf.errors import InputError
 
@@ -87,21 +88,16 @@ def read_pixels(folder: Path, samples: pd.DataFrame) -> dict[str, np.ndarray]:
     Raises:
         InputError: an image is not there, or is none; names the sample.
     """
-    from PIL import Image
+    from PIL.Image import Resampling
 
     pixels = {}
     for sample, name in dict(zip(samples["sample_id"], samples["image"], strict=True)).items():
         if not name:
             continue  # a question without an image among others
-        path = Path(folder) / name
         try:
-            with Image.open(path) as image:
-                shown = image.convert("RGB")
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such image; expected that of sample {sample}") from None
-        except (OSError, ValueError, SyntaxError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path}: got no image ({reason}), expected that of sample {sample}") from None
-        shown.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+            shown = read_image(folder, name)
+        except InputError as error:
+            raise InputError(f"sample {sample}: {error}") from None
+        shown.thumbnail((LARGEST, LARGEST), Resampling.LANCZOS)
         pixels[name] = np.asarray(shown)
     return pixels

@@ -269,9 +269,20 @@ IMAGES = [
         ("that is text", "PNG", written("cat.png", "meow")),
         ("that is cut off", "damaged", cut("cat.png", 0.5)),
         ("of a billion pixels", "pixels", written("cat.png", b"P5 40000 40000 255\n")),
+        ("of floats that no white is known of", "greys from", written("cat.png", b"Pf\n1 1\n-1.0\n\x00\x00\x80\xbf")),
         ("that another program would be run on", "known kind",
             written("cat.png", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")),
         ("that is a folder", "not a file", folder("cat.png")))),
+    _file("mine.jsonl: a list for an image", "prepare, questions",
+        '{"question": "Which?", "answer": "cat", "image": ["cat.png"]}\n', ":1", "'image'", "path"),
+    _file("mine.jsonl: an answer of a million characters", "prepare, questions",
+        '{"question": "Which?", "choices": ["a", "b"], "answer": "' + "x" * 1_000_000 + '"}\n', ":1",
+        "1,000,000 characters"),
+    _one("a class a folder with one class", "prepare, questions", {**SET, "--format": "image_classes", "--template":
+        None}, "set", "'cat'", spoil=written("set/cat/1.png", "meow")),
+    _one("an image of its metadata that is not there", "prepare, questions", SET, "2.png", "no such file",
+        spoil=both(written("set/1.png", "meow"), written("set/metadata.csv", "file_name,question,answer\n"
+            + "".join(f"2.png,Which {i}?,a{i}\n" for i in range(40))))),
     _one("a folder of images that is not there", "prepare, questions", {"--images": "{here}/no"}, "no", "images"),
 ]
 

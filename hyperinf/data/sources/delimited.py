@@ -2,13 +2,14 @@
 
 Python's ``csv`` splits the lines: pandas and pyarrow fill up or cut rows of a wrong length, and tell no row's line.
 What stands between cells, and whether quotes in a table with tabs are text, is found by hand: by the columns that are
-looked for, and by whether every line is a row; guesses by the frequency of characters (``csv.Sniffer``) go wrong on prose.
+looked for, and by whether every line is a row; ``csv.Sniffer`` counts characters, which goes wrong on prose.
 """
 
 import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hyperinf.data.sources.notes import Located, Notes, check_columns
 from hyperinf.data.sources.text_files import kind_of, text_lines
@@ -32,8 +33,8 @@ def read_delimited(
         raise InputError(f"{path}: got an empty file, expected a header line with {', '.join(columns)}")
     delimiter = _delimiter(path, header_line, columns, optional)
     as_text = delimiter == "\t" and _quotes_are_text(text_lines(path, encoding))
-    quoting = csv.QUOTE_NONE if as_text else csv.QUOTE_MINIMAL
     lines = _Lines(text_lines(path, encoding))
+    quoting: Any = csv.QUOTE_NONE if as_text else csv.QUOTE_MINIMAL
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
     header: list[str] = []
     swallowed: list[int] = []
@@ -109,7 +110,7 @@ def _quotes_are_text(lines: Iterable[str]) -> bool:
     They are where every line is a row as it stands, unless all cells that begin with a quote are put in quotes as CSV
     has it, and quotes within one are doubled, a whole column is quoted, or an empty cell is.
     """
-    width, doubled = 0, False
+    width, doubled, open_end = 0, False, False
     always: list[bool] = []
     for line in lines:
         cells = line.rstrip("\r\n").split("\t")
@@ -121,8 +122,7 @@ def _quotes_are_text(lines: Iterable[str]) -> bool:
             return False
         for place, cell in enumerate(cells):
             quoted = cell.startswith('"')
-            if quoted and not _QUOTED.fullmatch(cell):
-                return True
+            open_end |= quoted and not _QUOTED.fullmatch(cell)
             always[place] &= quoted
             doubled |= quoted and '""' in cell
-    return not (doubled or any(always))
+    return open_end or not (doubled or any(always))

@@ -49,7 +49,7 @@ def read_json_lines(path: Path) -> Iterator[Located]:
 def _read_lines(path: Path, encoding: str | None) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text_lines(path, encoding), start=1):
         if line.strip():
-            yield f"{path}:{number}", _parsed(path, number, line)
+            yield f"{path}:{number}", _parsed(path, number, line.rstrip())
 
 
 def _read_list(path: Path, encoding: str | None) -> Iterator[tuple[str, Any]]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from hyperinf.data.sources.delimited import read_delimited
 from hyperinf.data.sources.json_rows import read_json_lines, read_json_rows
 from hyperinf.data.sources.notes import Located, Notes, Row, check_columns
-from hyperinf.data.sources.text_files import kind_of, open_bytes
+from hyperinf.data.sources.text_files import kind_of
 from hyperinf.errors import InputError
 
 __all__ = ["TYPES", "Located", "Notes", "Row", "check_columns", "read_json_lines", "read_rows"]
@@ -37,7 +36,7 @@ def read_rows(
     path = Path(path).expanduser()
     allowed = sorted(_READERS if types is None else types)
     if kind_of(path) not in allowed:
-        raise InputError(f"{path}: got file type {path.suffix!r}, expected one of {', '.join(allowed)}, packed or not")
+        raise InputError(f"{path}: got file type {path.suffix!r}, expected one of {', '.join(allowed)}")
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected a {path.suffix} file")
     return _READERS[kind_of(path)](path, columns, optional, encoding, notes or Notes())
@@ -51,8 +50,10 @@ def _read_parquet(
 
     if encoding is not None:
         raise InputError(f"{path}: got encoding {encoding!r}, expected none: Parquet has its own")
+    if path.suffix.lower() != ".parquet":
+        raise InputError(f"{path}: got Parquet that is packed once more, expected it unpacked")
     try:
-        with pq.ParquetFile(_whole(path)) as file:
+        with pq.ParquetFile(path) as file:
             names = {name.strip(): name for name in file.schema_arrow.names}
             check_columns(str(path), columns, list(names))
             notes.columns.update(dict.fromkeys(names))
@@ -66,16 +67,6 @@ def _read_parquet(
         raise InputError(
             f"{path}: got damaged content ({str(error).splitlines()[0]}), expected a whole Parquet file"
         ) from None
-
-
-def _whole(path: Path) -> Any:
-    """A Parquet file that can be read here and there, which one that is packed cannot."""
-    if path.suffix.lower() == kind_of(path):
-        return path
-    import pyarrow as pa
-
-    with open_bytes(path) as raw:
-        return pa.BufferReader(raw.read())
 
 
 _READERS: dict[str, Callable[[Path, Sequence[str], Collection[str], str | None, Notes], Iterator[Located]]] = {

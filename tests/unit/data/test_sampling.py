@@ -158,7 +158,10 @@ def test_texts_with_two_labels_are_left_out_wherever_they_are_and_named():
     train = [*table("train", 10), text("bad/1", "who knows", "a")]
     validation = [*table("validation", 4), text("bad/2", "who knows", "b")]
     result = drawn(corpus(train=train, validation=validation, test=table("test", 4)), 99, 99, 99)
-    assert sorted(result.contradictory) == ["bad/1", "bad/2"]
+    assert [(split, each.sample_id) for split, each in result.contradictory] == [
+        ("validation", "bad/2"),
+        ("train", "bad/1"),
+    ]
     assert len(result.samples["train"]) == 10
     assert len(result.samples["validation"]) == 4
 
