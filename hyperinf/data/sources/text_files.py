@@ -11,6 +11,7 @@ from typing import Any
 
 from hyperinf.errors import InputError
 
+_NUL = "a NUL byte"
 _PACKED = {".bz2": "bz2", ".gz": "gzip", ".zst": "zstd"}
 _MARKS = {  # in this order: that of UTF-32 begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
@@ -74,20 +75,22 @@ def _no_text(path: Path, encoding: str | None) -> InputError:
     """Find the first byte that cannot be read, and say what may help."""
     with open_bytes(path) as raw:
         content = bytes(raw.read())
-    place, reason = content.find(b"\0"), "a NUL byte"
-    try:
-        content.decode(encoding or "utf-8")
-    except UnicodeDecodeError as error:
-        place, reason = error.start, error.reason
-    except UnicodeError as error:
-        reason = str(error)
-    place = max(place, 0)
+    marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    place, reason = 0, _NUL
+    if marked is None and b"\0" in content.split(b"\n", 1)[0]:
+        place = content.index(b"\0")
+    else:
+        try:
+            content.decode(encoding or "utf-8")
+        except UnicodeDecodeError as error:
+            place, reason = error.start, error.reason
+        except UnicodeError as error:
+            reason = str(error)
     before = content[:place].decode(encoding or "utf-8", "replace")
     line, number = before.count("\n") + 1, place - content.rfind(b"\n", 0, place)
-    marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     if encoding is not None:
         advice = "set encoding to how it is written"
-    elif marked or reason == "a NUL byte":
+    elif marked or reason == _NUL:
         advice = f"set encoding to {marked or ('utf-16-le' if place % 2 else 'utf-16-be')}"
     else:
         advice = "set encoding to how it is written, such as latin-1"
