@@ -114,9 +114,7 @@ def test_numbers_that_measure_something_are_refused_with_what_helps(tmp_path, va
     assert "low and high" in line
     middle = sorted(map(float, values))[len(values) // 2]
     classes = ["low" if float(value) < middle else "high" for value in values]
-    prepared(
-        tmp_path / "task", numbers(classes, tmp_path, suffix), **{**NAMED, "train": 20, "validation": 9, "test": 9}
-    )
+    prepared(tmp_path / "task", numbers(classes, tmp_path, suffix), **NAMED)
     assert record(tmp_path)["label_names"] == ["high", "low"]
 
 

@@ -168,9 +168,8 @@ def test_a_truncated_parquet_file_is_refused(tmp_path):
 
 
 def test_an_unknown_file_type_and_a_missing_file_are_refused(write, tmp_path):
-    assert "got file type '.xlsx', expected one of .csv, .json, .jsonl, .ndjson, .parquet, .tsv, .txt" in refusal(
-        write("reviews.xlsx", "x")
-    )
+    line = refusal(write("reviews.xlsx", "x"))
+    assert "got file type '.xlsx', expected one of .csv, .json, .jsonl, .ndjson, .parquet, .tsv, .txt" in line
     assert "no such file" in refusal(tmp_path / "absent.csv")
 
 
