@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -14,6 +14,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _FEW = 20
 """So many different numbers may be classes whatever they are."""
 _ROWS_A_CLASS = 10
+_MOSTLY = 0.9
 
 
 def with_classes(
@@ -54,8 +55,8 @@ def with_classes(
 
 def _check(got: str, of: str, names: Sequence[str], rows: int) -> None:
     """Refuse what measures something: fractions, or whole numbers with gaps, of many values in few rows."""
-    numbers = [float(name) for name in names if _NUMBER.fullmatch(name)]
-    if len(numbers) == len(names):
+    numbers = list(_numbers(names))
+    if len(numbers) >= _MOSTLY * len(names):
         whole = all(number.is_integer() for number in numbers)
         gaps = max(numbers) - min(numbers) >= 2 * len(numbers)
         scattered = len(names) > _FEW and rows < _ROWS_A_CLASS * len(names)
@@ -66,6 +67,19 @@ def _check(got: str, of: str, names: Sequence[str], rows: int) -> None:
             )
     if len(names) > max(2, rows // 2):
         raise InputError(f"{got} values in {rows:,} rows {of}, expected a few classes; name the column of the label")
+
+
+def are_many_numbers(names: Sequence[str]) -> bool:
+    """Tell whether classes are more numbers than names of classes mostly are."""
+    return len(names) > _FEW and len(list(_numbers(names))) == len(names)
+
+
+def _numbers(names: Iterable[str]) -> Iterator[float]:
+    """Read what is a number, with a decimal comma or a per cent sign, too."""
+    for name in names:
+        plain = name.removesuffix("%").strip().replace(",", ".")
+        if _NUMBER.fullmatch(plain):
+            yield float(plain)
 
 
 def _alike(counts: Mapping[str, int]) -> tuple[dict[str, int], ...]:

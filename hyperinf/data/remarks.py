@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from hyperinf.data.assembly import Assembly
+from hyperinf.data.classes import are_many_numbers
 from hyperinf.data.samples import SPLITS
 from hyperinf.errors import brief, listed
 from hyperinf.settings.stages import Prepare
@@ -34,6 +35,9 @@ def _of_samples(settings: Prepare, assembly: Assembly) -> Iterator[str]:
         done = "kept for training" if settings.keep_contradictory else "left out (keep_contradictory keeps them)"
         yield f"{number:,} samples {done}, of which there are copies with another answer ({first})"
     yield from _alike(corpus.labels_alike, settings.merge_labels)
+    names = assembly.label_names or []
+    if are_many_numbers(names):
+        yield f"{len(names):,} numbers are each a class; if they measure something, put it into a few classes first"
     missing = assembly.classes_not_trained
     if missing:
         yield f"no training sample of {len(missing):,} classes: {listed(map(brief, missing))}"

@@ -5,9 +5,10 @@ What stands between cells, and whether quotes in a table with tabs are text, is 
 looked for, and by whether every line is a row; ``csv.Sniffer`` counts characters, which goes wrong on prose.
 """
 
+import contextlib
 import csv
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def read_delimited(
     if not header_line:
         raise InputError(f"{path}: got an empty file, expected a header line with {', '.join(columns)}")
     delimiter = _delimiter(path, header_line, columns, optional)
-    as_text = delimiter == "\t" and _quotes_are_text(text_lines(path, encoding))
+    as_text = delimiter == "\t" and _quotes_are_text(path, encoding)
     lines = _Lines(text_lines(path, encoding))
     quoting: Any = csv.QUOTE_NONE if as_text else csv.QUOTE_MINIMAL
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
@@ -104,25 +105,34 @@ def _delimiter(path: Path, line: str, columns: Collection[str], optional: Collec
     return max((own, *_DELIMITERS), key=merit)
 
 
-def _quotes_are_text(lines: Iterable[str]) -> bool:
+def _quotes_are_text(path: Path, encoding: str | None) -> bool:
     """Tell whether quotes are part of the texts of a table with tabs, in which many programs write none around texts.
 
     They are where every line is a row as it stands, unless all cells that begin with a quote are put in quotes as CSV
-    has it, and quotes within one are doubled, a whole column is quoted, or an empty cell is.
+    has it, and quotes within one are doubled, a whole column is quoted, or an empty cell is; and where there is no
+    reading the file as CSV.
     """
     width, doubled, open_end = 0, False, False
     always: list[bool] = []
-    for line in lines:
+    for line in text_lines(path, encoding):
         cells = line.rstrip("\r\n").split("\t")
         if not line.strip():
             continue
         if not width:
             width, always = len(cells), [True] * len(cells)
         if len(cells) != width:
-            return False
+            return not _is_csv(path, encoding)
         for place, cell in enumerate(cells):
             quoted = cell.startswith('"')
             open_end |= quoted and not _QUOTED.fullmatch(cell)
             always[place] &= quoted
             doubled |= quoted and '""' in cell
     return open_end or not (doubled or any(always))
+
+
+def _is_csv(path: Path, encoding: str | None) -> bool:
+    with contextlib.suppress(csv.Error):
+        for _ in csv.reader(text_lines(path, encoding), delimiter="\t", strict=True):
+            pass
+        return True
+    return False

@@ -89,7 +89,7 @@ def test_questions_without_an_answer_count_likewise(tmp_path, write_jsonl):
 def numbers(values: list[Any], tmp_path: Path, suffix: str = "csv") -> Path:
     path = tmp_path / f"mine.{suffix}"
     if suffix == "csv":
-        path.write_text("text,label\n" + "".join(f"text {i},{value}\n" for i, value in enumerate(values)))
+        path.write_text("text,label\n" + "".join(f'text {i},"{value}"\n' for i, value in enumerate(values)))
     else:
         path.write_text("".join(json.dumps({"text": f"text {i}", "label": v}) + "\n" for i, v in enumerate(values)))
     return path
@@ -104,16 +104,18 @@ def numbers(values: list[Any], tmp_path: Path, suffix: str = "csv") -> Path:
         [f"{i / 30:.2e}" for i in range(300)],
         [i % 25 + 0.5 for i in range(5_000)],
         [-i / 7 for i in range(40)],
+        [f"{i / 7:.3f}".replace(".", ",") for i in range(400)],
+        [f"{i / 7:.1f} %" for i in range(400)],
+        [f"{i / 7:.1f}" if i % 50 else "unknown" for i in range(400)],
     ],
-    ids=["fractions", "amounts", "exponents", "few fractions often", "negative"],
+    ids=["fractions", "amounts", "exponents", "few fractions", "negative", "commas", "per cent", "mostly"],
 )
 def test_numbers_that_measure_something_are_refused_with_what_helps(tmp_path, values, suffix):
     line = refusal(tmp_path / "task", numbers(values, tmp_path, suffix), **NAMED)
     assert f"mine.{suffix}" in line
     assert "'label'" in line
     assert "low and high" in line
-    middle = sorted(map(float, values))[len(values) // 2]
-    classes = ["low" if float(value) < middle else "high" for value in values]
+    classes = ["low" if i % 3 else "high" for i in range(len(values))]
     prepared(tmp_path / "task", numbers(classes, tmp_path, suffix), **NAMED)
     assert record(tmp_path)["label_names"] == ["high", "low"]
 
@@ -156,6 +158,11 @@ def test_labels_that_differ_only_in_spelling_are_reported_and_merged_on_request_
     assert set(record(tmp_path)["label_names"]) == {one, "other"}
     assert all(each.answer == (one if int(name.split("/")[1]) % 2 else "other") for name, each in found.items())
     assert record(tmp_path)["labels_alike"] == [group]
+
+
+def test_many_whole_numbers_are_classes_and_it_is_said(tmp_path, caplog):
+    prepared(tmp_path / "task", numbers([1900 + i % 60 for i in range(300)], tmp_path), **NAMED)
+    assert "60 numbers are each a class" in caplog.text
 
 
 def test_long_whole_numbers_are_told_apart(tmp_path):

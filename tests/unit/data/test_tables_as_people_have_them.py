@@ -108,6 +108,13 @@ def test_a_row_of_another_length_is_refused_with_its_line_and_what_helps(tmp_pat
     assert ("one, two", "b") in everything(tmp_path, path).values()
 
 
+def test_a_row_of_another_length_among_quotes_that_are_text_is_the_one_that_is_named(tmp_path):
+    lines = [f"{QUOTES[i % 8]} {i}\t{'ab'[i % 2]}" for i in range(90)]
+    lines[60] = "one\ttwo\ta"
+    path = written(tmp_path, "mine.tsv", "text\tlabel\n" + "\n".join(lines) + "\n")
+    assert "mine.tsv:62: got 3 fields" in refusal(tmp_path / "task", path, **NAMED)
+
+
 # Headers
 
 
