@@ -17,6 +17,8 @@ from hyperinf.data.sources.text_files import kind_of, text_lines
 from hyperinf.errors import InputError
 
 _DELIMITERS = (",", ";", "\t", "|")
+_NAMED = re.compile(r'"?sep=([,;\t|])"?\s*')
+"""The line by which Excel names the separator."""
 _QUOTED = re.compile('"(?:[^"]|"")*"', re.DOTALL)
 
 
@@ -32,7 +34,8 @@ def read_delimited(
     header_line = next((line for line in text_lines(path, encoding) if line.strip()), "")
     if not header_line:
         raise InputError(f"{path}: got an empty file, expected a header line with {', '.join(columns)}")
-    delimiter = _delimiter(path, header_line, columns, optional)
+    named = _NAMED.fullmatch(header_line)
+    delimiter = named[1] if named else _delimiter(path, header_line, columns, optional)
     as_text = delimiter == "\t" and _quotes_are_text(path, encoding)
     lines = _Lines(text_lines(path, encoding))
     quoting: Any = csv.QUOTE_NONE if as_text else csv.QUOTE_MINIMAL
@@ -42,7 +45,7 @@ def read_delimited(
     try:
         for cells in reader:
             first, span = reader.line_num - len(lines.of_row) + 1, lines.taken()
-            if not any(cell.strip() for cell in cells):
+            if not any(cell.strip() for cell in cells) or (named and not header and cells[0].startswith("sep=")):
                 continue
             if not header:
                 header = _header(f"{path}:{reader.line_num}", cells, columns, optional)

@@ -56,6 +56,12 @@ def test_the_separator_is_the_one_between_the_columns_that_are_named(tmp_path, s
     assert everything(tmp_path, path) == expected()
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_line_by_which_excel_names_the_separator_is_no_header(tmp_path, delimiter):
+    path = written(tmp_path, "mine.csv", f"sep={delimiter}\r\n" + delimited(delimiter))
+    assert everything(tmp_path, path) == expected()
+
+
 QUOTES = ['"never closed', 'closed "at the end"', '"all of it"', 'an inch: 5"', '"', '"two" of "them"', 'a "b', "''"]
 
 
