@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperinf.data.corruption import corrupt
+from hyperinf.data.corruption import OFF_TASK, corrupt
 from hyperinf.data.images import Images
 from hyperinf.data.origin import Origin
 from hyperinf.data.reading import read_source
@@ -45,6 +45,13 @@ class Assembly:
         names = samples[0].choices
         same = bool(names) and all(each.choices == names or set(each.choices) == set(names) for each in samples)
         return list(names) if same else None
+
+    @property
+    def classes_not_trained(self) -> list[str]:
+        """Name the classes that no training sample is of, as it is observed."""
+        own = [each for each in self.splits["train"] if each.corruption != OFF_TASK]
+        names = own[0].choices if own and all(each.choices == own[0].choices for each in own) else ()
+        return [name for name in names if name not in {each.answer for each in own}]
 
 
 class _Task:
@@ -85,8 +92,10 @@ class _Task:
         merged = replace(
             corpus,
             splits={**corpus.splits, split: told_apart},
-            exact=corpus.exact and other.exact,
             unusable=Counter(corpus.unusable) + Counter(other.unusable),
+            unknown_columns=tuple(dict.fromkeys(corpus.unknown_columns + other.unknown_columns)),
+            labels_alike=corpus.labels_alike + other.labels_alike,
+            remarks=corpus.remarks + other.remarks,
         )
         return merged, replace(assigned, test=split)
 
@@ -141,7 +150,8 @@ def assemble(settings: Prepare) -> Assembly:
     drawing, *harming = (np.random.default_rng(seed) for seed in np.random.SeedSequence(settings.seed).spawn(4))
     asked = {"train": settings.train, "validation": settings.validation, "test": settings.test}
     stratum = _kind if form.stratified else None
-    drawn = draw(where, corpus, assigned, asked, drawing, admit=task.images.place, stratum=stratum)
+    keep = settings.keep_contradictory
+    drawn = draw(where, corpus, assigned, asked, drawing, task.images.place, stratum, keep)
     labelled = form.label is not None
     if labelled:
         answers, others, places = harming

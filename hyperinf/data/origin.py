@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hyperinf.data.formats.form import Format, known_format
+from hyperinf.data.sources.text_files import stem_of
 from hyperinf.errors import InputError
 from hyperinf.settings.data import DataSettings
 from hyperinf.settings.registers import FORMATS
@@ -31,7 +32,7 @@ class Origin:
         self.data = data
         self.path = Path(source.name)
         self.where = source.name if source.kind == "path" else str(source)
-        set_name = self.path.stem if source.kind == "path" else source.name
+        set_name = stem_of(self.path) if source.kind == "path" else source.name
         self.name = name or (f"{set_name}/{data.subset}" if data.subset else set_name)
         form = known_format(data.format)
         _check(data, form, self.path)

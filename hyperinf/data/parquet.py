@@ -6,7 +6,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.sources.tables import check_columns
+from hyperinf.data.sources.notes import check_columns
 from hyperinf.errors import InputError
 
 

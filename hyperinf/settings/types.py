@@ -41,6 +41,17 @@ def at_home(path: str) -> str:
         raise ValueError(f"got {path!r}, expected the path of a file or folder; no home is known of {user}") from None
 
 
+def _encoding(name: str) -> str:
+    try:
+        # What Python calls encodings are not all of texts, nor of any text.
+        fits = "a,b\n".encode(name).decode(name) == "a,b\n"
+    except (LookupError, UnicodeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(f"got {name[:40]!r}, expected an encoding of text, such as latin-1 or utf-16")
+    return name
+
+
 Count = Annotated[int, Field(ge=1, lt=2**63)]
 """A number of things, at least one."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -52,6 +63,10 @@ Switch = Annotated[bool, Strict()]
 """True or false, and neither 1 nor a word for it."""
 Word = Annotated[str, StringConstraints(min_length=1)]
 """Text that is not empty."""
+Column = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+"""Name of a column; spaces around it do not count, here as in a file."""
+Encoding = Annotated[str, AfterValidator(_encoding)]
+"""How a text file is written, as Python names it."""
 
 Distinct = AfterValidator(_distinct)
 """Marks a tuple whose values must differ."""

@@ -32,7 +32,7 @@ from hyperinf.data.formats.field_parsers import (
 )
 from hyperinf.data.formats.form import Format
 from hyperinf.data.samples import Sample
-from hyperinf.data.sources.tables import Row
+from hyperinf.data.sources.tables import TYPES, Row
 from hyperinf.errors import brief
 
 _PLACEHOLDER = "<image>"
@@ -192,7 +192,7 @@ IMAGE_CLASSES = Format(
     read_image_class,
     ("image", "label"),
     "vqa",
-    types=(".csv", ".jsonl", ".parquet", ".tsv"),
+    types=TYPES,
     visual=True,
     label="label",
 )

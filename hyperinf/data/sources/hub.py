@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.sources.tables import check_columns
+from hyperinf.data.sources.notes import check_columns
 from hyperinf.errors import InputError
 
 _WITHHELD = -1
@@ -66,6 +66,10 @@ class HubSet:
         """Name the classes of a column in the order of their numbers; none where the set does not declare them."""
         return tuple(name.strip() for name in getattr(self.splits[split].features[column], "names", None) or ())
 
+    def columns(self, split: str) -> list[str]:
+        """Name the columns of a split."""
+        return list(self.splits[split].column_names)
+
     def _class_name(self, where: str, value: Any, names: Sequence[str]) -> str | None:
         # -1 is the hub's way of saying that nobody agreed on a label.
         if value is None or value == _WITHHELD:
@@ -122,7 +126,11 @@ def _load(where: str, cache: Path, path: str, subset: str | None = None, revisio
 
     try:
         with _quiet():
-            return datasets.load_dataset(path, subset, cache_dir=str(cache / "datasets"), revision=revision)
+            loaded = datasets.load_dataset(path, subset, cache_dir=str(cache / "datasets"), revision=revision)
+        for split, table in loaded.items():
+            spaced = {name: name.strip() for name in table.column_names if name != name.strip()}
+            loaded[split] = table.rename_columns(spaced) if spaced else table
+        return loaded
     # RuntimeError: a loading script, which this version of datasets refuses to run.
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = error.__cause__ if isinstance(error, datasets.exceptions.DatasetGenerationError) else error
