@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ANNA, BERT, GROUP = 61_001, 61_002, 61_000
-needs_two_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become two other users")
+needs_two_users = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can become two other users, by setpriv"
+)
 
 
 @contextmanager
@@ -55,3 +57,9 @@ def become(user: int, do: Callable[..., object], *arguments: object) -> str:
         said = stream.read()
     os.waitpid(child, 0)
     return said
+
+
+def as_user(user: int) -> list[str]:
+    """What goes before a command that another user runs, who may read everything: the Python of the tests, too."""
+    reads = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+    return ["setpriv", "--reuid", str(user), "--regid", str(GROUP), "--clear-groups", *reads]

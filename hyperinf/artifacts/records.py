@@ -74,7 +74,10 @@ def _itself(path: Path) -> Any:
     record = read_json(path)
     own = record.pop(_OWN, None) if isinstance(record, dict) else None
     if own is not None and own != digest(record):
-        raise _changed(path, path.parent)
+        table = path.name.removesuffix(f".{RECORD}")
+        beside = [each for each in path.parent.glob(f"{table}.*") if each != path] if table != path.name else []
+        # Of a folder of tables only the one that the record is of.
+        raise _changed(path, beside[0] if beside else path.parent)
     return record
 
 

@@ -1,12 +1,15 @@
 """What is done before a run plans its jobs, when the first one starts, and when the run ends."""
 
+import errno
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kept_outputs import KeptOutputs
 from orphans import doubt, mark_unfinished
+from places import first_closed
 from run_lock import Lock, RefusedError, acquire, peek, redate_the_future
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -86,7 +89,10 @@ class RunHooks:
 
     def _keep(self) -> None:
         dag = self._workflow.dag
-        self._outputs = {dag.jobid(job): [str(output) for output in job.output] for job in dag.needrun_jobs()}
+        jobs = {dag.jobid(job): job for job in dag.needrun_jobs()}
+        if there := first_closed(file for job in jobs.values() for file in job.products()):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
+        self._outputs = {number: [str(output) for output in job.output] for number, job in jobs.items()}
         self._kept.keep(output for outputs in self._outputs.values() for output in outputs)
 
     def _put_back(self) -> None:
@@ -107,5 +113,9 @@ def _refuse(results: str, refusal: RefusedError | OSError) -> NoReturn:
     """End with one line."""
     if isinstance(refusal, OSError):
         where = refusal.filename or results
-        sys.exit(f"{where}: {refusal.strerror or refusal}, where {results} is to be written; nothing was started")
+        why = refusal.strerror or refusal
+        sys.exit(
+            f"{where}: got {why}, expected a place to write {results} to; make room and leave to write there, or set "
+            "results to another folder; nothing was started"
+        )
     sys.exit(str(refusal))

@@ -163,7 +163,7 @@ def _opened(path: Path) -> int:
         finally:
             os.close(handle)
         raise RefusedError(
-            f"{path}: got a lock of {_name(path.stat().st_uid)}, held by no run and not to be written, expected one that can be; "
+            f"{path}: got a lock of {user_name(path.stat().st_uid)}, held by no run and not to be written, expected one that can be; "
             f"remove {path} where the folder is yours to write, or set results to another; nothing was started"
         ) from None
     with contextlib.suppress(PermissionError):  # another user's, who has opened it up
@@ -219,10 +219,10 @@ def _marked(mark: str) -> list[int]:
 
 
 def _owner() -> dict[str, object]:
-    return {"process": os.getpid(), "host": socket.gethostname(), "user": _name(os.geteuid())}
+    return {"process": os.getpid(), "host": socket.gethostname(), "user": user_name(os.geteuid())}
 
 
-def _name(user: int) -> str:
+def user_name(user: int) -> str:
     """A user's name, or the number where it has none, as in a container."""
     try:
         return pwd.getpwuid(user).pw_name
@@ -231,7 +231,7 @@ def _name(user: int) -> str:
 
 
 def _process(record: dict[str, object]) -> str:
-    own = _name(os.geteuid())
+    own = user_name(os.geteuid())
     of = f" of {record['user']}" if record.get("user", own) != own else ""
     return f"process {record.get('process', 'unknown')}{of} on {record.get('host', 'an unknown machine')}"
 
