@@ -74,11 +74,16 @@ def _itself(path: Path) -> Any:
     record = read_json(path)
     own = record.pop(_OWN, None) if isinstance(record, dict) else None
     if own is not None and own != digest(record):
-        table = path.name.removesuffix(f".{RECORD}")
-        beside = [each for each in path.parent.glob(f"{table}.*") if each != path] if table != path.name else []
-        # Of a folder of tables only the one that the record is of.
-        raise _changed(path, beside[0] if beside else path.parent)
+        raise _changed(path, _written_with(path))
     return record
+
+
+def _written_with(record: Path) -> Path:
+    """What is made again with a record: its folder, or the one table that it lies beside."""
+    if not record.name.endswith(f".{RECORD}"):
+        return record.parent
+    tables = record.parent.glob(f"{record.name.removesuffix(RECORD)}*")
+    return next((each for each in sorted(tables) if each != record), record)
 
 
 def _outputs(record: Any) -> dict[str, Any]:

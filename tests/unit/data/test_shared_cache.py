@@ -154,7 +154,9 @@ def test_a_full_disk_is_one_line_that_says_so_and_with_room_it_works(make_asset,
 
 def test_the_reason_of_a_traceback_of_pip_is_its_last_line():
     where = '  File "a.py", line 1, in b\n    c()\n'
-    output = f"ERROR: Exception:\nTraceback (most recent call last):\n{where}OSError: [Errno 28] No space left on device\n"
+    output = (
+        f"ERROR: Exception:\nTraceback (most recent call last):\n{where}OSError: [Errno 28] No space left on device\n"
+    )
     assert pip_reason(output) == "OSError: [Errno 28] No space left on device"
     assert pip_reason("ERROR: Exception:\n") == "ERROR: Exception:"
 
