@@ -36,17 +36,23 @@ def main() -> None:
     command = command or " ".join(argv[:2])
     with Path("calls.jsonl").open("a") as calls:
         calls.write(json.dumps(argv) + "\n")
-    if command == os.environ.get("STUB_HANG"):
+    if meant("STUB_HANG", command, argv):
         Path("hanging.pid").write_text(str(os.getpid()))
         time.sleep(600)
     time.sleep(
         sum(float(seconds) for word, seconds in json.loads(os.environ.get("STUB_SLEEP", "{}")).items() if word in argv)
     )
-    if command == os.environ.get("STUB_FAIL") or os.environ.get("STUB_FAIL_ON") in argv:
+    if meant("STUB_FAIL", command, argv):
         sys.exit("hyperinf: error: the stub was told to fail")
     for file in [parsed.record] if settings is None else outputs(command, settings):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{len(settings.parts) or 1}\n" if file.name == "shards" else f"{command}\n")
+
+
+def meant(variable: str, command: str, argv: list[str]) -> bool:
+    """Say whether a variable names this call: its command, or ``COMMAND@PART``, a part of what stands behind it."""
+    name, _, part = os.environ.get(variable, "").partition("@")
+    return name == command and part in " ".join(argv)
 
 
 def outputs(command: str, settings: Any) -> list[Path]:

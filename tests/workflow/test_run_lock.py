@@ -15,7 +15,7 @@ from run_hooks import RunHooks
 from run_lock import redate_the_future
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-HANG = {"STUB_HANG": "mislabel finetune"}
+HANG = {"STUB_HANG": "finetune@/mislabel/"}
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
@@ -39,6 +39,12 @@ def started_until_it_hangs(workspace: Workspace) -> tuple[subprocess.Popen[str],
     marker = workspace.root / "hanging.pid"
     wait_until(lambda: marker.exists() and marker.read_text())
     return running, int(marker.read_text())
+
+
+def calls(workspace: Workspace, command: str, part: str) -> list[list[str]]:
+    """The arguments of the calls of a command so far, of those with this part in them."""
+    told = [json.loads(line) for line in (workspace.root / "calls.jsonl").read_text().splitlines()]
+    return [call for call in told if call[0] == command and part in " ".join(call)]
 
 
 def test_a_second_run_in_the_same_results_is_refused_in_one_line(fresh: Workspace) -> None:
@@ -69,9 +75,8 @@ def test_after_a_kill_the_next_run_ends_what_was_left_and_finishes(fresh: Worksp
     assert not alive(job)
     assert (fresh.root / "results/smoke/report.html").is_file()
     assert fresh.would_run() == {}
-    calls = [json.loads(line)[:2] for line in (fresh.root / "calls.jsonl").read_text().splitlines()]
-    assert calls.count(["mislabel", "finetune"]) == 2
-    assert calls.count(["mislabel", "data"]) == 1
+    assert len(calls(fresh, "finetune", "/mislabel/")) == 2
+    assert len(calls(fresh, "prepare", "/mislabel/")) == 1
 
 
 def test_a_run_started_by_make_ends_with_it(fresh: Workspace) -> None:
@@ -91,7 +96,7 @@ def test_a_run_started_by_make_ends_with_it(fresh: Workspace) -> None:
 
 def test_only_processes_of_the_killed_run_are_ended(tmp_path: Path) -> None:
     program = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'workflow')!r}); import run_lock; "
+        f"import sys; sys.path.insert(0, {str(ROOT / 'workflow/lib')!r}); import run_lock; "
         "print(*run_lock.end_marked_processes(sys.argv[1]))"
     )
     sleeping = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -125,7 +130,7 @@ def acquired(folder: Path, path: str) -> subprocess.CompletedProcess[str]:
         "import sys; sys.path.insert(0, sys.argv[1]); import run_lock; lock = run_lock.acquire(sys.argv[2]); "
         "print(lock.note); lock.begin(slurm=True)"
     )
-    command = [sys.executable, "-c", program, ROOT / "workflow", folder]
+    command = [sys.executable, "-c", program, ROOT / "workflow/lib", folder]
     return subprocess.run(command, env={**environment(), "PATH": path}, capture_output=True, text=True, check=False)
 
 

@@ -24,15 +24,15 @@ pytestmark = pytest.mark.slurm
 PROFILE = ["--workflow-profile", "profiles/slurm", "--configfile", SMOKE, "overlay.yaml", "--cores", str(CPUS)]
 # The first look at jobs after 12 s, which most of them need; one more would come 22 s after it.
 IMPATIENT = ["--slurm-init-seconds-before-status-checks", "12", "--latency-wait", "10"]
-FINETUNE = "mislabel/sarcasm/minilm/rank-8/seed-11"
+FINETUNE = "mislabel/sarcasm/minilm/lora-8/seed-11"
 FAILING = FINETUNE.replace("11", "13")
-THREE_SEEDS_ON_GPUS = "{device: cuda, studies: [mislabel], mislabel: {seeds: [11, 12, 13]}}"
+THREE_SEEDS_ON_GPUS = "{device: cuda, run: [mislabel], studies: {mislabel: {seeds: [11, 12, 13]}}}"
 
 
 def real(damping: float) -> str:
     """Every study of the smoke experiment, as small as it can be, with the real commands."""
     overlay = yaml.safe_load((ROOT / "tests/every_job.yaml").read_text())
-    overlay["device"], overlay["mislabel"]["damping"] = "cpu", damping
+    overlay["device"], overlay["studies"]["mislabel"]["scoring"] = "cpu", {"damping": damping}
     return yaml.safe_dump(overlay)
 
 
@@ -42,6 +42,7 @@ class Job:
 
     id: str
     rule: str
+    wildcards: str
     state: str
     partition: str
     cpus: int
@@ -83,6 +84,7 @@ def jobs_named(name: str) -> list[Job]:
         Job(
             id=job["JobId"],
             rule=job["Comment"].partition("_wildcards")[0].removeprefix("rule_"),
+            wildcards=job["Comment"].partition("_wildcards_")[2],
             state=job["JobState"],
             partition=job["Partition"],
             cpus=int(job["NumCPUs"]),
@@ -100,6 +102,11 @@ def jobs_named(name: str) -> list[Job]:
 
 def of_rule(jobs: list[Job], rule: str) -> list[Job]:
     return [job for job in jobs if job.rule.startswith(rule)]
+
+
+def tunings(jobs: list[Job]) -> list[Job]:
+    """Fine-tunings of the detection study."""
+    return [job for job in jobs if job.rule == "finetune" and "mislabel" in job.wildcards]
 
 
 def wait_until(condition: Callable[[], object], run: Run, seconds: float = 300) -> None:
@@ -149,8 +156,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def failed(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with stubs: of three fine-tunings one fails, at both attempts."""
     workspace = new_workspace(tmp_path_factory.mktemp("failed"))
-    only = ["--until", "mislabel_finetune", "--retries", "1"]
-    with started(workspace, THREE_SEEDS_ON_GPUS, *only, STUB_FAIL_ON=f"results/smoke/{FAILING}/state") as run:
+    only = ["--until", "finetune", "--retries", "1"]
+    with started(workspace, THREE_SEEDS_ON_GPUS, *only, STUB_FAIL_ON=f"results/smoke/{FAILING}/finetuned.state") as run:
         run.finish()
     return run
 
@@ -174,9 +181,9 @@ def killed(slurm: None, workspace: Workspace, cache: dict[str, str]) -> tuple[Ru
     log = workspace.root / "results/smoke/logs" / FINETUNE / "finetune.log"
     with started(workspace, real(damping=0.1), **cache) as run:
         wait_until(log.exists, run)
-        (first,) = of_rule(run.jobs, "mislabel_finetune")
+        (first,) = tunings(run.jobs)
         subprocess.run(["scancel", first.id], check=True)
-        wait_until(lambda: [job.state for job in of_rule(run.jobs, "mislabel_finetune")][1:] == ["RUNNING"], run)
+        wait_until(lambda: [job.state for job in tunings(run.jobs)][1:] == ["RUNNING"], run)
         run.process.send_signal(signal.SIGKILL)
         run.process.wait()
         return run, run.jobs
@@ -199,7 +206,7 @@ def changed(resumed: Run, workspace: Workspace, cache: dict[str, str]) -> Run:
 
 
 def test_jobs_go_to_the_partition_that_has_what_they_ask_for(failed: Run) -> None:
-    tuning, data = of_rule(failed.jobs, "mislabel_finetune"), of_rule(failed.jobs, "data")
+    tuning, data = tunings(failed.jobs), of_rule(failed.jobs, "data")
     assert {(job.partition, job.gpus) for job in data} == {("cpu", "")}
     assert {(job.partition, job.gpus) for job in tuning} == {("gpu", "gres:gpu:1")}
 
@@ -207,19 +214,19 @@ def test_jobs_go_to_the_partition_that_has_what_they_ask_for(failed: Run) -> Non
 def test_short_jobs_are_one_submission_of_no_more_cpus_than_allowed(failed: Run) -> None:
     (group,) = of_rule(failed.jobs, "data")
     assert (group.state, group.cpus) == ("COMPLETED", CPUS)
-    assert job_counts(failed.printed)["mislabel_data"] == 3
+    assert job_counts(failed.printed)["prepare"] == 3
 
 
 def test_a_job_that_fails_leaves_what_the_others_have_made(failed: Run) -> None:
-    states = Counter(job.state for job in of_rule(failed.jobs, "mislabel_finetune"))
+    states = Counter(job.state for job in tunings(failed.jobs))
     assert states == {"COMPLETED": 2, "FAILED": 2}
     root = failed.file.parent
-    made = sorted((root / "results/smoke/mislabel/sarcasm/minilm/rank-8").glob("*/adapter"))
+    made = sorted((root / "results/smoke/mislabel/sarcasm/minilm/lora-8").glob("*/finetuned"))
     assert [adapter.parent.name for adapter in made] == ["seed-11", "seed-12"]
 
 
 def test_each_attempt_asks_for_more_memory_and_time(failed: Run) -> None:
-    tuning = of_rule(failed.jobs, "mislabel_finetune")
+    tuning = tunings(failed.jobs)
     asked = [(job.memory_mb, job.limit) for job in tuning]
     assert asked == [(6000, "04:00:00")] * 3 + [(12000, "08:00:00")]
 
@@ -228,18 +235,18 @@ def test_a_job_that_fails_names_its_own_log_and_the_one_of_slurm(failed: Run) ->
     assert failed.process.returncode == 1
     assert f"log: results/smoke/logs/{FAILING}/finetune.log, " in failed.printed
     assert "hyperinf: error: the stub was told to fail" in failed.printed
-    logs = Path(failed.file.parent, ".snakemake/slurm_logs/rule_mislabel_finetune")
-    for job in of_rule(failed.jobs, "mislabel_finetune"):
+    logs = Path(failed.file.parent, ".snakemake/slurm_logs/rule_finetune")
+    for job in tunings(failed.jobs):
         if job.state == "COMPLETED":
             continue
         (log,) = logs.rglob(f"{job.id}.log")
-        assert "Error in rule mislabel_finetune" in log.read_text()
+        assert "Error in rule finetune" in log.read_text()
         assert f"/{job.id}.log" in failed.printed
 
 
 def test_a_job_that_is_cancelled_comes_back_and_asks_for_more(killed: tuple[Run, list[Job]]) -> None:
     run, jobs = killed
-    first, second = of_rule(jobs, "mislabel_finetune")
+    first, second = tunings(jobs)
     assert (first.state, first.memory_mb) == ("CANCELLED", 6000)
     assert (second.state, second.memory_mb) == ("RUNNING", 12000)
     assert f"SLURM-job '{first.id}' failed, SLURM status is: 'CANCELLED'" in run.printed
@@ -260,9 +267,9 @@ def test_a_resumed_run_finishes_and_computes_nothing_again(
 ) -> None:
     assert resumed.process.returncode == 0, resumed.printed
     finished = Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", killed[0].printed, re.M))
-    assert {"asset_record", "mislabel_data", "selection_data"} <= set(finished)
+    assert {"asset_record", "prepare", "align_data"} <= set(finished)
     assert not Counter(job_counts(resumed.printed)) + finished - Counter(job_counts(killed[0].printed))
-    assert len(of_rule(resumed.jobs, "mislabel_finetune")) == 1
+    assert len(tunings(resumed.jobs)) == 1
 
 
 def test_every_study_of_the_smoke_run_has_gone_through_slurm(
@@ -280,5 +287,5 @@ def test_every_study_of_the_smoke_run_has_gone_through_slurm(
 
 def test_another_damping_submits_the_scoring_and_what_follows(changed: Run) -> None:
     assert changed.process.returncode == 0, changed.printed
-    assert job_counts(changed.printed) == {"mislabel_score": 1, "report_mislabel": 1, "report_page": 1}
-    assert [job.rule for job in changed.jobs] == ["mislabel_score", "reports_report_mislabel_report_page"]
+    assert job_counts(changed.printed) == {"score": 2, "detect": 1, "report_mislabel": 1, "report_page": 1}
+    assert [job.rule for job in changed.jobs] == ["score", "score", "detect", "reports_report_mislabel_report_page"]
