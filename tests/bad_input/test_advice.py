@@ -31,7 +31,7 @@ FOLLOWED = {
         "tests/workflow/test_shared_results.py::test_results_that_cannot_be_written_are_one_line_and_another_folder_works",
         "tests/workflow/test_shared_results.py::test_a_full_disk_is_one_line_before_the_first_job_and_with_room_it_works",
     ),
-    "remove {} where the folder is yours to write, or set results to another": (
+    "remove {} where the folder is yours to write, or set results to another folder": (
         "tests/workflow/test_shared_results.py::test_a_colleagues_lock_that_cannot_be_written_is_one_line_and_its_advice_works",
     ),
     "run in a copy of the project of your own, or have its owner open this folder up: chmod -R g+w": (
@@ -96,10 +96,9 @@ def _texts() -> Iterator[str]:
         tree = ast.parse(path.read_text())
         said = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
         within = {id(part) for node in said for part in node.values}
-        lone = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+        lone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr):
                 yield "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in within:
-                if node not in lone:
-                    yield node.value
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in within | lone:
+                yield node.value

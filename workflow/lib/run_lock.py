@@ -163,8 +163,9 @@ def _opened(path: Path) -> int:
         finally:
             os.close(handle)
         raise RefusedError(
-            f"{path}: got a lock of {user_name(path.stat().st_uid)}, held by no run and not to be written, expected one that can be; "
-            f"remove {path} where the folder is yours to write, or set results to another; nothing was started"
+            f"{path}: got a lock of {user_name(path.stat().st_uid)} that no run holds and that cannot be written, "
+            f"expected one that can be; remove {path} where the folder is yours to write, or set results to another "
+            "folder; nothing was started"
         ) from None
     with contextlib.suppress(PermissionError):  # another user's, who has opened it up
         os.fchmod(handle, stat.S_IMODE(os.fstat(handle).st_mode) | path.parent.stat().st_mode & stat.S_IWGRP)
