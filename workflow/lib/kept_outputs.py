@@ -6,12 +6,13 @@ settings of the job that failed.) So hard links keep the content meanwhile, and 
 marked as unfinished: the next run makes it again.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-_LEAF = "kept"
+_OF, _CONTENT = "of", "content"
 
 
 class KeptOutputs:
@@ -33,16 +34,17 @@ class KeptOutputs:
         for output in map(Path, outputs):
             if output.exists():
                 place = self._place(output)
-                place.parent.mkdir(parents=True, exist_ok=True)
+                place.mkdir(parents=True, exist_ok=True)
+                (place / _OF).write_text(str(output.relative_to(self._results)), encoding="utf-8")
                 if output.is_dir():
-                    shutil.copytree(output, place, copy_function=_linked, symlinks=True)
+                    shutil.copytree(output, place / _CONTENT, copy_function=_linked, symlinks=True)
                 else:
-                    _linked(output, place)
+                    _linked(output, place / _CONTENT)
 
     def drop(self, outputs: Iterable[str]) -> None:
         """Forget outputs, which have been made again."""
         for output in map(Path, outputs):
-            shutil.rmtree(self._place(output).parent, ignore_errors=True)
+            shutil.rmtree(self._place(output), ignore_errors=True)
 
     def put_back(self, doubt: Callable[[list[str]], None]) -> list[str]:
         """Put back what is missing, and forget the rest.
@@ -53,24 +55,23 @@ class KeptOutputs:
         Returns:
             What was put back.
         """
-        missing = {output: place for output, place in self._all() if not output.exists()}
+        missing = {output: content for output, content in self._all() if not output.exists()}
         names = [str(output) for output in missing]
         if names:
             doubt(names)
-        for output, place in missing.items():
+        for output, content in missing.items():
             output.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(place, output)
+            os.replace(content, output)
         shutil.rmtree(self._folder, ignore_errors=True)
         return names
 
     def _place(self, output: Path) -> Path:
-        return self._folder / output.relative_to(self._results) / _LEAF
+        return self._folder / hashlib.sha256(str(output).encode()).hexdigest()
 
     def _all(self) -> Iterator[tuple[Path, Path]]:
-        for folder, folders, files in os.walk(self._folder):
-            if _LEAF in [*folders, *files]:
-                folders.clear()
-                yield self._results / Path(folder).relative_to(self._folder), Path(folder) / _LEAF
+        for place in sorted(self._folder.glob("*")):
+            if (place / _CONTENT).exists():
+                yield self._results / (place / _OF).read_text(encoding="utf-8"), place / _CONTENT
 
 
 def _linked(source: Path | str, target: Path | str) -> Path | str:
