@@ -22,6 +22,7 @@ include: "workflow/rules/shards.smk"
 include: "workflow/rules/detect.smk"
 include: "workflow/rules/select.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/whole.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -36,7 +37,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/report.html",
-        rules.report_page.input,
+        rules.report_page.output,
+        *whole_run(),
     message:
         f"All results are in {RESULTS}"

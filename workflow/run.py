@@ -11,6 +11,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent / "lib"), str(Path(__file__)
 
 from overlays import unreadable  # noqa: E402
 from parent import die_with_parent  # noqa: E402
+from places import unwritable  # noqa: E402
 
 
 def main() -> None:
@@ -18,6 +19,9 @@ def main() -> None:
     die_with_parent()
     if lines := unreadable(sys.argv[1:]):
         print("The configuration cannot be used; nothing was started.", *lines, sep="\n", file=sys.stderr)
+        sys.exit(2)
+    if lines := unwritable():
+        print(*lines, sep="\n", file=sys.stderr)
         sys.exit(2)
     from snakemake.cli import main as snakemake
 

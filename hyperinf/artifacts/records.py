@@ -79,8 +79,16 @@ def _itself(path: Path) -> Any:
     record = read_json(path)
     own = record.pop(_OWN, None) if isinstance(record, dict) else None
     if own is not None and own != digest(record):
-        raise _changed(path, path.parent)
+        raise _changed(path, _written_with(path))
     return record
+
+
+def _written_with(record: Path) -> Path:
+    """What is made again with a record: its folder, or the one table that it lies beside."""
+    if not record.name.endswith(f".{RECORD}"):
+        return record.parent
+    tables = record.parent.glob(f"{record.name.removesuffix(RECORD)}*")
+    return next((each for each in sorted(tables) if each != record), record)
 
 
 def _outputs(record: Any) -> dict[str, Any]:

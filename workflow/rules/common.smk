@@ -8,6 +8,7 @@ sys.path[:0] = [f"{workflow.basedir}/workflow/lib", str(workflow.basedir)]
 
 from code_hash import code_hash
 from jobs import SHARDING, Jobs, scaled_by_attempt, shards, some
+from run_lock import user_name
 
 from hyperinf.settings.checking import SettingsError
 from hyperinf.settings.experiment import SIMULATION, checked_experiment
@@ -31,6 +32,8 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.env
 os.environ["PYTHONPATH"] = os.pathsep.join([str(workflow.basedir), *filter(None, [os.environ.get("PYTHONPATH")])])
 # Threads that wait for work must not take the processor from other jobs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Snakemake prints who runs it, and fails for a user without a name, as in a container.
+os.environ.setdefault("USER", user_name(os.getuid()))
 
 # The default profile has this many shares of the machine. A job takes one, a measurement all of them.
 WHOLE_MACHINE = 1000
