@@ -1,0 +1,49 @@
+"""Signals of one kind each, and their combination; more is more suspicious."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperinf.mislabeled.detection import Evidence
+from hyperinf.mislabeled.linear import product_of
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+def loss(probabilities: Floats, labels: Ints) -> Floats:
+    """Give the negative log-probability of the label that a row bears, ``[n]``."""
+    own = probabilities[np.arange(len(labels)), labels]
+    return -np.log(np.clip(own, 1e-9, 1)).astype(np.float32)
+
+
+def margin(probabilities: Floats, labels: Ints) -> Floats:
+    """Give by how much the most likely other label is more probable than the one a row bears, ``[n]``, -1 to 1."""
+    rows = np.arange(len(labels))
+    others = probabilities.copy()
+    others[rows, labels] = -np.inf
+    return (others.max(axis=1) - probabilities[rows, labels]).astype(np.float32)
+
+
+def views_of(evidence: Evidence) -> Floats:
+    """Combine what regressions on all views say, ``[n, classes]``."""
+    return product_of(evidence.second.values())
+
+
+def likely_labels(evidence: Evidence, labels: Ints) -> Floats:
+    """Combine what all models say of each row's label, ``[n, classes]``."""
+    experts = [*evidence.second.values(), evidence.adapter, evidence.neighbours]
+    if evidence.copies.contradictory.any():
+        experts.append(evidence.copies.shares(labels, evidence.adapter.shape[1]))
+    return product_of(experts)
+
+
+SIGNALS: Mapping[str, Callable[[Evidence, Ints], Floats]] = {
+    "combined": lambda evidence, labels: margin(likely_labels(evidence, labels), labels),
+    "loss": lambda evidence, labels: loss(views_of(evidence), labels),
+    "margin": lambda evidence, labels: margin(views_of(evidence), labels),
+    "agreement": lambda evidence, labels: evidence.agreement + 1e-3 * margin(evidence.adapter, labels),
+    "neighbours": lambda evidence, labels: margin(evidence.neighbours, labels),
+    "hyperinf": lambda evidence, labels: evidence.influence,
+}
