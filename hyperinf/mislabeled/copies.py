@@ -34,7 +34,7 @@ class Copies:
         return cls(of, differ)
 
     def shares(self, labels: Ints, classes: int) -> Floats:
-        """Give the shares of the labels among a row's copies, ``[n, classes]``; even where there are none that differ."""
+        """Give the shares of labels among a row's copies, ``[n, classes]``; even where there are none that differ."""
         shares = np.full((len(self.of), classes), 1 / classes, dtype=np.float32)
         for row in np.flatnonzero(self.contradictory):
             counts = Counter(int(labels[other]) for other in self.of[row])

@@ -134,7 +134,9 @@ def _linear(
     found = {view: sure.copy() for view in rows.views}
     steps = [(view, fold) for view in rows.views for fold in range(settings.folds)]
     doing = _DOING[name.partition("-")[0]]
-    for view, fold in track(steps, len(steps), f"{doing}: regressions on views, {name.partition('-')[2]} round", "parts"):
+    for view, fold in track(
+        steps, len(steps), f"{doing}: regressions on views, {name.partition('-')[2]} round", "parts"
+    ):
         own = np.flatnonzero(rows.folds == fold)
         train = np.flatnonzero((rows.folds != fold) & (weights > 0))
 

@@ -78,7 +78,9 @@ def encode_images(folder: str, paths: Sequence[str], device: str, state: State) 
     from PIL import Image
     from transformers import AutoImageProcessor, AutoModel
 
-    processor = loaded(folder, "image processor", lambda: AutoImageProcessor.from_pretrained(folder, trust_remote_code=False))
+    processor = loaded(
+        folder, "image processor", lambda: AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+    )
     model, missing = load_incomplete(AutoModel, folder, "float32")
     if lacking := [name for name in missing if "pooler" not in name]:
         raise InputError(f"{folder}: the model lacks the weights {min(lacking)}, expected all of them")

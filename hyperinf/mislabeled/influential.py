@@ -1,4 +1,4 @@
-"""HyperINF on the adapter that did not see a row: how it harms rows that look clean, and which rows speak against it."""
+"""HyperINF by an adapter that did not see a row: how the row harms clean-looking ones, and what speaks against it."""
 
 from collections.abc import Iterator
 

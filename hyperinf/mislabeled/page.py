@@ -48,7 +48,9 @@ def write_page(
         lstrip_blocks=True,
     )
     order = np.argsort(-judged.scores, kind="stable")[:top]
-    own = {str(name).removesuffix("_hyperinf") if str(name).endswith("_hyperinf") else str(name): name for name in frame}
+    own = {
+        str(name).removesuffix("_hyperinf") if str(name).endswith("_hyperinf") else str(name): name for name in frame
+    }
     shown = []
     for place, row in enumerate(order):
         line = frame.iloc[place]
@@ -113,7 +115,11 @@ def _matrix(judged: Judged) -> dict[str, Any]:
             {
                 "name": judged.classes[given],
                 "cells": [
-                    {"count": int(counts[given, other]), "own": given == other, "shade": round(off[given, other] / most, 3)}
+                    {
+                        "count": int(counts[given, other]),
+                        "own": given == other,
+                        "shade": round(off[given, other] / most, 3),
+                    }
                     for other in shown
                 ],
             }

@@ -85,12 +85,14 @@ def read_labelled_file(settings: Mislabeled) -> Labelled:
     labels = np.array([number[each.answer] for each in samples], dtype=np.int64)
     trusted = np.zeros(len(samples), dtype=bool)
     if settings.trusted is not None and settings.trusted in table.columns:
-        trusted = _marked(path, table[settings.trusted], settings.trusted, places)
+        trusted = marked(str(path), table[settings.trusted], settings.trusted, places)
     truth = None
     if settings.truth is not None:
         if settings.truth not in table.columns:
-            raise InputError(f"{path}: got columns {listed(map(str, table.columns))}, expected {settings.truth!r} among them")
-        truth = tuple(_as_class(each) for each in table[settings.truth])
+            raise InputError(
+                f"{path}: got columns {listed(map(str, table.columns))}, expected {settings.truth!r} among them"
+            )
+        truth = tuple(as_class(each) for each in table[settings.truth])
     seconds = tuple(each.question for each in samples) if len(settings.text) == 2 else None
     return Labelled(
         str(path),
@@ -143,7 +145,10 @@ def _samples(path: Path, settings: Mislabeled) -> tuple[list[Sample], tuple[str,
     if len(corpus.splits) > 1:
         raise InputError(f"{path}: got the splits {listed(corpus.splits)}, expected one file of rows; name one of them")
     left_out = [f"{number:,} rows left out: {reason}" for reason, number in corpus.unusable.items()]
-    alike = [f"labels that differ only in case or spaces are classes of their own: {listed(map(repr, each))}" for each in corpus.labels_alike[:3]]
+    alike = [
+        f"labels that differ only in case or spaces are classes of their own: {listed(map(repr, each))}"
+        for each in corpus.labels_alike[:3]
+    ]
     samples = [each for found in corpus.splits.values() for each in found]
     return samples, (*corpus.remarks, *(f"{path}: {each}" for each in [*left_out, *alike]))
 
@@ -172,7 +177,7 @@ def _of_images(samples: Sequence[Sample]) -> pd.DataFrame:
     return table
 
 
-def _as_class(value: Any) -> str:
+def as_class(value: Any) -> str:
     """Write a cell as names of classes are written."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -181,12 +186,17 @@ def _as_class(value: Any) -> str:
     return str(value).strip()
 
 
-def _marked(path: Path, column: pd.Series, name: str, places: Sequence[int]) -> Bools:
+def marked(where: str, column: pd.Series, name: str, places: Sequence[int]) -> Bools:
+    """Read a column that says yes or no.
+
+    Raises:
+        InputError: it says something else; the row is named.
+    """
     found = []
     for place, value in zip(places, column, strict=True):
         word = "" if value is None or value != value else str(value).strip().casefold().removesuffix(".0")
         if word not in (*_YES, *_NO):
-            raise InputError(f"{path}, row {place + 1}: got {brief(value)} in column {name!r}, expected yes or no")
+            raise InputError(f"{where}, row {place + 1}: got {brief(value)} in column {name!r}, expected yes or no")
         found.append(word in _YES)
     return np.array(found, dtype=bool)
 

@@ -22,20 +22,23 @@ class State:
     """
 
     def __init__(self, folder: Path | None, fingerprint: str) -> None:
-        self._folder = folder
-        if folder is None:
+        self._folder, self._fingerprint, self._begun = folder, fingerprint, False
+
+    def _begin(self, folder: Path) -> None:
+        """Remove what other rows or settings have left; nothing is written before there is something to keep."""
+        if self._begun:
             return
-        mark = folder / _FINGERPRINT
-        if folder.is_dir() and not (mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint):
-            for each in folder.iterdir():
-                if each.suffix in (".npz", ".npy") or each.name == _FINGERPRINT:
-                    each.unlink()
-        write_text(mark, fingerprint)
+        self._begun, mark = True, folder / _FINGERPRINT
+        if mark.is_file() and mark.read_text(encoding="utf-8") == self._fingerprint:
+            return
+        for each in [mark, *folder.glob("*.npz")]:
+            each.unlink(missing_ok=True)
 
     def once(self, name: str, compute: Callable[[], Mapping[str, NDArray[np.float32]]]) -> Arrays:
         """Compute arrays, or read them where they have been computed."""
         if self._folder is None:
             return dict(compute())
+        self._begin(self._folder)
         path = self._folder / f"{name}.npz"
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -43,6 +46,9 @@ class State:
         except (OSError, ValueError, EOFError, KeyError):
             pass  # not there yet, or damaged: it is made again
         arrays = dict(compute())
+        mark = self._folder / _FINGERPRINT
+        if not mark.is_file():
+            write_text(mark, self._fingerprint)
         with atomic_file(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
         return arrays

@@ -67,7 +67,8 @@ def _against_truth(table: Labelled, judged: Judged) -> dict[str, Any]:
 
 def lines(summary: Mapping[str, Any]) -> Iterator[str]:
     """Say it on the screen."""
-    yield f"{summary['rows']:,} rows of {summary['classes']} classes, judged in {_time(summary['seconds'])}; no label was changed"
+    took = _time(summary["seconds"])
+    yield f"{summary['rows']:,} rows of {summary['classes']} classes, judged in {took}; no label was changed"
     if summary["likely_wrong"] is not None:
         yield (
             f"about {summary['estimated_wrong']:,.0f} labels are wrong ({summary['estimated_share_wrong']:.1%}); of"

@@ -55,7 +55,11 @@ class Judged:
     @property
     def contradictory(self) -> list[int]:
         """Rows whose text stands there with another label, too."""
-        return [row for row, others in enumerate(self.copies) if any(self.labels[each] != self.labels[row] for each in others)]
+        return [
+            row
+            for row, others in enumerate(self.copies)
+            if any(self.labels[each] != self.labels[row] for each in others)
+        ]
 
 
 def suspects_frame(judged: Judged, table: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,9 @@ def word_views(texts: Sequence[str], seed: int) -> dict[str, NDArray[np.float32]
     views = {}
     for name, options in track(_VIEWS.items(), len(_VIEWS), "counting words and letters", "views"):
         try:
-            counts = TfidfVectorizer(sublinear_tf=True, min_df=2, max_features=_FEATURES, **options).fit_transform(texts)
+            counts = TfidfVectorizer(sublinear_tf=True, min_df=2, max_features=_FEATURES, **options).fit_transform(
+                texts
+            )
         except ValueError:  # nothing occurs twice
             continue
         dimensions = min(DIMENSIONS, *(side - 1 for side in counts.shape))

@@ -109,7 +109,9 @@ with warnings.catch_warnings():
             """Write beside the file, where nothing else is said."""
             if not isinstance(values, dict):
                 return values
-            values = {name: [value] if name == "text" and isinstance(value, str) else value for name, value in values.items()}
+            values = {
+                name: [value] if name == "text" and isinstance(value, str) else value for name, value in values.items()
+            }
             file = values.get("file")
             if not values.get("out") and isinstance(file, str) and Path(file).name:
                 stem = Path(file).name.split(".")[0] or Path(file).name
