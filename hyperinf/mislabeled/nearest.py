@@ -38,4 +38,4 @@ def label_shares(space: Floats, train: Ints, judged: Ints, labels: Ints, classes
             np.add.at(part_shares, (np.arange(len(nearest)), labels[train[nearest[:, place]]]), weights[:, place])
         shares[part] = part_shares / part_shares.sum(axis=1, keepdims=True)
     # Ten rows never say that a class cannot be.
-    return (shares * most + 1 / classes) / (most + 1)
+    return ((shares * most + 1 / classes) / (most + 1)).astype(np.float32)

@@ -19,6 +19,7 @@ from hyperinf.data.sources.text_files import kind_of
 from hyperinf.errors import InputError, brief, listed
 from hyperinf.settings.data import DataSettings, SplitNames
 from hyperinf.settings.mislabeled import Mislabeled
+from hyperinf.settings.sources import DataSource
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -133,13 +134,16 @@ def read_trusted(settings: Mislabeled, classes: Sequence[str], columns: Sequence
 def _samples(path: Path, settings: Mislabeled) -> tuple[list[Sample], tuple[str, ...]]:
     """Read the samples, by the rules that all commands read data by."""
     text, pair = (*settings.text, None, None)[:2]
-    named = {"text": text, "pair": pair, "label": settings.label}
-    data = DataSettings(
-        source={"path": str(path)},
-        format="image_classes" if settings.image else "labelled",
-        encoding=settings.encoding,
-        strict=settings.strict,
-        **({} if settings.image else named),
+    named = {} if settings.image else {"text": text, "pair": pair, "label": settings.label}
+    data = DataSettings.of(
+        settings,
+        **{
+            "source": DataSource(path=str(path)),
+            "format": "image_classes" if settings.image else "labelled",
+            "text": None,
+            "label": None,
+            **named,
+        },
     )
     corpus: Corpus = read_source(Origin(data), SplitNames(), Path(settings.cache_folder))
     if len(corpus.splits) > 1:

@@ -104,22 +104,22 @@ def _numbers(judged: Judged, rows: Sequence[int]) -> str:
 def _reasons(judged: Judged) -> list[str]:
     names, suggested = judged.classes, judged.suggested
     found: list[list[str]] = [[] for _ in judged.labels]
-    for row in np.flatnonzero(suggested != judged.labels):
+    for row in map(int, np.flatnonzero(suggested != judged.labels)):
         given, other = judged.likely[row, judged.labels[row]], judged.likely[row, suggested[row]]
         found[row].append(f"models: {names[suggested[row]]} {other:.0%}, {names[judged.labels[row]]} {given:.0%}")
     if "agreement" in judged.signals:
-        for row in np.flatnonzero(judged.signals["agreement"] > _HALF):
+        for row in map(int, np.flatnonzero(judged.signals["agreement"] > _HALF)):
             found[row].append("epochs: most say another label")
     if judged.neighbours is not None:
         own = judged.neighbours[np.arange(len(judged.labels)), judged.labels]
-        for row in np.flatnonzero(own < 1 - _HALF):
+        for row in map(int, np.flatnonzero(own < 1 - _HALF)):
             if judged.neighbours[row].argmax() != judged.labels[row]:
                 found[row].append(f"nearest rows: {names[judged.neighbours[row].argmax()]}")
     if "hyperinf" in judged.signals:
         influence = judged.signals["hyperinf"]
-        for row in np.flatnonzero((influence > 0) & (influence >= np.quantile(influence, 1 - _HARMFUL))):
+        for row in map(int, np.flatnonzero((influence > 0) & (influence >= np.quantile(influence, 1 - _HARMFUL)))):
             found[row].append(f"hyperinf: among the {_HARMFUL:.0%} that harm clean-looking rows most")
-    for row in judged.contradictory:
+    for row in map(int, judged.contradictory):
         others = [each for each in judged.copies[row] if judged.labels[each] != judged.labels[row]]
         found[row].append(f"same text: {names[judged.labels[others[0]]]} in row {_numbers(judged, others[:3])}")
     return ["; ".join(each) for each in found]
