@@ -71,7 +71,7 @@ def find(
         likely[part],
         {name: signal(evidence, labels)[part] for name, signal in SIGNALS.items()},
         evidence.neighbours[part],
-        [[each for each in others if each < judged] for others in evidence.copies.of[part]],
+        [[each for each in evidence.copies.others(row, labels) if each < judged] for row in range(judged)],
         {row: [each for each in others if each < judged] for row, others in evidence.against.items() if row < judged},
         share,
     )
@@ -103,7 +103,7 @@ def find_in_probabilities(
         probabilities,
         signals,
         None,
-        copies.of,
+        [copies.others(row, labels) for row in range(len(labels))],
         {},
         None,
     )
