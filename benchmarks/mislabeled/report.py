@@ -51,10 +51,15 @@ def chosen(frame: pd.DataFrame, plan: Any) -> tuple[str, dict[str, float]]:
     """Choose by the tables of ``decide``: ROC-AUC and precision at 50, the fewer experts where two are close."""
     part = frame[frame["table"].isin(plan["decide"]) & frame["metric"].isin(["roc_auc", "precision_50"])]
     means = part.groupby(["ranking", "table", "metric"])["value"].mean().groupby(["ranking", "metric"]).mean().unstack()
-    merit = {name: round(float(means.loc[name].sum()), 4) for name in plan["candidates"]}
+    names = [f"{name}, {form}" for name in plan["candidates"] for form in plan["forms"]]
+    merit = {name: round(float(means.loc[name].sum()), 4) for name in names}
     best = max(merit.values())
     close = [name for name, value in merit.items() if best - value <= CLOSE]
-    return min(close, key=lambda name: (len(plan["candidates"][name]) + name.endswith("hyperinf"), -merit[name])), merit
+
+    def experts(name: str) -> int:
+        return len(plan["candidates"][name.partition(",")[0]]) + ("hyperinf" in name)
+
+    return min(close, key=lambda name: (experts(name), -merit[name])), merit
 
 
 def main(folder: Path) -> None:

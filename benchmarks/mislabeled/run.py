@@ -29,7 +29,7 @@ from flips import flipped
 from hyperinf.evaluation.detection import roc_auc
 from hyperinf.mislabeled.adapter import trained_head
 from hyperinf.mislabeled.calibration import calibrated, flipped_labels
-from hyperinf.mislabeled.combination import SIGNALS, likely_labels, loss, margin
+from hyperinf.mislabeled.combination import SIGNALS, likely_labels, log_margin, loss, margin
 from hyperinf.mislabeled.detection import Evidence, Rows, judge
 from hyperinf.mislabeled.encoding import encode_texts
 from hyperinf.mislabeled.folds import assign_folds
@@ -42,6 +42,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 SETTINGS = JudgeSettings()
 AT = (10, 20, 50, 100)
+FORMS = {"margin": margin, "loss": loss, "log margin": log_margin}
 
 
 def measured(scores: Floats, wrong: NDArray[np.bool_], seed: int) -> dict[str, float]:
@@ -61,9 +62,12 @@ def ranked(evidence: Evidence, labels: Ints, candidates: dict[str, list[str]]) -
     }
     found = {f"signal {name}": signal(evidence, labels) for name, signal in SIGNALS.items() if name != "combined"}
     for name, experts in candidates.items():
-        found[name] = margin(product_of(each for part in experts for each in parts[part]), labels)
-        if name.endswith("hyperinf"):
-            found[name] = 0.8 * rankdata(found[name]) + 0.2 * rankdata(evidence.influence)
+        likely = product_of(each for part in experts for each in parts[part])
+        for form, scored in FORMS.items():
+            scores = scored(likely, labels)
+            if name.endswith("hyperinf"):
+                scores = 0.8 * rankdata(scores) + 0.2 * rankdata(evidence.influence)
+            found[f"{name}, {form}"] = scores
     for view in evidence.first:
         found[f"view {view}"] = margin(evidence.first[view], labels)
     return found
@@ -133,7 +137,7 @@ def main(folder: Path) -> None:
         began = time.process_time()
         encoded = encode_texts(str(folder / "model"), texts, None, None, "cpu", state)
         middle = time.process_time()
-        views[name] = {"encoding": encoded, **word_views(texts, SETTINGS.seed)}
+        views[name] = {"encoding": encoded, **word_views(texts, SETTINGS.seed, state)}
         costs[name] = {"encoding": round(middle - began, 1), "words": round(time.process_time() - middle, 1)}
         np.savez(folder / "encodings" / f"{name}.npz", encoding=encoded)
     done_file = folder / "cells.jsonl"

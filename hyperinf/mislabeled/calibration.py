@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 FLIPPED = 0.1
-_ENOUGH = 0.15
+_ENOUGH = 0.05
 """Part of the flips that must score so high for a share to be told from them."""
 _MOST = 0.99
 

@@ -26,6 +26,15 @@ def margin(probabilities: Floats, labels: Ints) -> Floats:
     return (others.max(axis=1) - probabilities[rows, labels]).astype(np.float32)
 
 
+def log_margin(probabilities: Floats, labels: Ints) -> Floats:
+    """Give the log-odds of the most likely other class against the one a row bears, ``[n]``."""
+    rows = np.arange(len(labels))
+    logs = np.log(np.clip(probabilities, 1e-9, 1))
+    own = logs[rows, labels]
+    logs[rows, labels] = -np.inf
+    return (logs.max(axis=1) - own).astype(np.float32)
+
+
 def views_of(evidence: Evidence) -> Floats:
     """Combine what regressions on all views say, ``[n, classes]``."""
     return product_of(evidence.second.values())

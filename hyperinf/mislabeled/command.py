@@ -116,7 +116,7 @@ def judged_table(table: Labelled, settings: Mislabeled, keep: bool = True) -> tu
         both = (
             texts if seconds is None else [f"{first}\n{second}" for first, second in zip(texts, seconds, strict=True)]
         )
-        views |= word_views(both, settings.seed)
+        views |= word_views(both, settings.seed, state)
         keys = (*table.keys, *(f"\0trusted {place}" for place in range(len(extra))))
     judged = find(views, labels, table.classes, keys, settings, trusted, len(extra), table.numbers, state)
     return state, judged
