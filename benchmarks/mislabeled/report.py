@@ -94,7 +94,7 @@ def main(folder: Path) -> None:
             for (kind, rate, ranking), value in by_kind.items()
             if ranking in (default, *PEERS, "signal hyperinf", "signal loss", "own loss")
         ],
-        "calibration": [{"cell": each["cell"], **each["calibration"]} for each in lines if "calibration" in each],
+        "calibration": [json.loads(line) for line in (folder / "calibration.jsonl").read_text().splitlines()],
         "suggested_right": {
             name: round(float(np.mean([each["suggested_right"] for each in lines if each["cell"][0] == name])), 4)
             for name in names

@@ -3,6 +3,7 @@
     python benchmarks/mislabeled/tables.py FOLDER
     python benchmarks/mislabeled/run.py FOLDER
     PEERS/bin/python benchmarks/mislabeled/peers.py FOLDER     # an environment of peers.lock
+    python benchmarks/mislabeled/calibration.py FOLDER
     python benchmarks/mislabeled/report.py FOLDER
 
 Goes on after a kill: ``FOLDER/cells.jsonl`` has a line for each table, kind of flips, rate and seed.
@@ -28,7 +29,6 @@ from flips import flipped
 
 from hyperinf.evaluation.detection import roc_auc
 from hyperinf.mislabeled.adapter import trained_head
-from hyperinf.mislabeled.calibration import calibrated, flipped_labels
 from hyperinf.mislabeled.combination import SIGNALS, likely_labels, log_margin, loss, margin
 from hyperinf.mislabeled.detection import Evidence, Rows, judge
 from hyperinf.mislabeled.encoding import encode_texts
@@ -98,30 +98,10 @@ def measure_cell(views: dict[str, Floats], keys: tuple[str, ...], true: Ints, gi
     scores = ranked(evidence, given, plan["candidates"])
     scores["own loss"] = own_loss(rows.features, given, classes)
     scores["random"] = np.random.default_rng(seed).random(len(true)).astype(np.float32)
-    return evidence, {
+    return {
         "rankings": {name: measured(np.asarray(each), wrong, seed) for name, each in scores.items()},
         "suggested_right": round(float((likely_labels(evidence, given).argmax(axis=1) == true)[wrong].mean()), 4),
         "cpu_seconds": round(seconds, 2),
-    }
-
-
-def calibration_of(views: Any, keys: Any, given: Ints, true: Ints, evidence: Evidence) -> dict[str, float]:
-    """Compare estimated and real numbers of wrong rows."""
-    classes = int(true.max()) + 1
-    likely, allowed = likely_labels(evidence, given), np.ones(len(given), bool)
-    changed, flips = flipped_labels(likely, given, allowed, SETTINGS.seed)
-    folds = assign_folds(given, keys, SETTINGS.folds, SETTINGS.seed)
-    again = judge(Rows(views, classes, folds, ~allowed, keys), changed, SETTINGS, State(None, ""), "flipped")
-    learned = calibrated(SIGNALS["combined"](again, changed), flips, allowed)
-    probabilities = learned.of(SIGNALS["combined"](evidence, given))
-    wrong, likely_wrong = given != true, probabilities >= 0.5
-    return {
-        "wrong": int(wrong.sum()),
-        "estimated": round(float(probabilities.sum()), 1),
-        "brier": round(float(np.mean((probabilities - wrong) ** 2)), 4),
-        "brier_of_the_share": round(float(wrong.mean() * (1 - wrong.mean())), 4),
-        "likely_wrong": int(likely_wrong.sum()),
-        "of_these_wrong": int((likely_wrong & wrong).sum()),
     }
 
 
@@ -152,9 +132,7 @@ def main(folder: Path) -> None:
         keys = tuple(table["text"])
         given = flipped(true, views[name]["encoding"], kind, rate, seed)
         np.savez(folder / "encodings" / f"{name}-{kind}-{rate}-{seed}.npz", given=given, true=true)
-        evidence, found = measure_cell(views[name], keys, true, given, seed, plan)
-        if rate == 0.1 and seed == plan["seeds"][0]:
-            found["calibration"] = calibration_of(views[name], keys, given, true, evidence)
+        found = measure_cell(views[name], keys, true, given, seed, plan)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         line = {"cell": [name, kind, rate, seed], **found, "shared_cpu_seconds": costs[name], "peak_mib": memory}
         with done_file.open("a", encoding="utf-8") as stream:

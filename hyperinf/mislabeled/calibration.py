@@ -1,9 +1,10 @@
 """How probable it is that a row is wrong, learned from flips made on purpose in a copy of the labels.
 
 The flips are the positives, the table as it is the unlabelled rows (learning from positive and unlabelled rows): the
-odds of a score among flips against the table, times the share of wrong rows. That share is the largest at which no
-score has more wrong rows than rows (the mixture proportion estimate of Blanchard, Lee and Scott 2010, without its
-confidence term): natural errors that look unlike any flip are not counted.
+odds of a score among flips against the table, times the share of wrong rows. That share is told from the top, where
+hardly a right row is: as many of the table's rows score so high as flips would that were this share (a mixture proportion
+estimate, as of Blanchard, Lee and Scott 2010). It is too large where right rows score like wrong ones, and too small
+where the errors are harder to see than flips.
 """
 
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 FLIPPED = 0.1
-_ENOUGH = 0.05
-"""Part of the flips that must score so high for a share to be told from them."""
+_TOP = (0.05, 0.2)
+"""Parts of the flips that score so high as where the share is told."""
 _MOST = 0.99
 
 
@@ -77,8 +78,10 @@ def calibrated(scores: Floats, flipped: Bools, allowed: Bools) -> Calibration:
     cuts = np.unique(positive)
     of_flips = _shares(positive, cuts)
     of_table = _shares(others, cuts)
-    enough = of_flips >= _ENOUGH
-    share = float(np.clip((of_table[enough] / of_flips[enough]).min(), 1 / max(len(others), 2), 0.5))
+    top = (of_flips >= _TOP[0]) & (of_flips <= _TOP[1])
+    if not top.any():  # few flips, or few different scores
+        top = of_flips == of_flips.min()
+    share = float(np.clip(np.median(of_table[top] / of_flips[top]), 1 / max(len(others), 2), 0.5))
     pooled = np.concatenate([positive, others])
     marks = np.concatenate([np.ones(len(positive)), np.zeros(len(others))])
     fitted = IsotonicRegression(y_min=0.0, y_max=1 - 1 / (len(positive) + 2)).fit(pooled, marks)
