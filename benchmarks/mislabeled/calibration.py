@@ -1,8 +1,8 @@
-"""Compare how many labels are said to be wrong with how many are, where a tenth was flipped.
+"""Compare how many labels are said to be wrong with how many are.
 
     python benchmarks/mislabeled/calibration.py FOLDER
 
-after ``run.py``; writes ``FOLDER/calibration.jsonl``, and goes on after a kill.
+after ``run.py``; writes ``FOLDER/calibration.jsonl``, a tenth of the labels flipped, and goes on after a kill.
 """
 
 import json

@@ -29,7 +29,7 @@ from flips import flipped
 
 from hyperinf.evaluation.detection import roc_auc
 from hyperinf.mislabeled.adapter import trained_head
-from hyperinf.mislabeled.combination import SIGNALS, likely_labels, log_margin, loss, margin
+from hyperinf.mislabeled.combination import likely_labels, log_margin, loss, margin, signals
 from hyperinf.mislabeled.detection import Evidence, Rows, judge
 from hyperinf.mislabeled.encoding import encode_texts
 from hyperinf.mislabeled.folds import assign_folds
@@ -54,19 +54,21 @@ def measured(scores: Floats, wrong: NDArray[np.bool_], seed: int) -> dict[str, f
 
 def ranked(evidence: Evidence, labels: Ints, candidates: dict[str, list[str]]) -> dict[str, Floats]:
     """Give the scores of all signals and candidates."""
+    adapters = evidence.adapters
+    assert adapters is not None
     parts = {
         "first": list(evidence.first.values()),
         "second": list(evidence.second.values()),
-        "adapter": [evidence.adapter],
-        "neighbours": [evidence.neighbours],
+        "adapter": [adapters.probabilities],
+        "neighbours": [adapters.neighbours],
     }
-    found = {f"signal {name}": signal(evidence, labels) for name, signal in SIGNALS.items() if name != "combined"}
+    found = {f"signal {name}": values for name, values in signals(evidence, labels).items() if name != "combined"}
     for name, experts in candidates.items():
         likely = product_of(each for part in experts for each in parts[part])
         for form, scored in FORMS.items():
             scores = scored(likely, labels)
             if name.endswith("hyperinf"):
-                scores = 0.8 * rankdata(scores) + 0.2 * rankdata(evidence.influence)
+                scores = 0.8 * rankdata(scores) + 0.2 * rankdata(adapters.influence)
             found[f"{name}, {form}"] = scores
     for view in evidence.first:
         found[f"view {view}"] = margin(evidence.first[view], labels)

@@ -2,7 +2,7 @@
 
 The flips are the positives, the table as it is the unlabelled rows (learning from positive and unlabelled rows): the
 odds of a score among flips against the table, times the share of wrong rows. That share is told from the top, where
-hardly a right row is: as many of the table's rows score so high as flips would that were this share (a mixture proportion
+hardly a right row is: as many of the table's rows score so high as would flips of this share (a mixture proportion
 estimate, as of Blanchard, Lee and Scott 2010). It is too large where right rows score like wrong ones, and too small
 where the errors are harder to see than flips.
 """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperinf.mislabeled.detection import Evidence
+from hyperinf.mislabeled.detection import ByAdapters, Evidence
 from hyperinf.mislabeled.linear import product_of
 
 Floats = NDArray[np.float32]
@@ -41,18 +41,34 @@ def views_of(evidence: Evidence) -> Floats:
 
 
 def likely_labels(evidence: Evidence, labels: Ints) -> Floats:
-    """Combine what all models say of each row's label, ``[n, classes]``."""
-    experts = [*evidence.second.values(), evidence.adapter, evidence.neighbours]
+    """Combine what the benchmark chose, and a text's copies that bear another label, ``[n, classes]``."""
+    experts = list(evidence.second.values())
     if evidence.copies.contradictory.any():
-        experts.append(evidence.copies.shares(labels, evidence.adapter.shape[1]))
+        experts.append(evidence.copies.shares(labels, experts[0].shape[1]))
     return product_of(experts)
 
 
-SIGNALS: Mapping[str, Callable[[Evidence, Ints], Floats]] = {
+_OF_VIEWS: Mapping[str, Callable[[Evidence, Ints], Floats]] = {
     "combined": lambda evidence, labels: margin(likely_labels(evidence, labels), labels),
     "loss": lambda evidence, labels: loss(views_of(evidence), labels),
     "margin": lambda evidence, labels: margin(views_of(evidence), labels),
-    "agreement": lambda evidence, labels: evidence.agreement + 1e-3 * margin(evidence.adapter, labels),
-    "neighbours": lambda evidence, labels: margin(evidence.neighbours, labels),
-    "hyperinf": lambda evidence, labels: evidence.influence,
 }
+_OF_ADAPTERS: Mapping[str, Callable[[ByAdapters, Ints], Floats]] = {
+    # Of rows with as many epochs, the more probable other label first.
+    "agreement": lambda adapters, labels: adapters.agreement + 1e-3 * margin(adapters.probabilities, labels),
+    "neighbours": lambda adapters, labels: margin(adapters.neighbours, labels),
+    "hyperinf": lambda adapters, _: adapters.influence,
+}
+
+
+def needs_adapters(name: str) -> bool:
+    """Tell whether a signal is one of the adapters'."""
+    return name in _OF_ADAPTERS
+
+
+def signals(evidence: Evidence, labels: Ints) -> dict[str, Floats]:
+    """Compute the signals that there is evidence for, ``{name: [n]}``; more is more suspicious."""
+    found = {name: signal(evidence, labels) for name, signal in _OF_VIEWS.items()}
+    if evidence.adapters is not None:
+        found |= {name: signal(evidence.adapters, labels) for name, signal in _OF_ADAPTERS.items()}
+    return found

@@ -1,7 +1,8 @@
 """Judge every row by models that were not trained on it, part after part."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -55,31 +56,50 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class ByAdapters:
+    """What the parts' adapters say of the rows that they did not see.
+
+    Attributes:
+        probabilities: mean over the epochs, ``[n, classes]``.
+        agreement: ``[n]``, the fraction of epochs in which another class than the row's was the most likely.
+        neighbours: what the nearest rows' labels say, ``[n, classes]``.
+        influence: ``[n]``, HyperINF's influence on rows that look clean; positive is harmful.
+        against: for the most suspicious rows, those that speak against their label most.
+    """
+
+    probabilities: Floats
+    agreement: Floats
+    neighbours: Floats
+    influence: Floats
+    against: Mapping[int, list[int]]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What is known of each row from models that did not see it.
 
     Attributes:
-        first: probabilities by view, ``{name: [n, classes]}``, of models trained on all rows.
+        first: probabilities by view, ``{name: [n, classes]}``, of regressions on all rows.
         second: the same, rows that look wrong by the first counting less.
-        adapter: mean probabilities over the epochs of the adapter, ``[n, classes]``.
-        agreement: ``[n]``, the fraction of epochs in which another class than the row's was the most likely.
-        neighbours: what the nearest rows' labels say, ``[n, classes]``.
-        influence: ``[n]``, HyperINF's influence on rows that look clean; positive is harmful.
         copies: rows of the same text.
-        against: for the most suspicious rows, those that speak against their label most.
+        adapters: None where they were not asked.
     """
 
     first: Mapping[str, Floats]
     second: Mapping[str, Floats]
-    adapter: Floats
-    agreement: Floats
-    neighbours: Floats
-    influence: Floats
     copies: Copies
-    against: Mapping[int, list[int]] = field(default_factory=dict)
+    adapters: ByAdapters | None = None
 
 
-def judge(rows: Rows, labels: Ints, settings: JudgeSettings, state: State, name: str, explained: int = 0) -> Evidence:
+def judge(
+    rows: Rows,
+    labels: Ints,
+    settings: JudgeSettings,
+    state: State,
+    name: str,
+    adapters: bool = True,
+    explained: int = 0,
+) -> Evidence:
     """Judge all rows.
 
     Args:
@@ -88,6 +108,7 @@ def judge(rows: Rows, labels: Ints, settings: JudgeSettings, state: State, name:
         settings: how.
         state: keeps the results of each part.
         name: of this judgement in it.
+        adapters: train an adapter for each part, too.
         explained: number of most suspicious rows for which the rows that speak against their label are looked for.
     """
     copies = Copies.found(rows.keys, labels)
@@ -96,31 +117,39 @@ def judge(rows: Rows, labels: Ints, settings: JudgeSettings, state: State, name:
     seen = product_of(first.values())
     weights = np.where(rows.trusted, 1, row_weights(seen, labels)).astype(np.float32)
     second = _linear(rows, labels, weights, settings, state, f"{name}-second")
-    likely = product_of(second.values())
+    evidence = Evidence(first, second, copies)
+    if not adapters:
+        return evidence
+    return replace(evidence, adapters=_by_adapters(rows, labels, weights, evidence, settings, state, name, explained))
+
+
+def _by_adapters(
+    rows: Rows,
+    labels: Ints,
+    weights: Floats,
+    evidence: Evidence,
+    settings: JudgeSettings,
+    state: State,
+    name: str,
+    explained: int,
+) -> ByAdapters:
+    likely = product_of(evidence.second.values())
     dropped = weights < _TRAINED_ON
     clean = (looks_clean(likely, labels) & (weights == 1)) | rows.trusted
     suspects = np.argsort(likely[np.arange(len(labels)), labels], kind="stable")[:explained]
+    features, pairs = rows.features, []
     found: Arrays = {}
-    features = rows.features
     for fold in track(range(settings.folds), settings.folds, f"{_DOING[name]}: adapters and influence", "parts"):
-        part = state.once(
-            f"{name}-adapter-{fold}",
-            lambda fold=fold: _adapted(rows, features, labels, fold, dropped, clean, suspects, settings),  # type: ignore[misc]
-        )
-        own = np.flatnonzero(rows.folds == fold)
+        work = partial(_adapted, rows, features, labels, fold, dropped, clean, suspects, settings)
+        part, own = state.once(f"{name}-adapter-{fold}", work), np.flatnonzero(rows.folds == fold)
+        pairs.append(part.pop("against"))
         for key, values in part.items():
-            if key == "against":
-                continue
             whole = found.setdefault(key, np.zeros((len(labels), *values.shape[1:]), dtype=np.float32))
             whole[own] = values
-        if "against" in part:
-            found["against"] = np.vstack([found["against"], part["against"]]) if "against" in found else part["against"]
     against: dict[int, list[int]] = {}
-    for row, other in found.get("against", np.zeros((0, 2))).astype(np.int64):
+    for row, other in np.vstack(pairs).astype(np.int64):
         against.setdefault(int(row), []).append(int(other))
-    return Evidence(
-        first, second, found["adapter"], found["agreement"], found["neighbours"], found["influence"], copies, against
-    )
+    return ByAdapters(**found, against=against)
 
 
 _DOING = {"given": "judging", "flipped": "calibrating"}
@@ -182,7 +211,7 @@ def _adapted(
     pairs = [(row, each) for row, others in speaks.items() for each in others]
     targets = np.flatnonzero(clean & (rows.folds != fold))
     return {
-        "adapter": np.mean(epochs, axis=0).astype(np.float32),
+        "probabilities": np.mean(epochs, axis=0).astype(np.float32),
         "agreement": other.mean(axis=0),
         "neighbours": label_shares(_space(model, features), train, own, labels, rows.classes, settings.seed),
         "influence": influence.on_clean(targets if len(targets) else train, settings.seed),

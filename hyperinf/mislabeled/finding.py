@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperinf.mislabeled.calibration import calibrated, flipped_labels
-from hyperinf.mislabeled.combination import SIGNALS, likely_labels, loss, margin
+from hyperinf.mislabeled.combination import likely_labels, loss, margin, needs_adapters, signals
 from hyperinf.mislabeled.copies import Copies
-from hyperinf.mislabeled.detection import Evidence, Rows, judge
+from hyperinf.mislabeled.detection import Rows, judge
 from hyperinf.mislabeled.folds import assign_folds
 from hyperinf.mislabeled.state import State
 from hyperinf.mislabeled.suspects import Judged
@@ -49,15 +49,17 @@ def find(
     folds = np.concatenate([folds, np.full(extra, -1)])
     seen = Rows(views, len(classes), folds, trusted, tuple(keys))
     state = state or State(None, "")
-    evidence = judge(seen, labels, settings, state, "given", _EXPLAINED)
-    likely = likely_labels(evidence, labels)
-    scores = SIGNALS[settings.ranking](evidence, labels)
+    evidence = judge(seen, labels, settings, state, "given", explained=_EXPLAINED)
+    adapters = evidence.adapters
+    assert adapters is not None
+    likely, found = likely_labels(evidence, labels), signals(evidence, labels)
+    scores = found[settings.ranking]
     probabilities, share = np.full(rows, np.nan, dtype=np.float32), None
     if settings.calibrate:
         allowed = ~trusted & (folds >= 0)
         changed, flipped = flipped_labels(likely, labels, allowed, settings.seed)
-        again = judge(seen, changed, settings, state, "flipped")
-        calibration = calibrated(SIGNALS[settings.ranking](again, changed), flipped, allowed)
+        again = judge(seen, changed, settings, state, "flipped", needs_adapters(settings.ranking))
+        calibration = calibrated(signals(again, changed)[settings.ranking], flipped, allowed)
         probabilities, share = calibration.of(scores), calibration.share
         probabilities[trusted] = 0
     part = slice(judged)
@@ -69,10 +71,10 @@ def find(
         scores[part],
         probabilities[part],
         likely[part],
-        {name: signal(evidence, labels)[part] for name, signal in SIGNALS.items()},
-        evidence.neighbours[part],
+        {name: values[part] for name, values in found.items()},
+        adapters.neighbours[part],
         [[each for each in evidence.copies.others(row, labels) if each < judged] for row in range(judged)],
-        {row: [each for each in others if each < judged] for row, others in evidence.against.items() if row < judged},
+        {row: [each for each in others if each < judged] for row, others in adapters.against.items() if row < judged},
         share,
     )
 
@@ -90,23 +92,20 @@ def find_in_probabilities(
         influence: ``[n]``, positive is harmful, where gradients are known.
     """
     copies = Copies.found(keys, labels)
-    signals = {"loss": loss(probabilities, labels), "margin": margin(probabilities, labels)}
+    found = {"loss": loss(probabilities, labels), "margin": margin(probabilities, labels)}
     if influence is not None:
-        signals["hyperinf"] = influence
+        found["hyperinf"] = influence
     unknown = np.full(len(labels), np.nan, dtype=np.float32)
     return Judged(
         labels,
         classes,
         range(1, len(labels) + 1),
-        signals["margin"],
+        found["margin"],
         unknown,
         probabilities,
-        signals,
+        found,
         None,
         [copies.others(row, labels) for row in range(len(labels))],
         {},
         None,
     )
-
-
-__all__ = ["Evidence", "find", "find_in_probabilities"]
