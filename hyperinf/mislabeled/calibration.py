@@ -18,7 +18,7 @@ Bools = NDArray[np.bool_]
 FLIPPED = 0.1
 _TOP = (0.05, 0.2)
 """Parts of the flips that score so high as where the share is told."""
-_MOST = 0.99
+_MOST = 0.95
 
 
 def flipped_labels(likely: Floats, labels: Ints, allowed: Bools, seed: int) -> tuple[Ints, Bools]:
