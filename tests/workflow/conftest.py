@@ -1,11 +1,13 @@
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -129,6 +131,21 @@ def new_workspace(root: Path) -> Workspace:
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace in which nothing has run; tests must not change it."""
     return new_workspace(tmp_path_factory.mktemp("pristine"))
+
+
+@pytest.fixture(scope="session")
+def planned(pristine: Workspace) -> Callable[[str], tuple[dict[str, int], float]]:
+    """Jobs of each rule of an overlay, and the seconds of processor time that it took to say so; asked for once."""
+
+    @cache
+    def plan(overlay: str) -> tuple[dict[str, int], float]:
+        # Other jobs of the machine lengthen the wall time, and hardly this.
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        printed = pristine.snakemake("--dry-run", *(["--configfile", overlay] if overlay else []))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return job_counts(printed), after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    return plan
 
 
 @pytest.fixture(scope="session")

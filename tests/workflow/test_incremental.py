@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMOKE, Workspace, job_counts, new_workspace
+from conftest import ROOT, SMOKE, Workspace, job_counts
 
 PAGE = ROOT / "docs" / "incremental.md"
 BASE = """
@@ -113,9 +113,9 @@ VERBS: dict[str, Callable[..., None]] = {
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def own(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A finished smoke run whose detection task is a file of one's own; tests must not change it."""
-    workspace = new_workspace(tmp_path_factory.mktemp("own"))
+    workspace = finished.copy(tmp_path_factory.mktemp("own") / "workspace")
     (workspace.root / "mine.csv").write_text("text,label\n")
     shutil.copy2(ROOT / "requirements.lock", workspace.root)
     (workspace.root / "base.yaml").write_text(BASE)

@@ -186,6 +186,10 @@ class Jobs:
         names += [f"fraction-{each}/metrics.csv" for each in (*own.selection.fractions, 1.0)] if own.selection else []
         return [file for name in names for file in self.runs(study, name)]
 
+    def report_settings(self, study: str) -> Callable[..., str]:
+        """Say how the report of a study is made, in a function: a title in braces is no wildcard."""
+        return lambda wildcards: self.plan.report(study).canonical()
+
     def shard_files(self, wildcards: Any) -> list[str]:
         """List what a run's scores are gathered from; nothing where it is scored in one piece.
 

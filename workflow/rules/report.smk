@@ -72,7 +72,7 @@ for study in STUDIES:
             gpu=0,
             share=1,
         params:
-            settings=PLAN.report(study).canonical(),
+            settings=JOBS.report_settings(study),
             runs=[str(Path(file).parent) for file in JOBS.runs(study, "run")],
             out=lambda wildcards, output: Path(output[0]).parent.parent,
             code=REPORTING,
