@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from conftest import Workspace
+from workspaces import Workspace
 
 # What hands settings on: they are compared as values, and texts of errors decide nothing.
 HANDED_ON = ("hyperinf.cli", "hyperinf.settings", "hyperinf.runtime.redaction", "hyperinf.__main__")

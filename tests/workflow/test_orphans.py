@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import SMOKE, Workspace
 from test_run_lock import wait_until
+from workspaces import SMOKE, Workspace
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 DAMPING = "mislabel: {damping: 0.2}"

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT, SMOKE, Workspace, environment
 from run_hooks import RunHooks
 from run_lock import redate_the_future
+from workspaces import ROOT, SMOKE, Workspace, environment
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 HANG = {"STUB_HANG": "mislabel finetune"}

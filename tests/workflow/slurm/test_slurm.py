@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, SMOKE, Workspace, environment, job_counts, new_workspace
+from workspaces import ROOT, SMOKE, Workspace, environment, job_counts, new_workspace
 
 sys.path.insert(0, str(Path(__file__).parent))
 from one_node import CPUS, one_node_slurm, reason_against
