@@ -2,6 +2,7 @@
 
 ``make run`` starts Snakemake through this. When make is killed in a way that it cannot pass on (``kill -9``), the
 kernel ends Snakemake as well, and ``make run`` can be given again at once. Without make, plain ``snakemake`` does.
+A report is one of the last run, whatever its configuration was.
 """
 
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent / "lib"), str(Path(__file__).resolve().parents[1])]
 
+from last_run import with_configuration  # noqa: E402
 from overlays import unreadable  # noqa: E402
 from parent import die_with_parent  # noqa: E402
 
@@ -16,13 +18,14 @@ from parent import die_with_parent  # noqa: E402
 def main() -> None:
     """Run Snakemake with this process's arguments, unless they name a configuration file that cannot be read."""
     die_with_parent()
-    if lines := unreadable(sys.argv[1:]):
+    arguments = with_configuration(sys.argv[1:])
+    if lines := unreadable(arguments):
         print("The configuration cannot be used; nothing was started.", *lines, sep="\n", file=sys.stderr)
         sys.exit(2)
     from snakemake.cli import main as snakemake
 
-    sys.argv[0] = "snakemake"
-    snakemake(sys.argv[1:])
+    sys.argv = ["snakemake", *arguments]
+    snakemake(arguments)
 
 
 if __name__ == "__main__":

@@ -122,6 +122,9 @@ def _across(whole: ExperimentSettings, values: Mapping[str, Any], base: Path | N
             if entry.splits.test is not None:
                 message = f"got {entry.splits.test!r}, expected null, as test_from is {entry.test_from!r}"
                 yield Mistake(("data", key, "splits", "test"), message)
+    if whole.launcher is not None and ":" in whole.device:
+        message = f"got {whole.device!r} beside a launcher, expected cuda: each of its processes has a GPU of its own"
+        yield Mistake(("device",), message)
     if base is not None:
         yield from _missing(whole, base)
 
