@@ -54,7 +54,7 @@ class ExperimentSettings(DeviceSettings, CacheSettings):
     @property
     def running(self) -> dict[str, StudySettings]:
         """The studies that are run, beside the simulation."""
-        return {name: self.studies[name] for name in self.run if name != SIMULATION}
+        return {name: self.studies[name] for name in self.run if name in self.studies}
 
 
 def checked_experiment(values: Mapping[str, Any], base: Path | None = None) -> ExperimentSettings:
@@ -112,6 +112,12 @@ def _across(whole: ExperimentSettings, values: Mapping[str, Any], base: Path | N
                 yield from _named(name, ("studies", key, field, index), known[section], f"a key of {section}")
         for name in _at(values, "studies", key, "corruption", "off_task_data"):
             yield from _named(name, ("studies", key, "corruption", "off_task_data"), known["data"], "a key of data")
+    for key, study in whole.running.items():
+        for index, name in enumerate(study.models):
+            if name in whole.models and study.family not in (can_be := whole.models[name].source.families):
+                fitting = [other for other, model in whole.models.items() if study.family in model.source.families]
+                message = f"got {name!r}, a model of family {' or '.join(can_be)}, expected one of {study.family}"
+                yield Mistake(("studies", key, "models", index), f"{message}: {', '.join(fitting) or 'none'}")
     for key, model in whole.models.items():
         if model.align is not None:
             yield from _named(model.align.data, ("models", key, "align", "data"), known["data"], "a key of data")

@@ -64,9 +64,18 @@ FORMATS: Mapping[str, str] = {
 }
 """How a row of a source becomes a sample: ``module:NAME`` of a :class:`hyperinf.data.formats.form.Format`."""
 
-MODEL_ASSETS = ("minilm", "smollm2")
+OF_ASSETS: Mapping[str, tuple[str, ...]] = {"minilm": ("classifier",), "smollm2": ("causal", "classifier")}
+"""Models that a package index carries, with the families that each can belong to."""
+OF_SHAPES: Mapping[str, tuple[str, ...]] = {
+    "llama_tiny": ("causal", "classifier"),
+    "llava_small": ("vision",),
+    "llava_tiny": ("vision",),
+}
+"""Shapes of new models, in the same way."""
+
+MODEL_ASSETS = tuple(OF_ASSETS)
 DATA_ASSETS = ("sarcasm", "logiqa", "quartz", "easy_vqa")
-SHAPES = ("llama_tiny", "llava_small", "llava_tiny")
+SHAPES = tuple(OF_SHAPES)
 
 
 @cache

@@ -7,7 +7,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.registers import DATA_ASSETS, MODEL_ASSETS, SHAPES
+from hyperinf.settings.registers import DATA_ASSETS, FAMILIES, MODEL_ASSETS, OF_ASSETS, OF_SHAPES, SHAPES
 from hyperinf.settings.types import FilePath, Matching, OneOf
 
 HubName = Annotated[str, Matching(r"^\w[\w.-]*(/\w[\w.-]*)?$", "a name on the hub, OWNER/NAME")]
@@ -84,3 +84,8 @@ class ModelSource(_Source):
     hub: HubName | None = setting(None, help="name of a model on the hub", metavar="OWNER/NAME")
     path: FilePath | None = setting(None, help="path of a folder with a config.json, or of a GGUF file", metavar="PATH")
     shape: Annotated[str, OneOf(SHAPES)] | None = setting(None, help="shape of a new model with random weights")
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Name the families that it can belong to; for a model of the user's own all, until it is looked at."""
+        return {"asset": OF_ASSETS, "shape": OF_SHAPES}.get(self.kind, {}).get(self.name, tuple(FAMILIES))

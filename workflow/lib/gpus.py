@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from hyperinf.runtime.gpus import LOCKS
-from hyperinf.settings.experiment import ExperimentSettings
 
 _COUNT = "import torch; print(torch.cuda.device_count())"
 
 
-def unfit_devices(workflow: Any, experiment: ExperimentSettings) -> Iterator[str]:
-    """Write a line for each way in which the jobs that are planned could not have the GPUs that they ask for."""
-    asked = max((job.resources.get("gpu", 0) for job in workflow.dag.needrun_jobs()), default=0)
-    device = experiment.device
-    if not asked or not device.startswith("cuda"):
+def unfit_devices(workflow: Any, device: str, processes: int) -> Iterator[str]:
+    """Write a line where the jobs that are planned could not have the GPUs that they ask for.
+
+    Args:
+        workflow: Snakemake's, with its jobs planned.
+        device: of the experiment.
+        processes: those that a launcher starts on a machine.
+    """
+    asks = any(job.resources.get("gpu") for job in workflow.dag.needrun_jobs())
+    if not asks or not device.startswith("cuda"):
         return
     if not workflow.local_exec:
         if ":" in device:
@@ -33,8 +37,8 @@ def unfit_devices(workflow: Any, experiment: ExperimentSettings) -> Iterator[str
         yield f"device: got {device!r}, expected a number below {count}, or cuda"
     elif ":" in device and limit is not None and limit.value > 1:
         yield f"device: got {device!r} beside --resources gpu={limit.value}, expected cuda: each job gets its own GPU"
-    elif experiment.launcher and asked > count:
-        yield f"launcher: got {asked} processes on this machine, expected at most {count}, one for each GPU"
+    elif processes > count:
+        yield f"launcher: got {processes} processes on this machine, expected at most {count}, one for each GPU"
 
 
 def share_gpus() -> None:

@@ -12,7 +12,9 @@ from typing import Any, NoReturn
 
 from asking import Asking
 from failures import Failures
+from first_look import unfit_inputs
 from gpus import share_gpus, unfit_devices
+from jobs import Jobs
 from last_run import note_configuration
 from orphans import doubt
 from partitions import read_partitions, unknown, write_partitions
@@ -22,29 +24,26 @@ from snakemake.utils import available_cpu_count
 from submissions import unfit_jobs
 from targets import mistyped
 
-from hyperinf.settings.experiment import ExperimentSettings
-
 
 class RunHooks:
-    """Keeps runs apart, and what a killed run has left from being taken for results; refuses what would fail in its job.
+    """Keeps runs apart, and what a killed run has left from being taken for results; refuses what a job would refuse.
 
     Where the Snakefile is read nobody knows yet whether jobs, a dry run or a list is wanted, and ``onstart`` comes when
     the jobs are planned. Between the two Snakemake logs that it plans: a filter of its log, which hides nothing, is
     called there, with all settings known.
     """
 
-    def __init__(self, workflow: Any, results: str, experiment: ExperimentSettings, asked: Asking) -> None:
+    def __init__(self, workflow: Any, jobs: Jobs, asked: Asking) -> None:
         """Listen for the run, unless this process is one of its jobs.
 
         Args:
             workflow: Snakemake's.
-            results: folder of the results, as it stands in the rules' outputs.
-            experiment: what is to be run.
+            jobs: of the experiment that is to be run.
             asked: what the rules ask for; is told of the partitions that there are.
         """
         self._workflow = workflow
-        self._results = results
-        self._experiment = experiment
+        self._results = jobs.results
+        self._jobs = jobs
         self._asked = asked
         self._failures = Failures(workflow)
         self._lock: Lock | None = None
@@ -57,7 +56,8 @@ class RunHooks:
         if self._lock is None:
             sys.exit(f"{self._results}: Snakemake has planned without a word; expected 9.27. Nothing was started")
         self._refuse(unfit_jobs(self._workflow, self._asked.partitions))
-        self._refuse(unfit_devices(self._workflow, self._experiment))
+        self._refuse(unfit_devices(self._workflow, self._jobs.experiment.device, self._jobs.launched_gpus()))
+        self._refuse(unfit_inputs(self._jobs.experiment))
         self._failures.since = self._lock.begin(slurm=self._by_slurm())
         if self._workflow.local_exec:
             share_gpus()
@@ -108,7 +108,7 @@ class RunHooks:
             write_partitions(self._asked.partitions, settings.partition_config)
 
     def _count_jobs_as_cores(self) -> None:
-        """Let ``-j`` mean what it means without a profile; beside cores, Snakemake would forget those on one machine."""
+        """Let ``-j`` mean what it does without a profile: beside cores, Snakemake would forget those on one machine."""
         jobs, cores = self._workflow.nodes, self._workflow.resource_settings.cores
         if self._workflow.local_exec and jobs is not None:
             # All of them are the default profile's; fewer were asked for.

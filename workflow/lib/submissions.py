@@ -10,7 +10,7 @@ _ASKED = ("mem_mb", "runtime", "gpu")
 
 
 def unfit_jobs(workflow: Any, partitions: Sequence[Any]) -> Iterator[str]:
-    """Write a line for each kind of job that the executor would send to a partition which does not have what it asks for.
+    """Write a line for each kind of job that no partition has enough for; the executor would take the default one.
 
     Args:
         workflow: Snakemake's, with its jobs planned.

@@ -1,7 +1,7 @@
 # One run at a time, and nothing left over from a killed one: workflow/lib/run_lock.py.
 from run_hooks import RunHooks
 
-hooks = RunHooks(workflow, RESULTS, EXPERIMENT, asked)
+hooks = RunHooks(workflow, JOBS, asked)
 
 
 onstart:
