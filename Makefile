@@ -18,7 +18,7 @@ SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SNAKEMAKE := $(BIN)/python workflow/run.py --cores $(CORES)
+SNAKEMAKE = $(BIN)/python workflow/run.py --cores $(CORES)
 SMOKE := --configfile workflow/config/smoke.yaml
 
 # Threads that wait for work must not take the processor from other jobs.

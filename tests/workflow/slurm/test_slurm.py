@@ -24,15 +24,18 @@ pytestmark = pytest.mark.slurm
 PROFILE = ["--workflow-profile", "profiles/slurm", "--configfile", SMOKE, "overlay.yaml", "--cores", str(CPUS)]
 # The first look at jobs after 12 s, which most of them need; one more would come 22 s after it.
 IMPATIENT = ["--slurm-init-seconds-before-status-checks", "12", "--latency-wait", "10"]
-FINETUNE = "mislabel/sarcasm/minilm/rank-8/seed-11"
-FAILING = FINETUNE.replace("11", "13")
-THREE_SEEDS_ON_GPUS = "{device: cuda, studies: [mislabel], mislabel: {seeds: [11, 12, 13]}}"
+FINETUNE = "mislabel/sarcasm/minilm/lora-8/seed-11"
+KILLED, FAILING = FINETUNE.replace("11", "12"), FINETUNE.replace("11", "13")
+# A fine-tuning asks for 6000 MB and 240 minutes, a second attempt would for twice as much.
+LIMITED = "partitions: {cpu: {max_gpu: 0}, gpu: {max_gpu: 1, max_mem_mb: 9000, max_runtime: 300}}"
+THREE_SEEDS_ON_GPUS = "{device: cuda, run: [mislabel], studies: {mislabel: {seeds: [11, 12, 13]}}}"
 
 
 def real(damping: float) -> str:
     """Every study of the smoke experiment, as small as it can be, with the real commands."""
     overlay = yaml.safe_load((ROOT / "tests/every_job.yaml").read_text())
-    overlay["device"], overlay["mislabel"]["damping"] = "cpu", damping
+    overlay["device"] = "cpu"
+    overlay["studies"]["mislabel"]["scoring"] = {"damping": damping}
     return yaml.safe_dump(overlay)
 
 
@@ -42,11 +45,13 @@ class Job:
 
     id: str
     rule: str
+    wildcards: str
     state: str
     partition: str
     cpus: int
     memory_mb: int
     limit: str
+    account: str
     gpus: str
     submitted: str
     ended: str
@@ -83,11 +88,13 @@ def jobs_named(name: str) -> list[Job]:
         Job(
             id=job["JobId"],
             rule=job["Comment"].partition("_wildcards")[0].removeprefix("rule_"),
+            wildcards=job["Comment"].partition("_wildcards_")[2],
             state=job["JobState"],
             partition=job["Partition"],
             cpus=int(job["NumCPUs"]),
             memory_mb=int(job["MinMemoryNode"].removesuffix("M")),
             limit=job["TimeLimit"],
+            account=job["Account"],
             gpus=job.get("TresPerJob", ""),
             submitted=job["SubmitTime"],
             ended=job["EndTime"],
@@ -98,8 +105,8 @@ def jobs_named(name: str) -> list[Job]:
     return sorted(jobs, key=lambda job: int(job.id))
 
 
-def of_rule(jobs: list[Job], rule: str) -> list[Job]:
-    return [job for job in jobs if job.rule.startswith(rule)]
+def of_rule(jobs: list[Job], rule: str, study: str = "") -> list[Job]:
+    return [job for job in jobs if job.rule.startswith(rule) and job.wildcards.startswith(study)]
 
 
 def wait_until(condition: Callable[[], object], run: Run, seconds: float = 300) -> None:
@@ -147,10 +154,14 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def failed(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run with stubs: of three fine-tunings one fails, at both attempts."""
+    """A run with stubs: of three fine-tunings one is killed at its first attempt, and one refuses its input."""
     workspace = new_workspace(tmp_path_factory.mktemp("failed"))
-    only = ["--until", "mislabel_finetune", "--retries", "1"]
-    with started(workspace, THREE_SEEDS_ON_GPUS, *only, STUB_FAIL_ON=f"results/smoke/{FAILING}/state") as run:
+    (workspace.root / "profiles/slurm/partitions.yaml").write_text(LIMITED)
+    told = {
+        "STUB_KILL_ONCE": f"results/smoke/{KILLED}/finetuned",
+        "STUB_FAIL_ON": f"results/smoke/{FAILING}/finetuned.state",
+    }
+    with started(workspace, THREE_SEEDS_ON_GPUS, "--until", "finetune", **told) as run:
         run.finish()
     return run
 
@@ -174,9 +185,9 @@ def killed(slurm: None, workspace: Workspace, cache: dict[str, str]) -> tuple[Ru
     log = workspace.root / "results/smoke/logs" / FINETUNE / "finetune.log"
     with started(workspace, real(damping=0.1), **cache) as run:
         wait_until(log.exists, run)
-        (first,) = of_rule(run.jobs, "mislabel_finetune")
+        (first,) = of_rule(run.jobs, "finetune", "mislabel")
         subprocess.run(["scancel", first.id], check=True)
-        wait_until(lambda: [job.state for job in of_rule(run.jobs, "mislabel_finetune")][1:] == ["RUNNING"], run)
+        wait_until(lambda: [job.state for job in of_rule(run.jobs, "finetune", "mislabel")][1:] == ["RUNNING"], run)
         run.process.send_signal(signal.SIGKILL)
         run.process.wait()
         return run, run.jobs
@@ -199,7 +210,7 @@ def changed(resumed: Run, workspace: Workspace, cache: dict[str, str]) -> Run:
 
 
 def test_jobs_go_to_the_partition_that_has_what_they_ask_for(failed: Run) -> None:
-    tuning, data = of_rule(failed.jobs, "mislabel_finetune"), of_rule(failed.jobs, "data")
+    tuning, data = of_rule(failed.jobs, "finetune"), of_rule(failed.jobs, "data")
     assert {(job.partition, job.gpus) for job in data} == {("cpu", "")}
     assert {(job.partition, job.gpus) for job in tuning} == {("gpu", "gres:gpu:1")}
 
@@ -207,39 +218,75 @@ def test_jobs_go_to_the_partition_that_has_what_they_ask_for(failed: Run) -> Non
 def test_short_jobs_are_one_submission_of_no_more_cpus_than_allowed(failed: Run) -> None:
     (group,) = of_rule(failed.jobs, "data")
     assert (group.state, group.cpus) == ("COMPLETED", CPUS)
-    assert job_counts(failed.printed)["mislabel_data"] == 3
+    assert job_counts(failed.printed)["prepare"] == 3
 
 
-def test_a_job_that_fails_leaves_what_the_others_have_made(failed: Run) -> None:
-    states = Counter(job.state for job in of_rule(failed.jobs, "mislabel_finetune"))
-    assert states == {"COMPLETED": 2, "FAILED": 2}
-    root = failed.file.parent
-    made = sorted((root / "results/smoke/mislabel/sarcasm/minilm/rank-8").glob("*/adapter"))
-    assert [adapter.parent.name for adapter in made] == ["seed-11", "seed-12"]
+def test_what_was_killed_is_submitted_again_and_what_refused_its_input_is_not(failed: Run) -> None:
+    tuning = of_rule(failed.jobs, "finetune")
+    ends = {job.wildcards: [each.state for each in tuning if each.wildcards == job.wildcards] for job in tuning}
+    assert sorted(ends.values()) == [["COMPLETED"], ["FAILED"], ["FAILED", "COMPLETED"]]
+    made = sorted((failed.file.parent / "results/smoke/mislabel/sarcasm/minilm/lora-8").glob("*/finetuned"))
+    assert [folder.parent.name for folder in made] == ["seed-11", "seed-12"]
 
 
-def test_each_attempt_asks_for_more_memory_and_time(failed: Run) -> None:
-    tuning = of_rule(failed.jobs, "mislabel_finetune")
-    asked = [(job.memory_mb, job.limit) for job in tuning]
-    assert asked == [(6000, "04:00:00")] * 3 + [(12000, "08:00:00")]
+def test_another_attempt_asks_for_more_within_its_partition(failed: Run) -> None:
+    asked = [(job.memory_mb, job.limit, job.partition) for job in of_rule(failed.jobs, "finetune")]
+    assert asked == [(6000, "04:00:00", "gpu")] * 3 + [(9000, "05:00:00", "gpu")]
 
 
-def test_a_job_that_fails_names_its_own_log_and_the_one_of_slurm(failed: Run) -> None:
+def test_no_account_is_named_where_the_profile_names_none(failed: Run) -> None:
+    assert {job.account for job in failed.jobs} == {"(null)"}
+
+
+def test_a_run_of_failures_ends_with_what_they_said_in_few_lines(failed: Run) -> None:
     assert failed.process.returncode == 1
-    assert f"log: results/smoke/logs/{FAILING}/finetune.log, " in failed.printed
-    assert "hyperinf: error: the stub was told to fail" in failed.printed
-    logs = Path(failed.file.parent, ".snakemake/slurm_logs/rule_mislabel_finetune")
-    for job in of_rule(failed.jobs, "mislabel_finetune"):
-        if job.state == "COMPLETED":
-            continue
-        (log,) = logs.rglob(f"{job.id}.log")
-        assert "Error in rule mislabel_finetune" in log.read_text()
-        assert f"/{job.id}.log" in failed.printed
+    _, said = failed.printed.split(f"failed: finetune, results/smoke/logs/{FAILING}/finetune.log\n")
+    assert "hyperinf: error: the stub was told to fail" in said
+    assert len(said.splitlines()) < 10
+    assert failed.printed.count("the stub was told to fail") == 1
+    logs = Path(failed.file.parent, ".snakemake/slurm_logs/rule_finetune")
+    (log,) = (job for job in of_rule(failed.jobs, "finetune", "mislabel") if "13" in job.wildcards)
+    (file,) = logs.rglob(f"{log.id}.log")
+    assert f"/{log.id}.log" in failed.printed
+    assert "Error in rule finetune" in file.read_text()
+
+
+REFUSED = {
+    "more than a partition has": (
+        LIMITED.replace("9000", "5000"),
+        "",
+        ["rule finetune", "mem_mb 6000", "max_mem_mb 5000"],
+    ),
+    "a partition that is not there": (LIMITED.replace("gpu:", "gpus:"), "", ["partitions", "'gpus'", "cpu, gpu"]),
+    "an account called none": (LIMITED, "slurm_account=none", ["slurm_account", "'none'"]),
+    "a group that is too large": (
+        LIMITED.replace("{max_gpu: 0}", "{max_gpu: 0, max_mem_mb: 3000}"),
+        "",
+        ["group", "3000"],
+    ),
+    "a GPU by its number": (LIMITED, "", ["device", "'cuda:1'", "cuda"]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_slurm_cannot_run_is_refused_before_the_first_job(slurm: None, tmp_path: Path, name: str) -> None:
+    partitions, account, parts = REFUSED[name]
+    workspace = new_workspace(tmp_path / "workspace")
+    (workspace.root / "profiles/slurm/partitions.yaml").write_text(partitions)
+    overlay = THREE_SEEDS_ON_GPUS.replace("cuda", "'cuda:1'") if "number" in name else THREE_SEEDS_ON_GPUS
+    flags = ["--default-resources", account] if account else []
+    with started(workspace, overlay, "--until", "finetune", *flags) as run:
+        run.finish()
+    assert run.process.returncode == 2, run.printed
+    assert run.jobs == []
+    lines = run.printed.partition("nothing was started.\n")[2].splitlines()
+    assert any(all(part in line for part in parts) for line in lines), run.printed
+    assert not (workspace.root / "calls.jsonl").exists()
 
 
 def test_a_job_that_is_cancelled_comes_back_and_asks_for_more(killed: tuple[Run, list[Job]]) -> None:
     run, jobs = killed
-    first, second = of_rule(jobs, "mislabel_finetune")
+    first, second = of_rule(jobs, "finetune", "mislabel")
     assert (first.state, first.memory_mb) == ("CANCELLED", 6000)
     assert (second.state, second.memory_mb) == ("RUNNING", 12000)
     assert f"SLURM-job '{first.id}' failed, SLURM status is: 'CANCELLED'" in run.printed
@@ -260,9 +307,9 @@ def test_a_resumed_run_finishes_and_computes_nothing_again(
 ) -> None:
     assert resumed.process.returncode == 0, resumed.printed
     finished = Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", killed[0].printed, re.M))
-    assert {"asset_record", "mislabel_data", "selection_data"} <= set(finished)
+    assert {"asset_record", "prepare"} <= set(finished)
     assert not Counter(job_counts(resumed.printed)) + finished - Counter(job_counts(killed[0].printed))
-    assert len(of_rule(resumed.jobs, "mislabel_finetune")) == 1
+    assert len(of_rule(resumed.jobs, "finetune", "mislabel")) == 1
 
 
 def test_every_study_of_the_smoke_run_has_gone_through_slurm(
@@ -280,5 +327,5 @@ def test_every_study_of_the_smoke_run_has_gone_through_slurm(
 
 def test_another_damping_submits_the_scoring_and_what_follows(changed: Run) -> None:
     assert changed.process.returncode == 0, changed.printed
-    assert job_counts(changed.printed) == {"mislabel_score": 1, "report_mislabel": 1, "report_page": 1}
-    assert [job.rule for job in changed.jobs] == ["mislabel_score", "reports_report_mislabel_report_page"]
+    assert job_counts(changed.printed) == {"score": 2, "detect": 1, "report_mislabel": 1, "report_page": 1}
+    assert [job.rule for job in changed.jobs] == ["score", "score", "detect", "reports_report_mislabel_report_page"]
