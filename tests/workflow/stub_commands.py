@@ -44,16 +44,16 @@ def main() -> None:
     with Path("calls.jsonl").open("a") as calls:
         calls.write(json.dumps(argv) + "\n")
     note("begins", argv)
-    if command == os.environ.get("STUB_HANG"):
+    if meant("STUB_HANG", command, argv):
         Path("hanging.pid").write_text(str(os.getpid()))
         time.sleep(600)
     time.sleep(
         sum(float(seconds) for word, seconds in json.loads(os.environ.get("STUB_SLEEP", "{}")).items() if word in argv)
     )
-    if os.environ.get("STUB_KILL_ONCE") in argv and not Path("killed").exists():
+    if meant("STUB_KILL_ONCE", command, argv) and not Path("killed").exists():
         Path("killed").touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    if command == os.environ.get("STUB_FAIL") or os.environ.get("STUB_FAIL_ON") in argv:
+    if meant("STUB_FAIL", command, argv):
         sys.exit("hyperinf: error: the stub was told to fail")
     for file in [parsed.record] if settings is None else outputs(command, settings):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +65,12 @@ def note(event: str, argv: list[str]) -> None:
     """Write down when a command begins or ends, and on which GPUs."""
     with Path("spans.jsonl").open("a") as spans:
         spans.write(json.dumps([event, time.time(), argv[:2], os.environ.get("CUDA_VISIBLE_DEVICES", "")]) + "\n")
+
+
+def meant(variable: str, command: str, argv: list[str]) -> bool:
+    """Say whether a variable names this call: its command, or ``COMMAND@PART``, a part of what stands behind it."""
+    name, _, part = os.environ.get(variable, "").partition("@")
+    return name == command and part in " ".join(argv)
 
 
 def outputs(command: str, settings: Any) -> list[Path]:

@@ -7,18 +7,19 @@ import signal
 from pathlib import Path
 
 import pytest
-from test_run_lock import wait_until
+from test_run_lock import calls, wait_until
 from workspaces import SMOKE, Workspace
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-DAMPING = "mislabel: {damping: 0.2}"
-SCORED = {"mislabel_score": 1, "report_mislabel": 1, "report_page": 1}
+DAMPING = "studies: {mislabel: {scoring: {damping: 0.2}}}"
+RUN = "mislabel/sarcasm/minilm/lora-8/seed-11"
+SCORED = {"score": 2, "detect": 1, "report_mislabel": 1, "report_page": 1}
 
 
-def scorings(workspace: Workspace) -> list[str]:
-    """The damping of each scoring so far."""
-    calls = [json.loads(line) for line in (workspace.root / "calls.jsonl").read_text().splitlines()]
-    return [next(word for word in call if "--damping" in word) for call in calls if call[:2] == ["mislabel", "score"]]
+def scorings(workspace: Workspace) -> list[float]:
+    """The damping of each scoring of the last checkpoint so far."""
+    told = calls(workspace, "score", f"{RUN}/scores/epoch-3")
+    return [json.loads(call[call.index("--config") + 1])["damping"] for call in told]
 
 
 def kill(workspace: Workspace, overlay: str, command: str, *arguments: str) -> list[str]:
@@ -37,12 +38,15 @@ def kill(workspace: Workspace, overlay: str, command: str, *arguments: str) -> l
 
 def kill_while_scoring(workspace: Workspace, overlay: str) -> None:
     """Kill a run in its scoring, which goes on elsewhere and ends."""
-    configured = kill(workspace, overlay, "mislabel score")
+    configured = kill(workspace, overlay, "score@/epoch-3")
     # As the executors of clusters start it.
-    job = "mislabel_score:task=sarcasm,model=minilm,rank=8,seed=11"
-    elsewhere = ["--mode", "remote", "--target-jobs", job, "--allowed-rules", "mislabel_score"]
+    jobs = [
+        f"score:study=mislabel,task=sarcasm,model=minilm,setting=lora-8,seed=11,checkpoint=epoch-{epoch}"
+        for epoch in (1, 3)
+    ]
+    elsewhere = ["--mode", "remote", "--target-jobs", *jobs, "--allowed-rules", "score"]
     workspace.snakemake(*configured, *elsewhere, "--force", "--ignore-incomplete", "--no-hooks")
-    assert (workspace.root / "results/smoke/mislabel/sarcasm/minilm/rank-8/seed-11/scores/metrics.csv").is_file()
+    assert (workspace.root / f"results/smoke/{RUN}/scores/epoch-3/info.json").is_file()
 
 
 @pytest.fixture
@@ -55,10 +59,10 @@ def killed(finished: Workspace, tmp_path: Path) -> Workspace:
 
 def test_what_it_made_with_other_settings_is_made_again(killed: Workspace) -> None:
     before = scorings(killed)
-    assert before == ["--damping=0.1", *["--damping=0.2"] * 2]
+    assert before == [0.1, 0.2, 0.2]
     assert killed.would_run() == SCORED
     killed.smoke()
-    assert scorings(killed) == [*before, "--damping=0.1"]
+    assert scorings(killed) == [*before, 0.1]
     assert killed.would_run() == {}
 
 
@@ -66,17 +70,16 @@ def test_what_it_made_with_the_same_settings_is_made_again_too_and_nothing_else(
     kill_while_scoring(fresh, DAMPING)
     before = scorings(fresh)
     fresh.smoke(overlay=DAMPING)
-    assert scorings(fresh) == [*before, "--damping=0.2"]
+    assert scorings(fresh) == [*before, 0.2]
     assert fresh.would_run(DAMPING) == {}
-    calls = [json.loads(line)[:2] for line in (fresh.root / "calls.jsonl").read_text().splitlines()]
-    assert calls.count(["mislabel", "finetune"]) == 1
+    assert len(calls(fresh, "finetune", "/mislabel/")) == 1
 
 
 def test_what_it_made_can_be_taken_as_it_is(fresh: Workspace) -> None:
     kill_while_scoring(fresh, DAMPING)
     fresh.snakemake("--configfile", SMOKE, "overlay.yaml", "--touch")
     left = fresh.would_run(DAMPING)
-    assert "mislabel_score" not in left
+    assert "score" not in left
     assert "report_mislabel" in left
 
 
@@ -86,8 +89,8 @@ def test_what_was_there_before_it_is_not_taken_for_its_own(finished: Workspace, 
         file.touch()
     (copied.root / "results/smoke/simulation/timing.csv").unlink()
     kill(copied, DAMPING, "simulate timing", "--until", "simulation_timing")
-    copied.smoke("--until", "mislabel_score", overlay=DAMPING)
-    assert scorings(copied) == ["--damping=0.1", "--damping=0.2"]
+    copied.smoke("--until", "score", overlay=DAMPING)
+    assert scorings(copied) == [0.1, 0.2]
 
 
 def test_results_from_elsewhere_without_notes_are_not_taken_for_a_killed_runs(done: Workspace) -> None:
@@ -107,4 +110,4 @@ def test_what_the_next_run_does_not_plan_is_doubted_by_the_one_after(killed: Wor
 def test_a_first_run_that_was_killed_leaves_nothing_that_other_settings_would_take_over(fresh: Workspace) -> None:
     kill_while_scoring(fresh, DAMPING)
     fresh.smoke()
-    assert scorings(fresh) == ["--damping=0.2", "--damping=0.2", "--damping=0.1"]
+    assert scorings(fresh) == [0.2, 0.2, 0.1]

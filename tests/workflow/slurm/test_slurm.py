@@ -158,8 +158,8 @@ def failed(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
     workspace = new_workspace(tmp_path_factory.mktemp("failed"))
     (workspace.root / "profiles/slurm/partitions.yaml").write_text(LIMITED)
     told = {
-        "STUB_KILL_ONCE": f"results/smoke/{KILLED}/finetuned",
-        "STUB_FAIL_ON": f"results/smoke/{FAILING}/finetuned.state",
+        "STUB_KILL_ONCE": f"finetune@{KILLED}",
+        "STUB_FAIL": f"finetune@{FAILING}",
     }
     with started(workspace, THREE_SEEDS_ON_GPUS, "--until", "finetune", **told) as run:
         run.finish()
@@ -307,7 +307,7 @@ def test_a_resumed_run_finishes_and_computes_nothing_again(
 ) -> None:
     assert resumed.process.returncode == 0, resumed.printed
     finished = Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", killed[0].printed, re.M))
-    assert {"asset_record", "prepare"} <= set(finished)
+    assert {"asset_record", "prepare", "align_data"} <= set(finished)
     assert not Counter(job_counts(resumed.printed)) + finished - Counter(job_counts(killed[0].printed))
     assert len(of_rule(resumed.jobs, "finetune", "mislabel")) == 1
 
