@@ -96,7 +96,7 @@ def test_after_a_killed_shard_only_it_and_what_follows_runs_again(fresh: Workspa
     common = ("--configfile", SMOKE, "overlay.yaml", "--cores", "1")
     fresh.snakemake(*common, "--until", "shard_solve")
     one = f"{RUN}/shards-3/last/scores-2.safetensors"
-    failed = fresh.snakemake(*common, "--keep-going", check=False, STUB_FAIL_ON=one)
+    failed = fresh.snakemake(*common, "--keep-going", check=False, STUB_FAIL=f"shard scores@{one}")
     assert "Error in rule shard_scores" in failed
     kept = sorted(path.name for path in (fresh.root / RUN / "shards-3/last").glob("scores-*"))
     assert kept == ["scores-1.safetensors", "scores-3.safetensors"]

@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 from slurm_jobs import SlurmError, slurm
 
+from hyperinf.errors import InputError
+
 # What `sinfo` says of a partition's node, and the limit of the executor's file that it is.
 _COLUMNS = {"%l": "max_runtime", "%m": "max_mem_mb", "%c": "max_threads"}
 
@@ -22,10 +24,17 @@ def read_partitions(file: Path) -> list[Any]:
 
     Returns:
         ``Partition`` of the executor, in the order of the file.
+
+    Raises:
+        InputError: the file is none of partitions.
     """
+    from snakemake.exceptions import WorkflowError
     from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
-    partitions: list[Any] = read_partition_file(file)
+    try:
+        partitions: list[Any] = read_partition_file(file)
+    except (AttributeError, KeyError, TypeError, ValueError, WorkflowError) as error:
+        raise InputError(f"{file}: got {' '.join(str(error).split())}, expected partitions with their limits") from None
     known = _known_to_slurm()
     for each in partitions:
         for name, limit in known.get(each.name, {}).items():

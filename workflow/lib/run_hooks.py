@@ -24,6 +24,8 @@ from snakemake.utils import available_cpu_count
 from submissions import unfit_jobs
 from targets import mistyped
 
+from hyperinf.errors import InputError
+
 
 class RunHooks:
     """Keeps runs apart, and what a killed run has left from being taken for results; refuses what a job would refuse.
@@ -102,7 +104,10 @@ class RunHooks:
         settings.jobname_prefix = "-".join(filter(None, [settings.jobname_prefix, mark]))
         if settings.partition_config is not None:
             file = Path(settings.partition_config)
-            self._asked.partitions = read_partitions(file)
+            try:
+                self._asked.partitions = read_partitions(file)
+            except InputError as error:
+                self._refuse([str(error)])
             self._refuse(unknown(self._asked.partitions, file))
             settings.partition_config = Path(self._workflow.persistence.path, "partitions.yaml")
             write_partitions(self._asked.partitions, settings.partition_config)

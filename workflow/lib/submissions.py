@@ -21,7 +21,7 @@ def unfit_jobs(workflow: Any, partitions: Sequence[Any]) -> Iterator[str]:
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
     for job in dict.fromkeys(workflow.dag.get_job_group(job) or job for job in jobs):
         account = job.resources.get("slurm_account")
-        if str(account).lower() in ("none", "null"):
+        if account is not None and str(account).lower() in ("none", "null"):
             yield f"slurm_account: got {account!r}, expected an account; leave it out where there is none"
         if not job.resources.get("slurm_partition") and not fits(job.resources, job.threads, partitions):
             asked = [f"{name} {job.resources.get(name)}" for name in _ASKED if job.resources.get(name)]

@@ -257,7 +257,8 @@ REFUSED = {
         "",
         ["rule finetune", "mem_mb 6000", "max_mem_mb 5000"],
     ),
-    "a partition that is not there": (LIMITED.replace("gpu:", "gpus:"), "", ["partitions", "'gpus'", "cpu, gpu"]),
+    "a partition that is not there": (LIMITED.replace(" gpu:", " gpus:"), "", ["partitions", "'gpus'", "cpu, gpu"]),
+    "a limit that is none": (LIMITED.replace("max_mem_mb", "max_mem"), "", ["partitions.yaml", "max_mem"]),
     "an account called none": (LIMITED, "slurm_account=none", ["slurm_account", "'none'"]),
     "a group that is too large": (
         LIMITED.replace("{max_gpu: 0}", "{max_gpu: 0, max_mem_mb: 3000}"),
