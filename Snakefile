@@ -1,11 +1,13 @@
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 # What `workflow/rules/run.smk` leans on is looked at again with each minor version; pyproject.toml names the last one.
 min_version("9.27")
 
 
-# Of this repository wherever it is run from; what is one's own comes by `--configfile`.
-configfile: f"{workflow.basedir}/config.yaml"
+# From whatever folder it is run: an overlay alone would be another experiment.
+configfile: "config.yaml" if Path("config.yaml").is_file() else f"{workflow.basedir}/config.yaml"
 
 
 include: "workflow/rules/common.smk"
@@ -20,6 +22,7 @@ include: "workflow/rules/shards.smk"
 include: "workflow/rules/detect.smk"
 include: "workflow/rules/select.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/whole.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -34,7 +37,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/report.html",
-        rules.report_page.input,
+        rules.report_page.output,
+        *whole_run(),
     message:
         f"All results are in {RESULTS}"

@@ -13,6 +13,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent / "lib"), str(Path(__file__)
 from last_run import with_configuration  # noqa: E402
 from overlays import unreadable  # noqa: E402
 from parent import die_with_parent  # noqa: E402
+from places import unwritable  # noqa: E402
 
 
 def main() -> None:
@@ -22,10 +23,17 @@ def main() -> None:
     if lines := unreadable(arguments):
         print("The configuration cannot be used; nothing was started.", *lines, sep="\n", file=sys.stderr)
         sys.exit(2)
+    if lines := unwritable():
+        print(*lines, sep="\n", file=sys.stderr)
+        sys.exit(2)
     from snakemake.cli import main as snakemake
 
-    sys.argv = ["snakemake", *arguments]
-    snakemake(arguments)
+    # From a folder without one, ours; one that is named wins.
+    ours = (
+        [] if Path("Snakefile").is_file() else ["--snakefile", str(Path(__file__).resolve().parents[1] / "Snakefile")]
+    )
+    sys.argv = ["snakemake", *ours, *arguments]
+    snakemake(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def hashed(folder: Path, *patterns: str, below: str = "") -> dict[str, str]:
 def source_files(source: object) -> dict[str, str]:
     """SHA-256 of the file or files of a data source ``path:FILE_OR_FOLDER``; nothing of other sources."""
     kind, _, name = str(source).partition(":")
-    path = Path(name).expanduser()
+    path = Path(name)
     if kind != "path":
         return {}
     return hashed(path, "**/*", below=f"{name}/") if path.is_dir() else {name: sha256_file(path)}
@@ -61,7 +61,7 @@ def source_files(source: object) -> dict[str, str]:
 def model_files(source: str) -> dict[str, str]:
     """SHA-256 of the weights of ``path:FOLDER``; an asset has a record of its own, the hub its revisions."""
     kind, _, name = source.partition(":")
-    return hashed(Path(name).expanduser(), "*.safetensors", below=f"{name}/") if kind == "path" else {}
+    return hashed(Path(name), "*.safetensors", below=f"{name}/") if kind == "path" else {}
 
 
 def to_json(value: Any) -> Any:

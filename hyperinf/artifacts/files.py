@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,7 +33,7 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         if is_main():
-            _default_mode(temporary)
+            _set_mode(temporary, 0o666)
             os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -48,7 +49,7 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         yield temporary
         if not is_main():
             return
-        temporary.chmod(0o777 & ~_umask())
+        _set_mode(temporary, 0o777)
         if target.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
             os.replace(target, old / "replaced")
@@ -127,11 +128,17 @@ def sha256_file(path: Path | str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def group_writes(folder: Path) -> int:
+    """Find the bit of a mode that lets the group write; 0 where a folder lacks it."""
+    return folder.stat().st_mode & stat.S_IWGRP
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
-def _default_mode(path: Path) -> None:
-    path.chmod(0o666 & ~_umask())
+def _set_mode(path: Path, most: int) -> None:
+    """What the user's mask leaves of it; where the folder is a group's to write, so is what is in it."""
+    path.chmod(most & ~_umask() | group_writes(path.parent))

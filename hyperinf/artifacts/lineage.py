@@ -6,7 +6,7 @@ layout of folders is assumed. Figures and tables are traced by the manifest that
 ``tables/STUDY_sources.csv`` beside it.
 """
 
-import os
+import os.path
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,10 +16,12 @@ from typing import Any
 import pandas as pd
 
 from hyperinf.artifacts.files import read_json, sha256_file
-from hyperinf.artifacts.records import PREPARED
+from hyperinf.artifacts.records import PREPARED, RECORD, RUN_FROM
 from hyperinf.errors import InputError
+from hyperinf.settings.runtime import CacheSettings
 
 OK, CHANGED, MISSING, UNRECORDED = "matches", "CHANGED", "MISSING", "not recorded"
+LOST = f"{UNRECORDED} by any stage here"
 BROKEN = (CHANGED, MISSING)
 _DRAWN = ("figures", "tables")
 _SOURCE = re.compile(r"(asset|hub|path|shape):.+")
@@ -50,6 +52,16 @@ class Record:
     path: Path
     content: Mapping[str, Any]
 
+    @property
+    def run_from(self) -> Path:
+        """The folder that paths in the record start from; this process's own where an older version has written it."""
+        return self.path.parent.resolve() / str(self.content[RUN_FROM]) if RUN_FROM in self.content else Path()
+
+    def is_own(self, name: str) -> bool:
+        """Whether an input is a file of the user's own, rather than what another stage wrote."""
+        sources = (each.partition(":") for each in _sources(self.content))
+        return any(kind == "path" and Path(name).is_relative_to(path) for kind, _, path in sources)
+
     def hashes(self, key: str) -> dict[str, str]:
         """Look up ``inputs`` or ``outputs``: SHA-256 by name; none where an older version has written the record."""
         found = self.content.get(key)
@@ -67,10 +79,25 @@ class Results:
         if not folder.is_dir():
             raise InputError(f"{folder}: got no such folder, expected one of results")
         self.folder = folder
+        self.records: list[Record] = []
+        self._by_output: dict[str, Record] = {}
+        self._add(folder)
+
+    def _add(self, folder: Path) -> None:
         paths = sorted({*folder.rglob("info.json"), *folder.rglob("*.info.json")})
         contents = [(path, read_json(path)) for path in paths if "assets" not in path.relative_to(folder).parts]
-        self.records = [Record(path, content) for path, content in contents if isinstance(content, Mapping)]
-        self._by_output = {digest: record for record in self.records for digest in record.hashes("outputs").values()}
+        found = [Record(path, content) for path, content in contents if isinstance(content, Mapping)]
+        self.records += found
+        self._by_output |= {digest: record for record in found for digest in record.hashes("outputs").values()}
+
+    def reported(self, name: str) -> Path:
+        """Find a file that a report was made from; a run that lies elsewhere is read first."""
+        file = Path(os.path.normpath(self.folder / name))
+        known = [self.folder, *(record.path.parent for record in self.records)]
+        run = next((each for each in file.parents if (each / "scores").is_dir()), None)
+        if run is not None and not any(file.is_relative_to(folder) for folder in known):
+            self._add(run)
+        return file
 
     def written_by(self, digest: str) -> Record | None:
         """Find the stage among whose outputs is a file of this SHA-256."""
@@ -91,6 +118,8 @@ class Results:
 def results_of(path: Path) -> Path:
     """Find the results folder that a file lies in: the nearest one above it with tables, assets or logs in it.
 
+    Of stages that were run by hand it is the one above what the stage has written.
+
     Raises:
         InputError: there is none, or no such file.
     """
@@ -99,6 +128,9 @@ def results_of(path: Path) -> Path:
     for folder in path.resolve().parents:
         if folder.name not in _DRAWN and any((folder / name).is_dir() for name in ("tables", "assets", "logs")):
             return folder
+    for folder in path.resolve().parents:
+        if (folder / RECORD).is_file():
+            return folder.parent
     raise InputError(f"{path}: got no folder above it with tables, assets or logs, expected one, or --results")
 
 
@@ -112,6 +144,7 @@ def chain(path: Path, results: Path | None = None) -> list[Link]:
     Raises:
         InputError: no such file, or nothing is known of it.
     """
+    path = path.absolute()
     found = Results(results or results_of(path))
     start = Link(0, str(path), f"sha256 {sha256_file(path)}" if path.is_file() else "folder")
     links = [start, *(_drawn(path, found) if _is_drawn(path, found.folder) else _made(found.of_file(path), found, 1))]
@@ -133,7 +166,7 @@ def _drawn(path: Path, results: Results) -> Iterator[Link]:
         table = results.folder / "tables" / f"{manifest['study']}_sources.csv"
         yield Link(1, str(table), "the runs that it was drawn from")
         for _, row in pd.read_csv(table).fillna("").iterrows():
-            file = results.folder / row["file"]
+            file = results.reported(row["file"])
             yield Link(2, str(file), _state(file, row["sha256"]))
             yield from _made(results.of_file(file), results, 3)
 
@@ -151,13 +184,12 @@ def _made(record: Record | None, results: Results, depth: int) -> Iterator[Link]
         writer = results.written_by(digest)
         if writer is None:
             # A file of the user's own is named by its path; of anything else only the hash is known.
-            yield Link(
-                depth + 1, name, _state(Path(name), digest) if "/" in name else f"{UNRECORDED} by any stage here"
-            )
+            own = record.is_own(name)
+            yield Link(depth + 1, name, _state(record.run_from / name, digest) if own else LOST)
         elif writer.path != record.path:
             before[writer.path] = writer
     for source in sorted(set(_sources(record.content))):
-        yield from _origin(source, results, depth + 1)
+        yield from _origin(source, record.run_from, results, depth + 1)
     for writer in before.values():
         yield from _made(writer, results, depth + 1)
 
@@ -193,13 +225,13 @@ def _sources(content: Any) -> Iterator[str]:
         yield content
 
 
-def _origin(source: str, results: Results, depth: int) -> Iterator[Link]:
+def _origin(source: str, run_from: Path, results: Results, depth: int) -> Iterator[Link]:
     kind, _, name = source.partition(":")
-    prepared = Path(name) / PREPARED
+    prepared = run_from / name / PREPARED
     if kind == "path" and prepared.is_file():
-        made = read_json(prepared)
-        yield Link(depth, source, str(made.get("note") or "as it came"))
-        yield from _origin(str(made.get("source")), results, depth + 1)
+        made = Record(prepared, read_json(prepared))
+        yield Link(depth, source, str(made.content.get("note") or "as it came"))
+        yield from _origin(str(made.content.get("source")), made.run_from, results, depth + 1)
         return
     if kind == "path":
         return  # its files are among the inputs
@@ -209,7 +241,7 @@ def _origin(source: str, results: Results, depth: int) -> Iterator[Link]:
         return
     asset = read_json(record)
     yield Link(depth, source, f"{asset['origin']}; {asset['licence']}; wheel sha256 {asset['wheel_sha256']}")
-    caches = [results.folder / "assets" / name, Path(os.environ.get("HYPERINF_CACHE", "results/assets")) / name]
+    caches = [results.folder / "assets" / name, run_from / CacheSettings().cache_folder / name]
     folder = next((each for each in caches if each.is_dir()), None)
     if folder is not None:
         states = {_state(folder / member["path"], member["sha256"]) for member in asset["members"]}

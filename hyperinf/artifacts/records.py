@@ -4,6 +4,7 @@ A disk's error must not become a result, nor a table that was edited pass as mea
 """
 
 import json
+import os.path
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,21 @@ SETTINGS = "settings.yaml"
 """The settings of a stage beside what it wrote: ``hyperinf STAGE --config`` of that file does it again."""
 PREPARED = "prepared.json"
 """The record of a folder that holds a model for transformers."""
+RUN_FROM = "run_from"
 _OWN = "record_sha256"
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Write a record as JSON, with its own SHA-256.
 
+    Paths in it are relative to the folder that the stage was run from, which stands in it as a path from its own.
+
     Args:
         path: file to write.
         record: ``outputs`` are ``{name below the record's folder: SHA-256}``.
     """
-    plain = json.loads(json.dumps(to_json(record)))
+    run_from = os.path.relpath(Path.cwd(), path.parent.resolve())
+    plain = json.loads(json.dumps(to_json({**record, RUN_FROM: run_from})))
     write_json(path, {**plain, _OWN: digest(plain)})
 
 
@@ -74,8 +79,16 @@ def _itself(path: Path) -> Any:
     record = read_json(path)
     own = record.pop(_OWN, None) if isinstance(record, dict) else None
     if own is not None and own != digest(record):
-        raise _changed(path, path.parent)
+        raise _changed(path, _written_with(path))
     return record
+
+
+def _written_with(record: Path) -> Path:
+    """What is made again with a record: its folder, or the one table that it lies beside."""
+    if not record.name.endswith(f".{RECORD}"):
+        return record.parent
+    tables = record.parent.glob(f"{record.name.removesuffix(RECORD)}*")
+    return next((each for each in sorted(tables) if each != record), record)
 
 
 def _outputs(record: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Write a finished run as an RO-Crate 1.1 (w3id.org/ro/crate/1.1): its files and what is known of them, as JSON-LD."""
 
 import mimetypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -10,35 +10,25 @@ from typing import Any
 from hyperinf import __version__
 from hyperinf.artifacts.environment import PACKAGES
 from hyperinf.artifacts.files import atomic_directory, atomic_file, read_json, sha256_file
+from hyperinf.artifacts.records import SETTINGS
 from hyperinf.errors import InputError
 
 LICENCE = "https://spdx.org/licenses/Apache-2.0"
-REPORT = "report.html"
 # Fetched content is named by its record, with its licence and hashes, and not passed on.
 _LEFT_OUT = ("state", ".snakemake", "assets")
 
 
-def write_crate(results: Path, configs: Sequence[Path], out: Path) -> None:
+def write_crate(results: Path, out: Path) -> None:
     """Write a results folder as a crate: a ``.zip`` archive, or a new folder with copies of the files.
 
     Args:
-        results: of a finished run, which has its report.
-        configs: the configuration files of the run, put into ``config/``.
+        results: of a finished run, with its settings.
         out: what to write, whole or not at all.
 
     Raises:
-        InputError: the run is not finished, a configuration is missing, ``out`` is there already as a folder, or the
-            package ``rocrate`` is not installed.
+        InputError: ``out`` is there already as a folder, or the package ``rocrate`` is not installed.
     """
-    if not (results / REPORT).is_file():
-        raise InputError(f"{results}: got no {REPORT}, expected the results of a finished run")
     files = {path.relative_to(results).as_posix(): path for path in _files(results)}
-    for config in configs:
-        if not config.is_file():
-            raise InputError(f"{config}: got no such file, expected a configuration")
-        if f"config/{config.name}" in files:
-            raise InputError(f"{config}: got a second file of this name, expected each name once")
-        files[f"config/{config.name}"] = config
     if out.suffix == ".zip":
         with atomic_file(out) as temporary:
             _crate(results, files).write_zip(temporary)
@@ -77,10 +67,9 @@ def _crate(results: Path, files: dict[str, Path]) -> Any:
         name: crate.add_file(path, name, properties=_properties(name, path), record_size=True)
         for name, path in sorted(files.items())
     }
-    configs = [file for name, file in listed.items() if name.startswith("config/")]
-    made = [file for name, file in listed.items() if not name.startswith("config/")]
+    made = [file for name, file in listed.items() if name != SETTINGS]
     run = {"name": "The run of the workflow", "endTime": ended}
-    crate.root_dataset["mentions"] = [crate.add_action(software, "#run", [*inputs, *configs], made, run)]
+    crate.root_dataset["mentions"] = [crate.add_action(software, "#run", [*inputs, listed[SETTINGS]], made, run)]
     return crate
 
 

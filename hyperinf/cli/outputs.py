@@ -7,6 +7,7 @@ from typing import Any
 
 from hyperinf.settings.base import Settings, mark
 from hyperinf.settings.checking import Mistake
+from hyperinf.settings.types import at_home
 
 
 def unwritable(model: type[Settings], values: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -29,7 +30,11 @@ def objection(text: str, kind: str) -> str:
         text: the path.
         kind: ``file`` or ``folder``.
     """
-    path, expected = Path(text), f"expected a {kind} to write"
+    expected = f"expected a {kind} to write"
+    try:
+        path = Path(at_home(text))
+    except ValueError:
+        return ""  # which the setting says itself
     try:
         there = next(each for each in (path, *path.absolute().parents) if each.exists())
         is_folder = there.is_dir()

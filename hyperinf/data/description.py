@@ -9,6 +9,7 @@ from typing import Any
 
 from hyperinf.data.assembly import Assembly
 from hyperinf.data.corruption import LABEL_NOISE, OFF_TASK
+from hyperinf.data.remarks import remarks
 from hyperinf.data.samples import SPLITS, Sample
 from hyperinf.settings.data import DataSettings
 from hyperinf.settings.stages import Prepare
@@ -35,8 +36,13 @@ def describe(settings: Prepare, assembly: Assembly) -> dict[str, Any]:
         "unusable_rows_dropped": dict(assembly.corpus.unusable),
         "duplicates_dropped": drawn.duplicates,
         "overlapping_dropped": drawn.overlapping,
-        "contradictory_dropped": len(drawn.contradictory),
-        "contradictory_first_ids": list(drawn.contradictory[:_SHOWN]),
+        "contradictory_found": len(drawn.contradictory),
+        "contradictory_dropped": 0 if settings.keep_contradictory else len(drawn.contradictory),
+        "contradictory_first_ids": [each.sample_id for _, each in drawn.contradictory[:_SHOWN]],
+        "unknown_columns": list(assembly.corpus.unknown_columns[:_SHOWN]),
+        "labels_alike": [dict(each) for each in assembly.corpus.labels_alike[:_SHOWN]],
+        "classes_without_training_samples": list(assembly.classes_not_trained[:_SHOWN]),
+        "remarks": remarks(settings, assembly),
         "bad_images_skipped": len(skipped),
         "bad_images_first_ids": list(skipped[:_SHOWN]),
         "label_noise": settings.label_noise,

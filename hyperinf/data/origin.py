@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hyperinf.data.formats.form import Format, known_format
+from hyperinf.data.sources.text_files import stem_of
 from hyperinf.errors import InputError
 from hyperinf.settings.data import DataSettings
 from hyperinf.settings.registers import FORMATS
@@ -29,9 +30,9 @@ class Origin:
     def __init__(self, data: DataSettings, name: str | None = None) -> None:
         source = data.source
         self.data = data
-        self.path = Path(source.name).expanduser()
+        self.path = Path(source.name)
         self.where = source.name if source.kind == "path" else str(source)
-        set_name = self.path.stem if source.kind == "path" else source.name
+        set_name = stem_of(self.path) if source.kind == "path" else source.name
         self.name = name or (f"{set_name}/{data.subset}" if data.subset else set_name)
         form = known_format(data.format)
         _check(data, form, self.path)
@@ -52,7 +53,7 @@ def _check(data: DataSettings, form: Format, path: Path) -> None:
         raise InputError(f"{source}: got format {data.format!r}, that of the published file, expected path:FILE")
     if data.text_rows and not form.visual:
         raise InputError(f"{source}: got text_rows for format {data.format!r}, expected a format about images")
-    if data.images is not None and not (form.visual or "image" in form.optional):
+    if data.images is not None and not form.pictured:
         raise InputError(f"{source}: got a folder of images for format {data.format!r}, expected one with images")
     if data.subset is not None and source.kind == "path" and path.is_file():
         raise InputError(f"{source}: got subset {data.subset!r}, expected none: a file has no subsets")

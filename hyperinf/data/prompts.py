@@ -9,7 +9,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from hyperinf.data.samples import Sample
-from hyperinf.errors import InputError
+from hyperinf.errors import InputError, brief
 
 _FILE = "prompts.yaml"
 _PLACE = re.compile(r"\{(\w*)\}")
@@ -87,16 +87,22 @@ def render(template: Template, sample: Sample) -> Rendered:
     """Put a sample to a model.
 
     Raises:
-        InputError: the sample lacks a part that the template requires, or has more choices than there are letters.
+        InputError: the sample lacks a part that the template requires, has an image for which it has no place, or has
+            more choices than there are letters.
     """
     for part in template.requires:
         if not getattr(sample, part):
             raise InputError(
                 f"template {template.name!r}: got sample {sample.sample_id} without {part}, expected it in each"
             )
+    if sample.image and not template.image:
+        raise InputError(
+            f"template {template.name!r}: got sample {sample.sample_id} with an image, for which it has no place,"
+            " expected a template with {image}, such as question or vqa"
+        )
     continuations = _continuations(template, sample)
     if sample.answer not in continuations:
-        raise InputError(f"sample {sample.sample_id}: got answer {sample.answer!r}, expected one of its choices")
+        raise InputError(f"sample {sample.sample_id}: got answer {brief(sample.answer)}, expected one of its choices")
     shown = {
         "context": sample.context,
         "question": sample.question,

@@ -10,6 +10,7 @@ from hyperinf.artifacts.records import RECORD, read_record
 from hyperinf.errors import InputError
 
 SPLITS = ("train", "validation", "test")
+CONTRADICTORY = "contradictory.parquet"
 _LISTS = ("choices", "accepted")
 
 
@@ -122,6 +123,43 @@ def read_samples(folder: Path, split: str) -> tuple[Sample, ...]:
     for name in _LISTS:
         columns[name] = [tuple(value) for value in columns[name]]
     return tuple(Sample(*row) for row in zip(*(columns[name] for name in _NAMES), strict=True))
+
+
+def write_contradictory(folder: Path, samples: Sequence[tuple[str, Sample]]) -> None:
+    """Write ``<folder>/contradictory.parquet``, a row for each sample of which copies have another answer.
+
+    Columns: ``sample_id``; ``group``, the same number for all copies; ``split`` of the source; ``context``,
+    ``question`` and ``answer`` as the source has them.
+
+    Args:
+        folder: the prepared folder.
+        samples: in the order in which they were read, each with the name of its split.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    groups: dict[object, int] = {}
+    numbers = [groups.setdefault(each.key, len(groups)) for _, each in samples]
+    texts = {name: [getattr(each, name) for _, each in samples] for name in ("context", "question", "answer")}
+    ids = [each.sample_id for _, each in samples]
+    table = {"sample_id": ids, "group": numbers, "split": [split for split, _ in samples], **texts}
+    with atomic_file(Path(folder) / CONTRADICTORY) as temporary:
+        pq.write_table(pa.table(table), temporary)
+
+
+def read_contradictory(folder: Path) -> dict[str, int]:
+    """Read which samples have copies with another answer: the number of its group by sample id, for a ranking.
+
+    Training samples are among them where data was prepared with ``keep_contradictory``. None are where the source has
+    none.
+    """
+    import pyarrow.parquet as pq
+
+    path = Path(folder) / CONTRADICTORY
+    if not path.is_file():
+        return {}
+    table = pq.ParquetFile(path).read(columns=["sample_id", "group"]).to_pydict()
+    return dict(zip(table["sample_id"], table["group"], strict=True))
 
 
 def read_data_info(folder: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -21,15 +21,21 @@ class Corpus:
 
     Attributes:
         splits: the source's own splits by name; a source that is one table has one.
-        exact: the asked numbers must be met; otherwise they mean "at most" (published subsets of the hub's sets).
         hidden: splits that are there but whose answers are withheld, as in GLUE's test sets.
         unusable: how many rows were left out for what reason.
+        unknown_columns: columns of a user's own questions that mean nothing to us.
+        labels_alike: classes whose names differ only in case, spaces or as 1 and 1.0 do, with their numbers of rows.
+        remarks: what else may be wrong with the files, a line each.
+        images: reads the bytes of the images that lie in cells of the source, by what samples have as their path.
     """
 
     splits: Mapping[str, Sequence[Sample]]
-    exact: bool
     hidden: tuple[str, ...] = ()
     unusable: Mapping[str, int] = field(default_factory=dict)
+    unknown_columns: tuple[str, ...] = ()
+    labels_alike: tuple[Mapping[str, int], ...] = ()
+    remarks: tuple[str, ...] = ()
+    images: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,13 @@ class Distinct:
         splits: the samples of each split, those that evaluate first.
         duplicates: samples left out because a copy is in the same split.
         overlapping: samples left out because a split that evaluates has one of their group.
-        contradictory: ids of samples left out because copies of them have another label.
+        contradictory: samples of which copies have another label, with the name of their split.
     """
 
     splits: Mapping[str, Sequence[Sample]]
     duplicates: int
     overlapping: int
-    contradictory: tuple[str, ...]
+    contradictory: tuple[tuple[str, Sample], ...]
 
 
 @dataclass(frozen=True)
@@ -57,14 +63,14 @@ class Drawn:
         samples: ``train``, ``validation`` and ``test``.
         drawn_from: for each role, how many samples came from which split of the source.
         duplicates: samples left out because their text is there already, with the same label.
-        contradictory: ids of samples left out because their text is there with different labels.
+        contradictory: samples whose text is there with different labels, with the name of their split.
         overlapping: those among the duplicates, and further samples of their group, whose text another role has.
     """
 
     samples: Mapping[str, Sequence[Sample]]
     drawn_from: Mapping[str, Mapping[str, int]]
     duplicates: int
-    contradictory: tuple[str, ...]
+    contradictory: tuple[tuple[str, Sample], ...]
     overlapping: int = 0
 
 
@@ -76,12 +82,13 @@ def draw(
     rng: np.random.Generator,
     admit: Callable[[Sample], Sample | None] | None = None,
     stratum: Callable[[Sample], str] | None = None,
+    keep_contradictory: bool = False,
 ) -> Drawn:
     """Draw each role at random, without replacement; plainly, unless the samples have strata.
 
     A role is drawn from the split that is assigned to it. Without one, validation is drawn from the training split,
     and test from what validation left of its split, then from the training split. If the training split is too
-    small for all that is asked of it, each asker gets its proportional part (``corpus.exact``: it is refused).
+    small for all that is asked of it, each asker gets its proportional part.
 
     Args:
         where: the source, for messages.
@@ -92,11 +99,14 @@ def draw(
         admit: what costs too much to be done to samples that are not drawn: gives the sample as it is to be used, or
             None if it cannot be, in which case another takes its place.
         stratum: each role gets of each stratum its part of the split, in proportion up to rounding.
+        keep_contradictory: samples of the training split of which copies have another label are drawn, too, for
+            training only and before all others.
 
     Raises:
-        InputError: a role gets no sample, or fewer than asked of an exact corpus, or training gets one class only.
+        InputError: a role gets no sample, or training gets one class only.
     """
-    there = distinct(corpus, splits)
+    there = distinct(corpus, splits, keep_contradictory)
+    suspect = {each.sample_id for _, each in there.contradictory}
     pools = {name: _shuffled(pool, rng, stratum) for name, pool in there.splits.items()}
     taken = {role: list[Sample]() for role in ROLES}
     drawn_from = {role: dict[str, int]() for role in ROLES}
@@ -104,21 +114,28 @@ def draw(
     passed: list[str] = []
     for name, pool in pools.items():
         askers = {role: asked[role] - len(taken[role]) for role in ROLES if name in _sources(role, splits)}
-        rest = iter(pool)
-        for role, number in _share(where, askers, len(pool), name == splits.train, corpus.exact).items():
-            chosen = list(islice(_free(rest, role, holders, passed, admit), number))
+        aside = iter([each for each in pool if each.sample_id in suspect])
+        rest = iter([each for each in pool if each.sample_id not in suspect])
+        for role, number in _share(askers, len(pool), name == splits.train).items():
+            candidates = chain(aside, rest) if role == "train" else rest
+            chosen = list(islice(_free(candidates, role, holders, passed, admit), number))
             taken[role] += chosen
             if chosen:
                 drawn_from[role][name] = len(chosen)
-    _check(where, taken, asked, corpus.exact)
+    _check(where, taken)
     duplicates = there.duplicates + there.overlapping
     return Drawn(taken, drawn_from, duplicates, there.contradictory, there.overlapping + len(passed))
 
 
-def distinct(corpus: Corpus, splits: Assignment) -> Distinct:
+def distinct(corpus: Corpus, splits: Assignment, keep_contradictory: bool = False) -> Distinct:
     """Keep one copy of each sample, the one in the smaller, evaluating split; none if its copies disagree.
 
     Of samples that are no copies and yet share their group, those in a split that evaluates stay, all of them.
+
+    Args:
+        corpus: all usable samples.
+        splits: which of its splits are in use.
+        keep_contradictory: of copies that disagree one of each label stays in the training split.
     """
     # Keys are made of whole texts: each is made once.
     keyed = {name: [(each, each.key) for each in corpus.splits[name]] for name in _order(splits)}
@@ -128,20 +145,24 @@ def distinct(corpus: Corpus, splits: Assignment) -> Distinct:
             labels.setdefault(key, set()).add(each.label)
     duplicates = overlapping = 0
     contradictory = []
-    evaluating: set[Hashable] = set()
     kept: dict[str, list[Sample]] = {}
+    # What evaluates comes first: of training samples its groups are taken out.
+    evaluating: set[tuple[str, ...]] = set()
     for name, samples in keyed.items():
         kept[name] = []
         seen: set[Hashable] = set()
         for each, key in samples:
-            if len(labels[key]) > 1:
-                contradictory.append(each.sample_id)
-            elif evaluating and each.group in evaluating:
+            disagrees = len(labels[key]) > 1
+            if disagrees:
+                contradictory.append((name, each))
+            if disagrees and not (keep_contradictory and name == splits.train):
+                continue
+            if evaluating and each.group in evaluating:
                 overlapping += 1
-            elif key in seen:
+            elif (key, each.label) in seen:
                 duplicates += 1
             else:
-                seen.add(key)
+                seen.add((key, each.label))
                 kept[name].append(each)
         if name != splits.train:
             evaluating.update(each.group for each in kept[name])
@@ -191,13 +212,10 @@ def _sources(role: str, splits: Assignment) -> tuple[str, ...]:
     return (splits.test,) if splits.test else (splits.validation or splits.train, splits.train)
 
 
-def _share(where: str, askers: Mapping[str, int], size: int, training: bool, exact: bool) -> dict[str, int]:
+def _share(askers: Mapping[str, int], size: int, training: bool) -> dict[str, int]:
     total = sum(askers.values())
     if total <= size or not training:
         return dict(askers)
-    if exact:
-        listed = " + ".join(f"{role} {number:,}" for role, number in askers.items())
-        raise InputError(f"{where}: got {size:,} different samples, expected the {total:,} asked for ({listed})")
     counts = {role: max(1, number * size // total) for role, number in askers.items() if number}
     # What rounding down leaves over is of most use in training.
     counts["train"] += max(0, min(askers["train"] - counts["train"], size - sum(counts.values())))
@@ -208,16 +226,12 @@ def _order(splits: Assignment) -> list[str]:
     return list(dict.fromkeys(name for name in (splits.test, splits.validation, splits.train) if name is not None))
 
 
-def _check(where: str, taken: Mapping[str, Sequence[Sample]], asked: Mapping[str, int], exact: bool) -> None:
+def _check(where: str, taken: Mapping[str, Sequence[Sample]]) -> None:
     for role, samples in taken.items():
         if not samples:
             raise InputError(
                 f"{where}: got no sample that is left for {role}, expected one at least;"
                 " ask for fewer of the others, or name another split"
-            )
-        if exact and len(samples) < asked[role]:
-            raise InputError(
-                f"{where}: got {len(samples):,} different samples for {role}, expected the {asked[role]:,} asked for"
             )
     if len({each.label for each in taken["train"]}) < 2:
         number = len(taken["train"])

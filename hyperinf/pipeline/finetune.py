@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ from hyperinf.artifacts.environment import digest, fingerprint, hashed, model_fi
 from hyperinf.artifacts.files import atomic_directory, discard, read_json, write_json, write_text
 from hyperinf.artifacts.records import RECORD, read_record, write_record, write_settings
 from hyperinf.data.folders import check_out
-from hyperinf.data.samples import read_data_info, read_samples
+from hyperinf.data.samples import Sample, read_data_info, read_samples
 from hyperinf.errors import InputError
 from hyperinf.models.families.base import Evaluation, ModelFamily
 from hyperinf.pipeline.opened import TRAINING, family_of, machine, model_note, task_of, warn_of_limit
 from hyperinf.pipeline.scorable import check_scorable
 from hyperinf.pipeline.tables import write_table
 from hyperinf.runtime.process import is_main, wait_for_all
+from hyperinf.settings.registers import FAMILIES
 from hyperinf.settings.stages import Finetune
 from hyperinf.training.loop import SAVE_SECONDS, train
 
@@ -41,6 +43,7 @@ def finetune(settings: Finetune, save_seconds: float = SAVE_SECONDS) -> None:
     model = family.adapted(settings, settings.seed)
     warn_of_limit(family, settings)
     samples = {name: read_samples(data, name) for name in ("train", *EVALUATED)}
+    _check_images(settings, samples)
     fitting = {name: family.fitting(each) for name, each in samples.items()}
     encoded = {name: family.encode(each) for name, each in fitting.items()}
     family.check(model, encoded)
@@ -91,6 +94,17 @@ def finetune(settings: Finetune, save_seconds: float = SAVE_SECONDS) -> None:
         write_settings(temporary, settings)
         write_record(temporary / RECORD, fingerprint(settings.deciding(), device, **more))
     discard(Path(settings.state_folder))
+
+
+def _check_images(settings: Finetune, samples: Mapping[str, Sequence[Sample]]) -> None:
+    """Refuse samples whose images would not be looked at."""
+    number = sum(bool(each.image) for split in samples.values() for each in split)
+    if number and not FAMILIES[settings.family].images:
+        with_images = ", ".join(name for name, family in FAMILIES.items() if family.images)
+        raise InputError(
+            f"{settings.data}: got {number:,} samples with an image, expected text for family {settings.family};"
+            f" take a model of family {with_images}"
+        )
 
 
 _ACCURACY = "accuracy.json"

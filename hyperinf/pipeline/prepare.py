@@ -6,12 +6,12 @@ from pathlib import Path
 
 from hyperinf.artifacts.environment import hashed, source_files
 from hyperinf.artifacts.records import RECORD, write_record, write_settings
-from hyperinf.data.assembly import Assembly, assemble
+from hyperinf.data.assembly import assemble
 from hyperinf.data.description import describe
 from hyperinf.data.folders import check_out, written_folder
 from hyperinf.data.images import IMAGES
 from hyperinf.data.prompts import load_template, render
-from hyperinf.data.samples import SPLITS, Sample, write_samples
+from hyperinf.data.samples import CONTRADICTORY, SPLITS, Sample, write_contradictory, write_samples
 from hyperinf.settings.stages import Prepare
 
 _log = logging.getLogger(__name__)
@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 def prepare(settings: Prepare) -> None:
     """Write ``{train,validation,test}.parquet``, ``info.json``, ``settings.yaml`` and, if there are any, ``images/``.
 
+    ``contradictory.parquet`` lists the samples of which the source has copies with another answer, where it has any.
+
     The same settings and source give the same bytes. The folder appears whole or not at all; one that is there already
     is replaced. It holds all that later stages read, copies of the images included, and may be moved.
 
@@ -27,43 +29,26 @@ def prepare(settings: Prepare) -> None:
         InputError: a source cannot be used, or the folder holds something else; one line says what and where.
     """
     out = Path(settings.out)
-    check_out(out, [*(f"{split}.parquet" for split in SPLITS), IMAGES])
+    check_out(out, [*(f"{split}.parquet" for split in SPLITS), CONTRADICTORY, IMAGES])
     assembly = assemble(settings)
     samples = [each for split in SPLITS for each in assembly.splits[split]]
     _check_templates(assembly.templates, samples)
     info = describe(settings, assembly)
-    _warn(str(settings.source), info["asked"], assembly)
+    for remark in info["remarks"]:
+        _log.warning(remark)
     with written_folder(out) as folder:
         for split in SPLITS:
             write_samples(folder, split, assembly.splits[split])
+        if assembly.drawn.contradictory:
+            write_contradictory(folder, assembly.drawn.contradictory)
         assembly.images.copy(samples, folder)
         write_settings(folder, settings)
-        more = {"inputs": source_files(settings.source), "outputs": hashed(folder, "*.parquet")}
-        write_record(folder / RECORD, {**info, **more})
+        sets = [each for each in (settings, settings.off_task_data, settings.test_data) if each is not None]
+        inputs = {name: digest for each in sets for name, digest in source_files(each.source).items()}
+        write_record(folder / RECORD, {**info, "inputs": inputs, "outputs": hashed(folder, "*.parquet")})
 
 
 def _check_templates(templates: Mapping[str, str], samples: Iterable[Sample]) -> None:
     loaded = {source: load_template(name) for source, name in templates.items()}
     for each in samples:
         render(loaded[each.source], each)
-
-
-def _warn(where: str, asked: Mapping[str, int], assembly: Assembly) -> None:
-    for split, number in asked.items():
-        if len(assembly.splits[split]) < number:
-            _log.warning("%s: %d %s samples, %d asked for", where, len(assembly.splits[split]), split, number)
-    for reason, number in assembly.corpus.unusable.items():
-        _log.warning("%s: %d rows left out: %s", where, number, reason)
-    skipped = assembly.images.skipped
-    if skipped:
-        _log.warning(
-            "%s: %d samples passed over, whose images are missing or bad (%s)", where, len(skipped), skipped[0]
-        )
-    contradictory = assembly.drawn.contradictory
-    if contradictory:
-        _log.warning(
-            "%s: %d samples left out, of which there are copies with another answer (%s)",
-            where,
-            len(contradictory),
-            contradictory[0],
-        )

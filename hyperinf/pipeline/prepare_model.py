@@ -64,7 +64,7 @@ def _files(settings: PrepareModel) -> tuple[str, str | None]:
     """Folder, and name of the GGUF file in it if that is what the source is."""
     source, cache = settings.source, resolve_cache(settings)
     if source.kind == "path" and Path(source.name).suffix == ".gguf":
-        path = Path(source.name).expanduser()
+        path = Path(source.name)
         if not path.is_file():
             raise InputError(f"{source}: no such file")
         return str(path.parent), path.name

@@ -37,11 +37,11 @@ def cost_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     axes[0][0].set_ylim(len(names) - 0.5, -0.5)
     quantities = ("seconds per checkpoint (lower is better)", "peak memory, MiB (lower is better)")
     for axis, label in zip(axes[0], quantities, strict=True):
-        axis.set_xscale("log")
         axis.set_xlabel(label)
         axis.grid(axis="x", which="minor", visible=False)
         if stages:
             axis.axhline(len(methods) - 0.5, color=style.MUTED, linewidth=0.8)
+    axes[0][0].set_xscale("log")
     _memory_ticks(axes[0][1], data["peak_memory_mib"])
     dot = {"color": style.INK, "linestyle": ""}
     handles = [
@@ -66,7 +66,8 @@ def _memory_ticks(axis: Axes, memory: pd.Series) -> None:
     known = memory.dropna()
     if known.empty:
         axis.text(0.5, 0.5, "not measured", transform=axis.transAxes, ha="center", color=style.MUTED)
-    elif known.max() < _LOG_SPAN * known.min():
-        axis.set_xscale("linear")
-        axis.set_xlim(0, known.max() * 1.08)
+    elif known.max() < _LOG_SPAN * known.min() or known.max() == 0:
+        axis.set_xlim(0, known.max() * 1.08 or 1)
+    else:
+        axis.set_xscale("log")
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")

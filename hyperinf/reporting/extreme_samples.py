@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from hyperinf.artifacts.records import RECORD, check_written, read_record
+from hyperinf.data.images import read_image
 from hyperinf.data.parquet import read_frame
 from hyperinf.errors import InputError
+from hyperinf.reporting.run_folders import data_folder, scores_folder
 
 SIDES = ("helpful", "harmful")
 SHOWN = 4
@@ -55,7 +57,7 @@ def extreme_samples(scores: pd.DataFrame, methods: Sequence[str], shown: int = S
 
 
 def read_sheet(run: Path, checkpoint: str, seed: int, methods: Sequence[str]) -> Sheet | None:
-    """Read the extremes of a run, and their images from the data that it was scored on, at ``../../../data/seed-S``.
+    """Read the extremes of a run, and their images from the data that it was scored on.
 
     Returns:
         None where no sample has an image.
@@ -63,7 +65,7 @@ def read_sheet(run: Path, checkpoint: str, seed: int, methods: Sequence[str]) ->
     Raises:
         InputError: scores, the data of the run or an image is missing or of another form, or a score is not finite.
     """
-    path = run / f"scores/{checkpoint}/scores.parquet"
+    path = scores_folder(run, checkpoint) / "scores.parquet"
     check_written(path)
     scores = read_frame(path, [f"{_PREFIX}{method}" for method in methods])
     if "image" not in scores or (scores["image"] == "").all():
@@ -73,7 +75,7 @@ def read_sheet(run: Path, checkpoint: str, seed: int, methods: Sequence[str]) ->
         if len(strange):
             sample = strange["sample_id"].iloc[0]
             raise InputError(f"{path}: influence of sample {sample} by {method}: got no finite number, expected one")
-    data = run.resolve().parents[2] / "data" / f"seed-{seed}"
+    data = data_folder(run, checkpoint, seed)
     wanted = read_record(path.with_name(RECORD)).get("data_sha256")
     if wanted is None or read_record(data / RECORD).get("content_sha256") != wanted:
         raise InputError(f"{data}: got other data, expected what {run} was scored on")
@@ -87,21 +89,16 @@ def read_pixels(folder: Path, samples: pd.DataFrame) -> dict[str, np.ndarray]:
     Raises:
         InputError: an image is not there, or is none; names the sample.
     """
-    from PIL import Image
+    from PIL.Image import Resampling
 
     pixels = {}
     for sample, name in dict(zip(samples["sample_id"], samples["image"], strict=True)).items():
         if not name:
             continue  # a question without an image among others
-        path = Path(folder) / name
         try:
-            with Image.open(path) as image:
-                shown = image.convert("RGB")
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such image; expected that of sample {sample}") from None
-        except (OSError, ValueError, SyntaxError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path}: got no image ({reason}), expected that of sample {sample}") from None
-        shown.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+            shown = read_image(folder, name)
+        except InputError as error:
+            raise InputError(f"sample {sample}: {error}") from None
+        shown.thumbnail((LARGEST, LARGEST), Resampling.LANCZOS)
         pixels[name] = np.asarray(shown)
     return pixels

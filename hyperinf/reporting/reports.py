@@ -40,7 +40,8 @@ def report_study(study: StudyShape, runs: Sequence[Path], out: Path) -> list[Pat
 
     Args:
         study: what it consists of.
-        runs: folders ``{task}/{model}/{setting}/seed-{seed}`` with ``scores/cost.csv``; with detection
+        runs: folders ``{task}/{model}/{setting}/seed-{seed}`` with ``scores/{checkpoint}/cost.csv``, or any others with
+            ``scores/cost.csv`` of one checkpoint; with detection
             ``detection/{metrics,curves}.csv``; with selection ``fraction-F/metrics.csv`` of every fraction, and maybe
             ``fraction-1.0``, which holds the references. Any seeds, all tasks, models and settings of the study.
         out: results folder; ``figures/`` and ``tables/`` are written below it.
@@ -51,12 +52,14 @@ def report_study(study: StudyShape, runs: Sequence[Path], out: Path) -> list[Pat
     Raises:
         InputError: a folder or file is missing, or does not fit its form or the study; two say different.
     """
+    from hyperinf.reporting.run_folders import as_run
     from hyperinf.reporting.sources import study_records
     from hyperinf.reporting.study_inputs import read_study
     from hyperinf.reporting.summary import study_sentences
 
+    study = as_run(study, Path(runs[0]))
     read = read_study(study, runs, Path(out))
-    records = study_records((run.folder, run.seed) for run in read.runs)
+    records = study_records(((run.folder, run.seed) for run in read.runs), study.shown)
     return _write(expected(study), read, study_sentences(read), records)
 
 

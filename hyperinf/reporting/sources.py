@@ -1,5 +1,6 @@
 """Say which files went in, and what was run, as the stages themselves recorded it."""
 
+import os.path
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from hyperinf.artifacts.files import read_json, sha256_file
-from hyperinf.artifacts.records import RECORD
+from hyperinf.artifacts.records import RECORD, RUN_FROM
 from hyperinf.errors import InputError
-from hyperinf.reporting.labels import trained_setting
+from hyperinf.reporting.run_folders import data_folder, finetuned_folder
 
 Records = dict[str, list[tuple[str, str]]]
-_HIDDEN = ("sha256", "reports", "wheels", "cache", "inputs", "outputs", "accuracies")
+_HIDDEN = (RUN_FROM, "sha256", "reports", "wheels", "cache", "inputs", "outputs", "accuracies")
 _MAX_VALUES = 12
 
 
@@ -33,11 +34,11 @@ class Source:
 
 
 def sources_table(read: Any) -> pd.DataFrame:
-    """List the files that went in with their hashes, relative to the results folder where they lie below it."""
+    """List the files that went in with their hashes, by their paths from the results folder."""
     rows = [
         {
             **source.run,
-            "file": _shown(source.path, read.out),
+            "file": Path(os.path.relpath(source.path.resolve(), read.out.resolve())).as_posix(),
             "sha256": sha256_file(source.path) if source.hashed else "",
         }
         for source in read.sources
@@ -45,16 +46,12 @@ def sources_table(read: Any) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _shown(path: Path, out: Path) -> str:
-    resolved, folder = path.resolve(), out.resolve()
-    return (resolved.relative_to(folder) if resolved.is_relative_to(folder) else path).as_posix()
-
-
-def study_records(runs: Iterable[tuple[Path, int]]) -> Records:
+def study_records(runs: Iterable[tuple[Path, int]], checkpoint: str) -> Records:
     """Collect what every step of the runs recorded, where it is there.
 
     Args:
         runs: folder and seed of each.
+        checkpoint: one that was scored.
     """
     stages: dict[str, list[Path]] = {
         "data": [],
@@ -64,11 +61,9 @@ def study_records(runs: Iterable[tuple[Path, int]]) -> Records:
     }
     data, tuned, scored, kept = stages.values()
     for run, seed in runs:
-        data.append(run.resolve().parents[2] / "data" / f"seed-{seed}" / RECORD)
-        # Settings that differ only in whose gradients are used share their fine-tuning.
-        trained = run.parent.with_name(trained_setting(run.parent.name))
-        tuned.append(trained / run.name / "finetuned" / RECORD)
-        scored += sorted(run.glob(f"scores/*/{RECORD}"))
+        data.append(data_folder(run, checkpoint, seed) / RECORD)
+        tuned.append(finetuned_folder(run, checkpoint) / RECORD)
+        scored += [*sorted(run.glob(f"scores/*/{RECORD}")), run / "scores" / RECORD]
         kept += sorted(run.glob(f"fraction-*/{RECORD}"))
     return _existing(stages)
 

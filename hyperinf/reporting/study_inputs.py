@@ -16,6 +16,7 @@ from hyperinf.reporting.extreme_samples import Sheet, read_sheet
 from hyperinf.reporting.frames import Cell, StudyFrame
 from hyperinf.reporting.inputs import Schema, joined, read_csv
 from hyperinf.reporting.labels import STRATEGY_LABELS, checkpoint_label, noted_model, setting_label
+from hyperinf.reporting.run_folders import scores_folder
 from hyperinf.reporting.sources import Source
 from hyperinf.settings.reporting import StudyShape
 
@@ -165,7 +166,7 @@ def read_study(study: StudyShape, runs: Sequence[Path], out: Path) -> StudyResul
 def _read_run(study: StudyShape, folder: Path) -> Run:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected that of a run")
-    scores = [folder / "scores" / checkpoint for checkpoint in study.checkpoints]
+    scores = [scores_folder(folder, checkpoint) for checkpoint in study.checkpoints]
     infos = [_record(scores[-1] / RECORD)]
     cost = {path / "cost.csv": read_csv(path / "cost.csv", COST) for path in scores}
     metrics: dict[Path, pd.DataFrame] = {}
@@ -184,7 +185,7 @@ def _read_run(study: StudyShape, folder: Path) -> Run:
     cell, seed = _identity({**metrics, **curves, **cost})
     truncated = {split: count for info in infos for split, count in (info.get("truncated") or {}).items()}
     note = " ".join(str(infos[0].get("model_note") or "").split())
-    harmed = _harmed(folder / f"scores/{study.shown}/scores.parquet") if study.detection else None
+    harmed = _harmed(scores_folder(folder, study.shown) / "scores.parquet") if study.detection else None
     return Run(cell, seed, folder, metrics, curves, cost, note, truncated, harmed)
 
 

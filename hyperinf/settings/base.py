@@ -91,6 +91,7 @@ def setting(
     unit: str = "",
     metavar: str = "",
     writes: str = "",
+    positional: bool = False,
     **constraints: Any,
 ) -> Any:
     """Declare one setting.
@@ -102,16 +103,17 @@ def setting(
         unit: of a number, such as ``tokens``, where the help does not say it.
         metavar: what stands for the value in a command's help.
         writes: ``file`` or ``folder`` where it is the path of what a stage writes.
+        positional: on a command line it has no flag; at most one setting of a command.
         **constraints: of pydantic's ``Field``, such as ``ge`` or ``min_length``.
     """
-    extra = {"runtime": runtime, "unit": unit, "metavar": metavar, "writes": writes}
+    extra = {"runtime": runtime, "unit": unit, "metavar": metavar, "writes": writes, "positional": positional}
     marks: dict[str, Any] = {name: value for name, value in extra.items() if value}
     factory = {"default_factory": default} if callable(default) else {"default": default}
     return Field(**factory, description=help, json_schema_extra=marks or None, **constraints)
 
 
 def mark(field: FieldInfo, name: str) -> Any:
-    """What :func:`setting` was told of a field beside its help: ``runtime``, ``unit``, ``metavar``, ``writes``."""
+    """What :func:`setting` was told of a field beside its help: ``runtime``, ``unit``, ``metavar``, and so on."""
     extra = field.json_schema_extra
     return extra.get(name, "") if isinstance(extra, Mapping) else ""
 

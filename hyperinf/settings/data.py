@@ -8,7 +8,7 @@ from pydantic import model_validator
 from hyperinf.settings.base import MisfitError, Place, Settings, setting
 from hyperinf.settings.registers import FORMATS, templates
 from hyperinf.settings.sources import DataSource
-from hyperinf.settings.types import Count, FilePath, Fraction, OneOf, Switch, Word
+from hyperinf.settings.types import Column, Count, Encoding, FilePath, Fraction, OneOf, Switch, Word
 
 FormatName = Annotated[str, OneOf(FORMATS)]
 TemplateName = Annotated[str, OneOf(templates)]
@@ -37,12 +37,12 @@ class DataSettings(Settings):
     )
     subset: Word | None = setting(None, help="configuration of a data set on the hub, such as cola")
     revision: Word | None = setting(None, help="branch, tag or commit of a data set on the hub")
-    text: Word | None = setting(None, help="column of the text, in format labelled", metavar="COLUMN")
-    pair: Word | None = setting(
+    text: Column | None = setting(None, help="column of the text, in format labelled", metavar="COLUMN")
+    pair: Column | None = setting(
         None, help="column of the second text, in format labelled, for tasks on two texts", metavar="COLUMN"
     )
-    label: Word | None = setting(None, help="column of the class, in format labelled", metavar="COLUMN")
-    id: Word | None = setting(
+    label: Column | None = setting(None, help="column of the class, in format labelled", metavar="COLUMN")
+    id: Column | None = setting(
         None, help="column of the sample ids, in format labelled; by default split and row number", metavar="COLUMN"
     )
     images: FilePath | None = setting(
@@ -51,6 +51,20 @@ class DataSettings(Settings):
     text_rows: Switch = setting(False, help="in a data set about images, use rows without an image, too")
     skip_bad_images: Switch = setting(
         False, help="pass over samples whose image is missing or damaged, instead of stopping"
+    )
+    encoding: Encoding | None = setting(
+        None, help="how text files are written, such as latin-1 or utf-16; by default UTF-8", metavar="NAME"
+    )
+    strict: Switch = setting(
+        False,
+        help="refuse a file that has any row without text or label; by default up to 1 % are left out and counted",
+    )
+    merge_labels: Switch = setting(
+        False, help="take labels for one class that differ only in case, in spaces, or as 1 and 1.0 do"
+    )
+    keep_contradictory: Switch = setting(
+        False,
+        help="keep rows that stand there again with another label, for training only; by default they are left out",
     )
     splits: SplitNames = setting(
         SplitNames,
@@ -88,9 +102,9 @@ class DataSettings(Settings):
 class SampleSettings(Settings):
     """How many samples are drawn."""
 
-    train: Count = setting(1000, help="number of training samples; from the hub, at most")
-    validation: Count = setting(200, help="number of target samples, whose answers stay clean; from the hub, at most")
-    test: Count = setting(400, help="number of test samples, which are never used for scoring; from the hub, at most")
+    train: Count = setting(1000, help="number of training samples, at most")
+    validation: Count = setting(200, help="number of target samples, at most; their answers stay clean")
+    test: Count = setting(400, help="number of test samples, at most; they are never used for scoring")
 
 
 class CorruptionSettings(Settings):

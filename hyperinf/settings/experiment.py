@@ -13,12 +13,14 @@ from hyperinf.settings.models import ModelSettings
 from hyperinf.settings.runtime import CacheSettings, DeviceSettings
 from hyperinf.settings.simulation import SimulationSettings
 from hyperinf.settings.study import StudySettings
-from hyperinf.settings.types import Distinct, FilePath, Key, Matching
+from hyperinf.settings.types import Distinct, FilePath, Home, Key, Matching
 
 SIMULATION = "simulation"
 RESERVED = (SIMULATION, "aligned", "assets", "benchmarks", "figures", "logs", "models", "tables")
 """Folders of the results that are no study's."""
-ResultsFolder = Annotated[str, Matching(r"^[^{}*?\n\x00]*[^{}*?\s\x00]$", "a folder's path, without braces, * and ?")]
+ResultsFolder = Annotated[
+    str, Matching(r"^[^{}*?\n\x00]*[^{}*?\s\x00]$", "a folder's path, without braces, * and ?"), Home
+]
 
 
 class DataEntry(DataSettings):
@@ -159,27 +161,28 @@ def _missing(whole: ExperimentSettings, base: Path) -> Iterator[Mistake]:
         for key, entry in entries.items():
             path = entry.source.path
             if path is not None and (section, key) in needed and not _is_there(base, path, Path.exists):
-                yield _absent((section, key, "source", "path"), path, "file or folder")
+                yield _absent((section, key, "source", "path"), base, path, "file or folder")
     for key, data in whole.data.items():
         if data.images is not None and ("data", key) in needed and not _is_there(base, data.images, Path.is_dir):
-            yield _absent(("data", key, "images"), data.images, "folder")
+            yield _absent(("data", key, "images"), base, data.images, "folder")
     if whole.launcher is not None and not _is_there(base, whole.launcher, Path.is_file):
-        yield _absent(("launcher",), whole.launcher, "file")
+        yield _absent(("launcher",), base, whole.launcher, "file")
     for index, wheel in enumerate(whole.wheels):
         if not _is_there(base, wheel, Path.is_file):
-            yield _absent(("wheels", index), wheel, "file")
+            yield _absent(("wheels", index), base, wheel, "file")
 
 
 def _is_there(base: Path, path: str, is_kind: Callable[[Path], bool]) -> bool:
     try:
-        return is_kind(base / Path(path).expanduser())
-    except (OSError, RuntimeError):
-        # A name that is too long for a file system; the home of nobody.
+        return is_kind(base / path)
+    except OSError:
+        # A name that is too long for a file system.
         return False
 
 
-def _absent(place: Place, path: str, kind: str) -> Mistake:
-    return Mistake(place, f"got {path!r}, expected a {kind}, and there is none")
+def _absent(place: Place, base: Path, path: str, kind: str) -> Mistake:
+    below = "" if Path(path).is_absolute() else f" below {base.absolute()}"
+    return Mistake(place, f"got {path!r}, expected a {kind}, and there is none{below}")
 
 
 def needed_entries(whole: ExperimentSettings) -> set[tuple[str, str]]:

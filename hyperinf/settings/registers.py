@@ -53,6 +53,7 @@ FORMATS: Mapping[str, str] = {
     "piqa": "hyperinf.data.formats.published:PIQA",
     "quartz": "hyperinf.data.formats.chat_formats:QUARTZ",
     "record": "hyperinf.data.formats.user_jsonl:RECORD",
+    "image_classes": "hyperinf.data.formats.visual:IMAGE_CLASSES",
     "easy_vqa": "hyperinf.data.formats.visual:EASY_VQA",
     "easy_vqa_all": "hyperinf.data.formats.visual:EASY_VQA_ALL",
     "easy_vqa_captions": "hyperinf.data.formats.visual:EASY_VQA_CAPTIONS",

@@ -1,10 +1,12 @@
 """How things are computed, never what: nothing here changes a result, and a change reruns nothing."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
+from hyperinf.errors import InputError
 from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.types import Count, Distinct, FilePath, Matching
+from hyperinf.settings.types import Count, Distinct, FilePath, Matching, at_home
 
 Store = Literal["disk", "memory", "live"]
 Device = Annotated[str, Matching(r"^(auto|cpu|cuda(:\d+)?)$", "auto, cpu, cuda or cuda:N")]
@@ -42,6 +44,18 @@ class CacheSettings(Settings):
     wheels: Annotated[tuple[FilePath, ...], Distinct] = setting(
         (), runtime=True, help="wheel files brought by hand, for machines without a package index", metavar="FILE"
     )
+
+    @property
+    def cache_folder(self) -> str:
+        """The folder ``cache``.
+
+        Raises:
+            InputError: the variable names the home of nobody.
+        """
+        try:
+            return self.cache or at_home(os.environ.get("HYPERINF_CACHE", "")) or "results/assets"
+        except ValueError as error:
+            raise InputError(f"HYPERINF_CACHE: {error}") from None
 
     @property
     def wheel_paths(self) -> tuple[Path, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -25,6 +26,32 @@ def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
     return values
 
 
+def at_home(path: str) -> str:
+    """Put a user's home in the place of a leading ``~`` or ``~NAME``: no shell has, in a file or after ``--flag=``.
+
+    Raises:
+        ValueError: there is no such user.
+    """
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        user = path.partition("/")[0]
+        raise ValueError(f"got {path!r}, expected the path of a file or folder; no home is known of {user}") from None
+
+
+def _encoding(name: str) -> str:
+    try:
+        # What Python calls encodings are not all of texts, nor of any text.
+        fits = "a,b\n".encode(name).decode(name) == "a,b\n"
+    except (LookupError, UnicodeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(f"got {name[:40]!r}, expected an encoding of text, such as latin-1 or utf-16")
+    return name
+
+
 Count = Annotated[int, Field(ge=1, lt=2**63)]
 """A number of things, at least one."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -36,6 +63,10 @@ Switch = Annotated[bool, Strict()]
 """True or false, and neither 1 nor a word for it."""
 Word = Annotated[str, StringConstraints(min_length=1)]
 """Text that is not empty."""
+Column = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+"""Name of a column; spaces around it do not count, here as in a file."""
+Encoding = Annotated[str, AfterValidator(_encoding)]
+"""How a text file is written, as Python names it."""
 
 Distinct = AfterValidator(_distinct)
 """Marks a tuple whose values must differ."""
@@ -68,7 +99,9 @@ Key = Annotated[
     Matching(r"^[a-z][a-z0-9_]*$", "a name of lower-case letters, digits and _, beginning with a letter"),
 ]
 """A name that becomes part of paths."""
-FilePath = Annotated[str, Matching(r"^[^{}\n\x00]+$", "the path of a file or folder, without braces")]
+Home = AfterValidator(at_home)
+"""Marks a path that may begin with ``~``."""
+FilePath = Annotated[str, Matching(r"^[^{}\n\x00]+$", "the path of a file or folder, without braces"), Home]
 """Braces are refused as Snakemake reads them as wildcards."""
 
 

@@ -1,5 +1,6 @@
 """Whatever bytes a file holds, a reader reads it or refuses it in one line; it never fails in another way."""
 
+import gzip
 import io
 import json
 import struct
@@ -77,7 +78,17 @@ JSONL = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
 CSV = b"text,label\n" + b"".join(f'"a {index}",{index % 2}\n'.encode() for index in range(6))
 
 
-@pytest.mark.parametrize(("suffix", "good"), [("jsonl", JSONL), ("csv", CSV), ("tsv", CSV.replace(b",", b"\t"))])
+@pytest.mark.parametrize(
+    ("suffix", "good"),
+    [
+        ("jsonl", JSONL),
+        ("json", b"[" + JSONL.replace(b"}\n{", b"},\n{") + b"]"),
+        ("csv", CSV),
+        ("csv.gz", gzip.compress(CSV)),
+        ("tsv", CSV.replace(b",", b"\t")),
+        ("txt", CSV.replace(b'"', b"").replace(b",", b";")),
+    ],
+)
 @ALWAYS_THE_SAME
 @given(data=st.data())
 def test_text_tables(suffix: str, good: bytes, data: st.DataObject, tmp_path: Path) -> None:

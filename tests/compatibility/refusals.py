@@ -3,13 +3,20 @@
 python tests/compatibility/refusals.py > docs/refusals.md
 """
 
+import contextlib
+import fcntl
+import hashlib
+import os
 import re
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -17,22 +24,36 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
 
+from hyperinf.artifacts.records import read_record, write_record
+from hyperinf.data.assets import fetch_asset
 from hyperinf.gradients import LiveSource, TensorSource, adapted_layers, per_sample_gradients
 from hyperinf.influence import influence_scores
 from hyperinf.influence.statistics import gradient_statistics
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+sys.path[:0] = [
+    str(Path(__file__).parent),
+    str(Path(__file__).parents[1]),
+    str(Path(__file__).parents[2] / "workflow/lib"),
+]
 
 from architectures import SMALL  # noqa: E402
+from places import unwritable  # noqa: E402
+from run_hooks import RunHooks  # noqa: E402
+from run_lock import RefusedError, acquire  # noqa: E402
 
 X = torch.randn(8, 5, generator=torch.Generator().manual_seed(1))
 Y = torch.tensor([0, 1, 2, 0, 1, 2, 1, 0])
 
 HEAD = """# What is refused
 
-Made by `python tests/compatibility/refusals.py`; a test keeps it in step. Every line below is what a `ValueError` of the
+Made by `python tests/compatibility/refusals.py`; a test keeps it in step. Every line of the first table is what a `ValueError` of the
 library says before any number is given out; through the command line it is printed after `hyperinf: error:` with exit code 2,
 before anything is trained. Numbers that differ from machine to machine are written as x.
+"""
+PLACES_HEAD = """## Files, places and colleagues
+
+What is damaged, full, closed or another's ends a command with exit code 2, or a run of the workflow before its first job. What the lines
+advise is done by tests, and works then.
 """
 
 
@@ -44,11 +65,13 @@ class Refusal:
         what: in words.
         do: the call that is refused.
         instead: what to do.
+        follow: does that; None where it would take more than a test may.
     """
 
     what: str
     do: Callable[[], Any]
     instead: str
+    follow: Callable[[], Any] | None = None
 
 
 def line(refusal: Refusal) -> str:
@@ -58,11 +81,11 @@ def line(refusal: Refusal) -> str:
         AssertionError: it was not refused, or in more than one line.
     """
     torch.manual_seed(0)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         warnings.simplefilter("ignore")
         try:
             refusal.do()
-        except ValueError as error:
+        except (ValueError, RefusedError, SystemExit) as error:
             found = str(error)
         else:
             raise AssertionError(f"{refusal.what}: was not refused")
@@ -91,12 +114,13 @@ def _language() -> dict[str, Tensor]:
 
 
 class _Again(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, reentrant: bool = True) -> None:
         super().__init__()
+        self.reentrant = reentrant
         self.body, self.head = nn.Linear(5, 5), nn.Linear(5, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(checkpoint(self.body, x, use_reentrant=True))
+        return self.head(checkpoint(self.body, x, use_reentrant=self.reentrant))
 
 
 class _Overwrites(_Again):
@@ -111,11 +135,25 @@ def _share(model: nn.Module, batch: Any) -> Tensor:
     return functional.cross_entropy(model(batch[0]), batch[1], reduction="none") / len(batch[1])
 
 
-def _frozen_adapter() -> None:
+def _own(model: nn.Module, batch: Any) -> Tensor:
+    return functional.cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+
+def _by_token(model: Any, batch: Any) -> Tensor:
+    logits = model(batch["input_ids"], batch["attention_mask"]).logits
+    return functional.cross_entropy(logits.transpose(1, 2), batch["labels"], reduction="none").sum(1)
+
+
+def _bart() -> Any:
+    sizes = {"d_model": 16, "decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 8}
+    return _transformers("AutoModelForCausalLM", "bart", **sizes)
+
+
+def _adapter(trainable: bool) -> None:
     from peft import LoraConfig, get_peft_model
 
     model = get_peft_model(_transformers("AutoModelForCausalLM", "llama"), LoraConfig(target_modules=["q_proj"]))
-    per_sample_gradients(model.requires_grad_(False), _language())
+    per_sample_gradients(model if trainable else model.requires_grad_(False), _language())
 
 
 def _batches(order: list[int]) -> list[Any]:
@@ -174,72 +212,156 @@ REFUSALS = [
         "a model that reads padding",
         lambda: per_sample_gradients(_transformers("AutoModelForSequenceClassification", "fnet", num_labels=3), _text(True)),
         "batches of one length, or of one sample",
-    ),
-    Refusal("a norm over the samples of the batch", _batch_statistics, "running statistics, or another norm"),
-    Refusal("a loss that is a share of the batch", lambda: per_sample_gradients(LINEAR, (X, Y), _share), "each sample's own loss"),
+        lambda: per_sample_gradients(_transformers("AutoModelForSequenceClassification", "fnet", num_labels=3), _text())),
+    Refusal("a norm over the samples of the batch", _batch_statistics, "running statistics, or another norm",
+        lambda: per_sample_gradients(nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.Linear(4, 3)), (X, Y))),
+    Refusal("a loss that is a share of the batch", lambda: per_sample_gradients(LINEAR, (X, Y), _share), "each sample's own loss",
+        lambda: per_sample_gradients(LINEAR, (X, Y), _own)),
     Refusal(
         "a model that sees the answers it is judged by",
         lambda: per_sample_gradients(_transformers("AutoModelForCausalLM", "bert", is_decoder=False), _language()),
         "`is_decoder=True`, or the `token_type_ids` that tell prompt from answer",
-    ),
+        lambda: per_sample_gradients(_transformers("AutoModelForCausalLM", "bert", is_decoder=True), _language())),
     Refusal(
         "a transformers model whose own loss is another",
         lambda: per_sample_gradients(
-            _transformers("AutoModelForCausalLM", "bart", d_model=16, decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=8),
+            _bart(),
             _language(),
         ),
         "`loss_fn`",
-    ),
+        lambda: per_sample_gradients(_bart(), _language(), _by_token)),
     Refusal(
         "token labels of a model whose loss is not known",
         lambda: per_sample_gradients(nn.Embedding(40, 7), (_text()["input_ids"], _text()["input_ids"])),
         "`loss_fn`",
-    ),
+        lambda: per_sample_gradients(nn.Embedding(40, 7), (_text()["input_ids"], Y[:4]), lambda m, b: functional.cross_entropy(m(b[0]).mean(1), b[1], reduction="none"))),
     Refusal(
         "several samples packed into one row",
         lambda: per_sample_gradients(
             _transformers("AutoModelForCausalLM", "llama"), {**_language(), "position_ids": torch.tensor([[0, 1, 2, 0, 1, 2]] * 4)}
         ),
         "a collator that pads",
-    ),
+        lambda: per_sample_gradients(_transformers("AutoModelForCausalLM", "llama"), _language())),
     Refusal(
         "a text without a token that counts",
         lambda: per_sample_gradients(
             _transformers("AutoModelForCausalLM", "llama"), {**_text(), "labels": torch.full((4, 6), -100)}
         ),
         "leave the sample out",
-    ),
-    Refusal("numbers as labels of a plain module", lambda: per_sample_gradients(LINEAR, (X, X[:, 0])), "`loss_fn`"),
-    Refusal("a batch without labels", lambda: per_sample_gradients(LINEAR, {"input": X}), "a key `labels`, or `loss_fn`"),
-    Refusal("one loss for the whole batch", lambda: per_sample_gradients(LINEAR, (X, Y), lambda m, b: m(b[0]).sum()), "one loss a sample"),
-    Refusal("reentrant checkpointing", lambda: per_sample_gradients(_Again(), (X, Y)), "`use_reentrant=False`"),
-    Refusal("an input that is overwritten", lambda: per_sample_gradients(_Overwrites(), (X, Y), layers=["head.weight"], check=False), "an operation that is not in place"),
-    Refusal("a weight made for inference", _inference_weight, "build the model outside `torch.inference_mode`"),
-    Refusal("an adapter loaded frozen", _frozen_adapter, "`is_trainable=True`"),
-    Refusal("a model without a trainable weight", lambda: per_sample_gradients(nn.Linear(5, 3).requires_grad_(False), (X, Y)), "an adapter, or `layers=`"),
-    Refusal("a layer that is not there", lambda: adapted_layers(LINEAR, ["head.weight"]), "a name of `named_parameters()`"),
-    Refusal("one weight under two names", lambda: adapted_layers(LINEAR, ["weight", "weight"]), "one of them"),
+        lambda: per_sample_gradients(_transformers("AutoModelForCausalLM", "llama"), _language())),
+    Refusal("numbers as labels of a plain module", lambda: per_sample_gradients(LINEAR, (X, X[:, 0])), "`loss_fn`",
+        lambda: per_sample_gradients(LINEAR, (X, X[:, 0]), lambda m, b: (m(b[0])[:, 0] - b[1]) ** 2)),
+    Refusal("a batch without labels", lambda: per_sample_gradients(LINEAR, {"input": X}), "a key `labels`, or `loss_fn`",
+        lambda: per_sample_gradients(LINEAR, {"input": X, "labels": Y})),
+    Refusal("one loss for the whole batch", lambda: per_sample_gradients(LINEAR, (X, Y), lambda m, b: m(b[0]).sum()), "one loss a sample",
+        lambda: per_sample_gradients(LINEAR, (X, Y), lambda m, b: m(b[0]).sum(1))),
+    Refusal("reentrant checkpointing", lambda: per_sample_gradients(_Again(), (X, Y)), "`use_reentrant=False`",
+        lambda: per_sample_gradients(_Again(reentrant=False), (X, Y))),
+    Refusal("an input that is overwritten", lambda: per_sample_gradients(_Overwrites(), (X, Y), layers=["head.weight"], check=False), "an operation that is not in place",
+        lambda: per_sample_gradients(_Again(reentrant=False), (X, Y), layers=["head.weight"], check=False)),
+    Refusal("a weight made for inference", _inference_weight, "build the model outside `torch.inference_mode`",
+        lambda: per_sample_gradients(nn.Linear(5, 3), (X, Y), layers=["weight"])),
+    Refusal("an adapter loaded frozen", lambda: _adapter(trainable=False), "`is_trainable=True`",
+        lambda: _adapter(trainable=True)),
+    Refusal("a model without a trainable weight", lambda: per_sample_gradients(nn.Linear(5, 3).requires_grad_(False), (X, Y)), "an adapter, or `layers=`",
+        lambda: per_sample_gradients(nn.Linear(5, 3).requires_grad_(False), (X, Y), layers=["weight"])),
+    Refusal("a layer that is not there", lambda: adapted_layers(LINEAR, ["head.weight"]), "a name of `named_parameters()`",
+        lambda: adapted_layers(LINEAR, ["weight"])),
+    Refusal("one weight under two names", lambda: adapted_layers(LINEAR, ["weight", "weight"]), "one of them",
+        lambda: adapted_layers(LINEAR, ["weight"])),
     Refusal(
         "another first axis than the samples, unchecked",
         lambda: per_sample_gradients(
             nn.Sequential(nn.Flatten(0, 1), nn.Linear(1, 3)), (X, Y), lambda m, b: m(b[0][..., None]).view(8, 15).sum(1), check=False
         ),
         "leave the check on",
-    ),
-    Refusal("a plain DataLoader", lambda: LiveSource(LINEAR, DataLoader(TensorDataset(X, Y), 4)), "pairs of ids and batches"),
-    Refusal("a loader that gives other samples at the next sweep", lambda: _twice(LiveSource(LINEAR, _Shuffled())), "`shuffle=False`"),
-    Refusal("a loader whose ids stay while its samples move", lambda: _twice(LiveSource(LINEAR, _ShuffledBeneath())), "`shuffle=False`"),
-    Refusal("a sample id twice", lambda: LiveSource(LINEAR, _batches([0, 1, 2, 1])), "distinct ids"),
+        lambda: per_sample_gradients(nn.Sequential(nn.Flatten(0, 1), nn.Linear(1, 3)), (X, Y), lambda m, b: m(b[0][..., None]).view(8, 15).sum(1))),
+    Refusal("a plain DataLoader", lambda: LiveSource(LINEAR, DataLoader(TensorDataset(X, Y), 4)), "pairs of ids and batches",
+        lambda: _twice(LiveSource(LINEAR, [([str(i) for i in range(k, k + 4)], batch) for k, batch in zip((0, 4), DataLoader(TensorDataset(X, Y), 4), strict=True)]))),
+    Refusal("a loader that gives other samples at the next sweep", lambda: _twice(LiveSource(LINEAR, _Shuffled())), "`shuffle=False`",
+        lambda: _twice(LiveSource(LINEAR, _batches(list(range(8)))))),
+    Refusal("a loader whose ids stay while its samples move", lambda: _twice(LiveSource(LINEAR, _ShuffledBeneath())), "`shuffle=False`",
+        lambda: _twice(LiveSource(LINEAR, _batches(list(range(8)))))),
+    Refusal("a sample id twice", lambda: LiveSource(LINEAR, _batches([0, 1, 2, 1])), "distinct ids",
+        lambda: LiveSource(LINEAR, _batches([0, 1, 2, 3]))),
     Refusal("a GFIM larger than the memory", _large_layer, "`layers=`, or `gfim_axis='smaller'`"),
-    Refusal("gradients that are not finite", lambda: influence_scores(_gradients(float("nan")), _gradients(1.0)), "a lower learning rate, or float32"),
-    Refusal("target gradients that are not finite", lambda: influence_scores(_gradients(1.0), _gradients(float("inf"))), "the same"),
+    Refusal("gradients that are not finite", lambda: influence_scores(_gradients(float("nan")), _gradients(1.0)), "a lower learning rate, or float32",
+        lambda: influence_scores(_gradients(1.0), _gradients(1.0))),
+    Refusal("target gradients that are not finite", lambda: influence_scores(_gradients(1.0), _gradients(float("inf"))), "the same",
+        lambda: influence_scores(_gradients(1.0), _gradients(1.0))),
+]  # fmt: skip
+
+
+def _flipped() -> None:
+    outputs = {"train.parquet": hashlib.sha256(b"as it was").hexdigest()}
+    write_record(Path("data/info.json"), {"outputs": outputs})
+    Path("data/train.parquet").write_bytes(b"as it is")
+    read_record(Path("data/info.json"))
+
+
+def _shard() -> None:
+    from hyperinf.pipeline.sharding.parts import _damaged
+
+    raise _damaged(Path("sums-1-1.safetensors"))
+
+
+def _fetched(cache: str) -> None:
+    Path("taken").touch()
+    fetch_asset("minilm", Path(cache))
+
+
+def _planned(prepare: Callable[[Path], Any]) -> None:
+    results = Path("results")
+    results.mkdir()
+    prepare(results)
+    hooks = RunHooks(SimpleNamespace(is_main_process=False, dryrun=False, executor_plugin=0, persistence=0), "results")
+    hooks._listen(None)  # type: ignore[arg-type]
+
+
+def _beside_another(results: Path) -> None:
+    (results / ".lock").write_text('{"process": 7, "host": "node1", "user": "anna"}')
+    _HELD.append(os.open(results / ".lock", os.O_RDWR))
+    fcntl.flock(_HELD[-1], fcntl.LOCK_EX)
+
+
+def _locked_out(results: Path) -> None:
+    (results / ".lock").touch()
+    real = os.open
+
+    def closed(path: Any, flags: int, *mode: int, **more: Any) -> int:
+        if Path(path).name == ".lock" and flags & os.O_RDWR:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, flags, *mode, **more)
+
+    with mock.patch("os.open", closed), mock.patch("run_lock.user_name", return_value="anna"):
+        acquire(results)
+
+
+def _closed() -> None:
+    with mock.patch("os.access", return_value=False):
+        sys.exit(unwritable()[0].replace(f"{Path.cwd()}", "."))
+
+
+_HELD: list[int] = []
+PLACES = [
+    Refusal("an output that a disk has damaged, or that was edited", _flipped, "remove what is named, and give the same command again"),
+    Refusal("the same of a shard's sums", _shard, "the same"),
+    Refusal("a cache that cannot be written, or is full", lambda: _fetched("taken"), "room, leave to write, or `--cache`"),
+    Refusal("results that cannot be written, or a full disk", lambda: _planned(lambda here: (here / ".lock").mkdir()), "room, leave to write, or another `results`"),
+    Refusal("results in which a colleague's run is at work", lambda: _planned(_beside_another), "wait, or another `results`"),
+    Refusal("a colleague's lock, of a folder that was not shared", lambda: _planned(_locked_out), "remove it, or another `results`"),
+    Refusal("a project folder of a colleague", _closed, "a copy of one's own, or `chmod -R g+w .snakemake`"),
 ]  # fmt: skip
 
 
 def rendered() -> str:
     """The page."""
-    rows = [f"| {refusal.what} | `{line(refusal)}` | {refusal.instead} |" for refusal in REFUSALS]
-    return "\n".join([HEAD, "| | line | instead |", "| --- | --- | --- |", *rows, ""])
+    return "\n".join([HEAD, *_table(REFUSALS), PLACES_HEAD, *_table(PLACES)])
+
+
+def _table(refusals: list[Refusal]) -> list[str]:
+    rows = [f"| {refusal.what} | `{line(refusal)}` | {refusal.instead} |" for refusal in refusals]
+    return ["| | line | instead |", "| --- | --- | --- |", *rows, ""]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import functools
 from pathlib import Path
 
 import pytest
+import torch
 from adapters import METHODS
 from architectures import ARCHITECTURES
 from refusals import REFUSALS, line
@@ -53,3 +54,13 @@ def test_what_cannot_be_done_is_refused_in_one_line(refusal):
 def test_the_page_of_refusals_says_what_is_said():
     found_page = (DOCS / "refusals.md").read_text(encoding="utf-8")
     assert found_page == rendered_refusals(), "make it again: python tests/compatibility/refusals.py > docs/refusals.md"
+
+
+@pytest.mark.parametrize("refusal", [each for each in REFUSALS if each.follow], ids=lambda refusal: refusal.what)
+def test_what_is_to_be_done_instead_is_taken(refusal):
+    torch.manual_seed(0)
+    refusal.follow()
+
+
+def test_only_what_takes_gigabytes_is_advised_without_being_done():
+    assert [each.what for each in REFUSALS if each.follow is None] == ["a GFIM larger than the memory"]

@@ -7,8 +7,8 @@ until the stops are used up and a run ends by itself. Then the files that hold d
 same hashes in both. The seed decides which faults come in which order and after how many seconds; what a run was doing
 at that moment depends on the machine.
 
-A damaged shard is the one fault that a run started again may refuse: it must name the file, which is then removed, as
-it says.
+A damaged file is the one fault that a run started again may refuse: it must name what is to be removed, which is then
+done.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -40,6 +40,9 @@ MEASURED = re.compile(
 LEFT = re.compile(r"[./]state/|/\.gradients-")
 # What the jobs of a scoring in shards pass on; it is gone when the scores are there.
 SHARD = re.compile(r"^/(?!logs/|benchmarks/).*/shards-\d+/[^/]+/[^.]")
+# What a finished job leaves to others, each file an input of a rule.
+OUTPUT = re.compile(r"/data/(seed-\d+/)?(train|validation|test)\.parquet$|/scores\.parquet$|/metrics\.csv$")
+ADVICE = re.compile(r"; remove (\S+) to have it made again")
 # Seconds that a fault waits for something to spoil.
 PATIENCE = 20.0
 KINDS = (
@@ -52,9 +55,13 @@ KINDS = (
     "truncate_shard",
     "flip_shard",
     "empty_cache",
+    "flip_output",
     "second_run",
+    "two_users",
     "clock_back",
 )
+# A second user and the group that the two share; only root can play them.
+OTHER_USER, GROUP = 61_002, 61_000
 
 
 @dataclass
@@ -219,22 +226,29 @@ def flip_state(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Rand
     return spoil_state(here, run, rng, flip=True)
 
 
-def spoil_shard(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random, flip: bool) -> str:
+def spoil_finished(
+    here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random, flip: bool, kind: re.Pattern[str] = SHARD
+) -> str:
     """A finished file between two jobs: it must not be used as if it were whole."""
-    path = spoil(here, run, rng, SHARD, flip)
+    path = spoil(here, run, rng, kind, flip)
     said = "a bit flipped in" if flip else "cut in half:"
     if path is None:
-        return "the run, by SIGKILL; there was no shard to spoil"
+        return "the run, by SIGKILL; there was no finished file to spoil"
     here.damaged.add(path)
     return f"{said} {path.relative_to(here.results)}"
 
 
 def truncate_shard(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
-    return spoil_shard(here, run, rng, flip=False)
+    return spoil_finished(here, run, rng, flip=False)
 
 
 def flip_shard(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
-    return spoil_shard(here, run, rng, flip=True)
+    return spoil_finished(here, run, rng, flip=True)
+
+
+def flip_output(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    """In an output that a job has finished: it is refused, removed as the refusal says, and made again."""
+    return spoil_finished(here, run, rng, flip=True, kind=OUTPUT)
 
 
 def empty_cache(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
@@ -263,6 +277,26 @@ def second_run(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Rand
     assert "at work here; nothing was started" in said[0], said
     stop(run)
     return "a second run at once was refused"
+
+
+def two_users(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    """In the middle of the run a colleague finds an asset gone from the cache that both use, and fetches it."""
+    there = [path.name for path in here.cache.iterdir() if (path / "asset.json").is_file()]
+    if os.geteuid() or not shutil.which("setpriv") or not there or not (here.cache / "wheels").is_dir():
+        stop(run)
+        return "the run, by SIGKILL; there was nobody to share the cache with"
+    for folder in (here.cache, here.cache / "wheels"):
+        os.chown(folder, 0, GROUP)
+        folder.chmod(0o2775)
+    name = rng.choice(sorted(there))
+    shutil.rmtree(here.cache / name)
+    reads = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+    user = ["setpriv", "--reuid", str(OTHER_USER), "--regid", str(GROUP), "--clear-groups", *reads]
+    fetch = [sys.executable, "-m", "hyperinf", "assets", "fetch", name, "--cache", str(here.cache)]
+    done = subprocess.run([*user, *fetch], cwd=here.root, capture_output=True, text=True, umask=0o022, check=False)
+    assert done.returncode == 0, done.stderr
+    stop(run)
+    return f"a second user fetched {name} into the cache of both; the run, by SIGKILL"
 
 
 def clock_back(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
@@ -305,13 +339,15 @@ def undisturbed(folder: Path) -> tuple[dict[str, str], float]:
     return here.hashes(), time.monotonic() - began
 
 
-def disturbed(folder: Path, stops: int, seed: int, seconds: float) -> tuple[dict[str, str], list[dict[str, object]]]:
+def disturbed(
+    folder: Path, stops: int, seed: int, seconds: float, wanted: Sequence[str]
+) -> tuple[dict[str, str], list[dict[str, object]]]:
     """Hashes of a run that met so many faults, and what they were."""
     rng = random.Random(seed)
     here = Workspace(folder)
     met: list[dict[str, object]] = []
     with small_disk(here.results.parent, 512) as can_be_full:
-        kinds = [kind for kind in KINDS if can_be_full or kind != "disk_full"]
+        kinds = [kind for kind in wanted if can_be_full or kind != "disk_full"]
         plan = [kind for _ in range(0, stops, len(kinds)) for kind in rng.sample(kinds, len(kinds))]
         while len(met) < stops:
             kind, after = plan[len(met)], rng.uniform(4.0, max(10.0, seconds / 3))
@@ -336,16 +372,18 @@ def disturbed(folder: Path, stops: int, seed: int, seconds: float) -> tuple[dict
 
 
 def ended(here: Workspace, run: "subprocess.Popen[bytes]", met: list[dict[str, object]]) -> None:
-    """A run that ended by itself did so whole, or because it refused a damaged shard; that is removed, as it says."""
+    """A run that ended by itself did so whole, or because it refused a damaged file; what it says is removed."""
     if run.returncode == 0:
         return
     said = here.said()
-    refused = [path for path in sorted(here.damaged) if path.exists() and f"{path.relative_to(here.root)}: " in said]
-    if not refused:
+    named = [path for path in here.damaged if path.exists() and f"{path.relative_to(here.root)}: " in said]
+    advised = [here.root / name for name in ADVICE.findall(said)]
+    refused = sorted({path for path in advised or named if path.exists()})
+    if not named or not refused:
         sys.exit(f"a run started again failed by itself:\n{said[-3000:]}")
+    here.damaged.difference_update(named)
     for path in refused:
-        path.unlink()
-        here.damaged.remove(path)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
         met[-1]["what"] = f"{met[-1]['what']}; then refused by name and removed: {path.relative_to(here.results)}"
         print(f"refused by name, and removed: {path.relative_to(here.results)}", flush=True)
 
@@ -363,13 +401,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stops", type=int, default=25)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of faults; by default all")
     parser.add_argument("--report", type=Path, default=None, help="JSON file to write")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="hyperinf-faults-") as folder:
         expected, seconds = undisturbed(Path(folder) / "alone")
         print(f"undisturbed: {len(expected)} files in {seconds:.0f} s", flush=True)
-        found, met = disturbed(Path(folder) / "disturbed", arguments.stops, arguments.seed, seconds)
+        found, met = disturbed(Path(folder) / "disturbed", arguments.stops, arguments.seed, seconds, arguments.kinds)
     different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     for name in different:
         print(f"differs: {name}", flush=True)

@@ -106,6 +106,14 @@ def job_counts(printed: str) -> dict[str, int]:
     return {name: number for name, number in counts.items() if name not in ("all", "total")}
 
 
+def files_of(workspace: Workspace) -> dict[str, str]:
+    """The content of every file of the results that is not hidden, by name; logs apart."""
+    results = workspace.root / "results"
+    found = {path.relative_to(results).as_posix(): path for path in sorted(results.rglob("*")) if path.is_file()}
+    hidden = {name for name in found if "/." in f"/{name}" or "/logs/" in f"/{name}" or "/benchmarks/" in f"/{name}"}
+    return {name: path.read_text() for name, path in found.items() if name not in hidden}
+
+
 def new_workspace(root: Path) -> Workspace:
     root.mkdir(parents=True, exist_ok=True)
     unneeded = shutil.ignore_patterns("__pycache__")

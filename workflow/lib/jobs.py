@@ -47,8 +47,7 @@ class Jobs:
     @property
     def cache(self) -> str:
         """The folder of what was fetched, as a flag."""
-        folder = self.experiment.cache or os.environ.get("HYPERINF_CACHE") or "results/assets"
-        return f"--cache {shlex.quote(folder)}"
+        return f"--cache {shlex.quote(self.experiment.cache_folder)}"
 
     @property
     def wheels(self) -> str:
@@ -215,7 +214,7 @@ class Jobs:
             return [f"{self.results}/assets/{source.name}.json"]
         if source.kind != "path":
             return []
-        path = Path(source.name).expanduser()
+        path = Path(source.name)
         files = sorted(str(file) for file in path.rglob("*") if file.is_file()) if path.is_dir() else [str(path)]
         return [file for file in files if Path(file).suffix.lower() not in IMAGES]
 

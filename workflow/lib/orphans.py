@@ -6,7 +6,7 @@ Without a note, or with that of an earlier run, the next run would take the outp
 whatever they are now.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,18 +24,22 @@ def doubt(workflow: Any, folder: str, since: float) -> None:
         folder: of the results, as it stands in the rules' outputs.
         since: when the run began that was killed; what is older is not its.
     """
-    unseen = [output for output in _outputs(workflow, folder, since) if not _noted(workflow, output)]
+    mark_unfinished(workflow, [out for out in _outputs(workflow, folder, since) if not _noted(workflow, IOFile(out))])
+
+
+def mark_unfinished(workflow: Any, outputs: Iterable[str]) -> None:
+    """Let the next plan make outputs again, as those of a job that was killed."""
     # Of a job this takes nothing but the outputs.
-    workflow.persistence.started(SimpleNamespace(output=unseen))
+    workflow.persistence.started(SimpleNamespace(output=[IOFile(output) for output in outputs]))
 
 
-def _outputs(workflow: Any, folder: str, since: float) -> Iterator[Any]:
+def _outputs(workflow: Any, folder: str, since: float) -> Iterator[str]:
     """Files and folders in ``folder`` that are some rule's output and were made after ``since``."""
     patterns = [output for rule in workflow.rules for output in rule.output]
     for path in sorted(Path(folder).rglob("*")):
         name = f"{folder}/{path.relative_to(folder).as_posix()}"
         if any(pattern.match(name) for pattern in patterns) and _date(path) > since - _SLACK:
-            yield IOFile(name)
+            yield name
 
 
 def _noted(workflow: Any, output: Any) -> bool:

@@ -1,6 +1,8 @@
 """What is done before a run plans its jobs, when the first one starts, and when the run ends."""
 
+import errno
 import logging
+import os
 import signal
 import sys
 import threading
@@ -15,11 +17,13 @@ from failures import Failures
 from first_look import unfit_inputs
 from gpus import share_gpus, unfit_devices
 from jobs import Jobs
+from kept_outputs import KeptOutputs
 from last_run import note_configuration
-from orphans import doubt
+from orphans import doubt, mark_unfinished
 from partitions import read_partitions, unknown, write_partitions
-from run_lock import Lock, RunningError, acquire, end_marked_processes, peek, redate_the_future
-from snakemake.logging import logger
+from places import first_closed
+from run_lock import Lock, RefusedError, acquire, end_marked_processes, peek, redate_the_future
+from snakemake.logging import LogEvent, logger
 from snakemake.utils import available_cpu_count
 from submissions import unfit_jobs
 from targets import mistyped
@@ -50,6 +54,8 @@ class RunHooks:
         self._failures = Failures(workflow)
         self._lock: Lock | None = None
         self._planning = False
+        self._kept = KeptOutputs(self._results)
+        self._outputs: dict[int, list[str]] = {}
         if workflow.is_main_process:
             logger.addFilter(self._listen)
 
@@ -60,7 +66,11 @@ class RunHooks:
         self._refuse(unfit_jobs(self._workflow, self._asked.partitions))
         self._refuse(unfit_devices(self._workflow, self._jobs.experiment.device, self._jobs.launched_gpus()))
         self._refuse(unfit_inputs(self._jobs.experiment))
-        self._failures.since = self._lock.begin(slurm=self._by_slurm())
+        try:
+            self._failures.since = self._lock.begin(slurm=self._by_slurm())
+            self._keep()
+        except OSError as error:
+            _refuse(self._results, error)
         if self._workflow.local_exec:
             share_gpus()
             signal.signal(signal.SIGINT, self._interrupted)
@@ -68,6 +78,7 @@ class RunHooks:
     def end(self, finished: bool) -> None:
         """Note that no job is left; that Slurm may be ending some if not all have finished."""
         if self._lock is not None:
+            self._put_back()
             self._lock.end(finished)
         for line in self._failures.summary():
             print(line, file=sys.stderr)
@@ -76,7 +87,12 @@ class RunHooks:
         runs = self._workflow.executor_plugin is not None and self._workflow.persistence is not None
         if runs and not self._planning:
             self._planning = True
-            self._before_planning()
+            try:
+                self._before_planning()
+            except (RefusedError, OSError) as refusal:
+                _refuse(self._results, refusal)
+        elif getattr(record, "event", None) == LogEvent.JOB_FINISHED:
+            self._kept.drop(self._outputs.pop(record.job_id, []))  # type: ignore[attr-defined]
         self._failures.see(record)
         return True
 
@@ -86,13 +102,11 @@ class RunHooks:
         if self._workflow.dryrun:
             self._judge(peek(self._results))
             return
-        try:
-            self._lock = acquire(self._results)
-        except RunningError as refusal:
-            sys.exit(str(refusal))
+        self._lock = acquire(self._results)
         note_configuration(self._workflow)
         if self._lock.note:
             print(self._lock.note, file=sys.stderr)
+        self._put_back()
         self._judge(self._lock.killed)
         self._lock.settle()
         redate_the_future(Path(self._results))
@@ -131,6 +145,24 @@ class RunHooks:
             print("The run cannot be made; nothing was started.", *lines, sep="\n", file=sys.stderr)
             sys.exit(2)
 
+    def _keep(self) -> None:
+        dag = self._workflow.dag
+        jobs = {dag.jobid(job): job for job in dag.needrun_jobs()}
+        if there := first_closed(file for job in jobs.values() for file in job.products()):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
+        self._outputs = {number: [str(output) for output in job.output] for number, job in jobs.items()}
+        self._kept.keep(output for outputs in self._outputs.values() for output in outputs)
+
+    def _put_back(self) -> None:
+        names = self._kept.put_back(lambda outputs: mark_unfinished(self._workflow, outputs))
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            print(
+                f"{names[0]}{more}: what an earlier run made is put back, as the job that was to replace it has not "
+                "succeeded; the next run makes it again",
+                file=sys.stderr,
+            )
+
     def _by_slurm(self) -> bool:
         return bool(self._workflow.executor_plugin.name == "slurm")
 
@@ -146,3 +178,15 @@ def _end_all(mark: str) -> NoReturn:
     while True:
         end_marked_processes(mark)
         time.sleep(0.2)
+
+
+def _refuse(results: str, refusal: RefusedError | OSError) -> NoReturn:
+    """End with one line."""
+    if isinstance(refusal, OSError):
+        where = refusal.filename or results
+        why = refusal.strerror or refusal
+        sys.exit(
+            f"{where}: got {why}, expected a place to write {results} to; make room and leave to write there, or set "
+            "results to another folder; nothing was started"
+        )
+    sys.exit(str(refusal))

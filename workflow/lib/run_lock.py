@@ -7,12 +7,15 @@ Jobs that outlive a killed run are ended before the next run starts any of its o
 lock file keeps: in the environment of processes on this machine, and in the names of jobs in Slurm.
 """
 
+import contextlib
 import errno
 import fcntl
 import json
 import os
+import pwd
 import signal
 import socket
+import stat
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -25,8 +28,8 @@ _SKEW = 10.0  # seconds
 _SIZE = 1024  # bytes of the lock file
 
 
-class RunningError(RuntimeError):
-    """Another run is at work in the results folder, or jobs of one that was killed are."""
+class RefusedError(RuntimeError):
+    """The results folder is not this run's to write: another one is at work there, or it is somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -83,32 +86,25 @@ def acquire(folder: Path | str) -> Lock:
         folder: the results folder.
 
     Raises:
-        RunningError: another process holds the lock, or jobs of a killed run cannot be ended.
+        RefusedError: another process holds the lock, it cannot be written, or jobs of a killed run cannot be ended.
+        OSError: the folder cannot be written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = _opened(folder / ".lock")
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
-            owner = _process(_read(handle))
-            os.close(handle)
-            raise RunningError(f"{folder}: another run ({owner}) is at work here; nothing was started") from None
-        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise
-        # A file system without locks: the run goes on, unprotected, as any other program would there.
-    before = _read(handle)
-    try:
+        _lock(handle, folder)
+        before = _read(handle)
         _end_leftovers(folder, before)
-    except RunningError:
+    except BaseException:
         os.close(handle)
         raise
     note = ""
-    if "mark" in before and before.get("host", socket.gethostname()) != socket.gethostname():
+    own = _owner()
+    if "mark" in before and any(before.get(name, own[name]) != own[name] for name in ("host", "user")):
         note = (
-            f"{folder}: the last run here ({_process(before)}) was killed; what it may have left on that machine "
-            "cannot be ended from this one"
+            f"{folder}: the last run here ({_process(before)}) was killed; what it may have left there cannot be ended "
+            "from here"
         )
     return Lock(handle, _began(before), note)
 
@@ -158,6 +154,40 @@ def end_marked_processes(mark: str, patience: float = 10.0) -> list[int]:
     return killed
 
 
+def _opened(path: Path) -> int:
+    """Open the lock file, as writable for the group as its folder: a colleague may go on in shared results."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError:
+        if not path.exists():
+            raise
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _lock(handle, path.parent)
+        finally:
+            os.close(handle)
+        raise RefusedError(
+            f"{path}: got a lock of {user_name(path.stat().st_uid)} that no run holds and that cannot be written, "
+            f"expected one that can be; remove {path} where the folder is yours to write, or set results to another "
+            "folder; nothing was started"
+        ) from None
+    with contextlib.suppress(PermissionError):  # another user's, who has opened it up
+        os.fchmod(handle, stat.S_IMODE(os.fstat(handle).st_mode) | path.parent.stat().st_mode & stat.S_IWGRP)
+    return handle
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            owner = _process(_read(handle))
+            raise RefusedError(f"{folder}: another run ({owner}) is at work here; nothing was started") from None
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+        # A file system without locks: the run goes on, unprotected, as any other program would there.
+
+
 def _began(before: dict[str, object]) -> float | None:
     """None where no job was left; the beginning of time where the clock was set back since."""
     if "mark" not in before:
@@ -172,7 +202,7 @@ def _end_leftovers(folder: Path, before: dict[str, object]) -> None:
         try:
             cancel_jobs(mark)
         except SlurmError as error:
-            raise RunningError(
+            raise RefusedError(
                 f"{folder}: jobs of the last run may be at work in Slurm, and cannot be ended from here ({error}); "
                 f"nothing was started. Where Slurm is, cancel the jobs with {mark} in their names; then delete "
                 f"{folder}/.lock"
@@ -194,11 +224,21 @@ def _marked(mark: str) -> list[int]:
 
 
 def _owner() -> dict[str, object]:
-    return {"process": os.getpid(), "host": socket.gethostname()}
+    return {"process": os.getpid(), "host": socket.gethostname(), "user": user_name(os.geteuid())}
+
+
+def user_name(user: int) -> str:
+    """A user's name, or the number where it has none, as in a container."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def _process(record: dict[str, object]) -> str:
-    return f"process {record.get('process', 'unknown')} on {record.get('host', 'an unknown machine')}"
+    own = user_name(os.geteuid())
+    of = f" of {record['user']}" if record.get("user", own) != own else ""
+    return f"process {record.get('process', 'unknown')}{of} on {record.get('host', 'an unknown machine')}"
 
 
 def _read(handle: int) -> dict[str, object]:

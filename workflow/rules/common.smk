@@ -9,6 +9,7 @@ sys.path[:0] = [f"{workflow.basedir}/workflow/lib", str(workflow.basedir)]
 from asking import Asking
 from code_hash import code_hash
 from jobs import SHARDING, Jobs, shards, some
+from run_lock import user_name
 
 from hyperinf.settings.checking import SettingsError
 from hyperinf.settings.experiment import SIMULATION, checked_experiment
@@ -29,10 +30,12 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 
 # `python` is the interpreter that runs Snakemake, unless a conda environment is activated after this.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
-# The library whose code is hashed is the one that runs, from whatever folder.
-os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")])))
+# What is hashed is what runs, from whatever folder.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(workflow.basedir), *filter(None, [os.environ.get("PYTHONPATH")])])
 # Threads that wait for work must not take the processor from other jobs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Snakemake prints who runs it, and fails for a user without a name, as in a container.
+os.environ.setdefault("USER", user_name(os.getuid()))
 
 # What a job asks for: memory, time and GPUs, as resources.
 asked = Asking()

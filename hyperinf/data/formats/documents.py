@@ -12,7 +12,7 @@ from typing import Any
 from hyperinf.artifacts.files import read_json
 from hyperinf.data.formats.field_parsers import EASY_VQA_ANSWERS, POPE_KINDS, YES_NO
 from hyperinf.data.sources.tables import Located, Row, read_json_lines
-from hyperinf.errors import InputError
+from hyperinf.errors import InputError, brief
 
 
 def read_list(path: Path) -> Iterator[Located]:
@@ -31,7 +31,7 @@ def read_gqa(path: Path) -> Iterator[Located]:
     if not isinstance(document, dict):
         raise InputError(f"{path}: got a {type(document).__name__}, expected an object of questions by their ids")
     for key, value in document.items():
-        where = f"{path}, question {key!r}"
+        where = f"{path}, question {brief(key)}"
         yield where, {**_object(where, value), "question_id": key}
 
 
@@ -53,7 +53,7 @@ def read_vqav2(path: Path) -> Iterator[Located]:
     for where, row in _objects(str(path), questions):
         image = row.get("image_id")
         if not isinstance(image, int):
-            raise InputError(f"{where}: got image_id {image!r}, expected an integer")
+            raise InputError(f"{where}: got image_id {brief(image)}, expected an integer")
         name = f"{folder}/COCO_{folder}_{image:012d}.jpg"
         yield where, {**annotations.get(_number(where, row), {}), **row, "image": name}
 
@@ -76,7 +76,7 @@ def read_easy_vqa(path: Path) -> Iterator[Located]:
     for number, value in enumerate(_list(str(path), read_json(path))):
         where = f"{path}, row {number}"
         if not isinstance(value, list) or [type(each) for each in value] != [str, str, int]:
-            raise InputError(f"{where}: got {value!r}, expected a question, an answer and the number of an image")
+            raise InputError(f"{where}: got {brief(value)}, expected a question, an answer and the number of an image")
         question, answer, image = value
         yield where, {"id": f"{number:06d}", "question": question, "answer": answer, "image": f"images/{image}.png"}
 
@@ -119,7 +119,7 @@ def _annotations(path: Path) -> dict[int, Row]:
 def _number(where: str, row: Row) -> int:
     number = row.get("question_id")
     if not isinstance(number, int):
-        raise InputError(f"{where}: got question_id {number!r}, expected an integer")
+        raise InputError(f"{where}: got question_id {brief(number)}, expected an integer")
     return number
 
 

@@ -1,9 +1,13 @@
 """What stands in a field of a source's row, read as what it must be, and the sample that is made of it."""
 
+import contextlib
+import json
 from collections.abc import Sequence
+from math import isfinite
 
 from hyperinf.data.samples import Sample, squeezed
-from hyperinf.data.sources.tables import Row
+from hyperinf.data.sources.notes import Row
+from hyperinf.errors import brief, listed
 
 YES_NO = ("yes", "no")
 POPE_KINDS = ("random", "popular", "adversarial")
@@ -23,8 +27,12 @@ class UnusableRowError(RowError):
     """A row that lacks what a sample must have; published sets have some, and they are left out there."""
 
 
+class NoTextError(UnusableRowError):
+    """A row without a text, as any table may have a few."""
+
+
 class NoAnswerError(UnusableRowError):
-    """A row whose answer is withheld, as in the test splits of many published sets."""
+    """A row whose answer is withheld, as in the test splits of many published sets, or missing."""
 
 
 def read_string(row: Row, column: str) -> str:
@@ -37,21 +45,24 @@ def read_string(row: Row, column: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise RowError(f"got {value!r} in column {column!r}, expected a string")
+        raise RowError(f"got {brief(value)} in column {column!r}, expected a string")
     return value
 
 
 def read_strings(row: Row, column: str) -> list[str]:
-    """Read the texts in a column; none if it is empty.
+    """Read the texts in a column, a list or, as a table of text has it, the list as JSON; none if it is empty.
 
     Raises:
         RowError: it is not a list of strings.
     """
     value = row.get(column)
-    if value is None:
+    if value is None or value == "":
         return []
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(value)
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise RowError(f"got {value!r} in column {column!r}, expected a list of strings")
+        raise RowError(f"got {brief(value)} in column {column!r}, expected a list of strings")
     return value
 
 
@@ -68,9 +79,8 @@ def read_choice(row: Row, column: str, choices: Sequence[str]) -> str:
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < len(choices):
-        raise RowError(
-            f"got {row[column]!r} in column {column!r}, expected the number of one of {len(choices)} choices, from 0"
-        )
+        got = f"got {brief(row[column])} in column {column!r}"
+        raise RowError(f"{got}, expected the number of one of {len(choices)} choices, from 0")
     return choices[value]
 
 
@@ -84,7 +94,7 @@ def read_letter(letter: str, letters: Sequence[str], choices: Sequence[str]) -> 
     if not letter.strip():
         raise NoAnswerError("no answer")
     if len(letters) != len(choices) or letter not in letters:
-        raise RowError(f"got answer {letter!r}, expected the letter of a choice: {', '.join(letters) or 'none'}")
+        raise RowError(f"got answer {brief(letter)}, expected the letter of a choice: {listed(letters)}")
     return choices[letters.index(letter)]
 
 
@@ -92,24 +102,24 @@ def read_text(row: Row, column: str) -> str:
     """Read the text in a column, as it stands there.
 
     Raises:
-        UnusableRowError: there is none.
+        NoTextError: there is none.
         RowError: it is not a string.
     """
     value = row[column]
     # NaN is what tables have for nothing.
     if value is None or value != value or (isinstance(value, str) and not value.strip()):
-        raise UnusableRowError(f"no text in column {column!r}")
+        raise NoTextError(f"no text in column {column!r}")
     if not isinstance(value, str):
-        raise RowError(f"got {value!r} in column {column!r}, expected a string")
+        raise RowError(f"got {brief(value)} in column {column!r}, expected a string")
     return value
 
 
 def read_class(row: Row, column: str) -> str:
-    """Read the name of a class, given as a string, a bool, an integer or a whole float.
+    """Read the name of a class, given as a string, a bool or a number; white space around it is no part of it.
 
     Raises:
         NoAnswerError: there is none.
-        RowError: it is something else, such as 0.37 or a list.
+        RowError: it is something else, such as a list.
     """
     value = row[column]
     if value is None or value != value or (isinstance(value, str) and not value.strip()):
@@ -120,9 +130,9 @@ def read_class(row: Row, column: str) -> str:
         return str(value).lower()
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    raise RowError(f"got label {value!r} in column {column!r}, expected a class: a string, an integer or a bool")
+    if isinstance(value, float) and isfinite(value):
+        return str(int(value) if value.is_integer() else value)
+    raise RowError(f"got label {brief(value)} in column {column!r}, expected a class: a string, a number or a bool")
 
 
 def read_identity(row: Row, column: str) -> str:
@@ -135,7 +145,7 @@ def read_identity(row: Row, column: str) -> str:
     if value is None or value == "":
         raise RowError(f"no sample id in column {column!r}")
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise RowError(f"got sample id {value!r} in column {column!r}, expected a string or an integer")
+        raise RowError(f"got sample id {brief(value)} in column {column!r}, expected a string or an integer")
     return str(value)
 
 
@@ -159,13 +169,13 @@ def make_sample(
     context, question, answer = context.strip(), question.strip(), answer.strip()
     options = tuple(choice.strip() for choice in choices)
     if not (context or question):
-        raise UnusableRowError("neither a context nor a question")
+        raise NoTextError("neither a context nor a question")
     if options:
         _check_choices(options)
     if not answer:
         raise NoAnswerError("no answer")
     if options and answer not in options:
-        raise RowError(f"got answer {answer!r}, expected one of the choices {', '.join(map(repr, options))}")
+        raise RowError(f"got answer {brief(answer)}, expected one of the choices {listed(map(brief, options))}")
     everyone = tuple(each.strip() for each in accepted)
     return Sample(sample_id, context, question, options, answer, answer, image=image, kind=kind, accepted=everyone)
 

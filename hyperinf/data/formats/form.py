@@ -50,6 +50,11 @@ class Format:
     classes: tuple[str, ...] = ()
     bind: Callable[[DataSettings], "Format"] | None = None
 
+    @property
+    def pictured(self) -> bool:
+        """Tell whether its rows may have an image, in column ``image`` if they are those of a table."""
+        return self.visual or "image" in self.optional
+
 
 def known_format(name: str) -> Format:
     """Find the format of that name.

@@ -1,6 +1,6 @@
 """Texts, or pairs of texts, with a label each, in columns that the settings name."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from hyperinf.data.formats.chat_formats import read_headline
 from hyperinf.data.formats.field_parsers import RowError, read_class, read_identity, read_text
 from hyperinf.data.formats.form import Format
 from hyperinf.data.samples import Sample
-from hyperinf.data.sources.tables import Located, Row, read_json_lines
+from hyperinf.data.sources.tables import TYPES, Located, Row, read_json_lines
 from hyperinf.errors import InputError
 from hyperinf.settings.data import DataSettings
 
@@ -19,7 +19,7 @@ _SARCASM = ("not sarcastic", "sarcastic")
 def read_labelled(row: Row, text: str, label: str, pair: str | None = None, identity: str | None = None) -> Sample:
     """Read a text as it stands there, a second one where there is a column for it, and the class.
 
-    The classes to choose from are those of all rows: :func:`with_classes` fills them in.
+    The classes to choose from are those of all rows: :func:`hyperinf.data.classes.with_classes` fills them in.
     """
     # First of all the label: a split whose labels are withheld may lack anything else.
     answer = read_class(row, label)
@@ -43,40 +43,6 @@ def read_headlines(path: Path) -> Iterator[Located]:
         yield where, {"text": headline, "label": _SARCASM[sarcastic]}
 
 
-def with_classes(
-    where: str, column: str, splits: Mapping[str, Sequence[Sample]], declared: Sequence[str]
-) -> dict[str, Sequence[Sample]]:
-    """Give all samples the same choices: the classes as they are declared, or else those met, sorted.
-
-    Args:
-        where: the source, for messages.
-        column: the column of the class, for messages.
-        splits: the samples by split.
-        declared: the names of the classes in the order of their numbers, or none.
-
-    Raises:
-        InputError: there is one class only, or there are nearly as many as samples, so that the column is no label.
-    """
-    answers = [each.answer for samples in splits.values() for each in samples]
-    names = tuple(declared) or _sorted(set(answers))
-    if len(names) < 2:
-        raise InputError(f"{where}: got only class {names[0]!r} in label column {column!r}, expected two or more")
-    if len(names) > max(2, len(answers) // 2):
-        raise InputError(
-            f"{where}: got {len(names):,} different values in {len(answers):,} rows of label column {column!r},"
-            " expected a few classes"
-        )
-    return {split: [replace(each, choices=names) for each in samples] for split, samples in splits.items()}
-
-
-def _sorted(names: set[str]) -> tuple[str, ...]:
-    """Sort names of classes: by value if all are integers, else by their letters."""
-    try:
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    except ValueError:
-        return tuple(sorted(names))
-
-
 def _bind(data: DataSettings) -> Format:
     assert data.text is not None
     assert data.label is not None
@@ -98,6 +64,6 @@ LABELLED = Format(
     "labelled",
     asset="sarcasm",
     file="samples.jsonl",
-    types=(".csv", ".jsonl", ".parquet", ".tsv"),
+    types=TYPES,
     bind=_bind,
 )

@@ -11,6 +11,7 @@ from hyperinf.data.formats.field_parsers import (
 from hyperinf.data.formats.form import Format
 from hyperinf.data.samples import Sample
 from hyperinf.data.sources.tables import Row
+from hyperinf.errors import brief
 
 
 def read_qasc(row: Row) -> Sample:
@@ -55,7 +56,7 @@ def _lettered(value: object) -> tuple[list[str], list[str]]:
     if isinstance(value, list) and all(isinstance(each, dict) for each in value):
         value = {name: [each.get(name) for each in value] for name in ("label", "text")}
     if not isinstance(value, dict):
-        raise RowError(f"got {value!r} in column 'choices', expected texts and labels")
+        raise RowError(f"got {brief(value)} in column 'choices', expected texts and labels")
     return read_strings(value, "label"), read_strings(value, "text")
 
 

@@ -25,13 +25,15 @@ from hyperinf.data.formats.field_parsers import (
     RowError,
     UnusableRowError,
     make_sample,
+    read_class,
     read_identity,
     read_string,
     read_strings,
 )
 from hyperinf.data.formats.form import Format
 from hyperinf.data.samples import Sample
-from hyperinf.data.sources.tables import Row
+from hyperinf.data.sources.tables import TYPES, Row
+from hyperinf.errors import brief
 
 _PLACEHOLDER = "<image>"
 
@@ -45,7 +47,7 @@ def read_easy_vqa_row(row: Row) -> Sample:
             return make_sample(
                 "", question, choices, answer, sample_id=read_identity(row, "id"), image=image, kind=kind
             )
-    raise RowError(f"got answer {answer!r}, expected a shape, a colour, yes or no")
+    raise RowError(f"got answer {brief(answer)}, expected a shape, a colour, yes or no")
 
 
 def read_caption_row(row: Row) -> Sample:
@@ -75,7 +77,7 @@ def read_vqav2_row(row: Row) -> Sample:
     """Read a question of VQAv2 with its annotation: the most frequent answer, and those of ten people."""
     answers = row.get("answers") or []
     if not isinstance(answers, list) or not all(isinstance(each, dict) for each in answers):
-        raise RowError(f"got {answers!r} in column 'answers', expected a list of objects")
+        raise RowError(f"got {brief(answers)} in column 'answers', expected a list of objects")
     return make_sample(
         "",
         read_string(row, "question"),
@@ -132,6 +134,13 @@ def read_pope_row(row: Row) -> Sample:
     )
 
 
+def read_image_class(row: Row) -> Sample:
+    """Read an image and its class; the classes to choose from are those of all rows."""
+    answer = read_class(row, "label")
+    image = read_string(row, "image")
+    return Sample("", "", "What does the image show?", (), answer, answer, image=image)
+
+
 def _first_exchange(conversation: object) -> tuple[str, str]:
     if not isinstance(conversation, list) or not all(isinstance(turn, dict) for turn in conversation):
         raise RowError("not a conversation, a list of objects with 'from' and 'value'")
@@ -178,4 +187,12 @@ POPE = Format(
     document=read_pope,
     types=(".json", ".jsonl"),
     visual=True,
+)
+IMAGE_CLASSES = Format(
+    read_image_class,
+    ("image", "label"),
+    "vqa",
+    types=TYPES,
+    visual=True,
+    label="label",
 )

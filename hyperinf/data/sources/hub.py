@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.sources.tables import check_columns
+from hyperinf.data.sources.notes import check_columns
 from hyperinf.errors import InputError
 
 _WITHHELD = -1
 _SCRIPT = "scripts are no longer supported"
+_ROWS = 256  # that are held at a time: they may hold images
+_SAID = 300  # characters of what the library says
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,10 @@ class HubSet:
 
     def rows(
         self, split: str, columns: Sequence[str], optional: Collection[str] = (), label: str | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> Iterator[dict[str, Any]]:
         """Read the rows of a split, with the columns and those of the optional ones that are there.
+
+        An image is a ``{bytes, path}``, not decoded.
 
         Args:
             split: its name.
@@ -42,19 +46,29 @@ class HubSet:
         """
         table = self.splits[split]
         check_columns(f"{self.where}, split {split!r}", columns, table.column_names)
-        chosen = [*columns, *(name for name in optional if name in table.column_names)]
-        rows: list[dict[str, Any]] = table.select_columns(chosen).to_list()
-        if label is not None:
-            names = self.class_names(split, label)
-            # Where classes are plain numbers, -1 may be one of them; not if it is the only one.
-            withheld = names or all(row[label] in (_WITHHELD, None) for row in rows)
-            for number, row in enumerate(rows) if withheld else ():
-                row[label] = self._class_name(f"{self.where}, split {split!r}, row {number}", row[label], names)
-        return rows
+        names = self.class_names(split, label) if label else ()
+        # Where classes are plain numbers, -1 may be one of them; not if it is the only one.
+        withheld = label and (names or {*table.unique(label)} <= {_WITHHELD, None})
+        chosen = table.select_columns([*columns, *(name for name in optional if name in table.column_names)])
+        rows = (row for batch in chosen.with_format("arrow").iter(_ROWS) for row in batch.to_pylist())
+        if label is None or not withheld:
+            return rows
+        where = f"{self.where}, split {split!r}, row"
+        return (
+            {**row, label: self._class_name(f"{where} {number}", row[label], names)} for number, row in enumerate(rows)
+        )
+
+    def cell(self, split: str, column: str, row: int) -> Any:
+        """Read one cell again."""
+        return self.splits[split].with_format("arrow")[row : row + 1][column][0].as_py()
 
     def class_names(self, split: str, column: str) -> tuple[str, ...]:
         """Name the classes of a column in the order of their numbers; none where the set does not declare them."""
         return tuple(name.strip() for name in getattr(self.splits[split].features[column], "names", None) or ())
+
+    def columns(self, split: str) -> list[str]:
+        """Name the columns of a split."""
+        return list(self.splits[split].column_names)
 
     def _class_name(self, where: str, value: Any, names: Sequence[str]) -> str | None:
         # -1 is the hub's way of saying that nobody agreed on a label.
@@ -112,12 +126,18 @@ def _load(where: str, cache: Path, path: str, subset: str | None = None, revisio
 
     try:
         with _quiet():
-            return datasets.load_dataset(path, subset, cache_dir=str(cache / "datasets"), revision=revision)
+            loaded = datasets.load_dataset(path, subset, cache_dir=str(cache / "datasets"), revision=revision)
+        for split, table in loaded.items():
+            spaced = {name: name.strip() for name in table.column_names if name != name.strip()}
+            loaded[split] = table.rename_columns(spaced) if spaced else table
+        return loaded
     # RuntimeError: a loading script, which this version of datasets refuses to run.
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = error.__cause__ if isinstance(error, datasets.exceptions.DatasetGenerationError) else error
         lines = str(reason or error).strip().splitlines()
+        # Some of what is said of a table holds the cell that it is about.
         said = lines[0] if lines else type(error).__name__
+        said = said if len(said) <= _SAID else f"{said[:_SAID]}..."
         if where.startswith("hub:") and _SCRIPT in said:
             said += "; the hub keeps a copy without one, try revision refs/convert/parquet"
         raise InputError(f"{where}: cannot be loaded ({said})") from None

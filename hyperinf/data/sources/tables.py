@@ -1,146 +1,82 @@
-"""Files of rows: CSV, TSV, JSON lines or Parquet.
+"""Files of rows: delimited text, JSON or Parquet, packed or not."""
 
-CSV (``,``) and TSV (tab) have a header line and double quotes around fields that need them; JSON lines hold one object
-each; all are UTF-8.
-"""
-
-import csv
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from hyperinf.artifacts.files import parse_json
+from hyperinf.data.sources.delimited import read_delimited
+from hyperinf.data.sources.json_rows import read_json_lines, read_json_rows
+from hyperinf.data.sources.notes import Located, Notes, Row, check_columns
+from hyperinf.data.sources.text_files import kind_of
 from hyperinf.errors import InputError
 
-Row = Mapping[str, Any]
-"""What a row holds, by column."""
-Located = tuple[str, Row]
-"""Where a row stands (``file:line`` or ``file:row``) and what it holds."""
-
-
-def check_columns(where: str, names: Sequence[str], there: Sequence[str]) -> None:
-    """Refuse a table that lacks a column.
-
-    Raises:
-        InputError: naming the first one missing and those that are there.
-    """
-    for name in names:
-        if name not in there:
-            raise InputError(f"{where}: got columns {', '.join(there) or 'none'}, expected {name!r} among them")
+__all__ = ["TYPES", "Located", "Notes", "Row", "check_columns", "read_json_lines", "read_rows"]
 
 
 def read_rows(
-    path: Path, columns: Sequence[str], optional: Collection[str] = (), types: Collection[str] | None = None
+    path: Path,
+    columns: Sequence[str],
+    optional: Collection[str] = (),
+    types: Collection[str] | None = None,
+    encoding: str | None = None,
+    notes: Notes | None = None,
 ) -> Iterator[Located]:
     """Read a file row by row.
 
     Args:
-        path: the file; its suffix tells its type.
+        path: the file; its suffix tells its type, before ``.gz``, ``.zst`` or ``.bz2`` where it is packed.
         columns: those that every row must have.
         optional: those that are read if they are there (all are, in a file that is read line by line).
         types: the suffixes that will do; by default all that can be read.
+        encoding: how text is written; UTF-8 where None.
+        notes: is told what was met.
 
     Raises:
-        InputError: naming the file, and the line (row for Parquet, counted from 1) where there is one.
+        InputError: naming the file, and the line (row for Parquet and lists, counted from 1) where there is one.
     """
     path = Path(path).expanduser()
     allowed = sorted(_READERS if types is None else types)
-    if path.suffix.lower() not in allowed:
+    if kind_of(path) not in allowed:
         raise InputError(f"{path}: got file type {path.suffix!r}, expected one of {', '.join(allowed)}")
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected a {path.suffix} file")
-    return _READERS[path.suffix.lower()](path, columns, optional)
+    return _READERS[kind_of(path)](path, columns, optional, encoding, notes or Notes())
 
 
-def _read_delimited(path: Path, columns: Sequence[str], _: Collection[str], *, delimiter: str) -> Iterator[Located]:
-    # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
-    with open(path, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, delimiter=delimiter, strict=True)
-        try:
-            header = next(reader, [])
-            if len(set(header)) != len(header):
-                raise InputError(f"{path}:1: got a column name twice in {', '.join(header)}, expected different ones")
-            if not header:
-                raise InputError(f"{path}: got an empty file, expected a header line with {', '.join(columns)}")
-            check_columns(str(path), columns, header)
-            for fields in reader:
-                if not fields:
-                    continue
-                if len(fields) != len(header):
-                    raise InputError(f"{path}:{reader.line_num}: got {len(fields)} fields, expected {len(header)}")
-                yield f"{path}:{reader.line_num}", dict(zip(header, fields, strict=True))
-        except csv.Error as error:
-            raise InputError(
-                f"{path}:{reader.line_num}: got what is not CSV ({error}), expected a row of fields"
-            ) from None
-        except UnicodeDecodeError as error:
-            raise _not_utf8(path, error) from None
-
-
-def read_json_lines(path: Path, columns: Sequence[str] = (), optional: Collection[str] = ()) -> Iterator[Located]:
-    """Read a file of one JSON object a line, whatever its suffix.
-
-    Args:
-        path: the file.
-        columns: those that every row must have.
-        optional: read like all others.
-
-    Raises:
-        InputError: naming the file, and the line where there is one.
-    """
-    with open(path, encoding="utf-8-sig") as stream:
-        try:
-            for number, line in enumerate(stream, start=1):
-                if line.strip():
-                    row = _json_object(f"{path}:{number}", line)
-                    check_columns(f"{path}:{number}", columns, list(row))
-                    yield f"{path}:{number}", row
-        except UnicodeDecodeError as error:
-            raise _not_utf8(path, error) from None
-
-
-def _json_object(where: str, line: str) -> dict[str, Any]:
-    try:
-        row = parse_json(line)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{where}: got what is not JSON ({error.msg} at column {error.colno}), expected an object"
-        ) from None
-    except ValueError as error:
-        raise InputError(f"{where}: got JSON that cannot be used ({error}), expected an object") from None
-    if not isinstance(row, dict):
-        raise InputError(f"{where}: got a {type(row).__name__}, expected a JSON object")
-    return row
-
-
-def _read_parquet(path: Path, columns: Sequence[str], optional: Collection[str]) -> Iterator[Located]:
+def _read_parquet(
+    path: Path, columns: Sequence[str], optional: Collection[str], encoding: str | None, notes: Notes
+) -> Iterator[Located]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if encoding is not None:
+        raise InputError(f"{path}: got encoding {encoding!r}, expected none: Parquet has its own")
+    if path.suffix.lower() != ".parquet":
+        raise InputError(f"{path}: got Parquet that is packed once more, expected it unpacked")
     try:
         with pq.ParquetFile(path) as file:
-            there = file.schema_arrow.names
-            check_columns(str(path), columns, there)
+            names = {name.strip(): name for name in file.schema_arrow.names}
+            check_columns(str(path), columns, list(names))
+            notes.columns.update(dict.fromkeys(names))
+            chosen = {name: names[name] for name in (*columns, *optional) if name in names}
             number = 0
-            for batch in file.iter_batches(columns=[*columns, *(name for name in optional if name in there)]):
+            for batch in file.iter_batches(columns=list(chosen.values())):
                 for row in batch.to_pylist():
                     number += 1
-                    yield f"{path}:{number}", row
+                    yield f"{path}:{number}", {name: row[own] for name, own in chosen.items()}
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{path}: got damaged content ({str(error).splitlines()[0]}), expected a whole Parquet file"
         ) from None
 
 
-def _not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
-    return InputError(f"{path}: got byte 0x{error.object[error.start]:02x} ({error.reason}), expected UTF-8")
-
-
-_READERS: dict[str, Callable[[Path, Sequence[str], Collection[str]], Iterator[Located]]] = {
-    ".csv": partial(_read_delimited, delimiter=","),
-    ".tsv": partial(_read_delimited, delimiter="\t"),
-    ".jsonl": read_json_lines,
+_READERS: dict[str, Callable[[Path, Sequence[str], Collection[str], str | None, Notes], Iterator[Located]]] = {
+    ".csv": read_delimited,
+    ".tsv": read_delimited,
+    ".txt": read_delimited,
+    ".json": read_json_rows,
+    ".jsonl": read_json_rows,
+    ".ndjson": read_json_rows,
     ".parquet": _read_parquet,
 }
+TYPES = tuple(sorted(_READERS))
+"""Suffixes of all files of rows that can be read."""

@@ -206,5 +206,5 @@ class _Stored(Mapping[str, Tensor]):
 def _damaged(path: Path) -> InputError:
     return InputError(
         f"{path}: has changed since it was written (another SHA-256 than in its header): damaged; "
-        "remove it to have it made again"
+        f"remove {path} to have it made again"
     )

@@ -330,6 +330,8 @@ def _finished(shards: Sequence[Part]) -> Part:
     try:
         whole = added(parts)
         statistics = whole.finished()
+    except InputError:  # names its file
+        raise
     except ValueError as error:
         raise InputError(f"{shards[0].path} and the other shards: {error}") from error
     content = {

@@ -8,6 +8,26 @@ from hyperinf.cli import main
 RUN = "mislabel/words/bert/lora-2/seed-1"
 
 
+def experiment(base, bert):
+    """What the workflow would have run to get there."""
+    study = {
+        "title": "Mislabel detection",
+        "family": "classifier",
+        "tasks": ["words"],
+        "models": ["bert"],
+        "seeds": [1],
+        "adapter": {"ranks": [2]},
+        "finetuning": {"epochs": 1},
+        "scoring": {"methods": ["hyperinf"]},
+    }
+    return {
+        "run": ["mislabel"],
+        "models": {"bert": {"source": f"path:{bert}"}},
+        "data": {"words": {"source": f"path:{base}/words.csv", "text": "sentence", "label": "label"}},
+        "studies": {"mislabel": study},
+    }
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory, tiny_bert):
     """A small finished run of the commands themselves, from a table of one's own to the page."""
@@ -48,6 +68,7 @@ def finished_run(tmp_path_factory, tiny_bert):
         assert main([*command.split(), *words]) == 0, command
     asset = {"name": "minilm", "distribution": "d", "version": "1", "wheel_sha256": "0" * 64}
     write_json(results / "assets/minilm.json", {**asset, "licence": "MIT", "origin": "o", "members": []})
+    (results / "settings.yaml").write_text(json.dumps(experiment(base, tiny_bert)))
     return base
 
 

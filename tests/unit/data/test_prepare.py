@@ -223,7 +223,7 @@ def test_splits_may_be_files_of_a_folder_with_names_of_their_own(tmp_path):
     assert read_data_info(tmp_path / "task")["drawn_from"]["test"] == {"tuning.jsonl": 30, "candidates.jsonl": 10}
 
 
-def test_files_that_are_named_by_half_or_too_small_are_refused(tmp_path):
+def test_files_that_are_named_by_half_are_refused(tmp_path):
     for name in ("candidates", "exam"):
         write_lines(tmp_path / "mine" / f"{name}.jsonl", rows(50, name))
 
@@ -233,15 +233,15 @@ def test_files_that_are_named_by_half_or_too_small_are_refused(tmp_path):
     train = {"train": "candidates.jsonl"}
     assert "'candidates.jsonl', and 'test', expected files for both" in line(splits={**train, "test": "test"})
     assert "'exam.jsonl', for a split, expected one for train, too" in line(splits={"test": "exam.jsonl"})
-    both = {**train, "test": "exam.jsonl"}
-    assert "got 50 different samples for test, expected the 60" in line(train=20, test=60, splits=both)
     assert "no such file" in line(splits={**train, "test": "absent.jsonl"})
     assert "no such file or folder" in refusal(tmp_path / "task", tmp_path / "absent", **task())
 
 
-def test_a_file_that_is_too_small_is_refused_with_the_sum(write_jsonl, tmp_path):
-    line = refusal(tmp_path / "task", write_jsonl(rows(100)), **task())
-    assert "got 100 different samples, expected the 120 asked for (validation 20 + test 40 + train 60)" in line
+def test_a_file_that_is_too_small_gives_each_split_its_part(write_jsonl, tmp_path, caplog):
+    splits = prepared(tmp_path / "task", write_jsonl(rows(100)), **task())
+    assert [len(splits[split]) for split in SPLITS] == [51, 16, 33]
+    assert read_data_info(tmp_path / "task")["missing"] == {"train": 9, "validation": 4, "test": 7}
+    assert "51 train samples, 60 asked for" in caplog.text
 
 
 def test_samples_that_training_shares_with_files_that_test_it_are_refused_with_their_count(tmp_path):
@@ -367,16 +367,16 @@ def test_the_content_hash_follows_the_content(balls, write_jsonl, tmp_path):
 def test_a_row_of_ones_own_that_is_no_question_is_refused_by_its_line(write_jsonl, tmp_path, changes, reason):
     content = rows(120)
     content[5] |= changes
-    assert f"reviews.jsonl:6: {reason}" in refusal(tmp_path / "task", write_jsonl(content), **task())
+    assert f"reviews.jsonl:6: {reason}" in refusal(tmp_path / "task", write_jsonl(content), **task(strict=True))
 
 
 def test_ids_that_occur_twice_and_files_that_are_no_tables_are_refused(write_jsonl, tmp_path):
     content = rows(120)
     content[5]["id"] = "k0"
     assert "sample id 'k0' twice" in refusal(tmp_path / "task", write_jsonl(content), **task())
-    (tmp_path / "balls.csv").write_text("question,answer\na,b\n")
-    line = refusal(tmp_path / "task", tmp_path / "balls.csv", **task())
-    assert "got file type '.csv', expected one of .jsonl, .parquet" in line
+    (tmp_path / "balls.xlsx").write_text("question,answer\na,b\n")
+    line = refusal(tmp_path / "task", tmp_path / "balls.xlsx", **task())
+    assert "got file type '.xlsx', expected one of .csv, .json" in line
     assert "got no row with an answer" in refusal(tmp_path / "task", write_jsonl([]), **task())
 
 

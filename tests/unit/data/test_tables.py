@@ -14,7 +14,6 @@ from hyperinf.settings.data import DataSettings
 def samples(path: Path, **columns: str) -> list[Sample]:
     data = DataSettings(**{"source": f"path:{path}", "text": "text", "label": "label", **columns})
     corpus = read_source(Origin(data), data.splits, path.parent / "cache")
-    assert corpus.exact
     (found,) = corpus.splits.values()
     return list(found)
 
@@ -136,7 +135,6 @@ def test_a_line_that_is_no_json_object_is_named(write):
         ({"text": 5, "label": 0}, "got 5 in column 'text', expected a string"),
         ({"text": "a", "label": None}, "no label in column 'label'"),
         ({"text": "a", "label": " "}, "no label in column 'label'"),
-        ({"text": "a", "label": 0.37}, "got label 0.37 in column 'label', expected a class"),
         ({"text": "a", "label": ["x"]}, "got label ['x'] in column 'label'"),
     ],
 )
@@ -170,7 +168,8 @@ def test_a_truncated_parquet_file_is_refused(tmp_path):
 
 
 def test_an_unknown_file_type_and_a_missing_file_are_refused(write, tmp_path):
-    assert "got file type '.xlsx', expected one of .csv, .jsonl, .parquet, .tsv" in refusal(write("reviews.xlsx", "x"))
+    line = refusal(write("reviews.xlsx", "x"))
+    assert "got file type '.xlsx', expected one of .csv, .json, .jsonl, .ndjson, .parquet, .tsv, .txt" in line
     assert "no such file" in refusal(tmp_path / "absent.csv")
 
 
@@ -178,7 +177,7 @@ def test_a_label_column_that_is_none_is_refused(write_jsonl):
     same = [{"text": f"t{index}", "label": "spam"} for index in range(4)]
     assert "got only class 'spam' in label column 'label'" in refusal(write_jsonl(same))
     score = [{"text": f"t{index}", "label": f"{index / 7:.3f}"} for index in range(20)]
-    assert "20 different values in 20 rows" in refusal(write_jsonl(score))
+    assert "20 different numbers in 20 rows" in refusal(write_jsonl(score))
 
 
 def test_ids_that_are_no_ids_are_refused(write_jsonl):

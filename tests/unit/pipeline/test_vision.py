@@ -54,6 +54,15 @@ def run(data, tiny_llava, tmp_path_factory):
     return folder
 
 
+def test_pictures_that_a_family_would_not_look_at_are_refused_and_another_family_looks(
+    data, tiny_llama, tiny_bert, tiny_llava, tmp_path
+):
+    for family, model in (("causal", tiny_llama), ("classifier", tiny_bert)):
+        with pytest.raises(InputError, match=rf"{data}: .* family {family}.* family vision"):
+            finetuned(tmp_path / family, data, model, family, max_steps=1)
+    finetuned(tmp_path / "vision", data, tiny_llava, "vision", max_steps=1)
+
+
 def test_alignment_teaches_the_model_to_write_what_the_pictures_show(run):
     losses = table(run / "aligned", "training.csv").groupby("stage")["loss"]
     assert set(losses.groups) == {"tower", "captions"}
