@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hyperinf.data.origin import Origin
-from hyperinf.data.sources.tables import read_rows
+from hyperinf.data.reading import look_at
 from hyperinf.errors import InputError
-from hyperinf.settings.data import DataSettings
-from hyperinf.settings.experiment import ExperimentSettings, needed_entries
+from hyperinf.settings.experiment import DataEntry, ExperimentSettings, needed_entries
 from hyperinf.settings.models import ModelSettings
 from hyperinf.settings.study import StudySettings
 from hyperinf.settings.training import Adaptation
@@ -24,11 +23,12 @@ def objections(experiment: ExperimentSettings) -> Iterator[str]:
     """
     for section, key in sorted(needed_entries(experiment)):
         if section == "data":
-            yield from _refused(f"data.{key}", partial(_look_at_data, experiment.data[key]))
+            entry = experiment.data[key]
+            yield from _refused(f"data.{key}", partial(_look_at_data, entry))
     for name, study in experiment.running.items():
         for index, key in enumerate(study.models):
             model = experiment.models[key]
-            if model.source.kind == "path" and Path(model.source.name).expanduser().is_dir():
+            if model.source.kind == "path" and Path(model.source.name).is_dir():
                 for what in study.adapter.trained:
                     place = f"studies.{name}.models[{index}], trained {what}"
                     yield from _refused(place, partial(_look_at_model, study, model, what))
@@ -41,10 +41,8 @@ def _refused(place: str, look: Callable[[], None]) -> Iterator[str]:
         yield f"{place}: {error}"
 
 
-def _look_at_data(data: DataSettings) -> None:
-    origin = Origin(data)
-    if data.source.kind == "path" and origin.path.is_file() and origin.form.document is None:
-        next(iter(read_rows(origin.path, origin.form.columns, origin.form.optional, origin.form.types)), None)
+def _look_at_data(entry: DataEntry) -> None:
+    look_at(Origin(entry), entry.splits)
 
 
 def _look_at_model(study: StudySettings, model: ModelSettings, what: Any) -> None:
@@ -57,7 +55,7 @@ def _look_at_model(study: StudySettings, model: ModelSettings, what: Any) -> Non
     from hyperinf.models.lora import add_lora
     from hyperinf.models.trainable import adapt
 
-    folder = str(Path(model.source.name).expanduser())
+    folder = model.source.name
     adaptation = Adaptation(trained=what, rank=1, target_modules=model.target_modules)
     with torch.device("meta"):
         if study.family == "classifier":

@@ -116,10 +116,8 @@ def _across(whole: ExperimentSettings, values: Mapping[str, Any], base: Path | N
             yield from _named(name, ("studies", key, "corruption", "off_task_data"), known["data"], "a key of data")
     for key, study in whole.running.items():
         for index, name in enumerate(study.models):
-            if name in whole.models and study.family not in (can_be := whole.models[name].source.families):
-                fitting = [other for other, model in whole.models.items() if study.family in model.source.families]
-                message = f"got {name!r}, a model of family {' or '.join(can_be)}, expected one of {study.family}"
-                yield Mistake(("studies", key, "models", index), f"{message}: {', '.join(fitting) or 'none'}")
+            if name in whole.models:
+                yield from _unfit(whole, ("studies", key, "models", index), name, study)
     for key, model in whole.models.items():
         if model.align is not None:
             yield from _named(model.align.data, ("models", key, "align", "data"), known["data"], "a key of data")
@@ -135,6 +133,21 @@ def _across(whole: ExperimentSettings, values: Mapping[str, Any], base: Path | N
         yield Mistake(("device",), message)
     if base is not None:
         yield from _missing(whole, base)
+
+
+def _unfit(whole: ExperimentSettings, place: Place, name: str, study: StudySettings) -> Iterator[Mistake]:
+    """What of a model, of which so much is known, its study would refuse."""
+    model = whole.models[name]
+    if study.family not in model.source.families:
+        fitting = [other for other, each in whole.models.items() if study.family in each.source.families]
+        families = " or ".join(model.source.families)
+        message = f"got {name!r}, a model of family {families}, expected one of {study.family}"
+        yield Mistake(place, f"{message}: {', '.join(fitting) or 'none'}")
+    known, adapted = model.source.known, any(each.startswith("lora") for each in study.adapter.trained)
+    targets = {each.rpartition(".")[2] for each in model.target_modules}
+    if known and adapted and not targets & set(known.linear):
+        message = f"got {', '.join(model.target_modules)}, expected linear layers of the model"
+        yield Mistake(("models", name, "target_modules"), f"{message}: {', '.join(known.linear)}")
 
 
 def _at(values: Any, *place: str) -> list[str]:

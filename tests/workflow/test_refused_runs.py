@@ -65,10 +65,42 @@ REFUSED = (
         "{run: [llm], " + OWN.format(folder="llama", target="q_proj") + ", studies: {llm: {models: [own]}}}",
     ),
     Refused(
+        "layers that a known model has not",
+        "{run: [llm], models: {llama_tiny: {target_modules: [query]}}}",
+        ("models.llama_tiny.target_modules", "query", "q_proj"),
+        "{run: [llm], models: {llama_tiny: {target_modules: [self_attn.q_proj]}}}",
+    ),
+    Refused(
+        "gradients of a projector of a model without one",
+        "{run: [llm], studies: {llm: {scoring: {gradients_of: [trained, projector]}}}}",
+        ("studies.llm.scoring.gradients_of[1]", "'projector'", "causal"),
+        "{run: [llm], studies: {llm: {scoring: {gradients_of: [trained, last_layer]}}}}",
+    ),
+    Refused(
+        "gradients of an adapter where there is none",
+        "{run: [llm], studies: {llm: {adapter: {trained: [lora, last_layer]}, scoring: {gradients_of: [lora]}}}}",
+        ("studies.llm.scoring.gradients_of[0]", "'lora'", "last_layer"),
+        "{run: [llm], studies: {llm: {adapter: {trained: [lora]}, scoring: {gradients_of: [lora]}}}}",
+    ),
+    Refused(
         "a column that is missing",
         "{run: [mislabel], " + MINE.format(file="mine.csv", text="txt") + "}",
         ("data.mine", "mine.csv", "'txt'", "text, label"),
         "{run: [mislabel], " + MINE.format(file="mine.csv", text="text") + "}",
+    ),
+    Refused(
+        "a column that is missing in one of a folder of splits",
+        "{run: [mislabel], " + MINE.format(file="split", text="text") + "}",
+        ("data.mine", "test.tsv", "'label'"),
+        "{run: [mislabel], " + MINE.format(file="mine.csv", text="text") + "}",
+    ),
+    Refused(
+        "a file in an encoding that is not said",
+        "{run: [mislabel], " + MINE.format(file="latin.csv", text="text") + "}",
+        ("data.mine", "latin.csv", "encoding"),
+        "{run: [mislabel], "
+        + MINE.format(file="latin.csv", text="text").replace("label: label", "label: label, encoding: latin-1")
+        + "}",
     ),
     Refused(
         "the format of another data set",
@@ -88,6 +120,10 @@ REFUSED = (
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)
 def test_what_a_job_would_refuse_is_refused_before_the_first_one(refused: Refused, fresh: Workspace) -> None:
     (fresh.root / "mine.csv").write_text("text,label\na,b\n")
+    (fresh.root / "latin.csv").write_text("text,label\ncafé,b\n", encoding="latin-1")
+    (fresh.root / "split").mkdir()
+    for name, second in (("train", "label"), ("test", "class")):
+        (fresh.root / f"split/{name}.tsv").write_text(f"text\t{second}\na\tb\n")
     for name, config in (("encoder", ENCODER), ("llama", LLAMA)):
         (fresh.root / name).mkdir()
         (fresh.root / name / "config.json").write_text(json.dumps(config))
