@@ -308,7 +308,7 @@ IMAGES = [
         '{"question": "Which?", "choices": ["a", "b"], "answer": "' + "x" * 1_000_000 + '"}\n', ":1",
         "1,000,000 characters"),
     _one("a class a folder with one class", "prepare, questions", {**SET, "--format": "image_classes", "--template":
-        None}, "set", "'cat'", spoil=written("set/cat/1.png", "meow")),
+        None}, "set", "'label'", "two folders", spoil=written("set/cat/1.png", "meow")),
     _one("an image of its metadata that is not there", "prepare, questions", SET, "2.png", "no such file",
         spoil=both(written("set/1.png", "meow"), written("set/metadata.csv", "file_name,question,answer\n"
             + "".join(f"2.png,Which {i}?,a{i}\n" for i in range(40))))),
@@ -504,7 +504,7 @@ RESULTS = [
             "Schulz"))),
     _one("results that are not there", "report page", {"--results": "{here}/no"}, "no"),
     _one("a result that is not there", "provenance", {"": "{here}/no.csv"}, "no.csv"),
-    _one("a run that has not finished", "crate", {}, "report.html", "finished"),
+    _one("a run that has not finished", "crate", {}, "settings.yaml", "run"),
 ]
 
 ASSETS = [

@@ -33,4 +33,7 @@ def check_columns(where: str, names: Sequence[str], there: Sequence[str]) -> Non
     """
     for name in names:
         if name not in there:
-            raise InputError(f"{where}: got columns {listed(there)}, expected {name!r} among them")
+            # Of a folder with one class, datasets gives the images only.
+            hint = "; folders are labels of the images in them where there are two folders or more"
+            more = hint if name == "label" and list(there) == ["image"] else ""
+            raise InputError(f"{where}: got columns {listed(there)}, expected {name!r} among them{more}")
