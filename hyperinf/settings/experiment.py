@@ -139,7 +139,13 @@ def _unfit(whole: ExperimentSettings, place: Place, name: str, study: StudySetti
     """What of a model, of which so much is known, its study would refuse."""
     model = whole.models[name]
     if study.family not in model.source.families:
-        fitting = [other for other, each in whole.models.items() if study.family in each.source.families]
+        named = {other for each in whole.studies.values() if each.family == study.family for other in each.models}
+        sources = {other: model.source for other, model in whole.models.items()}
+        fitting = [
+            other
+            for other, source in sources.items()
+            if study.family in source.families and (source.known or other in named)
+        ]
         families = " or ".join(model.source.families)
         message = f"got {name!r}, a model of family {families}, expected one of {study.family}"
         yield Mistake(place, f"{message}: {', '.join(fitting) or 'none'}")

@@ -6,6 +6,7 @@ import pytest
 from asking import Asking, fits
 from failures import ended_by_itself, last_words
 from partitions import _number as number
+from partitions import described
 
 partitions = pytest.importorskip("snakemake_executor_plugin_slurm.partitions")
 
@@ -55,6 +56,10 @@ def test_times_are_read_as_slurm_writes_them(written: str, minutes: float) -> No
 
 def test_memory_of_unlike_nodes_is_a_number() -> None:
     assert number("64000+") == 64000
+
+
+def test_a_partition_is_described_by_all_its_limits() -> None:
+    assert described(GPU) == "gpu (max_runtime 300, max_mem_mb 9000, max_gpu 1)"
 
 
 TRACEBACK = "Traceback (most recent call last):\n  File 'x'\n"

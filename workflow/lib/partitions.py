@@ -1,8 +1,9 @@
 """The partitions of a Slurm cluster: those that the profile names, with the limits that Slurm itself knows."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,15 @@ def read_partitions(file: Path) -> list[Any]:
         InputError: the file is none of partitions.
     """
     from snakemake.exceptions import WorkflowError
-    from snakemake_executor_plugin_slurm.partitions import read_partition_file
+    from snakemake_executor_plugin_slurm.partitions import PartitionLimits, read_partition_file
 
     try:
         partitions: list[Any] = read_partition_file(file)
     except (AttributeError, KeyError, TypeError, ValueError, WorkflowError) as error:
-        raise InputError(f"{file}: got {' '.join(str(error).split())}, expected partitions with their limits") from None
+        named = re.search(r"unexpected keyword argument ('\w+')", str(error))
+        got = f"a limit {named[1]}" if named else " ".join(str(error).split())
+        expected = f"partitions and their limits: {', '.join(each.name for each in fields(PartitionLimits))}"
+        raise InputError(f"{file}: got {got}, expected {expected}") from None
     known = _known_to_slurm()
     for each in partitions:
         for name, limit in known.get(each.name, {}).items():
@@ -64,7 +68,8 @@ def write_partitions(partitions: Sequence[Any], file: Path) -> None:
 
 def described(partition: Any) -> str:
     """Write what a partition gives, on one line."""
-    limits = {name: value for name, value in asdict(partition.limits).items() if value not in (inf, None, True)}
+    found = asdict(partition.limits).items()
+    limits = {name: value for name, value in found if not isinstance(value, bool) and value not in (inf, None)}
     return f"{partition.name} ({', '.join(f'{name} {value:g}' for name, value in limits.items())})"
 
 
