@@ -107,11 +107,12 @@ def job_counts(printed: str) -> dict[str, int]:
 
 
 def files_of(workspace: Workspace) -> dict[str, str]:
-    """The content of every file of the results that is not hidden, by name; logs apart."""
+    """The content of every file of the results that is not hidden; logs and the settings of them all apart."""
     results = workspace.root / "results"
     found = {path.relative_to(results).as_posix(): path for path in sorted(results.rglob("*")) if path.is_file()}
     hidden = {name for name in found if "/." in f"/{name}" or "/logs/" in f"/{name}" or "/benchmarks/" in f"/{name}"}
-    return {name: path.read_text() for name, path in found.items() if name not in hidden}
+    # The latter are there only while the results are whole.
+    return {name: path.read_text() for name, path in found.items() if name not in {*hidden, "smoke/settings.yaml"}}
 
 
 def new_workspace(root: Path) -> Workspace:

@@ -261,7 +261,7 @@ REFUSED = {
     "a limit that is none": (LIMITED.replace("max_mem_mb", "max_mem"), "", ["partitions.yaml", "max_mem"]),
     "an account called none": (LIMITED, "slurm_account=none", ["slurm_account", "'none'"]),
     "a group that is too large": (
-        LIMITED.replace("{max_gpu: 0}", "{max_gpu: 0, max_mem_mb: 3000}"),
+        LIMITED.replace("{max_gpu: 0}", "{max_gpu: 0, max_mem_mb: 3000}").replace("9000", "3500"),
         "",
         ["group", "3000"],
     ),
