@@ -18,7 +18,9 @@ STEPS, POWERS, MOST = 10, 5, 60
 
 def _summed(train: Gradients, target: Gradients, product: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Score by ``product(g, v) -> hvp``, both flat: ``Tensor[n, r d]``, ``Tensor[r d]``; shapes by ``g.rank``."""
-    return -torch.stack([g.flatten(1) @ product(g, target[layer].mean(0)).flatten() for layer, g in train.items()]).sum(0)
+    return -torch.stack([g.flatten(1) @ product(g, target[layer].mean(0)).flatten() for layer, g in train.items()]).sum(
+        0
+    )
 
 
 def tracin(train: Gradients, target: Gradients) -> Tensor:

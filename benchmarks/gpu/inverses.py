@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.gpu.models import tf32
 from benchmarks.gpu.record import SEED, Section
 from hyperinf.linalg import InverseResult, hyperpower_inverse
 
@@ -44,6 +45,16 @@ def _compare(section: Section, what: dict[str, Any], dtype: torch.dtype) -> None
     for name, method in (("ours, Chebyshev", "chebyshev"), ("ours, Schulz", "schulz")):
         if "median" in times[name]:
             section.note(row, lambda name=name, method=method: _how(a, method, name, times))
+
+    if dtype == torch.float32 and what["matrices"] == 1:
+        section.note(row, lambda: {"residual under TF32": _under_tf32(a)})
+
+
+def _under_tf32(a: Tensor) -> float:
+    """The residual where the caller has switched TF32 on: the iteration must not use it."""
+    with tf32(True):
+        inverse = by_products(a, "chebyshev").inverse
+    return residual(a, inverse)
 
 
 def _how(a: Tensor, method: str, name: str, times: dict[str, Any]) -> dict[str, Any]:

@@ -64,9 +64,7 @@ def _by_rank(section: Section, size: Sizes, rank: int) -> None:
     model = adapted(size.shape, size.shape.layers, rank, torch.float32, section.device)
     gradient_statistics(LiveSource(model, batches(size, size.batch)))
     source = LiveSource(model, batches(size, size.few))
-    row = section.once(
-        _what(size, rank, size.few), "extraction and curvature", lambda: gradient_statistics(source)
-    )
+    row = section.once(_what(size, rank, size.few), "extraction and curvature", lambda: gradient_statistics(source))
     _per_sample(row, size.few)
 
 

@@ -1,5 +1,7 @@
 """What a run found, on disk after every row, and how much of its time is left."""
 
+import json
+import math
 import platform
 import re
 import time
@@ -15,7 +17,7 @@ import transformers
 
 import hyperinf
 from benchmarks.gpu.timing import Work, attempted, compared, released, summary
-from hyperinf.artifacts.files import write_json
+from hyperinf.artifacts.files import write_text
 from hyperinf.runtime.profiling import metered
 
 SEED = 11
@@ -77,8 +79,8 @@ class Record:
         return Section(self, name, device, until, rows, left_out)
 
     def write(self) -> None:
-        """Write all that is known."""
-        write_json(self.path, self.content)
+        """Write all that is known, in the order of its making: a row's first time is what others are compared with."""
+        write_text(self.path, json.dumps(_plain(self.content), indent=1, allow_nan=False) + "\n")
 
 
 @dataclass
@@ -155,6 +157,15 @@ class Section:
         self.record.content["sections"][self.name]["seconds"] = seconds
         self.record.write()
         print(f"{self.name}: {seconds} s", flush=True)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: numbers that are none, such as the residual of an inverse that failed, as words."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _line(what: Mapping[str, Any]) -> str:

@@ -53,7 +53,9 @@ def _alike(rows: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
 def _drawn(rows: list[Mapping[str, Any]]) -> list[str]:
     keys = list(rows[0]["what"])
     names = list(dict.fromkeys(name for row in rows for name in row["times"]))
-    notes = list(dict.fromkeys(name for row in rows for name in row["notes"]))
+    notes = [
+        name for name in dict.fromkeys(name for row in rows for name in row["notes"]) if not name.startswith("reason")
+    ]
     head = [*keys, *(name or "failed" for name in names), *notes]
     lines = [_row(head), _row(["---"] * len(head))]
     for row in rows:
