@@ -31,7 +31,7 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 # `python` is the interpreter that runs Snakemake, unless a conda environment is activated after this.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
 # What is hashed is what runs, from whatever folder.
-os.environ["PYTHONPATH"] = os.pathsep.join([str(workflow.basedir), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")])))
 # Threads that wait for work must not take the processor from other jobs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Snakemake prints who runs it, and fails for a user without a name, as in a container.
