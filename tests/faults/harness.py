@@ -166,7 +166,7 @@ def retry_beyond_limit(here: Workspace, run: "subprocess.Popen[bytes]", rng: ran
         time.sleep(0.02)
     for job in here.jobs(LARGE)[:1]:
         os.kill(job, signal.SIGKILL)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + 3 * PATIENCE
         while run.poll() is None and "Trying to restart" not in here.said() and time.monotonic() < until:
             time.sleep(0.05)
         retried = "Trying to restart" in here.said()
