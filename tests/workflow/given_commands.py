@@ -15,7 +15,7 @@ from pathlib import Path
 
 from workspaces import Workspace
 
-# What hands settings on: they are compared as values; texts of errors, and which of several GPUs is free, decide nothing.
+# What hands settings on: they are compared as values. Texts of errors, and which GPU is free, decide nothing.
 HANDED_ON = (
     "hyperinf.cli", "hyperinf.settings", "hyperinf.runtime.redaction", "hyperinf.runtime.gpus", "hyperinf.__main__",
 )  # fmt: skip
