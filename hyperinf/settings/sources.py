@@ -1,13 +1,13 @@
 """Where a model or a data set comes from."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.registers import DATA_ASSETS, MODEL_ASSETS, SHAPES
+from hyperinf.settings.registers import DATA_ASSETS, FAMILIES, MODEL_ASSETS, OF_ASSETS, OF_SHAPES, SHAPES, KnownModel
 from hyperinf.settings.types import FilePath, Matching, OneOf
 
 HubName = Annotated[str, Matching(r"^\w[\w.-]*(/\w[\w.-]*)?$", "a name on the hub, OWNER/NAME")]
@@ -17,6 +17,8 @@ class _Source(Settings):
     """One of several places; text ``KIND:NAME`` will do."""
 
     as_text = True
+    at_path: ClassVar[str]
+    """What is expected at a path."""
 
     @model_validator(mode="before")
     @classmethod
@@ -68,6 +70,8 @@ class _Source(Settings):
 class DataSource(_Source):
     """Where a data set comes from."""
 
+    at_path = "a file, or a folder in the hub's layout"
+
     asset: Annotated[str, OneOf(DATA_ASSETS)] | None = setting(
         None, help="name of a data set that a package index carries"
     )
@@ -78,9 +82,21 @@ class DataSource(_Source):
 class ModelSource(_Source):
     """Where a model comes from."""
 
+    at_path = "a folder with a config.json, or a GGUF file"
+
     asset: Annotated[str, OneOf(MODEL_ASSETS)] | None = setting(
         None, help="name of a model that a package index carries"
     )
     hub: HubName | None = setting(None, help="name of a model on the hub", metavar="OWNER/NAME")
     path: FilePath | None = setting(None, help="path of a folder with a config.json, or of a GGUF file", metavar="PATH")
     shape: Annotated[str, OneOf(SHAPES)] | None = setting(None, help="shape of a new model with random weights")
+
+    @property
+    def known(self) -> KnownModel | None:
+        """Find what is known of it before it is there; None for a model of the user's own or of the hub."""
+        return {"asset": OF_ASSETS, "shape": OF_SHAPES}.get(self.kind, {}).get(self.name)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Name the families that it can belong to; for one that is not known all, until it is looked at."""
+        return self.known.families if self.known else tuple(FAMILIES)
