@@ -1,5 +1,6 @@
 """The command ``hyperinf select POOL --target DEV``: read, warm up, score, keep, and say what came of it."""
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 
 from hyperinf.artifacts.environment import digest, fingerprint
 from hyperinf.artifacts.files import sha256_file, write_parquet
+from hyperinf.artifacts.locks import locked
 from hyperinf.artifacts.records import write_record
 from hyperinf.data.folders import check_out
 from hyperinf.errors import InputError
@@ -47,39 +49,43 @@ def select_rows(settings: SelectRows, save_seconds: float = SAVE_SECONDS) -> Non
         InputError: rows, a model or a template that cannot be used; a line for each.
     """
     out, state = Path(settings.out), Path(settings.state_folder)
+    files = {name: [file_of(Path(path)) for path in getattr(settings, name)] for name in ("pool", "target", "test")}
     check_out(state, _STATE)
     machine(settings)
-    files = {name: [file_of(Path(path)) for path in getattr(settings, name)] for name in ("pool", "target", "test")}
-    opened = open_model(settings, state)
-    warn_of_limit(opened.family, EncodingSettings(max_length=settings.max_length))
-    print(f"{', '.join(map(str, files['pool']))}: rows are put {opened.described}")
-    sets = {name: _rows(settings, opened, state, name, paths) for name, paths in files.items() if paths}
-    pool, targets, tests = _roles(settings, opened, sets)
-    rows = sets["pool"]
-    number_kept(settings.keep, len(rows))
-    hashes = {name: _tokens_hash(each) for name, each in sets.items()}
-    load, weights = warmed(settings, opened, pool, hashes["pool"], state, save_seconds)
-    identity = digest(
-        [
-            weights,
-            settings.method,
-            settings.damping,
-            settings.quota == "queries",
-            hashes,
-            {name: each.ids for name, each in targets.items()},
-        ]
-    )
-    made(state / "scores", identity, lambda folder: score_pool(folder, settings, opened, load, pool, targets, state))
-    table, queries = read_scores(state / "scores")
-    selected = _chosen(settings, opened, rows, tuple(targets), table, queries)
-    if settings.evaluate:
-        kept = np.flatnonzero(selected.kept).tolist()
-        selected.helped.extend(
-            evaluate_kept(settings, opened, pool, tests, kept, digest(hashes), state / "evaluation", save_seconds)
-        )
-    _write(selected, out, files["pool"])
+    with locked(state / ".lock"):
+        for left_by_a_kill in state.glob(".*.tmp"):
+            shutil.rmtree(left_by_a_kill, ignore_errors=True)
+        selected = _selected(settings, files, state, save_seconds)
+        _write(selected, out, files["pool"])
     write_page(selected, out.with_suffix(".html"))
     print("\n".join(summary(selected, out)))
+
+
+def _selected(settings: SelectRows, files: Mapping[str, Sequence[Path]], state: Path, save_seconds: float) -> Selected:
+    """Take every step that is not done yet."""
+    opened = open_model(settings, state)
+    warn_of_limit(opened.family, EncodingSettings(max_length=settings.max_length))
+    print(f"{', '.join(map(str, files['pool']))}: rows are put {opened.described}", flush=True)
+    sets = {name: _rows(settings, opened, state, name, paths) for name, paths in files.items() if paths}
+    number_kept(settings.keep, len(sets["pool"]))
+    pool, targets, tests = _roles(settings, opened, sets)
+    hashes = {name: _tokens_hash(each) for name, each in sets.items()}
+    load, weights = warmed(settings, opened, pool, hashes["pool"], state, save_seconds)
+    aims = {name: each.ids for name, each in targets.items()}
+    decided = [weights, settings.method, settings.damping, settings.quota == "queries", hashes, aims]
+    made(
+        state / "scores",
+        digest(decided),
+        lambda folder: score_pool(folder, settings, opened, load, pool, targets, state),
+    )
+    selected = _chosen(settings, opened, sets["pool"], tuple(targets), *read_scores(state / "scores"))
+    if settings.evaluate:
+        kept = np.flatnonzero(selected.kept).tolist()
+        evaluated = state / "evaluation"
+        selected.helped.extend(
+            evaluate_kept(settings, opened, pool, tests, kept, digest(hashes), evaluated, save_seconds)
+        )
+    return selected
 
 
 def _rows(settings: SelectRows, opened: Opened, state: Path, name: str, files: Sequence[Path]) -> Rows:

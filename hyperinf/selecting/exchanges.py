@@ -111,6 +111,7 @@ def _question(row: Row) -> Exchange:
         known["choices"] = read_strings(row, "choices")
         letters = list(ascii_uppercase[: len(known["choices"])])
     known["answer"] = _chosen(row, known["choices"], letters)
+    known["choices"] = known["choices"] or None
     known["image"] = None
     sample = RECORD.read(known)
     rendered = render(load_template("multiple_choice" if sample.choices else "question"), sample)
