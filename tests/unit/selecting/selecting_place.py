@@ -52,6 +52,10 @@ class Place:
 
     def select(self, out: str = "kept.jsonl", save_seconds: float = 60.0, **settings: Any) -> Path:
         """Run the command; returns what it wrote."""
-        given = {"pool": (self.pool,), "target": (self.target,), "model": f"path:{self.model}", **QUICK, **settings}
-        select_rows(SelectRows(**given, out=str(self.folder / out)), save_seconds)
+        select_rows(self.settings(out, **settings), save_seconds)
         return self.folder / out
+
+    def settings(self, out: str = "kept.jsonl", **settings: Any) -> SelectRows:
+        """What the command is given."""
+        given = {"pool": (self.pool,), "target": (self.target,), "model": f"path:{self.model}", **QUICK, **settings}
+        return SelectRows(**given, out=str(self.folder / out))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from selecting_place import QUICK, add, chat, lines, shout, write
+from selecting_place import add, chat, lines, shout, write
 
 from hyperinf.cli.main import main
 from hyperinf.errors import InputError
@@ -20,7 +20,6 @@ from hyperinf.gradients import LiveSource
 from hyperinf.influence import influence_scores
 from hyperinf.models.encoding import Batches
 from hyperinf.selecting import command
-from hyperinf.settings.selecting import SelectRows
 
 
 def scores(out):
@@ -96,7 +95,7 @@ def test_a_pool_of_several_files_and_formats_knows_its_sources(place, capsys):
         table, index=False
     )
     pool = (place.pool, write(place.folder / "alpaca.jsonl", rows), str(table))
-    out = place.select(pool=pool, keep="9", stratified="source")
+    out = place.select(pool=pool, keep="12", stratified="source")
     kept = scores(out)
     assert kept[kept["kept"]]["source"].value_counts().to_dict() == {
         "pool.jsonl": 6,
@@ -317,8 +316,7 @@ def test_the_command_line_takes_several_pools_before_the_flags_or_after(place, m
     out = capsys.readouterr()
     assert "next: " in out.out
     assert "wrote kept.jsonl" in out.err
-    words = ["select", "--target", "dev.jsonl", "--model", str(place.model), *quick, "pool.jsonl", "more.jsonl"]
-    assert main([*words[:-2], "--seed", "0", "--no-diverse", *words[-2:]]) == 0
+    assert main(["select", *quick, "--no-diverse", "pool.jsonl", "more.jsonl"]) == 0
 
 
 STEPS = (
@@ -339,8 +337,7 @@ select_rows(SelectRows.model_validate_json(sys.argv[1]), 0.0)
 
 
 def test_a_run_that_was_killed_at_every_step_ends_in_the_same_files(place, finished):
-    given = {"pool": (place.pool,), "target": (place.target,), "model": f"path:{place.model}", **QUICK}
-    settings = SelectRows(**given, keep="25%", evaluate=True, out=str(place.folder / "kept.jsonl"), store="disk")
+    settings = place.settings(keep="25%", evaluate=True, store="disk")
     command_line = [sys.executable, "-c", CODE, settings.model_dump_json()]
     state, met = Path(settings.state_folder), []
     for step in STEPS:
