@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from hyperinf.artifacts.files import parse_json
-from hyperinf.cli.outputs import unwritable
+from hyperinf.cli.places import missing, unwritable
 from hyperinf.errors import InputError
 from hyperinf.settings.base import Place, Settings, explained, kind_of, mark, ordered, section_of
 from hyperinf.settings.checking import Mistake, SettingsError, checked, dotted
@@ -114,7 +114,7 @@ def settings_of(parsed: argparse.Namespace, model: type[Model]) -> Model:
         if hasattr(parsed, name):
             given.add(place)
             _put(values, place, _plain(getattr(parsed, name), field))
-    mistakes = list(unwritable(model, values))
+    mistakes = [*missing(model, values), *unwritable(model, values)]
     try:
         settings = checked(model, values)
     except SettingsError as error:

@@ -133,7 +133,7 @@ def _crate(parsed: argparse.Namespace) -> None:
 
 
 def _writable(flag: str, path: Path, kind: str) -> None:
-    from hyperinf.cli.outputs import objection
+    from hyperinf.cli.places import objection
     from hyperinf.errors import InputError
 
     if message := objection(str(path), kind):

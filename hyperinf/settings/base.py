@@ -91,6 +91,7 @@ def setting(
     unit: str = "",
     metavar: str = "",
     writes: str = "",
+    reads: str = "",
     positional: bool = False,
     **constraints: Any,
 ) -> Any:
@@ -103,10 +104,12 @@ def setting(
         unit: of a number, such as ``tokens``, where the help does not say it.
         metavar: what stands for the value in a command's help.
         writes: ``file`` or ``folder`` where it is the path of what a stage writes.
+        reads: what has to be there where it is the path of what a stage reads, such as ``a folder``.
         positional: on a command line it has no flag; at most one setting of a command.
         **constraints: of pydantic's ``Field``, such as ``ge`` or ``min_length``.
     """
-    extra = {"runtime": runtime, "unit": unit, "metavar": metavar, "writes": writes, "positional": positional}
+    extra = {"runtime": runtime, "unit": unit, "metavar": metavar}
+    extra |= {"writes": writes, "reads": reads, "positional": positional}
     marks: dict[str, Any] = {name: value for name, value in extra.items() if value}
     factory = {"default_factory": default} if callable(default) else {"default": default}
     return Field(**factory, description=help, json_schema_extra=marks or None, **constraints)

@@ -1,7 +1,7 @@
 """Where a model or a data set comes from."""
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -18,6 +18,8 @@ class _Source(Settings):
     """One of several places; text ``KIND:NAME`` will do."""
 
     as_text = True
+    at_path: ClassVar[str]
+    """What is expected at a path."""
 
     @model_validator(mode="before")
     @classmethod
@@ -74,6 +76,8 @@ class _Source(Settings):
 class DataSource(_Source):
     """Where a data set comes from."""
 
+    at_path = "a file, or a folder in the hub's layout"
+
     asset: Annotated[str, OneOf(DATA_ASSETS)] | None = setting(
         None, help="name of a data set that a package index carries"
     )
@@ -83,6 +87,8 @@ class DataSource(_Source):
 
 class ModelSource(_Source):
     """Where a model comes from."""
+
+    at_path = "a folder with a config.json, or a GGUF file"
 
     asset: Annotated[str, OneOf(MODEL_ASSETS)] | None = setting(
         None, help="name of a model that a package index carries"

@@ -28,7 +28,7 @@ FamilyName = Annotated[str, OneOf(FAMILIES)]
 
 
 def _read(help: str, metavar: str = "FOLDER", default: FilePath | None = ...) -> FilePath:  # type: ignore[assignment]
-    read: FilePath = setting(default, runtime=True, help=help, metavar=metavar)
+    read: FilePath = setting(default, runtime=True, help=help, metavar=metavar, reads=f"the {help.partition(';')[0]}")
     return read
 
 
@@ -152,7 +152,11 @@ class Score(OfFinetuned, Named, ScoringSettings, SweepSettings, MachineSettings,
         "file that 'shard solve' wrote, to gather what shards scored; with `parts`", "FILE", default=None
     )
     parts: tuple[FilePath, ...] = setting(
-        (), runtime=True, help="files that 'shard scores' wrote, of every shard; with `products`", metavar="FILE"
+        (),
+        runtime=True,
+        help="files that 'shard scores' wrote, of every shard; with `products`",
+        metavar="FILE",
+        reads="a file that 'shard scores' wrote",
     )
     out: FilePath = _written()
 
@@ -170,7 +174,11 @@ class Detect(Settings):
 
     finetuned: FilePath = _read("folder that 'finetune' wrote")
     scores: tuple[FilePath, ...] = setting(
-        min_length=1, runtime=True, help="folders that 'score' wrote, one for each checkpoint", metavar="FOLDER"
+        min_length=1,
+        runtime=True,
+        help="folders that 'score' wrote, one for each checkpoint",
+        metavar="FOLDER",
+        reads="a folder that 'score' wrote",
     )
     out: FilePath = _written()
 
@@ -223,7 +231,11 @@ class WithSums(Settings):
     target: FilePath = _read("file that 'shard target' wrote", "FILE")
     statistics: FilePath = _read("file that 'shard add' made of the statistics", "FILE")
     sums: tuple[FilePath, ...] = setting(
-        (), runtime=True, help="files that 'shard add' made of the sums, of every round so far", metavar="FILE"
+        (),
+        runtime=True,
+        help="files that 'shard add' made of the sums, of every round so far",
+        metavar="FILE",
+        reads="a file that 'shard add' made",
     )
 
 
@@ -242,7 +254,11 @@ class ShardAdd(Settings):
 
     what: Literal["statistics", "sums"] = setting(help="kind of sums to add")
     parts: tuple[FilePath, ...] = setting(
-        min_length=1, runtime=True, help="files of every shard, in any order", metavar="FILE"
+        min_length=1,
+        runtime=True,
+        help="files of every shard, in any order",
+        metavar="FILE",
+        reads="a file of a shard",
     )
     out: FilePath = _written("file to write", "FILE.safetensors")
 
@@ -292,7 +308,9 @@ class Harness(Settings):
 class ReportStudy(StudyShape):
     """Write the figures, tables and claims of a study."""
 
-    runs: tuple[FilePath, ...] = setting(min_length=1, runtime=True, help="folders of its runs", metavar="FOLDER")
+    runs: tuple[FilePath, ...] = setting(
+        min_length=1, runtime=True, help="folders of its runs", metavar="FOLDER", reads="the folder of a run"
+    )
     out: FilePath = _written("results folder, in which figures/ and tables/ are written")
 
 
@@ -300,7 +318,11 @@ class ReportSimulation(Settings):
     """Write the figures, tables and claims of the synthetic study."""
 
     convergence: tuple[FilePath, ...] = setting(
-        min_length=1, runtime=True, help="files that 'simulate convergence' wrote", metavar="FILE.csv"
+        min_length=1,
+        runtime=True,
+        help="files that 'simulate convergence' wrote",
+        metavar="FILE.csv",
+        reads="a file that 'simulate convergence' wrote",
     )
     fisher: FilePath | None = _read("folder that 'simulate fisher' wrote", default=None)
     timing: FilePath | None = _read("file that 'simulate timing' wrote", "FILE.csv", default=None)

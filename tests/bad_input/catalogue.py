@@ -185,7 +185,8 @@ COMMAND_LINES = [
     Wrong("keys of another set without a source", "prepare", {"--off-task-data.format": "pope"},
         (("--off-task-data.source", "got nothing"),)),
     _one("a revision of a file", "prepare", {"--revision": "v1"}, "--revision", "'v1'", "hub"),
-    _one("one of two that belong together", "score", {"--products": "{here}/p"}, "--parts", "got nothing"),
+    _one("one of two that belong together", "score", {"--products": "{here}/p"}, "--parts", "got nothing",
+        spoil=written("p", "")),
     _one("an experiment that is not there", "settings", {}, "mine.yaml", "no such file"),
     Wrong("an experiment with mistakes", "settings", {},
         (("device", '"gpu"', "cpu"), ("run[1]", "'llm'", "key of studies")),
@@ -362,7 +363,7 @@ SCORES = [
     _one("scores of no sample id", "select", {"--scores": "{world}/words.parquet"}, "words.parquet", "sample_id"),
     _one("scores with a bit flipped", "select", FEW, "few/scores.parquet", CHANGED, spoil=flipped("few/scores.parquet",
         0.45)),
-    _one("scores that are not there to be judged", "detect", {"--scores": "{here}/no"}, "no/info.json", "no such file"),
+    _one("scores that are not there to be judged", "detect", {"--scores": "{here}/no"}, "--scores", "no such file"),
     _one("scores of another model", "detect", {"--scores": "{world}/few"}, "few", "another model", "tuned"),
     _one("a record that is not of scores", "detect", {"--scores": "{world}/data"}, "data/info.json", "score"),
     _one("scores with a bit flipped, to be judged", "detect", {"--scores": "{here}/scores"}, "scores.parquet", CHANGED,
@@ -426,7 +427,7 @@ MODELS = [
 ]
 
 FINETUNED = [
-    _one("a fine-tuning that is not there", "score", {"--finetuned": "{here}/no"}, "no/info.json", "no such file"),
+    _one("a fine-tuning that is not there", "score", {"--finetuned": "{here}/no"}, "--finetuned", "no such file"),
     _one("a fine-tuning on other data", "score", {"--data": "{world}/other-data"}, "tuned", "other data"),
     _one("a checkpoint that is not there", "score", {"--checkpoint": "epoch-3"}, "checkpoint", "'epoch-3'", "epoch-1"),
     _one("prepared data for a fine-tuning", "score", {"--finetuned": "{world}/data"}, "data/info.json", "finetune"),
@@ -469,7 +470,7 @@ SHARDED = [
 ]
 
 STORES = [
-    _one("a store that is not there", "score-stores", {"--train": "{here}/no"}, "no/store.json", "no such file"),
+    _one("a store that is not there", "score-stores", {"--train": "{here}/no"}, "--train", "no such file"),
     *(_one(f"a store {name}", "score-stores", STORE, *parts, spoil=spoil) for name, parts, spoil in (
         ("whose header is not JSON", ("store.json", "JSON"), overwritten("store/store.json", "{")),
         ("of another format", ("store.json", "hyperinf-gradients-1"),

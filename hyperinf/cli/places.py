@@ -1,11 +1,11 @@
-"""What cannot be written is refused before anything is computed."""
+"""What is not there, or cannot be written, is refused before anything is computed or much is imported."""
 
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperinf.settings.base import Settings, mark
+from hyperinf.settings.base import Settings, kind_of, mark
 from hyperinf.settings.checking import Mistake
 from hyperinf.settings.types import at_home
 
@@ -21,6 +21,40 @@ def unwritable(model: type[Settings], values: Mapping[str, Any]) -> Iterator[Mis
         kind, value = mark(field, "writes"), values.get(name)
         if kind and isinstance(value, str) and value and (message := objection(value, kind)):
             yield Mistake((name,), message)
+
+
+def missing(model: type[Settings], values: Mapping[str, Any]) -> Iterator[Mistake]:
+    """List the places that a stage is to read and that are not there.
+
+    Args:
+        model: the settings of the stage.
+        values: of its settings, checked or not.
+    """
+    for name, field in model.model_fields.items():
+        given = values.get(name)
+        if expected := mark(field, "reads"):
+            paths = [given] if isinstance(given, str) else given if isinstance(given, list | tuple) else []
+        elif expected := getattr(kind_of(field.annotation), "at_path", ""):
+            paths = [_path_of(given)]
+        else:
+            continue
+        for path in paths:
+            if isinstance(path, str) and path and not _is_there(path):
+                yield Mistake((name,), f"got {path!r}, no such file or folder, expected {expected}")
+
+
+def _path_of(source: Any) -> Any:
+    if isinstance(source, Mapping):
+        return source.get("path")
+    kind, _, name = str(source).partition(":")
+    return name if kind == "path" else None
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(at_home(path)).exists()
+    except (OSError, ValueError):
+        return True  # which is said where it is read
 
 
 def objection(text: str, kind: str) -> str:
