@@ -28,6 +28,7 @@ class ReadingSettings(Settings):
         help="template of one's own: a chat template in Jinja (.jinja), or YAML with the keys prompt and answer, which"
         " name columns in braces (.yaml); by default the tokenizer's chat template",
         metavar="FILE",
+        reads="a template",
     )
     chat: Switch = setting(
         True, help="put rows by the tokenizer's chat template, where it has one; without, as plain text"

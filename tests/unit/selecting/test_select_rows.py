@@ -234,7 +234,7 @@ def test_every_bad_line_is_a_line_that_names_file_and_line(place, capsys):
     assert [line.split(": ")[2] for line in err[:3]] == [f"{pool}:{number}" for number in (2, 4, 5)]
     assert "--skip-bad-rows" in err[3]
     assert len(err) == 4
-    assert not (place.folder / "k.jsonl").exists()
+    assert {path.name for path in place.folder.iterdir()} == {"pool.jsonl", "dev.jsonl", "bad.jsonl"}
 
 
 def test_bad_rows_are_passed_over_where_that_is_asked_for(place, capsys):
@@ -280,9 +280,11 @@ def test_a_pool_that_cannot_be_read_is_refused_by_name(place, name, content, sai
         ({"--keep": "120%"}, {"--keep"}),
         ({"--keep": "99"}, {"keep"}),
         ({"--template": "mine.txt"}, {"--template"}),
-        ({"--adapter": "a", "--no-warmup": None}, {"--warmup"}),
+        ({"--adapter": ".", "--no-warmup": None}, {"--warmup"}),
+        ({"--adapter": "a"}, {"--adapter"}),
         ({"--test": "dev.jsonl"}, {"--test"}),
-        ({"--target": "no.jsonl"}, {"no.jsonl"}),
+        ({"--target": "no.jsonl"}, {"--target"}),
+        ({"--target": "."}, {"."}),
         ({"--model": "./no-folder"}, {"path"}),
         ({"--target-modules": "nothing"}, {"target_modules"}),
     ],
