@@ -17,9 +17,9 @@ from hyperinf.gradients.batches import samples_in
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.sweeping import check_layers
 from hyperinf.gradients.weights import GfimAxis
-from hyperinf.influence import InfluenceMethod, build_methods, mean_gradient, sweep_scores
+from hyperinf.influence import InfluenceMethod, build_methods, mean_gradient
 from hyperinf.influence.methods.building import DEFAULTS
-from hyperinf.influence.queries import queries_at_once, query_vectors
+from hyperinf.influence.queries import queries_at_once, query_vectors, score_vectors
 from hyperinf.models.encoding import Batches
 
 
@@ -156,7 +156,7 @@ class Attributor:
         Raises:
             ValueError: not fitted, an empty target, other layers than in training, a model that changed.
         """
-        ids, parts, losses = self._scores(self._mean_vector(target), ["influence"], by_layer)
+        ids, parts, losses = score_vectors(self.method, self._mean_vector(target), ["influence"], by_layer)
         columns: dict[Any, Any] = _columns(parts, ["influence"], by_layer)
         for name, values in (("loss", losses), ("grad_norm", self.method.statistics.grad_norm)):
             key = (name, "") if by_layer else name
@@ -189,7 +189,7 @@ class Attributor:
         frames = []
         vectors = query_vectors(data.source, "queries", most, method.statistics.devices)
         for names, block in vectors:
-            ids, parts, _ = self._scores(block, names, by_layer)
+            ids, parts, _ = score_vectors(method, block, names, by_layer)
             del block
             frames.append(self._frame(ids, _columns(parts, names, by_layer), ["query", "layer"][: 1 + by_layer]))
         if not frames:
@@ -244,24 +244,6 @@ class Attributor:
         devices = self._fitted().statistics.devices
         v = mean_gradient(self._like_train(target, "target").source)
         return {layer: x[None].to(devices.get(layer, x.device)) for layer, x in v.items()}
-
-    def _scores(
-        self, vectors: dict[str, Tensor], names: Sequence[str], by_layer: bool
-    ) -> tuple[tuple[str, ...], dict[str, Tensor], Tensor | None]:
-        """Score on k vectors; uses them up.
-
-        Returns:
-            Ids, ``{layer (or "" for all): Tensor[n, k]}`` and losses.
-        """
-        method = self.method
-        hvp = method.precondition_each(vectors)
-        vectors.clear()
-        products = {name: {layer: stack[row] for layer, stack in hvp.items()} for row, name in enumerate(names)}
-        del hvp
-        statistics = method.statistics
-        scores = sweep_scores(method.source, products, statistics.sample_ids, statistics.exponents, by_layer)
-        whole = {"": torch.stack([scores.influence[name] for name in names], dim=1)}
-        return scores.sample_ids, scores.by_layer or whole, scores.losses
 
     def _frame(self, ids: Sequence[str], columns: Mapping[Any, Any], levels: Sequence[str | None]) -> pd.DataFrame:
         frame = pd.DataFrame(columns, index=pd.Index(ids, name="sample_id")).rename_axis(columns=list(levels))

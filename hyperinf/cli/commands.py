@@ -173,7 +173,15 @@ STAGES = (
 )
 
 # Commands on files as people have them; each runs several stages. They may share a name with a stage.
-ON_FILES: tuple[Stage, ...] = ()
+ON_FILES = (
+    Stage(
+        "select",
+        "keep the rows of a pool that help a model most on a target; goes on after a kill",
+        "hyperinf.settings.selecting:SelectRows",
+        "hyperinf.selecting.command:select_rows",
+        takes="POOL ",
+    ),
+)
 
 GROUPS = {
     "shard": "score in parts, say on several machines: sums are taken and added, solved, and 'score' gathers",

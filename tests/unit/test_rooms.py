@@ -23,6 +23,7 @@ ORDER = (
     "pipeline",
     "attributor",
     "reporting",
+    "selecting",
     "cli",
 )
 """From the ground up: a room imports from those before it, and from no other."""
