@@ -29,8 +29,8 @@ from hyperinf.settings.selecting import SelectRows
 from hyperinf.settings.training import TrainingSettings
 from hyperinf.training.loop import SAVE_SECONDS, train
 
-_PASSES = 3
-"""Of a warm-up over a small pool, at most."""
+_SEEN = 0.1
+"""Share of the pool that a warm-up sees, at most: what it has learnt well tells nothing any more."""
 _STORE_BYTES = 20 * 2**30
 SCORES, QUERIES = "scores.parquet", "queries.npy"
 
@@ -70,7 +70,7 @@ def warmed(
     fresh = digest([opened.identity, adaptation.deciding(), settings.seed, settings.dtype])
     if not settings.warmup:
         return partial(opened.family.adapted, adaptation, settings.seed), fresh
-    steps = min(settings.warmup_steps, _PASSES * math.ceil(len(pool) / settings.batch_size))
+    steps = min(settings.warmup_steps, math.ceil(_SEEN * len(pool) / settings.batch_size))
     training = TrainingSettings.of(settings, max_steps=steps)
     identity = digest([fresh, training.deciding(), tokens])
     resume = state / "warm-up.safetensors"
@@ -168,7 +168,11 @@ def _score_queries(
 
 def _gradients(opened: Opened, model: Any, rows: EncodedFile, settings: SelectRows) -> LiveSource:
     batches = Batches(rows, settings.gradient_batch_size, kinds=rows.kinds)
-    return LiveSource(model, batches, opened.family.loss)
+    layers = None
+    if settings.adapter is None and not settings.warmup:
+        # Of an adapter that has learnt nothing one factor is zero, and so are all gradients of the other.
+        layers = [name for name, weight in model.named_parameters() if weight.requires_grad and "lora_A" not in name]
+    return LiveSource(model, batches, opened.family.loss, layers)
 
 
 def _store(source: LiveSource, rows: int, scratch: Path) -> Store:

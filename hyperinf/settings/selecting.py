@@ -61,7 +61,7 @@ class WarmUpSettings(LoraStrength):
         None, help="folder of an adapter of one's own, in PEFT's layout, instead of a warm-up", metavar="FOLDER"
     )
     warmup: Switch = setting(True, help="train a fresh adapter on the pool before gradients are taken")
-    warmup_steps: Count = setting(60, help="number of updates of the warm-up, at most one pass over the pool")
+    warmup_steps: Count = setting(60, help="number of updates of the warm-up, over at most a tenth of the pool")
     rank: Count = setting(8, help="rank of a fresh adapter")
     target_modules: Words | None = setting(
         None, help="names of the linear layers that get an adapter; by default those that PEFT names for such models"

@@ -11,7 +11,12 @@ import pytest
 from hyperinf.errors import InputError
 from hyperinf.selecting.originals import write_originals
 
-ROWS = [b'{"text":  "caf\\u00e9",  "n": 1e3}\r\n', b"\n", '{"text": "é", "more": [1,2]}\n'.encode(), b'{"text": "last"}']
+ROWS = [
+    b'{"text":  "caf\\u00e9",  "n": 1e3}\r\n',
+    b"\n",
+    '{"text": "é", "more": [1,2]}\n'.encode(),
+    b'{"text": "last"}',
+]
 
 
 def test_lines_of_json_are_the_bytes_they_were(tmp_path):
