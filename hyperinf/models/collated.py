@@ -81,6 +81,27 @@ def collated_by(trainer: Any, dataset: Any) -> Collated:
     return Collated(loader.dataset, loader.collate_fn, _batch_size(trainer), ids)
 
 
+def collated_from(loader: Any, dataset: Any, batch_size: int) -> Collated:
+    """Make batches, in order, of the dataset behind a loader, or of another one of its columns, by its collator.
+
+    Args:
+        loader: a DataLoader, which may shuffle.
+        dataset: with a length; the loader's own when None.
+        batch_size: rows of a batch.
+
+    Raises:
+        InputError: the dataset has no length.
+    """
+    own = loader.dataset
+    _check_indexed(own if dataset is None else dataset)
+    if dataset is None:
+        return Collated(own, loader.collate_fn, batch_size)
+    ids, kept = _ids(dataset, _columns(dataset)), set(_columns(own))
+    if names := [name for name in _columns(dataset) if name in kept]:
+        dataset = dataset.select_columns(names)
+    return Collated(dataset, loader.collate_fn, batch_size, ids)
+
+
 def loss_of(trainer: Any) -> LossFunction | None:
     """Take a Trainer's loss of each sample; None where it is the model's own.
 

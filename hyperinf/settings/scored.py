@@ -14,7 +14,6 @@ from hyperinf.settings.types import Column, Count, FilePath, Positive, Switch, W
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl")
 """Of what is written."""
-Bits = Literal[4, 8]
 Family = Literal["auto", "classifier", "causal", "seq2seq", "tagger"]
 
 
@@ -50,9 +49,7 @@ class ScoreRows(PuttingSettings, MachineSettings, CacheSettings):
         help="kind of model: a classifier of texts, a language model, one of sequence to sequence, or one that tags"
         " tokens; by default what the configurations of model and adapter say",
     )
-    bits: Annotated[Bits, Field(strict=False)] | None = setting(
-        None, help="quantise the base model to 4 or 8 bits, by bitsandbytes", metavar="{4,8}"
-    )
+    bits: Count | None = setting(None, help="quantise the base model to 4 or 8 bits, by bitsandbytes", metavar="{4,8}")
     dtype: Dtype = setting("float32", help="precision of all other weights")
     text: Column | None = setting(
         None,
@@ -105,6 +102,8 @@ class ScoreRows(PuttingSettings, MachineSettings, CacheSettings):
             wrong["out"] = f"got {self.out!r}, which is read as well, expected another file"
         if self.template is not None and not self.template.lower().endswith((".jinja", ".yaml", ".yml")):
             wrong["template"] = f"got {self.template!r}, expected a file .jinja or .yaml"
+        if self.bits not in (None, 4, 8):
+            wrong["bits"] = f"got {self.bits}, expected 4 or 8"
         if self.per_token and self.store not in (None, "live"):
             wrong["store"] = f"got {self.store!r} with --per-token, expected live: a store holds no tokens"
         if wrong:
