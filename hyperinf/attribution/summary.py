@@ -50,9 +50,11 @@ def _queries(scored: Scored) -> Iterator[str]:
 
 
 def _sides(scored: Scored, query: int | None, count: int) -> Iterator[str]:
-    for title, harmful in (("helps", False), ("harms", True)):
+    for harmful in (False, True):
         for row, value in scored.best(query, count, harmful):
-            yield f"  {title} {value:+.3g}  {scored.train.ids[row]}  {one_line(scored.train.shown(row))}"
+            # The most harmful of rows that all help are those that help least.
+            does = "harms" if value > 0 else "helps"
+            yield f"  {does} {value:+.3g}  {scored.train.ids[row]}  {one_line(scored.train.shown(row))}"
 
 
 def one_line(parts: Parts) -> str:

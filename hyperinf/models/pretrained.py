@@ -49,19 +49,21 @@ def load_pretrained(
         family = _family_of(base, folder)
     if family not in KINDS:
         raise InputError(f"family: got {family!r}, expected one of {', '.join(KINDS)}")
-    options = _quantised(bits, dtype)
+    return _differentiable(_loaded(base, folder, family, dtype, _quantised(bits, dtype)))
+
+
+def _loaded(base: str, folder: Path | None, family: str, dtype: str, options: Mapping[str, Any]) -> Any:
     if family == "classifier":
         return _classifier(base, folder, dtype, options)
     if folder is None:
         return _plain(base, family, dtype, options)
     from peft import PeftModel
 
-    model = _fitted_to(
-        _plain(base, family, dtype, options, None if family != "tagger" else _labels(base, folder)), folder
-    )
+    labels = _labels(base, folder) if family == "tagger" else None
+    model = _fitted_to(_plain(base, family, dtype, options, labels), folder)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "Found missing adapter keys")
-        return loaded(str(adapter), "adapter", lambda: PeftModel.from_pretrained(model, str(folder), is_trainable=True))
+        return loaded(str(folder), "adapter", lambda: PeftModel.from_pretrained(model, str(folder), is_trainable=True))
 
 
 def family_of(base: str, adapter: str | None = None) -> str:
@@ -71,6 +73,14 @@ def family_of(base: str, adapter: str | None = None) -> str:
         InputError: no such model or adapter, or a family that cannot be told.
     """
     return _family_of(base, None if adapter is None else _adapter_folder(adapter))
+
+
+def _differentiable(model: Any) -> Any:
+    """Keep bitsandbytes from layouts of weights that its products on a CPU have no backward pass for."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 def tokenizer_folder(base: str, adapter: str | None) -> str:
