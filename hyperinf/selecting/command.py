@@ -33,6 +33,7 @@ from hyperinf.settings.selecting import SelectRows
 from hyperinf.settings.training import EncodingSettings
 from hyperinf.training.loop import SAVE_SECONDS
 
+_QUICK = {".lock", PICTURES, "pool", "target", "test"}
 _STATE = (PICTURES, "pool", "target", "test", "warm", "scores", "model", "evaluation", "warm-up.safetensors", ".*")
 
 
@@ -52,11 +53,16 @@ def select_rows(settings: SelectRows, save_seconds: float = SAVE_SECONDS) -> Non
     files = {name: [file_of(Path(path)) for path in getattr(settings, name)] for name in ("pool", "target", "test")}
     check_out(state, _STATE)
     machine(settings)
-    with locked(state / ".lock"):
-        for left_by_a_kill in state.glob(".*.tmp"):
-            shutil.rmtree(left_by_a_kill, ignore_errors=True)
-        selected = _selected(settings, files, state, save_seconds)
-        _write(selected, out, files["pool"])
+    try:
+        with locked(state / ".lock"):
+            for left_by_a_kill in state.glob(".*.tmp"):
+                shutil.rmtree(left_by_a_kill, ignore_errors=True)
+            selected = _selected(settings, files, state, save_seconds)
+            _write(selected, out, files["pool"])
+    except InputError:
+        if {each.name for each in state.iterdir()} <= _QUICK:
+            shutil.rmtree(state)  # nothing was computed that is worth going on from
+        raise
     write_page(selected, out.with_suffix(".html"))
     print("\n".join(summary(selected, out)))
 
@@ -68,6 +74,7 @@ def _selected(settings: SelectRows, files: Mapping[str, Sequence[Path]], state: 
     print(f"{', '.join(map(str, files['pool']))}: rows are put {opened.described}", flush=True)
     sets = {name: _rows(settings, opened, state, name, paths) for name, paths in files.items() if paths}
     number_kept(settings.keep, len(sets["pool"]))
+    _strata(settings, sets["pool"])
     pool, targets, tests = _roles(settings, opened, sets)
     hashes = {name: _tokens_hash(each) for name, each in sets.items()}
     load, weights = warmed(settings, opened, pool, hashes["pool"], state, save_seconds)

@@ -95,7 +95,7 @@ def prepare_rows(
     Raises:
         InputError: a line for each row that cannot be used.
     """
-    found: list[dict[str, Any]] = []
+    found: dict[str, list[Any]] = {}
     signatures = []
     notes = [Read(file_of(path)) for path in files]
     writer = TokenWriter(folder)
@@ -112,11 +112,12 @@ def prepare_rows(
                     place = writer.starts[-1]
                     writer.add(tokens)
                     cut[names[source]] += tokens.length > len(tokens.ids)
-                    found.append(_described(each, source, place, tokens, settings.stratified))
+                    for name, value in _described(each, source, place, tokens, settings.stratified).items():
+                        found.setdefault(name, []).append(value)
                     signatures.append(signature("".join(text for text, _ in _pieces(each.exchange)[0])))
     finally:
         writer.close()
-    write_parquet(folder / _ROWS, pd.DataFrame(found).to_dict("series"))
+    write_parquet(folder / _ROWS, found)
     np.save(folder / _SIGNATURES, np.array(signatures), allow_pickle=False)
     about = {
         "names": list(names),

@@ -28,6 +28,7 @@ class PuttingSettings(Settings):
         help="template of one's own: a chat template in Jinja (.jinja), or YAML with the keys prompt and answer, which"
         " name columns in braces (.yaml); by default the tokenizer's chat template",
         metavar="FILE",
+        reads="a template",
     )
     chat: Switch = setting(
         True, help="put rows by the tokenizer's chat template, where it has one; without, as plain text"
@@ -50,7 +51,10 @@ class ReadingSettings(PuttingSettings):
     """How rows are read and put to the model, images among them."""
 
     images: FilePath | None = setting(
-        None, help="folder that the paths of images are below; by default that of the file", metavar="FOLDER"
+        None,
+        help="folder that the paths of images are below; by default that of the file",
+        metavar="FOLDER",
+        reads="a folder of images",
     )
 
 
@@ -58,7 +62,10 @@ class WarmUpSettings(LoraStrength):
     """What the gradients are taken of: an adapter that has learnt a little of the pool, or one's own."""
 
     adapter: FilePath | None = setting(
-        None, help="folder of an adapter of one's own, in PEFT's layout, instead of a warm-up", metavar="FOLDER"
+        None,
+        help="folder of an adapter of one's own, in PEFT's layout, instead of a warm-up",
+        metavar="FOLDER",
+        reads="an adapter in PEFT's layout",
     )
     warmup: Switch = setting(True, help="train a fresh adapter on the pool before gradients are taken")
     warmup_steps: Count = setting(60, help="number of updates of the warm-up, over at most a tenth of the pool")
@@ -96,7 +103,10 @@ class EvaluationSettings(Settings):
         False, help="train on what is kept and on random shares of its size, and compare the loss on targets held out"
     )
     test: Files = setting(
-        (), help="files of targets held out; by default every second row of the targets is", metavar="FILE"
+        (),
+        help="files of targets held out; by default every second row of the targets is",
+        metavar="FILE",
+        reads="a file of rows",
     )
     evaluation_steps: Count = setting(60, help="number of updates of each of these trainings")
     evaluation_seeds: int = setting(3, ge=2, lt=1000, help="number of trainings on each side")
@@ -112,9 +122,14 @@ class SelectRows(KeepingSettings, ReadingSettings, WarmUpSettings, EvaluationSet
         help="files of rows to choose from: chats (messages, ShareGPT), instructions (Alpaca), prompt and completion,"
         " question and answer, or text; JSON lines, CSV or Parquet, or a folder of images with its metadata file",
         metavar="POOL",
+        reads="a file of rows",
     )
     target: Files = setting(
-        min_length=1, runtime=True, help="files of rows like those that the model is to do well on", metavar="DEV"
+        min_length=1,
+        runtime=True,
+        help="files of rows like those that the model is to do well on",
+        metavar="DEV",
+        reads="a file of rows",
     )
     model: NamedModel = setting(
         help="model to train: a folder, a name on the hub, or KIND:NAME such as asset:smollm2", metavar="NAME"

@@ -8,7 +8,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.registers import DATA_ASSETS, MODEL_ASSETS, SHAPES
+from hyperinf.settings.registers import DATA_ASSETS, FAMILIES, MODEL_ASSETS, OF_ASSETS, OF_SHAPES, SHAPES, KnownModel
 from hyperinf.settings.types import FilePath, Matching, OneOf
 
 HubName = Annotated[str, Matching(r"^\w[\w.-]*(/\w[\w.-]*)?$", "a name on the hub, OWNER/NAME")]
@@ -96,6 +96,16 @@ class ModelSource(_Source):
     hub: HubName | None = setting(None, help="name of a model on the hub", metavar="OWNER/NAME")
     path: FilePath | None = setting(None, help="path of a folder with a config.json, or of a GGUF file", metavar="PATH")
     shape: Annotated[str, OneOf(SHAPES)] | None = setting(None, help="shape of a new model with random weights")
+
+    @property
+    def known(self) -> KnownModel | None:
+        """Find what is known of it before it is there; None for a model of the user's own or of the hub."""
+        return {"asset": OF_ASSETS, "shape": OF_SHAPES}.get(self.kind, {}).get(self.name)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Name the families that it can belong to; for one that is not known all, until it is looked at."""
+        return self.known.families if self.known else tuple(FAMILIES)
 
 
 class NamedModel(ModelSource):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, SMOKE, Workspace
 from test_shards import SHARDED
+from workspaces import ROOT, SMOKE, Workspace
 
 Planned = Callable[[str], tuple[dict[str, int], float]]
 EXPECTED = {
