@@ -181,6 +181,13 @@ ON_FILES = (
         "hyperinf.selecting.command:select_rows",
         takes="POOL ",
     ),
+    Stage(
+        "score",
+        "score training rows by their influence on a target, for a model or adapter trained anywhere",
+        "hyperinf.settings.scored:ScoreRows",
+        "hyperinf.attribution.command:score_rows",
+        takes="TRAIN ",
+    ),
 )
 
 GROUPS = {

@@ -23,7 +23,7 @@ from hyperinf.selecting.opening import PICTURES, Opened, open_model
 from hyperinf.selecting.originals import write_originals
 from hyperinf.selecting.page import write_page
 from hyperinf.selecting.preparing import Rows, prepare_rows
-from hyperinf.selecting.reading import file_of
+from hyperinf.selecting.reading import file_of, names_of
 from hyperinf.selecting.scoring import read_scores, score_pool, settings_device, warmed
 from hyperinf.selecting.selected import Selected
 from hyperinf.selecting.steps import made
@@ -100,15 +100,9 @@ def _rows(settings: SelectRows, opened: Opened, state: Path, name: str, files: S
     how = ["images", "encoding", "skip_bad_rows", "stratified"]
     given = {key: getattr(settings, key) for key in how} | {"files": [str(path) for path in files]}
     identity = digest([opened.identity, given, [sha256_file(path) for path in files]])
-    names = _distinct([path.parent if path.stem == "metadata" else path for path in files])
+    names = names_of(files)
     made(state / name, identity, lambda folder: prepare_rows(folder, files, names, settings, opened, state / PICTURES))
     return Rows.read(state / name)
-
-
-def _distinct(paths: Sequence[Path]) -> list[str]:
-    """Call files by their names, with their folders where two have one name."""
-    names = [path.name for path in paths]
-    return [path.name if names.count(path.name) == 1 else str(path) for path in paths]
 
 
 def _roles(

@@ -13,6 +13,7 @@ from hyperinf.errors import InputError
 from hyperinf.models.families import ModelFamily, Task, open_family
 from hyperinf.models.language import PixelSource, padding_id
 from hyperinf.models.loading import load_tokenizer
+from hyperinf.models.pretrained import tokenizer_folder
 from hyperinf.pipeline.prepare_model import prepare_model
 from hyperinf.selecting.putting import Putter, Use, reader_of
 from hyperinf.selecting.tokens import Tokeniser
@@ -70,7 +71,8 @@ def open_model(settings: SelectRows, state: Path) -> Opened:
     family = open_family(settings.family, folder, task, encoding)
     template = None if settings.template is None else Path(settings.template)
     use, columns, own, described = reader_of(template)
-    tokenizer, putting, parts, picture, images = load_tokenizer(folder), None, False, None, None
+    tokenizer = load_tokenizer(tokenizer_folder(folder, settings.adapter))
+    putting, parts, picture, images = None, False, None, None
     whole: tuple[int, ...] = ()
     if settings.family == "vision":
         from hyperinf.models.llava import load_processor, picture_tokens

@@ -68,6 +68,13 @@ def file_of(path: Path) -> Path:
     return found[0]
 
 
+def names_of(files: Sequence[Path]) -> list[str]:
+    """Call files by their names, with their folders where two have one name; a metadata file by that of its folder."""
+    paths = [path.parent if path.stem == "metadata" else path for path in files]
+    names = [path.name for path in paths]
+    return [path.name if names.count(path.name) == 1 else str(path) for path in paths]
+
+
 def read_file(
     note: Read,
     use: Callable[[Row], Exchange],

@@ -125,7 +125,7 @@ def score_pool(
     if "solver" in METHODS[settings.method].own_options:
         options["solver"] = "auto"  # type: ignore[assignment]
     method = build_methods({settings.method: options})[settings.method]
-    store = settings.store or _store(source, len(pool), scratch)
+    store = settings.store or store_for(source, len(pool), scratch)
     try:
         with stored(source, store, scratch, device) as gradients:
             means = [mean_gradient(aim) for aim in aims]
@@ -175,7 +175,7 @@ def _gradients(opened: Opened, model: Any, rows: EncodedFile, settings: SelectRo
     return LiveSource(model, batches, opened.family.loss, layers)
 
 
-def _store(source: LiveSource, rows: int, scratch: Path) -> Store:
+def store_for(source: LiveSource, rows: int, scratch: Path) -> Store:
     """Keep gradients on the disk where they take little of it."""
     scratch.mkdir(parents=True, exist_ok=True)
     needed = 4 * rows * sum(r * d for r, d in source.layers.values())

@@ -20,8 +20,8 @@ SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 """Of what is written."""
 
 
-class ReadingSettings(Settings):
-    """How rows are read and put to the model."""
+class PuttingSettings(Settings):
+    """How rows of text are read and put to the model."""
 
     template: FilePath | None = setting(
         None,
@@ -41,16 +41,21 @@ class ReadingSettings(Settings):
         " conversation its beginning",
         unit="tokens",
     )
+    encoding: Encoding | None = setting(
+        None, help="how text files are written, such as latin-1; by default UTF-8", metavar="NAME"
+    )
+    skip_bad_rows: Switch = setting(False, help="pass over rows that cannot be used, instead of stopping")
+
+
+class ReadingSettings(PuttingSettings):
+    """How rows are read and put to the model, images among them."""
+
     images: FilePath | None = setting(
         None,
         help="folder that the paths of images are below; by default that of the file",
         metavar="FOLDER",
         reads="a folder of images",
     )
-    encoding: Encoding | None = setting(
-        None, help="how text files are written, such as latin-1; by default UTF-8", metavar="NAME"
-    )
-    skip_bad_rows: Switch = setting(False, help="pass over rows that cannot be used, instead of stopping")
 
 
 class WarmUpSettings(LoraStrength):

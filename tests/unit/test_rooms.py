@@ -24,6 +24,7 @@ ORDER = (
     "attributor",
     "reporting",
     "selecting",
+    "attribution",
     "cli",
 )
 """From the ground up: a room imports from those before it, and from no other."""
