@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Attributor": "hyperinf.attributor",
     "GradientStore": "hyperinf.gradients",
+    "HyperINFCallback": "hyperinf.attribution.callback",
     "LiveSource": "hyperinf.gradients",
     "METHODS": "hyperinf.influence",
     "TensorSource": "hyperinf.gradients",

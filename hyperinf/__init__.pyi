@@ -1,3 +1,4 @@
+from hyperinf.attribution.callback import HyperINFCallback as HyperINFCallback
 from hyperinf.attributor import Attributor as Attributor
 from hyperinf.gradients import GradientStore as GradientStore
 from hyperinf.gradients import LiveSource as LiveSource

@@ -182,6 +182,20 @@ ON_FILES: tuple[Stage, ...] = (
         ("open {out}/suspects.html, then mend the labels in your own file",),
         "FILE ",
     ),
+    Stage(
+        "select",
+        "keep the rows of a pool that help a model most on a target; goes on after a kill",
+        "hyperinf.settings.selecting:SelectRows",
+        "hyperinf.selecting.command:select_rows",
+        takes="POOL ",
+    ),
+    Stage(
+        "score",
+        "score training rows by their influence on a target, for a model or adapter trained anywhere",
+        "hyperinf.settings.scored:ScoreRows",
+        "hyperinf.attribution.command:score_rows",
+        takes="TRAIN ",
+    ),
 )
 
 GROUPS = {

@@ -129,16 +129,10 @@ def sweep_scores(
     """
     names = list(products)
     exponents = exponents or {}
-    stacked = {}
-    for layer in source.layers:
-        # In the unit of the gradients, and then in their own: a factored dot product is in float32.
-        vectors = [shifted(products[name].pop(layer), exponents.get(layer, 0)) for name in names]
-        own = [exponent_needed(largest(vector)) for vector in vectors]
-        vectors = [shifted(vector, -exponent) for vector, exponent in zip(vectors, own, strict=True)]
-        stacked[layer] = (
-            torch.stack(vectors),
-            vectors[0].new_tensor([2.0**each for each in own]) if any(own) else None,
-        )
+    stacked = {
+        layer: in_units([products[name].pop(layer) for name in names], exponents.get(layer, 0))
+        for layer in source.layers
+    }
     ids: list[str] = []
     scores, losses = [], []
     added: dict[str, list[Tensor]] = {layer: [] for layer in (stacked if by_layer else ())}
@@ -168,6 +162,18 @@ def sweep_scores(
         torch.cat(known) if len(known) == len(losses) else None,
         {layer: torch.cat(pieces) for layer, pieces in added.items()},
     )
+
+
+def in_units(vectors: Sequence[Tensor], exponent: int) -> tuple[Tensor, Tensor | None]:
+    """Take k vectors to the unit of a layer's gradients, and then to their own: a factored product is in float32.
+
+    Returns:
+        ``Tensor[k, r, d]``, and what products with each are to be multiplied by; None for 1.
+    """
+    vectors = [shifted(vector, exponent) for vector in vectors]
+    own = [exponent_needed(largest(vector)) for vector in vectors]
+    vectors = [shifted(vector, -each) for vector, each in zip(vectors, own, strict=True)]
+    return torch.stack(vectors), vectors[0].new_tensor([2.0**each for each in own]) if any(own) else None
 
 
 def _not_finite(total: Tensor, parts: Mapping[str, Tensor], names: Sequence[str], sample_ids: Sequence[str]) -> str:

@@ -456,6 +456,36 @@ FINETUNED = [
         "other data"),
 ]
 
+POOL = {"": "{here}/pool.jsonl"}
+ANSWERED = '{"prompt": "a", "completion": "b"}\n'
+POOLS = [
+    _one("a pool that is not there", "select, a pool", POOL, "POOL", "pool.jsonl"),
+    _one("a pool of no known kind", "select, a pool", {"": "{here}/pool.xlsx"}, "pool.xlsx", ".xlsx", ".parquet",
+        spoil=written("pool.xlsx", b"x"), model=True),
+    _one("a pool that is empty", "select, a pool", POOL, "pool.jsonl", "no rows", spoil=written("pool.jsonl", "\n"),
+        model=True),
+    _one("a line of a pool that is not JSON", "select, a pool", POOL, "pool.jsonl:2", "JSON", "column",
+        spoil=written("pool.jsonl", f"{ANSWERED}{{"), model=True),
+    Wrong("rows of a pool that are of no known form", "select, a pool", POOL,
+        (("pool.jsonl:2", "narrator", "user"), ("pool.jsonl:3", "words", "messages"), ("2 of 3", "--skip-bad-rows")),
+        written("pool.jsonl", f'{ANSWERED}{{"messages": [{{"role": "narrator", "content": "x"}}]}}\n{{"words": 1}}'),
+        model=True),
+    _one("rows with pictures for a language model", "select, a pool", POOL | {"--skip-bad-rows": ""}, "pool.jsonl",
+        "--family vision", model=True,
+        spoil=written("pool.jsonl", '{"question": "a", "answer": "b", "image": "c.png"}')),
+    _one("more rows to keep than there are", "select, a pool", {"--keep": "31"}, "keep", "31", "30", model=True),
+    _one("a share that is none", "select, a pool", {"--keep": "fifth"}, "--keep", "fifth", "20%"),
+    _one("an output of no known kind", "select, a pool", {"--out": "{here}/kept.txt"}, "--out", "kept.txt", ".jsonl"),
+    _one("a column to stratify by that no row has", "select, a pool", {"--stratified": "colour"}, "stratified",
+        "colour", "length", model=True),
+    _one("a template of no known kind", "select, a pool", {"--template": "{here}/mine.txt"}, "--template", ".jinja",
+        spoil=written("mine.txt", "x")),
+    _one("a template without an answer", "select, a pool", {"--template": "{here}/mine.yaml"}, "mine.yaml", "answer",
+        spoil=written("mine.yaml", "prompt: '{question}'"), model=True),
+    _one("an adapter that is none", "select, a pool", {"--adapter": "{here}"}, "adapter_config.json", "PEFT",
+        model=True),
+]
+
 SHARDED = [
     _one("a shard beyond the last", "shard statistics", {"--shard": "3"}, "shard", "3", "1 to 2"),
     _one("a shard's sums with a bit flipped", "shard add", SHARDS, "statistics-1.safetensors", CHANGED, "remove",
@@ -555,5 +585,5 @@ MISLABELED = [
 CATALOGUE = [
     *MISLABELED,
     *(COMMAND_LINES + OUTPUTS + TABLES + IMAGES + HUB_LAYOUTS + PREPARED + SCORES + MODELS + FINETUNED),
-    *(SHARDED + STORES + RESULTS + ASSETS),
+    *(POOLS + SHARDED + STORES + RESULTS + ASSETS),
 ]

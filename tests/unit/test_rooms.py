@@ -23,6 +23,8 @@ ORDER = (
     "pipeline",
     "attributor",
     "reporting",
+    "selecting",
+    "attribution",
     "mislabeled",
     "cli",
 )
@@ -79,8 +81,9 @@ def test_some_rooms_know_nothing_of_the_others(arrows):
         assert {other for each, other in arrows if each == own} <= {"errors"}
 
 
-def test_there_are_fewer_than_85_arrows_between_rooms(arrows):
-    assert len(arrows) < 85
+def test_there_are_fewer_than_70_arrows_between_rooms(arrows):
+    # Commands on people's files stand on all that is below them.
+    assert len([own for own, _ in arrows if own not in ("selecting", "attribution", "mislabeled")]) < 70
 
 
 def test_no_file_is_in_a_circle_of_imports():
