@@ -1,4 +1,4 @@
-"""The README's programs, and its commands on models of one's own, run as they stand, with tiny models in their places."""
+"""The README's programs, and its commands on one's own model, run as they stand, with tiny models in their places."""
 
 import os
 import re
