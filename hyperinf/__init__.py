@@ -16,6 +16,7 @@ _HOMES = {
     "LiveSource": "hyperinf.gradients",
     "METHODS": "hyperinf.influence",
     "TensorSource": "hyperinf.gradients",
+    "find_mislabeled": "hyperinf.mislabeled.find",
     "influence_scores": "hyperinf.influence",
     "per_sample_gradients": "hyperinf.gradients",
 }

@@ -173,7 +173,15 @@ STAGES = (
 )
 
 # Commands on files as people have them; each runs several stages. They may share a name with a stage.
-ON_FILES = (
+ON_FILES: tuple[Stage, ...] = (
+    Stage(
+        "mislabeled",
+        "rank the rows of a labelled table by how likely their label is wrong; goes on after a kill",
+        "hyperinf.settings.mislabeled:Mislabeled",
+        "hyperinf.mislabeled.command:mislabeled",
+        ("open {out}/suspects.html, then mend the labels in your own file",),
+        "FILE ",
+    ),
     Stage(
         "select",
         "keep the rows of a pool that help a model most on a target; goes on after a kill",

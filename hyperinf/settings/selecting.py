@@ -174,6 +174,8 @@ class SelectRows(KeepingSettings, ReadingSettings, WarmUpSettings, EvaluationSet
             wrong["template"] = f"got {self.template!r}, expected a file .jinja or .yaml"
         if self.adapter is not None and not self.warmup:
             wrong["warmup"] = "got no warm-up beside an adapter, expected one of the two: an adapter replaces it"
+        if self.family not in self.model.families:
+            wrong["family"] = f"got {self.family!r}, expected {' or '.join(self.model.families)}, as {self.model} is"
         if self.test and not self.evaluate:
             wrong["test"] = "got files without --evaluate, expected both or neither"
         if wrong:

@@ -568,7 +568,39 @@ ASSETS = [
 ]
 # fmt: on
 
+WORDS = "".join(f"w{row % 5} w{row % 7},{'low' if row % 2 else 'high'},{row % 2}\n" for row in range(40))
+
+
+def _mislabeled(name: str, flags: Mapping[str, str | None], *parts: str, content: str = "", **more: Any) -> Wrong:
+    spoil = written("mine.csv", f"sentence,label,sure\n{content or WORDS}")
+    return _one(f"{name} (mislabeled)", "mislabeled", {"": "{here}/mine.csv", **flags}, *parts, spoil=spoil, **more)
+
+
+MISLABELED = [
+    _one("no such file (mislabeled)", "mislabeled", {"": "{here}/none.csv"}, "none.csv", "no such file"),
+    _mislabeled("no text column", {"--text": None}, "--text", "column"),
+    _mislabeled("no label column", {"--label": None}, "--label", "column"),
+    _mislabeled("another text column", {"--text": "text"}, "mine.csv", "'text'", "sentence"),
+    _mislabeled("three text columns", {"--text": "sentence sure other"}, "--text"),
+    _mislabeled("one column for both", {"--label": "sentence"}, "--label", "'sentence'"),
+    _mislabeled("a truth that is not there", {"--truth": "true"}, "mine.csv", "'true'", "sure"),
+    _mislabeled("the label as truth", {"--truth": "label"}, "--truth", "'label'"),
+    _mislabeled("trusted is neither column nor file", {"--trusted": "certain"}, "--trusted", "'certain'", "sure"),
+    _mislabeled("trusted column of words", {"--trusted": "label"}, "mine.csv", "row 1", "'high'", "yes or no"),
+    _mislabeled("few rows", {}, "mine.csv", "2 rows", "20", content="a b,x,1\nc d,y,0\n"),
+    _mislabeled(
+        "one class", {}, "mine.csv", "'x'", "two or more", content="".join(f"w{row} a,x,1\n" for row in range(30))
+    ),
+    _mislabeled("a row too short", {}, "mine.csv:42", "2 fields", content=f"{WORDS}a,b\n"),
+    _mislabeled("an unknown ranking", {"--ranking": "luck"}, "--ranking", "margin"),
+    _mislabeled("one part", {"--folds": "1"}, "--folds", "2"),
+    _mislabeled("no such model", {"--model": "./none"}, "path:./none", "folder", model=True),
+    _mislabeled("images without a model", {"--image": "", "--text": None, "--label": None, "--model": None}, "--model"),
+    _mislabeled("a foreign folder", {"--out": "{world}"}, "bert", "empty"),
+]
+
 CATALOGUE = [
+    *MISLABELED,
     *(COMMAND_LINES + OUTPUTS + TABLES + IMAGES + HUB_LAYOUTS + PREPARED + SCORES + MODELS + FINETUNED),
     *(POOLS + SCORED + SHARDED + STORES + RESULTS + ASSETS),
 ]

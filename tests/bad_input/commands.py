@@ -76,6 +76,10 @@ COMMANDS: dict[str, dict[str, str]] = {
     "harness": {"--data": "{world}/questions", "--task": "mine", "--out": "{here}/out"},
     "report simulation": {"--convergence": "{world}/convergence.csv", "--out": "{here}/out"},
     "report page": {"--results": "{world}", "--out": "{here}/out/report.html"},
+    "mislabeled": {
+        "": "{world}/words.csv", "--text": "sentence", "--label": "label", "--model": "{world}/bert", "--folds": "2",
+        "--epochs": "1", "--max-length": "20", "--device": "cpu", "--out": "{here}/out",
+    },
     "provenance": {"": "{world}/scores/scores.parquet"},
     "crate": {"--results": "{world}", "--out": "{here}/out.zip"},
     "settings": {"--check": "{here}/mine.yaml"},
