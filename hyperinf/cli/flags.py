@@ -99,8 +99,13 @@ def take_positional(parsed: argparse.Namespace, model: type[Settings], left: Seq
     return list(left[len(lone) :])
 
 
-def settings_of(parsed: argparse.Namespace, model: type[Model]) -> Model:
+def settings_of(parsed: argparse.Namespace, model: type[Model], look: bool = False) -> Model:
     """Make the settings of what was given on the command line and in the file.
+
+    Args:
+        parsed: what was given.
+        model: the settings of the command.
+        look: whether what is read has to be there.
 
     Raises:
         InputError: the file cannot be read, settings cannot be used, or a place cannot be written; a line for each
@@ -114,7 +119,7 @@ def settings_of(parsed: argparse.Namespace, model: type[Model]) -> Model:
         if hasattr(parsed, name):
             given.add(place)
             _put(values, place, _plain(getattr(parsed, name), field))
-    mistakes = [*missing(model, values), *unwritable(model, values)]
+    mistakes = [*(missing(model, values) if look else ()), *unwritable(model, values)]
     try:
         settings = checked(model, values)
     except SettingsError as error:

@@ -73,7 +73,7 @@ def _run_stage(stage: Stage, parsed: argparse.Namespace, left: Sequence[str]) ->
     model = named(stage.settings)
     mistakes = parsed.parser.unknown(take_positional(parsed, model, left))
     try:
-        settings = settings_of(parsed, model)
+        settings = settings_of(parsed, model, look=True)
     except InputError as error:
         mistakes = [*mistakes, *str(error).splitlines()]
     if mistakes:

@@ -116,7 +116,8 @@ def test_a_group_without_a_command_shows_what_there_is(capsys):
 
 def parsed(model, *words: str):
     command = next(stage.name for stage in STAGES if named(stage.settings) is model)
-    return settings_of(build_parser(command.split()).parse_args([*command.split(), *words]), model)
+    every = [*command.split(), *words]
+    return settings_of(build_parser(every).parse_args(every), model)
 
 
 GIVEN = ("--data", "d", "--model", "path:m", "--family", "causal", "--seed", "1", "--out", "o", "--max-steps", "5")
