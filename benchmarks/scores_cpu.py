@@ -100,7 +100,13 @@ def keep(arguments: argparse.Namespace, shape: dict[str, int], rows: dict[str, A
     content = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
     run = content.setdefault(arguments.label, {}).setdefault(
         f"d {shape['columns']}, {arguments.threads} threads",
-        {**shape, "threads": arguments.threads, "machine": platform.machine(), "torch": torch.__version__, "methods": {}},
+        {
+            **shape,
+            "threads": arguments.threads,
+            "machine": platform.machine(),
+            "torch": torch.__version__,
+            "methods": {},
+        },
     )
     run["methods"].update(rows)
     RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

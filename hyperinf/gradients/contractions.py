@@ -24,6 +24,8 @@ SCRATCH = 2**22
 # the factors and ``t r d + k r d`` from the gradient. There are fewer methods than this, so that their scores come from
 # the factors, whose products are no larger than the activations.
 MANY_VECTORS = 32
+# Samples whose gradients are added up in float32.
+IN_A_ROW = 256
 # Numbers whose squares float32 adds up to some 1e-8 of their sum.
 LONG_ROW = 2048
 
@@ -212,9 +214,14 @@ class Dense(LayerGradients):
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
         """Take ``r d`` operations a sample."""
-        if weights.dtype != torch.float64:
-            return (weights @ self._gradients.flatten(1).to(weights.dtype)).view(self._gradients.shape[1:])
         _, rank, columns = self.shape
+        if weights.dtype != torch.float64:
+            # A CPU adds up one sample after the other: few of them in float32, and those sums in float64.
+            few = max(1, len(weights)) if weights.is_cuda else IN_A_ROW
+            parts = zip(weights.split(few), self._gradients.flatten(1).split(few), strict=True)
+            sums = [weight @ rows.to(weights.dtype) for weight, rows in parts]
+            total = sums[0] if len(sums) == 1 else torch.stack(sums).sum(0, dtype=torch.float64)
+            return total.view(rank, columns)
         total, start = weights.new_zeros(rank * columns), 0
         for rows in self._doubles():
             total.addmv_(rows.T, weights[start : start + len(rows)])

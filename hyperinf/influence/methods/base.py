@@ -126,7 +126,8 @@ class InfluenceMethod(ABC):
         heard = {layer: vector for layer, vector in v.items() if self.statistics.mean_square[layer] > 0}
         sizes = all_largest(list(heard.values()))
         return {
-            layer: shifted(vector, -exponent_of(size)) for (layer, vector), size in zip(heard.items(), sizes, strict=True)
+            layer: shifted(vector, -exponent_of(size))
+            for (layer, vector), size in zip(heard.items(), sizes, strict=True)
         }
 
     def _restored(self, products: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from hyperinf.influence.methods.base import InfluenceMethod
 from hyperinf.influence.memory import free_bytes
+from hyperinf.influence.methods.base import InfluenceMethod
 from hyperinf.influence.statistics import GradientStatistics
 from hyperinf.linalg import ConvergenceError, InverseResult, hyperpower_inverse
 from hyperinf.settings.methods import METHODS, HyperInfOptions, MethodOptions

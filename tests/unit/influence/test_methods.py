@@ -13,8 +13,8 @@ from hyperinf.influence import (
     options_of,
     score_methods,
 )
-from hyperinf.settings.methods import METHODS as SPECS
 from hyperinf.linalg import hyperpower_inverse
+from hyperinf.settings.methods import METHODS as SPECS
 
 SHAPES = {"low.lora_A": (3, 10), "low.lora_B": (3, 7), "head": (2, 5)}
 DAMPING = 0.1
