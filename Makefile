@@ -1,15 +1,15 @@
 # make run     the default experiment (config.yaml)
 # make smoke   every stage once, small
-# make report  Snakemake's own report of the last run
+# make report  Snakemake's own report of the last run, which computes nothing
 # make test    the tests                                    make lint    what CI checks before the tests
 # make cost    GPU hours and disk of a grid, estimated      make faults  stop runs in every way, compare their results
 # make clean   remove what was produced, not what was fetched
 #
-# The first call installs requirements.lock into .venv. Options: PYTHON=python3.12 (3.11 to 3.13), CORES=4,
+# The first call installs requirements.lock into .venv. Options: PYTHON=python3.12 (3.11 to 3.13), CORES=4 or -j 4,
 # ARGS="--configfile my.yaml" (any argument of snakemake); of faults, STOPS=25, MATRICES=10000 and SEED=1.
 
 PYTHON ?= python3
-CORES ?= all
+CORES ?= $(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),all)
 ARGS ?=
 STOPS ?= 25
 MATRICES ?= 10000
@@ -19,7 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UNFINISHED := $(VENV)/.installing
-SNAKEMAKE := $(BIN)/python workflow/run.py --cores $(CORES)
+SNAKEMAKE = $(BIN)/python workflow/run.py --cores $(CORES)
 SMOKE := --configfile workflow/config/smoke.yaml
 
 # Threads that wait for work must not take the processor from other jobs.
@@ -46,8 +46,8 @@ lint: $(STAMP)
 	$(BIN)/snakefmt --check --line-length 120 Snakefile workflow
 	$(BIN)/snakemake --lint
 
-report: run
-	$(BIN)/snakemake --report results/snakemake-report.html $(ARGS)
+report: $(STAMP)
+	$(BIN)/python workflow/run.py --report results/snakemake-report.html $(ARGS)
 
 cost: $(STAMP)
 	$(BIN)/python benchmarks/grid_cost.py $(ARGS)

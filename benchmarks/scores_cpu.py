@@ -1,6 +1,6 @@
 """Scores from stored gradients on a CPU, against float32 by hand: in turns, in seconds of the process's own CPU time.
 
-``python -m benchmarks.scores_cpu --columns 384 --threads 1``; the result is added to ``benchmarks/results/scores_cpu.json``
+``python -m benchmarks.scores_cpu --columns 384``; the result is added to ``benchmarks/results/scores_cpu.json``
 under ``--label``, so that two versions of the code lie side by side.
 """
 
@@ -105,10 +105,9 @@ def keep(arguments: argparse.Namespace, shape: dict[str, int], rows: dict[str, A
             "threads": arguments.threads,
             "machine": platform.machine(),
             "torch": torch.__version__,
-            "methods": {},
         },
     )
-    run["methods"].update(rows)
+    run.setdefault("methods", {}).update(rows)
     RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

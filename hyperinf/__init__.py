@@ -12,9 +12,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "Attributor": "hyperinf.attributor",
     "GradientStore": "hyperinf.gradients",
+    "HyperINFCallback": "hyperinf.attribution.callback",
     "LiveSource": "hyperinf.gradients",
     "METHODS": "hyperinf.influence",
     "TensorSource": "hyperinf.gradients",
+    "find_mislabeled": "hyperinf.mislabeled.find",
     "influence_scores": "hyperinf.influence",
     "per_sample_gradients": "hyperinf.gradients",
 }

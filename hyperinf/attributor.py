@@ -1,8 +1,9 @@
 """The front door in Python: fit on training data, then score them on any target."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,9 +18,10 @@ from hyperinf.gradients.batches import samples_in
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.sweeping import check_layers
 from hyperinf.gradients.weights import GfimAxis
-from hyperinf.influence import InfluenceMethod, build_methods, mean_gradient, sweep_scores
+from hyperinf.influence import InfluenceMethod, build_methods, mean_gradient
 from hyperinf.influence.methods.building import DEFAULTS
-from hyperinf.influence.queries import queries_at_once, query_vectors
+from hyperinf.influence.queries import queries_at_once, query_vectors, score_vectors
+from hyperinf.influence.tokens import token_frame, token_scores
 from hyperinf.models.encoding import Batches
 
 
@@ -40,7 +42,7 @@ class Attributor:
     - batches that can be iterated again and again (a DataLoader that does not shuffle, a list), each ``batch`` or
       ``(sample ids, batch)``, of the form that ``loss`` takes; without ids samples are called ``"0"``, ``"1"``, ...;
     - rows, as a ``datasets.Dataset``, a pandas DataFrame or a list of mappings: model inputs of any length with
-      ``labels``, or text (see ``columns``);
+      ``labels``, or text (see ``columns``); or whatever ``collator`` makes batches of;
     - a path: of a gradient store's folder, or of rows as CSV, TSV, JSON lines or Parquet.
 
     Args:
@@ -52,6 +54,8 @@ class Attributor:
         tokenizer: for rows of text: of transformers, or the folder or hub name that it is loaded from.
         columns: for rows, ``{what: column}``, where a column is not called what it is: ``text``, ``pair`` and ``label``
             for a classifier; ``prompt`` and ``answer``, or ``text``, for a causal language model; ``id`` for any.
+        collator: makes a batch of a list of a dataset's rows, such as one of transformers; a column ``sample_id`` or
+            ``id`` of the dataset names them. Without it, rows are padded as the model needs it.
         batch_size: of rows.
         max_length: tokens of a row of text, at most; what the model can take when None.
         solver: of ``hyperinf``: ``"auto"``, ``"schulz"`` or ``"cholesky"``.
@@ -73,6 +77,7 @@ class Attributor:
         *,
         tokenizer: Any = None,
         columns: Mapping[str, str] | None = None,
+        collator: Callable[[list[Any]], Any] | None = None,
         batch_size: int = 8,
         max_length: int | None = None,
         solver: str = "auto",
@@ -85,11 +90,20 @@ class Attributor:
         self._live: dict[str, Any] = {"loss_fn": loss, "layers": layers, "gfim_axis": gfim_axis, "check": check}
         self._rows: dict[str, Any] = {"tokenizer": tokenizer, "columns": columns, "max_length": max_length}
         self._batch_size = batch_size
+        self._collated = None if collator is None else partial(self._by_collator, collator)
+        self._default: Any = None
         self._train: _Data | None = None
 
     @classmethod
     def from_pretrained(
-        cls, base: str, adapter: str | None = None, family: str = "auto", *, dtype: str = "float32", **kw: Any
+        cls,
+        base: str,
+        adapter: str | None = None,
+        family: str = "auto",
+        *,
+        dtype: str = "float32",
+        bits: int | None = None,
+        **kw: Any,
     ) -> Self:
         """Load a model, and perhaps an adapter, of folders or hub names.
 
@@ -98,14 +112,34 @@ class Attributor:
             adapter: see ``load_pretrained``.
             family: see ``load_pretrained``.
             dtype: of the model's weights.
+            bits: see ``load_pretrained``.
             **kw: this class's arguments.
 
         Raises:
             InputError: see ``load_pretrained``.
         """
-        from hyperinf.models.pretrained import load_pretrained
+        from hyperinf.models.pretrained import load_pretrained, tokenizer_folder
 
-        return cls(load_pretrained(base, adapter, family, dtype), **{"tokenizer": base, **kw})
+        model = load_pretrained(base, adapter, family, dtype, bits)
+        return cls(model, **{"tokenizer": tokenizer_folder(base, adapter), **kw})
+
+    @classmethod
+    def from_trainer(cls, trainer: Any, **kw: Any) -> Self:
+        """Take the model, the collator and the loss of a Trainer; :meth:`fit` alone then sweeps its training set.
+
+        Datasets are given to :meth:`fit`, :meth:`score`, ... as the Trainer takes them, and in their order. A loss that
+        the Trainer computes itself (label smoothing, ``compute_loss`` of a subclass) is taken one sample at a time.
+
+        Args:
+            trainer: of transformers, or of what builds on it, such as TRL's ``SFTTrainer``.
+            **kw: this class's arguments.
+        """
+        from hyperinf.models.collated import collated_by, loss_of
+
+        made = cls(trainer.model, **{"loss": loss_of(trainer), **kw})
+        made._collated = partial(collated_by, trainer)
+        made._default = trainer.train_dataset
+        return made
 
     def with_options(self, **options: Any) -> Self:
         """Make another attributor of the same training data, which is not swept again: the sums outlive a damping.
@@ -126,16 +160,16 @@ class Attributor:
             other.method.fit(self._train.source, self.method.statistics)
         return other
 
-    def fit(self, train: Any) -> Self:
+    def fit(self, train: Any = None) -> Self:
         """Sweep the training gradients once, for statistics only.
 
         Args:
-            train: in any form that the class takes.
+            train: in any form that the class takes; of :meth:`from_trainer` the Trainer's training set when None.
 
         Raises:
             ValueError: data that cannot be used, or gradients that are not finite.
         """
-        data = self._data(train, "train")
+        data = self._data(self._default if train is None else train, "train")
         self.method.fit(data.source)
         self._train = data
         return self
@@ -156,7 +190,7 @@ class Attributor:
         Raises:
             ValueError: not fitted, an empty target, other layers than in training, a model that changed.
         """
-        ids, parts, losses = self._scores(self._mean_vector(target), ["influence"], by_layer)
+        ids, parts, losses = score_vectors(self.method, self._mean_vector(target), ["influence"], by_layer)
         columns: dict[Any, Any] = _columns(parts, ["influence"], by_layer)
         for name, values in (("loss", losses), ("grad_norm", self.method.statistics.grad_norm)):
             key = (name, "") if by_layer else name
@@ -189,7 +223,7 @@ class Attributor:
         frames = []
         vectors = query_vectors(data.source, "queries", most, method.statistics.devices)
         for names, block in vectors:
-            ids, parts, _ = self._scores(block, names, by_layer)
+            ids, parts, _ = score_vectors(method, block, names, by_layer)
             del block
             frames.append(self._frame(ids, _columns(parts, names, by_layer), ["query", "layer"][: 1 + by_layer]))
         if not frames:
@@ -214,6 +248,34 @@ class Attributor:
             best = column.sort_values(ascending=not harmful, kind="stable").head(k)
             rows += [(query, rank, sample, value) for rank, (sample, value) in enumerate(best.items(), start=1)]
         return pd.DataFrame(rows, columns=["query", "rank", "sample_id", "influence"])
+
+    def score_tokens(self, target: Any) -> pd.DataFrame:
+        """Tell which tokens of each training text carry its influence on the mean loss of the target.
+
+        Args:
+            target: in any form that the class takes.
+
+        Returns:
+            Columns ``sample_id``, ``part`` (``input``; of a sequence-to-sequence model ``answer`` for the tokens that
+            are predicted), ``position``, ``token`` (its id) and ``influence``, a row a token, samples in the order of
+            the training data. A sample's rows sum to its influence: what belongs to no token, as of a head that sees
+            the whole text, is a row ``rest`` with -1 as position and token.
+
+        Raises:
+            ValueError: as :meth:`score`; training data that are no batches of texts with ``input_ids``.
+        """
+        vector = self._mean_vector(target)
+        source = self.method.source
+        if not isinstance(source, LiveSource):
+            raise InputError(f"train: got a {type(source).__name__}, expected batches or rows: it holds no tokens")
+        hvp = self.method.precondition({layer: stack[0] for layer, stack in vector.items()})
+        blocks = token_scores(source, hvp, self.method.statistics)
+        frame = pd.concat([token_frame(block) for block in blocks], ignore_index=True)
+        order = None if self._train is None else self._train.order
+        if order is None:
+            return frame
+        place = frame["sample_id"].map({sample: place for place, sample in enumerate(order)})
+        return frame.iloc[np.argsort(place.to_numpy(), kind="stable")].reset_index(drop=True)
 
     def self_influence(self, by_layer: bool = False, memory_bytes: int | None = None) -> pd.DataFrame:
         """Compute ``<g_i, H^-1 g_i>`` of every training sample.
@@ -245,24 +307,6 @@ class Attributor:
         v = mean_gradient(self._like_train(target, "target").source)
         return {layer: x[None].to(devices.get(layer, x.device)) for layer, x in v.items()}
 
-    def _scores(
-        self, vectors: dict[str, Tensor], names: Sequence[str], by_layer: bool
-    ) -> tuple[tuple[str, ...], dict[str, Tensor], Tensor | None]:
-        """Score on k vectors; uses them up.
-
-        Returns:
-            Ids, ``{layer (or "" for all): Tensor[n, k]}`` and losses.
-        """
-        method = self.method
-        hvp = method.precondition_each(vectors)
-        vectors.clear()
-        products = {name: {layer: stack[row] for layer, stack in hvp.items()} for row, name in enumerate(names)}
-        del hvp
-        statistics = method.statistics
-        scores = sweep_scores(method.source, products, statistics.sample_ids, statistics.exponents, by_layer)
-        whole = {"": torch.stack([scores.influence[name] for name in names], dim=1)}
-        return scores.sample_ids, scores.by_layer or whole, scores.losses
-
     def _frame(self, ids: Sequence[str], columns: Mapping[Any, Any], levels: Sequence[str | None]) -> pd.DataFrame:
         frame = pd.DataFrame(columns, index=pd.Index(ids, name="sample_id")).rename_axis(columns=list(levels))
         order = None if self._train is None else self._train.order
@@ -292,7 +336,9 @@ class Attributor:
             from hyperinf.models.rows import read_own_rows
 
             data = read_own_rows(Path(data), self._rows["columns"] or {})
-        elif hasattr(data, "with_format"):  # rows as they are, whatever a datasets.Dataset would make tensors of
+        if self._collated is not None and _is_dataset(data):
+            return _Data(LiveSource(self.model, _told(role, self._collated, data), **self._live))
+        if hasattr(data, "with_format"):  # rows as they are, whatever a datasets.Dataset would make tensors of
             data = list(data.with_format(None))
         _check_batches(data, role)
         first = next(iter(data), None)
@@ -307,11 +353,14 @@ class Attributor:
         from hyperinf.models.rows import encode_rows
 
         assert self.model is not None
-        try:
-            encoded = encode_rows(rows, self.model, **self._rows)
-        except InputError as error:
-            raise InputError(f"{role}: {error}") from None
+        encoded = _told(role, partial(encode_rows, model=self.model, **self._rows), rows)
         return _Data(LiveSource(self.model, Batches(encoded, self._batch_size), **self._live), tuple(encoded.ids))
+
+    def _by_collator(self, collator: Callable[[list[Any]], Any], dataset: Any) -> Any:
+        from hyperinf.models.collated import collated
+
+        assert self.model is not None
+        return collated(dataset, self.model, collator, self._batch_size)
 
 
 class _Numbered:
@@ -330,6 +379,21 @@ class _Numbered:
                 raise InputError(f"{self._role}: got a {type(batch).__name__} without tensors, expected a batch")
             yield [str(place) for place in range(start, start + count)], batch
             start += count
+
+
+def _told(role: str, make: Callable[[Any], Any], data: Any) -> Any:
+    """Make something of data; what is wrong with them is told with their role."""
+    try:
+        return make(data)
+    except InputError as error:
+        raise InputError(f"{role}: {error}") from None
+
+
+def _is_dataset(data: Any) -> bool:
+    """Tell rows, which a collator makes batches of, from batches."""
+    if isinstance(data, list):
+        return bool(data) and isinstance(data[0], Mapping) and not any(isinstance(x, Tensor) for x in data[0].values())
+    return hasattr(data, "with_format") or isinstance(data, torch.utils.data.Dataset)
 
 
 def _built(name: str, options: Mapping[str, Any]) -> InfluenceMethod:

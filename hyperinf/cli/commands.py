@@ -1,7 +1,10 @@
 """Every stage's command: its name, its settings, and what runs them. A stage more is one entry here."""
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 _PIPELINE, _SETTINGS = "hyperinf.pipeline", "hyperinf.settings.stages"
 
@@ -173,7 +176,30 @@ STAGES = (
 )
 
 # Commands on files as people have them; each runs several stages. They may share a name with a stage.
-ON_FILES: tuple[Stage, ...] = ()
+ON_FILES: tuple[Stage, ...] = (
+    Stage(
+        "mislabeled",
+        "rank the rows of a labelled table by how likely their label is wrong; goes on after a kill",
+        "hyperinf.settings.mislabeled:Mislabeled",
+        "hyperinf.mislabeled.command:mislabeled",
+        ("open {out}/suspects.html, then mend the labels in your own file",),
+        "FILE ",
+    ),
+    Stage(
+        "select",
+        "keep the rows of a pool that help a model most on a target; goes on after a kill",
+        "hyperinf.settings.selecting:SelectRows",
+        "hyperinf.selecting.command:select_rows",
+        takes="POOL ",
+    ),
+    Stage(
+        "score",
+        "score training rows by their influence on a target, for a model or adapter trained anywhere",
+        "hyperinf.settings.scored:ScoreRows",
+        "hyperinf.attribution.command:score_rows",
+        takes="TRAIN ",
+    ),
+)
 
 GROUPS = {
     "shard": "score in parts, say on several machines: sums are taken and added, solved, and 'score' gathers",
@@ -186,11 +212,26 @@ GROUPS = {
 def stages(words: Sequence[str] = ()) -> list[Stage]:
     """List the commands that a command line may mean, those on files first.
 
-    Of two with one name, that on files is meant where its file stands first, where it is asked for by ``--target``, or
-    where help is asked for; else the stage of the pipeline.
+    Of two with one name, that on files is meant where its file stands first, where a target is given, on the command
+    line or in the file after ``--config``, or where help is asked for; else the stage of the pipeline.
     """
     first = words[1] if len(words) > 1 else "--help"
-    on_files = first in ("-h", "--help") or not first.startswith("-") or "--target" in words
+    on_files = first in ("-h", "--help") or not first.startswith("-") or _with_target(words)
     shared = {each.name for each in ON_FILES} & {each.name for each in STAGES}
     left_out = STAGES if on_files else ON_FILES
     return [each for each in (*ON_FILES, *STAGES) if each.name not in shared or each not in left_out]
+
+
+def _with_target(words: Sequence[str]) -> bool:
+    named = [word.partition("=")[0] for word in words]
+    if "--target" in named:
+        return True
+    if "--config" not in named:
+        return False
+    at = named.index("--config")
+    config = words[at].partition("=")[2] or (words[at + 1] if at + 1 < len(words) else "")
+    if not config.lstrip().startswith("{"):
+        # A file that cannot be read is refused where its settings are made.
+        with suppress(OSError, ValueError):
+            config = Path(config).expanduser().read_text(encoding="utf-8")
+    return re.search(r'(^|[\s{,"])target"?\s*:', config) is not None

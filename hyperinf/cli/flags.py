@@ -12,6 +12,7 @@ import argparse
 import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -90,15 +91,21 @@ def take_positional(parsed: argparse.Namespace, model: type[Settings], left: Seq
         The words without the value.
     """
     name = next((name for name, field in model.model_fields.items() if mark(field, "positional")), None)
-    lone = left and not left[0].startswith("-")
+    many = name is not None and get_origin(kind_of(model.model_fields[name].annotation)) is tuple
+    lone = list(takewhile(lambda word: not word.startswith("-"), left))[: None if many else 1]
     if name is None or not lone or hasattr(parsed, f"{_PREFIX}{name}"):
         return list(left)
-    setattr(parsed, f"{_PREFIX}{name}", left[0])
-    return list(left[1:])
+    setattr(parsed, f"{_PREFIX}{name}", lone if many else lone[0])
+    return list(left[len(lone) :])
 
 
-def settings_of(parsed: argparse.Namespace, model: type[Model]) -> Model:
+def settings_of(parsed: argparse.Namespace, model: type[Model], look: bool = False) -> Model:
     """Make the settings of what was given on the command line and in the file.
+
+    Args:
+        parsed: what was given.
+        model: the settings of the command.
+        look: whether what is read has to be there.
 
     Raises:
         InputError: the file cannot be read, settings cannot be used, or a place cannot be written; a line for each
@@ -112,7 +119,7 @@ def settings_of(parsed: argparse.Namespace, model: type[Model]) -> Model:
         if hasattr(parsed, name):
             given.add(place)
             _put(values, place, _plain(getattr(parsed, name), field))
-    mistakes = [*missing(model, values), *unwritable(model, values)]
+    mistakes = [*(missing(model, values) if look else ()), *unwritable(model, values)]
     try:
         settings = checked(model, values)
     except SettingsError as error:
@@ -195,12 +202,12 @@ def _add(group: Any, place: tuple[str, ...], field: FieldInfo, model: type[Setti
     if kind is bool:
         group.add_argument(flag(place), action=argparse.BooleanOptionalAction, **options)
         return
+    many = get_origin(kind) is tuple
     if mark(field, "positional"):
         options["metavar"] = mark(field, "metavar")
-        group.add_argument(options.pop("dest"), nargs="?", **options)
+        group.add_argument(options.pop("dest"), nargs="*" if many else "?", **options)
         return
     # A flag without a value has an empty one, which is refused with all other mistakes.
-    many = get_origin(kind) is tuple
     options |= {"nargs": "*"} if many else {"nargs": "?", "const": ""}
     options["metavar"] = mark(field, "metavar") or _metavar(field, kind_of(get_args(kind)[0]) if many else kind)
     group.add_argument(flag(place), **options)

@@ -14,6 +14,7 @@ from hyperinf.cli.others import OTHERS
 from hyperinf.cli.parser import Parser, sentence
 from hyperinf.cli.screen import refuse, show_warnings, show_written
 from hyperinf.errors import InputError
+from hyperinf.runtime.gpus import take_for
 
 # Of modules that are imported late: a matrix that cannot be inverted; a tensor file on a disk that is full.
 _TOLD = ("ConvergenceError", "SafetensorError")
@@ -72,11 +73,13 @@ def _run_stage(stage: Stage, parsed: argparse.Namespace, left: Sequence[str]) ->
     model = named(stage.settings)
     mistakes = parsed.parser.unknown(take_positional(parsed, model, left))
     try:
-        settings = settings_of(parsed, model)
+        settings = settings_of(parsed, model, look=True)
     except InputError as error:
         mistakes = [*mistakes, *str(error).splitlines()]
     if mistakes:
         raise InputError("\n".join(mistakes))
+    if "device" in type(settings).model_fields:
+        take_for(settings.device)
     named(stage.run)(settings)
     quoted = {name: shlex.quote(str(value)) for name, value in settings}
     show_written(Path(settings.out), [each.format_map(quoted) for each in stage.then])

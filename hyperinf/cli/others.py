@@ -80,6 +80,7 @@ def _add_settings(add: Add) -> None:
 def _settings(parsed: argparse.Namespace) -> None:
     from hyperinf.artifacts.files import write_text
     from hyperinf.errors import InputError
+    from hyperinf.pipeline.preflight import objections
     from hyperinf.settings.checking import SettingsError
     from hyperinf.settings.documents import CONFIG, config_text, documents
     from hyperinf.settings.experiment import checked_experiment
@@ -87,9 +88,11 @@ def _settings(parsed: argparse.Namespace) -> None:
 
     if parsed.check is not None:
         try:
-            checked_experiment(merged(*(read_yaml(path) for path in parsed.check or [CONFIG])), Path())
+            experiment = checked_experiment(merged(*(read_yaml(path) for path in parsed.check or [CONFIG])), Path())
         except SettingsError as error:
             raise InputError(str(error)) from None
+        if lines := [*objections(experiment)]:
+            raise InputError("\n".join(lines))
         print("The configuration can be used.")
     elif parsed.write:
         for path, text in documents().items():

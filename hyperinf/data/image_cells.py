@@ -38,7 +38,7 @@ class ImageCells:
         cell = row.get(COLUMN)
         if cell is None or isinstance(cell, str):
             return row
-        content, path = _parts(cell)
+        content, path = image_parts(cell)
         if content and again is not None:
             digest = hashlib.sha256(content).digest()
             if digest not in self._names:
@@ -49,10 +49,10 @@ class ImageCells:
 
 
 def _content(again: Callable[[str, int], Any], number: int) -> bytes:
-    return _parts(again(COLUMN, number))[0] or b""
+    return image_parts(again(COLUMN, number))[0] or b""
 
 
-def _parts(cell: Any) -> tuple[bytes | None, str]:
+def image_parts(cell: Any) -> tuple[bytes | None, str]:
     """Read what a cell holds: an image's bytes, its path, or both."""
     parts = cell if isinstance(cell, Mapping) else {"bytes": cell}
     content, path = parts.get("bytes"), parts.get("path")

@@ -205,10 +205,19 @@ class Images:
             content = self._content(path)
         except OSError as error:
             raise BadImageError(error.strerror or "what cannot be read") from None
-        kind = decode_image(content).kind
-        name = f"{IMAGES}/{_digest(content)}.{_SUFFIXES.get(kind, kind.lower())}"
+        name = name_of(content)
         self._names[path] = name
         self._origins.setdefault(name, path)
+
+
+def name_of(content: bytes) -> str:
+    """Give an image its name in a prepared folder, made of its content.
+
+    Raises:
+        BadImageError: see :func:`decode_image`.
+    """
+    kind = decode_image(content).kind
+    return f"{IMAGES}/{_digest(content)}.{_SUFFIXES.get(kind, kind.lower())}"
 
 
 def _digest(content: bytes) -> str:

@@ -106,6 +106,23 @@ def read_source(origin: Origin, names: SplitNames, cache: Path, wheels: Sequence
     return _read(origin, _hub_splits(loaded, form, names, below if below.is_dir() else path))
 
 
+def look_at(origin: Origin, names: SplitNames) -> None:
+    """Read the first row of each local file of rows: it tells whether the columns are there.
+
+    Raises:
+        InputError: a file cannot be read, or lacks a column.
+    """
+    path, form = origin.path, origin.form
+    if origin.data.source.kind != "path" or form.document is not None:
+        return
+    files = [path]
+    if path.is_dir():
+        below = path / origin.data.subset if origin.data.subset else path
+        files = _named_files(below, names, form.types) or list(_files_named_as_splits(below, form).values())
+    for file in files:
+        next(iter(_rows(file, form, origin.data.encoding)), None)
+
+
 def _asset_splits(origin: Origin, folder: Path) -> list[_Split]:
     form, name = origin.form, origin.data.source.name
     if form.splits:

@@ -339,6 +339,22 @@ class Factors(LayerGradients):
             found.append(torch.cat(columns, dim=1))
         return torch.cat(found)
 
+    def dots_at(self, vector: Tensor) -> Tensor:
+        """Compute ``<L_t, v R_t>`` of every sample and position, whose sum over positions is ``<g_i, v>``.
+
+        Args:
+            vector: ``Tensor[r, d]``.
+
+        Returns:
+            ``Tensor[b, t]``, float64.
+        """
+        positions, r, d = self._sizes
+        found = []
+        for piece in self._pieces(positions * max(r, d)):
+            left, right = piece._operands()
+            found.append(((right @ vector.to(self.dtype).T) * left).sum(dim=2, dtype=torch.float64))
+        return torch.cat(found)
+
     def squares(self) -> Tensor:
         """Take ``sum_st <L_s, L_t> <R_s, R_t>``, ``t^2 (r + d)`` operations a sample, or of the gradient, ``t r d``."""
         found, sound = self._squares()

@@ -72,6 +72,16 @@ class LiveSource(GradientSource):
         return {layer.name: layer.shape for layer in self._adapted}
 
     @property
+    def batches(self) -> Iterable[Batch]:
+        """The pairs that it was given."""
+        return self._batches
+
+    @property
+    def model(self) -> nn.Module:
+        """The model, not wrapped."""
+        return self._extraction.model
+
+    @property
     def device(self) -> torch.device:
         """Where the gradients are."""
         return self._extraction.device

@@ -106,7 +106,7 @@ class Extraction:
     def __init__(
         self, model: nn.Module, loss_fn: LossFunction, layers: Sequence[AdaptedLayer], check: bool = True
     ) -> None:
-        self._model = model
+        self.model = model
         self._loss_fn = loss_fn
         self._layers = list(layers)
         self._check = check
@@ -127,7 +127,7 @@ class Extraction:
     @property
     def left_out(self) -> tuple[str, ...]:
         """Names of trainable weights whose gradients are not taken."""
-        return left_out(self._model, self._layers)
+        return left_out(self.model, self._layers)
 
     @property
     def one_at_a_time(self) -> tuple[str, ...]:
@@ -145,7 +145,7 @@ class Extraction:
             )
             for layer in self._layers
         )
-        return used, tuple(map(id, self._model.parameters())), _reference(self._loss_fn)
+        return used, tuple(map(id, self.model.parameters())), _reference(self._loss_fn)
 
     def form(self, batch: Any) -> Hashable:
         """Name what the checks depend on: weights, modules, loss, what a batch is made of, its padding and company."""
@@ -167,7 +167,7 @@ class Extraction:
                 or whose input was overwritten; a first axis that is not the sample, where nothing is checked.
         """
         form = self.form(batch) if self._check else None
-        known = _known_of(self._model) if self._check else {}
+        known = _known_of(self.model) if self._check else {}
         fresh = self._check and form not in self._forms
         if fresh and form in known:
             self.plans = {**known[form], **self.plans}  # what this source has seen since goes before
@@ -175,7 +175,7 @@ class Extraction:
         ran = self._passed(batch)
         if not self.epsilon:
             of_layers = (gradient for gradients in ran.gradients for gradient in gradients)
-            self.epsilon = rounding_of(self._model, [ran.losses, *of_layers])
+            self.epsilon = rounding_of(self.model, [ran.losses, *of_layers])
         slow = [layer for layer in self._layers if self._plan(layer).layouts is None]
         found: dict[str, LayerGradients] = {
             recording.layer.name: ran.factors(index, self._layouts(ran, index))
@@ -183,12 +183,12 @@ class Extraction:
             if self._plan(recording.layer).layouts is not None
         }
         if slow:
-            found |= gradients_by_sample(self._model, batch, self._loss_fn, slow, ran.losses, self.epsilon)
+            found |= gradients_by_sample(self.model, batch, self._loss_fn, slow, ran.losses, self.epsilon)
         if fresh:
             rows = [str(row) for row in range(len(ran.losses))]
             if names is not None and len(names) == len(rows):
                 rows = list(names)
-            check_sample_alone(self._model, batch, self._loss_fn, self._layers, found, ran.losses, rows, self.epsilon)
+            check_sample_alone(self.model, batch, self._loss_fn, self._layers, found, ran.losses, rows, self.epsilon)
         self._forms.add(form)
         if fresh and (self.compared >= ENOUGH or len(ran.losses) == 1):
             known[form] = {name: plan for name, plan in self.plans.items() if plan.proven}
@@ -201,9 +201,9 @@ class Extraction:
         hooked = [layer for layer in self._layers if self._plan(layer).layouts is not None]
         if not self._check or (self.compared >= ENOUGH and all(layer.name in self.plans for layer in hooked)):
             unproven = [layer for layer in hooked if self._check and not self._plan(layer).proven]
-            with differentiable(self._model, self._layers):
+            with differentiable(self.model, self._layers):
                 also = [layer.weight for layer in unproven]
-                ran = run_pass(self._model, batch, self._loss_fn, hooked, also=also)
+                ran = run_pass(self.model, batch, self._loss_fn, hooked, also=also)
             pairs = zip(unproven, ran.sums, strict=True)
             awake = {layer.name for layer, total in pairs if total is not None and bool(total.any())}
             fits = (
@@ -215,7 +215,7 @@ class Extraction:
             if not self._check or all(fits):
                 return ran
             del ran
-        ran, plans = compared_pass(self._model, batch, self._loss_fn, hooked)
+        ran, plans = compared_pass(self.model, batch, self._loss_fn, hooked)
         self.compared += len(ran.losses)
         self._adopt(hooked, plans)
         return ran

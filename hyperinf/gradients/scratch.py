@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-# Numbers at a time, for one layer. On a CPU 2 MiB in float64, most of a core's cache: whole blocks in float64 go through
-# memory that is mapped anew, which takes several times as long as the products. A GPU has its memory at hand, and one
-# product takes as long to begin as many numbers to multiply.
+# Numbers at a time, for one layer. On a CPU 2 MiB in float64, near a core's cache: whole blocks in float64 go through
+# memory that is mapped anew, which takes several times as long as the products. A GPU has its memory at hand, and
+# takes as long to begin a product as to multiply many numbers.
 NUMBERS, NUMBERS_ON_GPU = 2**18, 2**25
 # For a Gram matrix, whose product takes longer than the memory.
 GRAM_NUMBERS = 2**20

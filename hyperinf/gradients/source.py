@@ -85,7 +85,7 @@ class TensorSource(GradientSource):
     Args:
         gradients: ``{layer name: Tensor[n, r, d]}``, each layer in its own floating dtype and on its own device.
         sample_ids: ``n`` distinct ids, strings, numbers or an integer tensor; ``"0"``, ``"1"``, ... when not given.
-        block_size: samples in a block; no result depends on it beyond rounding. As many as `BLOCK_BYTES` hold when None.
+        block_size: samples in a block; no result depends on it beyond rounding. As `BLOCK_BYTES` has room when None.
         losses: ``Tensor[n]``, each sample's own loss, if known.
 
     Raises:

@@ -1,6 +1,6 @@
 """Gradients of single samples as vectors for :meth:`InfluenceMethod.precondition_each`, as many as fit into memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from hyperinf.gradients import GradientSource
 from hyperinf.gradients.sweeping import checked
 from hyperinf.influence.memory import free_bytes
 from hyperinf.influence.methods import InfluenceMethod, SweepingMethod
+from hyperinf.influence.sweeps import sweep_scores
 
 COPIES, COPIES_OF_SWEEPS = 10, 20
 """Vectors in float64 that a query takes at a time: its gradient, products on the way, and what is computed of them."""
@@ -64,3 +65,28 @@ def query_vectors(
         del block
     if ids:
         yield ids, {layer: torch.cat(pieces) for layer, pieces in held.items()}
+
+
+def score_vectors(
+    method: InfluenceMethod, vectors: dict[str, Tensor], names: Sequence[str], by_layer: bool = False
+) -> tuple[tuple[str, ...], dict[str, Tensor], Tensor | None]:
+    """Score every training sample on k gradients, in one sweep; uses the gradients up.
+
+    Args:
+        method: fitted.
+        vectors: ``{layer: Tensor[k, r, d]}``, float64.
+        names: k different ones.
+        by_layer: give what each layer adds.
+
+    Returns:
+        Ids, ``{layer (or "" for all): Tensor[n, k]}`` and losses, where they are known.
+    """
+    hvp = method.precondition_each(vectors)
+    vectors.clear()
+    products = {name: {layer: stack[row] for layer, stack in hvp.items()} for row, name in enumerate(names)}
+    del hvp
+    statistics = method.statistics
+    assert method.source is not None
+    scores = sweep_scores(method.source, products, statistics.sample_ids, statistics.exponents, by_layer)
+    whole = {"": torch.stack([scores.influence[name] for name in names], dim=1)}
+    return scores.sample_ids, scores.by_layer or whole, scores.losses

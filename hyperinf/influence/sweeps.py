@@ -182,7 +182,7 @@ def sweep_scores_alone(source: GradientSource, products: Mapping[str, Vectors], 
     for block in checked(source, "train"):
         ids.extend(block.sample_ids)
         parts = {}
-        for layer, (hvps, units) in stacked.items():
+        for layer, (hvps, _) in stacked.items():
             gradients = block.gradients[layer]
             parts[layer] = gradients.dots(hvps.to(gradients.device))
         sizes = dict(zip(parts, all_largest(list(parts.values())), strict=True))
@@ -196,7 +196,11 @@ def sweep_scores_alone(source: GradientSource, products: Mapping[str, Vectors], 
         scores.append(-total)
         losses.append(block.losses)
         if norms:
-            grad_norm.append(sum(block.gradients[layer].squares().to(total.device) for layer in stacked))
+            squares = torch.zeros(())
+            for layer in stacked:
+                found = block.gradients[layer].squares()
+                squares = squares.to(found) + found
+            grad_norm.append(squares)
         del block, gradients
     if len(heard) < len(stacked) or not (scores and all(bool(torch.isfinite(each).all()) for each in scores)):
         return None
@@ -217,20 +221,32 @@ def _known(losses: Sequence[Tensor | None]) -> Tensor | None:
 def _stacked(
     layers: Iterable[str], products: Mapping[str, Vectors], exponents: Mapping[str, int]
 ) -> dict[str, tuple[Tensor, Tensor | None]]:
-    """Stack each layer's vectors, ``Tensor[methods, r, d]``, with the units that they are in if any is; uses them up.
-
-    In the unit of the gradients, and then in their own: a factored dot product is in float32.
-    """
+    """Take each layer's vectors of all methods to their units, as :func:`in_units` does; uses them up."""
     vectors = {
         layer: [shifted(each.pop(layer), exponents.get(layer, 0)) for each in products.values()] for layer in layers
     }
-    sizes = iter(all_largest([vector for each in vectors.values() for vector in each]))
-    stacked = {}
-    for layer, each in vectors.items():
-        own = [exponent_needed(next(sizes)) for _ in each]
-        scaled = [shifted(vector, -exponent) for vector, exponent in zip(each, own, strict=True)]
-        stacked[layer] = (torch.stack(scaled), each[0].new_tensor([2.0**unit for unit in own]) if any(own) else None)
-    return stacked
+    sizes = all_largest([vector for each in vectors.values() for vector in each])
+    starts = range(0, len(sizes), max(1, len(products)))
+    return {
+        layer: _own_units(each, sizes[start : start + len(each)])
+        for start, (layer, each) in zip(starts, vectors.items(), strict=True)
+    }
+
+
+def in_units(vectors: Sequence[Tensor], exponent: int) -> tuple[Tensor, Tensor | None]:
+    """Take k vectors to the unit of a layer's gradients, and then to their own: a factored product is in float32.
+
+    Returns:
+        ``Tensor[k, r, d]``, and what products with each are to be multiplied by; None for 1.
+    """
+    vectors = [shifted(vector, exponent) for vector in vectors]
+    return _own_units(vectors, all_largest(vectors))
+
+
+def _own_units(vectors: Sequence[Tensor], sizes: Sequence[float]) -> tuple[Tensor, Tensor | None]:
+    own = [exponent_needed(size) for size in sizes]
+    vectors = [shifted(vector, -each) for vector, each in zip(vectors, own, strict=True)]
+    return torch.stack(vectors), vectors[0].new_tensor([2.0**each for each in own]) if any(own) else None
 
 
 def _not_finite(total: Tensor, parts: Mapping[str, Tensor], names: Sequence[str], sample_ids: Sequence[str]) -> str:

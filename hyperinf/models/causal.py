@@ -6,12 +6,13 @@ from hyperinf.errors import InputError
 from hyperinf.models.loading import load_config, load_model
 
 
-def load_causal(folder: str, dtype: str = "float32") -> Any:
+def load_causal(folder: str, dtype: str = "float32", **options: Any) -> Any:
     """A causal language model with its pretrained weights.
 
     Args:
         folder: local model folder or hub name.
         dtype: of all weights.
+        **options: further ones of ``from_pretrained``.
 
     Raises:
         InputError: no such model, or not a causal language model.
@@ -19,7 +20,7 @@ def load_causal(folder: str, dtype: str = "float32") -> Any:
     from transformers import AutoModelForCausalLM
 
     causal_config(folder)
-    model = load_model(AutoModelForCausalLM, folder, dtype)
+    model = load_model(AutoModelForCausalLM, folder, dtype, **options)
     model.get_output_embeddings().register_forward_pre_hook(contiguous_input)
     return model
 

@@ -55,14 +55,14 @@ def classifier_config(folder: str, labels: int) -> Any:
     return config
 
 
-def _load(folder: str, labels: int, seed: int, dtype: str) -> tuple[Any, tuple[str, ...], set[str]]:
+def _load(folder: str, labels: int, seed: int, dtype: str, **options: Any) -> tuple[Any, tuple[str, ...], set[str]]:
     """The model, the names of the modules that are its head, and of the weights that are fresh."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
     classifier_config(folder, labels)
     torch.manual_seed(seed)
-    model, fresh = load_incomplete(AutoModelForSequenceClassification, folder, dtype, num_labels=labels)
+    model, fresh = load_incomplete(AutoModelForSequenceClassification, folder, dtype, num_labels=labels, **options)
     parts = head_parts(model, fresh)
     refuse_missing(folder, {name for name in fresh if not name.startswith(tuple(f"{part}." for part in parts))})
     read_last_token(model)
@@ -117,7 +117,7 @@ def save_adapter(model: Any, source: str, folder: Path) -> None:
     write_json(folder / "adapter_config.json", config)
 
 
-def load_adapted_classifier(folder: str, labels: int, adapter: Path, dtype: str = "float32") -> Any:
+def load_adapted_classifier(folder: str, labels: int, adapter: Path, dtype: str = "float32", **options: Any) -> Any:
     """A classifier with the adapter and head that :func:`save_adapter` wrote; both can be trained.
 
     Raises:
@@ -128,7 +128,7 @@ def load_adapted_classifier(folder: str, labels: int, adapter: Path, dtype: str 
 
     if not (adapter / "adapter_model.safetensors").is_file():
         raise InputError(f"{adapter}: expected a PEFT adapter (adapter_config.json and adapter_model.safetensors)")
-    model, _, fresh = _load(folder, labels, seed=0, dtype=dtype)
+    model, _, fresh = _load(folder, labels, seed=0, dtype=dtype, **options)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "Found missing adapter keys")
         found = loaded(

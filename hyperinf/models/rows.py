@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from hyperinf.data.prompts import Rendered
 from hyperinf.data.sources.tables import read_rows
-from hyperinf.errors import InputError
+from hyperinf.errors import InputError, brief
 from hyperinf.gradients.kinds import is_transformers_model, kind_of, plain_model
+from hyperinf.gradients.losses import IGNORED
 from hyperinf.models.encoding import Encoded, EncodedText
 from hyperinf.models.language import tokenise
 from hyperinf.models.loading import load_tokenizer
 from hyperinf.models.padding import UNLIMITED, agree_on_padding, bounded, longest_input
+from hyperinf.models.pairs import EncodedPairs
 
 _log = logging.getLogger(__name__)
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -26,9 +28,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "label": ("label", "labels"),
     "prompt": ("prompt",),
     "answer": ("answer", "completion"),
+    "tokens": ("tokens", "words"),
+    "tags": ("tags", "ner_tags", "labels"),
 }
 """What a row may hold as text, with the names of columns where it is looked for."""
-PADDING = {"labels": -100}
+PADDING = {"labels": IGNORED}
+_TOLD_BY = {"sequence to sequence": {"prompt"}, "token by token": {"tokens"}}
+"""Of models of such a kind, the text that tells rows of text from rows of model inputs."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "labels")
 """Model inputs that are read of a file."""
 
@@ -123,21 +129,26 @@ def encode_rows(
     """
     found = _found(rows[0], columns or {})
     ids = [str(row[found["id"]]) if "id" in found else str(place) for place, row in enumerate(rows)]
-    if "input_ids" in rows[0] or not {"text", "prompt"} & found.keys():
+    kind = kind_of(model)
+    told_by = _TOLD_BY.get(kind, {"text", "prompt"})
+    if "input_ids" in rows[0] or not told_by & found.keys():
         return _model_inputs(rows, ids, found, model, tokenizer)
     if tokenizer is None:
         raise InputError("got rows of text, expected a tokenizer for them, or rows of model inputs")
-    kind = kind_of(model)
-    if not is_transformers_model(model) or kind not in ("causal", "other"):
+    if not is_transformers_model(model) or kind not in ("causal", "other", *_TOLD_BY):
         raise InputError(f"got rows of text for a {type(plain_model(model)).__name__}, expected rows of model inputs")
     config = plain_model(model).config
     tokenizer = _padding(tokenizer, config)
     length = bounded(max_length or UNLIMITED, longest_input(tokenizer, config, plain_model(model)))
     if kind == "causal":
         return _continuations(rows, ids, found, tokenizer, length)
+    if kind == "sequence to sequence":
+        return _pairs(rows, ids, found, tokenizer, length)
+    if kind == "token by token":
+        return _tagged(rows, ids, found, tokenizer, config, length)
     _need(found, ("text", "label"), rows[0])
     texts, pairs = (_texts(rows, ids, found, what) for what in ("text", "pair"))
-    labels = [_label(row[found["label"]], config, sample) for row, sample in zip(rows, ids)]
+    labels = [_of_sample(sample, class_of, row[found["label"]], config) for row, sample in zip(rows, ids)]
     encoded = EncodedText(tokenizer, ids, texts or (), pairs, labels, length)
     _say_cut(encoded.truncated, len(ids), length)
     return encoded
@@ -225,8 +236,16 @@ def _texts(
     return [row[found[what]] for row in rows]
 
 
-def _label(value: Any, config: Any, sample: str) -> Any:
-    """Take the name or the number of a class, or a number for a model of numbers."""
+def class_of(value: Any, config: Any) -> Any:
+    """Take the name or the number of a class, or a number for a model of numbers.
+
+    Args:
+        value: what a row has.
+        config: of the model.
+
+    Raises:
+        InputError: it is none that the model knows.
+    """
     number = (config.label2id or {}).get(value, value) if isinstance(value, str) else value
     try:
         if config.problem_type == "regression" or config.num_labels == 1:
@@ -237,9 +256,75 @@ def _label(value: Any, config: Any, sample: str) -> Any:
             return int(float(number))
     except (TypeError, ValueError):
         pass
-    raise InputError(
-        f"sample {sample!r}: got the label {value!r}, expected one of 0 to {config.num_labels - 1} or the model's names"
-    )
+    raise InputError(f"got the label {brief(value)}, expected one of 0 to {config.num_labels - 1} or the model's names")
+
+
+def tags_of(tokens: Any, tags: Any, config: Any) -> list[int]:
+    """Take the tags of tokens, names or numbers; -100 for a token that is not judged.
+
+    Args:
+        tokens: a list of words.
+        tags: as many.
+        config: of the model.
+
+    Raises:
+        InputError: no lists of one length, or a tag that the model does not know.
+    """
+    if not isinstance(tokens, (list, tuple)) or not tokens or not all(isinstance(each, str) for each in tokens):
+        raise InputError(f"got {brief(tokens)} as tokens, expected a list of words")
+    if not isinstance(tags, (list, tuple)) or len(tags) != len(tokens):
+        got = f"{len(tags)} tags" if isinstance(tags, (list, tuple)) else f"{brief(tags)} as tags"
+        raise InputError(f"got {got} for {len(tokens)} tokens, expected one a token")
+    return [IGNORED if tag == IGNORED else class_of(tag, config) for tag in tags]
+
+
+def _of_sample(sample: str, take: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return take(*arguments)
+    except InputError as error:
+        raise InputError(f"sample {sample!r}: {error}") from None
+
+
+def _pairs(
+    rows: Sequence[Mapping[str, Any]], ids: Sequence[str], found: Mapping[str, str], tokenizer: Any, length: int
+) -> EncodedPairs:
+    _need(found, ("answer",), rows[0])
+    prompts, answers = (_texts(rows, ids, found, what) or [] for what in ("prompt", "answer"))
+    encoded = EncodedPairs(tokenizer, ids, prompts, answers, length)
+    _say_cut(encoded.truncated, len(ids), length)
+    return encoded
+
+
+def _tagged(
+    rows: Sequence[Mapping[str, Any]],
+    ids: Sequence[str],
+    found: Mapping[str, str],
+    tokenizer: Any,
+    config: Any,
+    length: int,
+) -> EncodedRows:
+    """Take the tag of a word as the label of its first piece."""
+    _need(found, ("tags",), rows[0])
+    words = [row[found["tokens"]] for row in rows]
+    tags = [
+        _of_sample(sample, tags_of, tokens, row[found["tags"]], config) for sample, tokens, row in zip(ids, words, rows)
+    ]
+    if not tokenizer.is_fast:
+        raise InputError("got a slow tokenizer, expected a fast one, which says what word each token is of")
+    whole = tokenizer([list(each) for each in words], is_split_into_words=True, truncation=False)
+    names = [name for name in whole if name in ("input_ids", "attention_mask", "token_type_ids")]
+    cut = tokenizer([list(each) for each in words], is_split_into_words=True, truncation=True, max_length=length)
+    encoded = []
+    for place, sample_tags in enumerate(tags):
+        of_word = cut.word_ids(place)
+        labels = [
+            IGNORED if word is None or (at and of_word[at - 1] == word) else sample_tags[word]
+            for at, word in enumerate(of_word)
+        ]
+        encoded.append({**{name: list(cut[name][place]) for name in names}, "labels": labels})
+    longer = sum(len(row) > len(kept) for row, kept in zip(whole["input_ids"], cut["input_ids"], strict=True))
+    _say_cut(longer, len(ids), length)
+    return EncodedRows(ids, encoded, tokenizer.pad_token_id)
 
 
 def _say_cut(count: int, samples: int, length: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from hyperinf.artifacts.environment import hashed, source_files
 from hyperinf.artifacts.records import RECORD, write_record, write_settings
 from hyperinf.data.assembly import assemble
+from hyperinf.data.corruption import LABEL_NOISE
 from hyperinf.data.description import describe
 from hyperinf.data.folders import check_out, written_folder
 from hyperinf.data.images import IMAGES
@@ -36,6 +37,9 @@ def prepare(settings: Prepare) -> None:
     info = describe(settings, assembly)
     for remark in info["remarks"]:
         _log.warning(remark)
+    flipped = info["corrupted"][LABEL_NOISE]
+    if flipped and settings.source.kind != "asset":
+        _log.warning("%d of your training labels are flipped in what is written, as label_noise asks", flipped)
     with written_folder(out) as folder:
         for split in SPLITS:
             write_samples(folder, split, assembly.splits[split])

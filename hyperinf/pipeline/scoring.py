@@ -83,7 +83,7 @@ def score_live(
     """
     with contextlib.ExitStack() as stack:
         with metered(device) as extraction:
-            source = stack.enter_context(_stored(train, store, scratch, device))
+            source = stack.enter_context(stored(train, store, scratch, device))
         table = score_table(source, target, settings, device)
     costs = {("shared", "gradients"): extraction if store != "live" else Cost(0.0, None), **table.costs}
     return Scored(table, score_columns(table, sample_ids, settings.baselines, seed), costs, weights_of(train))
@@ -96,7 +96,8 @@ def weights_of(source: LiveSource) -> dict[str, list[str]]:
 
 
 @contextlib.contextmanager
-def _stored(live: LiveSource, store: Store, scratch: Path, device: str) -> Iterator[GradientSource]:
+def stored(live: LiveSource, store: Store, scratch: Path, device: str) -> Iterator[GradientSource]:
+    """Give gradients from where they are kept between sweeps: see :func:`score_live`."""
     if store == "live":
         yield live
     elif store == "memory":

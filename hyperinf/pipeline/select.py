@@ -9,19 +9,18 @@ from typing import Any
 import numpy as np
 
 from hyperinf.artifacts.environment import digest, fingerprint, hashed
-from hyperinf.artifacts.files import discard, read_json, sha256_file, write_json, write_parquet
+from hyperinf.artifacts.files import discard, sha256_file, write_parquet
 from hyperinf.artifacts.records import RECORD, read_record, write_record, write_settings
 from hyperinf.data.parquet import read_frame
 from hyperinf.data.samples import Sample
 from hyperinf.errors import InputError
-from hyperinf.models.families.base import EncodedSamples, Evaluation
-from hyperinf.models.trainable import restore, trained_weights
+from hyperinf.models.families.base import Evaluation
 from hyperinf.pipeline.opened import Finetuned, ids_of, machine, run_key
 from hyperinf.pipeline.selection_strategies import keep_least_harmful, keep_random
+from hyperinf.pipeline.subset_training import SubsetTraining
 from hyperinf.pipeline.tables import METRIC_COLUMNS, write_table
-from hyperinf.runtime.process import wait_for_all
 from hyperinf.settings.stages import Select
-from hyperinf.training.loop import SAVE_SECONDS, total_steps, train
+from hyperinf.training.loop import SAVE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def select(settings: Select, save_seconds: float = SAVE_SECONDS) -> None:
     selections = choose(settings, samples)
     _check_scores(settings, opened)
     test = opened.samples("test")
-    trainings = _SubsetTraining.prepared(settings, opened, opened.family.evaluation(test), save_seconds)
+    trainings = _trainings(settings, opened, opened.family.evaluation(test), save_seconds)
     rows: list[dict[str, Any]] = []
     if settings.fraction == 1:
         references = {
@@ -126,60 +125,22 @@ def _check_scores(settings: Select, opened: Finetuned) -> None:
         raise InputError(f"{settings.scores}: got scores of another model, expected those of {opened.folder}")
 
 
-@dataclass
-class _SubsetTraining:
-    """One model that is trained again and again from the same start; results are kept until the job is done."""
-
-    settings: Select
-    samples: EncodedSamples
-    opened: Finetuned
-    evaluation: Evaluation
-    model: Any
-    save_seconds: float
-
-    @classmethod
-    def prepared(
-        cls, settings: Select, opened: Finetuned, evaluation: Evaluation, save_seconds: float
-    ) -> "_SubsetTraining":
-        """Load the pretrained model with a fresh adapter."""
-        model = opened.family.adapted(opened.settings, opened.settings.seed)
-        if opened.settings.gradient_checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        return cls(settings, opened.encoded("train"), opened, evaluation, model.to(opened.device), save_seconds)
-
-    def __post_init__(self) -> None:
-        self.start = trained_weights(self.model)
-        deciding = self.settings.deciding()
-        self.identity = digest([deciding, self.opened.info["settings"], self.opened.info["data_sha256"]])
-
-    def finetune_on_subset(self, indices: tuple[int, ...]) -> dict[str, float]:
-        """Train afresh on the samples and evaluate, or give what an earlier training on the same samples came to."""
-        name = digest([self.identity, indices])
-        state = Path(self.settings.state_folder)
-        done = state / f"{name}.json"
-        if _finished(done) is None:
-            restore(self.model, self.start)
-            resume = state / f"{name}.safetensors"
-            loss = self.opened.family.loss
-            samples, seed = self.samples.subset(indices), self.settings.seed
-            train(self.model, samples, self.settings, seed, resume, name, None, loss, self.save_seconds)
-            steps = float(total_steps(self.settings, len(indices)))
-            found = {**self.evaluation(self.model), "steps": steps}
-            write_json(done, {"metrics": found, "sha256": digest(found)})
-            wait_for_all()  # all must see that it is done
-            resume.unlink(missing_ok=True)
-        return _finished(done) or {}
-
-
-def _finished(done: Path) -> dict[str, float] | None:
-    """Read what an earlier training came to; None if there is none, or its file was damaged since."""
-    try:
-        record = read_json(done)
-    except InputError:
-        return None
-    whole = isinstance(record, dict) and record.get("sha256") == digest(record.get("metrics"))
-    metrics: dict[str, float] | None = record["metrics"] if whole else None
-    return metrics
+def _trainings(settings: Select, opened: Finetuned, evaluation: Evaluation, save_seconds: float) -> SubsetTraining:
+    """Load the pretrained model with a fresh adapter."""
+    model = opened.family.adapted(opened.settings, opened.settings.seed)
+    if opened.settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return SubsetTraining(
+        settings,
+        settings.seed,
+        opened.encoded("train"),
+        opened.family.loss,
+        evaluation,
+        model.to(opened.device),
+        Path(settings.state_folder),
+        digest([settings.deciding(), opened.info["settings"], opened.info["data_sha256"]]),
+        save_seconds,
+    )
 
 
 def _described(selection: Selection, samples: Sequence[Sample]) -> dict[str, float]:

@@ -43,7 +43,7 @@ def keep_least_harmful(
         return np.sort(np.argsort(harmfulness, kind="stable")[:kept])
     names = np.asarray(strata, dtype=object)
     chosen = []
-    for name, quota in _quotas(strata, kept).items():
+    for name, quota in quotas(strata, kept).items():
         members = np.flatnonzero(names == name)
         chosen.append(members[np.argsort(harmfulness[members], kind="stable")[:quota]])
     return np.sort(np.concatenate(chosen))
@@ -58,11 +58,12 @@ def keep_random(n: int, fraction: float, seed: int, strata: Sequence[str] | None
     return keep_least_harmful(np.random.default_rng([seed, 1]).random(n), fraction, strata)
 
 
-def _quotas(strata: Sequence[str], kept: int) -> dict[str, int]:
+def quotas(strata: Sequence[str], kept: int) -> dict[str, int]:
+    """Share ``kept`` out among the strata as they are among all samples, by Hamilton's method."""
     names, counts = np.unique(np.asarray(strata, dtype=object), return_counts=True)
     exact = {str(name): kept * int(count) / len(strata) for name, count in zip(names, counts, strict=True)}
-    quotas = {name: math.floor(part) for name, part in exact.items()}
-    by_remainder = sorted(exact, key=lambda name: (quotas[name] - exact[name], name))
-    for name in by_remainder[: kept - sum(quotas.values())]:
-        quotas[name] += 1
-    return quotas
+    whole = {name: math.floor(part) for name, part in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: (whole[name] - exact[name], name))
+    for name in by_remainder[: kept - sum(whole.values())]:
+        whole[name] += 1
+    return whole

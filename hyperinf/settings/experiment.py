@@ -56,7 +56,7 @@ class ExperimentSettings(DeviceSettings, CacheSettings):
     @property
     def running(self) -> dict[str, StudySettings]:
         """The studies that are run, beside the simulation."""
-        return {name: self.studies[name] for name in self.run if name != SIMULATION}
+        return {name: self.studies[name] for name in self.run if name in self.studies}
 
 
 def checked_experiment(values: Mapping[str, Any], base: Path | None = None) -> ExperimentSettings:
@@ -114,6 +114,10 @@ def _across(whole: ExperimentSettings, values: Mapping[str, Any], base: Path | N
                 yield from _named(name, ("studies", key, field, index), known[section], f"a key of {section}")
         for name in _at(values, "studies", key, "corruption", "off_task_data"):
             yield from _named(name, ("studies", key, "corruption", "off_task_data"), known["data"], "a key of data")
+    for key, study in whole.running.items():
+        for index, name in enumerate(study.models):
+            if name in whole.models:
+                yield from _unfit(whole, ("studies", key, "models", index), name, study)
     for key, model in whole.models.items():
         if model.align is not None:
             yield from _named(model.align.data, ("models", key, "align", "data"), known["data"], "a key of data")
@@ -124,8 +128,32 @@ def _across(whole: ExperimentSettings, values: Mapping[str, Any], base: Path | N
             if entry.splits.test is not None:
                 message = f"got {entry.splits.test!r}, expected null, as test_from is {entry.test_from!r}"
                 yield Mistake(("data", key, "splits", "test"), message)
+    if whole.launcher is not None and ":" in whole.device:
+        message = f"got {whole.device!r} beside a launcher, expected cuda: each of its processes has a GPU of its own"
+        yield Mistake(("device",), message)
     if base is not None:
         yield from _missing(whole, base)
+
+
+def _unfit(whole: ExperimentSettings, place: Place, name: str, study: StudySettings) -> Iterator[Mistake]:
+    """What of a model, of which so much is known, its study would refuse."""
+    model = whole.models[name]
+    if study.family not in model.source.families:
+        named = {other for each in whole.studies.values() if each.family == study.family for other in each.models}
+        sources = {other: model.source for other, model in whole.models.items()}
+        fitting = [
+            other
+            for other, source in sources.items()
+            if study.family in source.families and (source.known or other in named)
+        ]
+        families = " or ".join(model.source.families)
+        message = f"got {name!r}, a model of family {families}, expected one of {study.family}"
+        yield Mistake(place, f"{message}: {', '.join(fitting) or 'none'}")
+    known, adapted = model.source.known, any(each.startswith("lora") for each in study.adapter.trained)
+    targets = {each.rpartition(".")[2] for each in model.target_modules}
+    if known and adapted and not targets & set(known.linear):
+        message = f"got {', '.join(model.target_modules)}, expected linear layers of the model"
+        yield Mistake(("models", name, "target_modules"), f"{message}: {', '.join(known.linear)}")
 
 
 def _at(values: Any, *place: str) -> list[str]:

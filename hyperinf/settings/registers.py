@@ -65,9 +65,38 @@ FORMATS: Mapping[str, str] = {
 }
 """How a row of a source becomes a sample: ``module:NAME`` of a :class:`hyperinf.data.formats.form.Format`."""
 
-MODEL_ASSETS = ("minilm", "smollm2")
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model that is known before it is there.
+
+    Attributes:
+        families: those that it can belong to.
+        linear: names of the linear layers that can get an adapter.
+    """
+
+    families: tuple[str, ...]
+    linear: tuple[str, ...]
+
+
+_BERT = ("query", "key", "value", "dense")
+_LLAMA = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+OF_ASSETS: Mapping[str, KnownModel] = {
+    "minilm": KnownModel(("classifier",), _BERT),
+    "smollm2": KnownModel(("causal", "classifier"), _LLAMA),
+}
+"""Models that a package index carries."""
+OF_SHAPES: Mapping[str, KnownModel] = {
+    "llama_tiny": KnownModel(("causal", "classifier"), _LLAMA),
+    "llava_small": KnownModel(("vision",), _LLAMA),
+    "llava_tiny": KnownModel(("vision",), _LLAMA),
+}
+"""Shapes of new models."""
+
+MODEL_ASSETS = tuple(OF_ASSETS)
 DATA_ASSETS = ("sarcasm", "logiqa", "quartz", "easy_vqa")
-SHAPES = ("llama_tiny", "llava_small", "llava_tiny")
+SHAPES = tuple(OF_SHAPES)
 
 
 @cache

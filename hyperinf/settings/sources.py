@@ -1,5 +1,6 @@
 """Where a model or a data set comes from."""
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import GetJsonSchemaHandler, model_validator
@@ -7,7 +8,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from hyperinf.settings.base import Settings, setting
-from hyperinf.settings.registers import DATA_ASSETS, MODEL_ASSETS, SHAPES
+from hyperinf.settings.registers import DATA_ASSETS, FAMILIES, MODEL_ASSETS, OF_ASSETS, OF_SHAPES, SHAPES, KnownModel
 from hyperinf.settings.types import FilePath, Matching, OneOf
 
 HubName = Annotated[str, Matching(r"^\w[\w.-]*(/\w[\w.-]*)?$", "a name on the hub, OWNER/NAME")]
@@ -25,10 +26,15 @@ class _Source(Settings):
     def _from_text(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
+        value = cls._with_kind(value)
         kind, _, name = value.partition(":")
         if kind not in cls.model_fields or not name.strip():
             raise ValueError(f"got {value!r}, expected {cls._forms()}")
         return {kind: name}
+
+    @classmethod
+    def _with_kind(cls, text: str) -> str:
+        return text
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -90,3 +96,28 @@ class ModelSource(_Source):
     hub: HubName | None = setting(None, help="name of a model on the hub", metavar="OWNER/NAME")
     path: FilePath | None = setting(None, help="path of a folder with a config.json, or of a GGUF file", metavar="PATH")
     shape: Annotated[str, OneOf(SHAPES)] | None = setting(None, help="shape of a new model with random weights")
+
+    @property
+    def known(self) -> KnownModel | None:
+        """Find what is known of it before it is there; None for a model of the user's own or of the hub."""
+        return {"asset": OF_ASSETS, "shape": OF_SHAPES}.get(self.kind, {}).get(self.name)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Name the families that it can belong to; for one that is not known all, until it is looked at."""
+        return self.known.families if self.known else tuple(FAMILIES)
+
+
+class NamedModel(ModelSource):
+    """Where a model comes from; of text without a kind, a folder where there is one of that name, else the hub."""
+
+    @classmethod
+    def _with_kind(cls, text: str) -> str:
+        if not text.strip() or text.partition(":")[0] in cls.model_fields:
+            return text
+        is_path = text.startswith((".", "/", "~")) or text.endswith(".gguf") or Path(text).exists()
+        return f"{'path' if is_path else 'hub'}:{text}"
+
+    @classmethod
+    def _forms(cls) -> str:
+        return f"a folder, OWNER/NAME on the hub, or {super()._forms()}"

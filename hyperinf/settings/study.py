@@ -94,6 +94,15 @@ class StudySettings(Settings):
                 wrong["adapter", "trained", index] = (
                     f"got {each!r}, expected one of {', '.join(known)} in family {self.family}"
                 )
+        for index, part in enumerate(self.scoring.gradients_of):
+            if part == "projector" and part not in known:
+                wrong["scoring", "gradients_of", index] = (
+                    f"got {part!r}, expected a part of a model of family {self.family}"
+                )
+            if part == "lora" and not all(each.startswith("lora") for each in self.adapter.trained):
+                wrong["scoring", "gradients_of", index] = (
+                    f"got {part!r}, expected one that each of adapter.trained has: {', '.join(self.adapter.trained)}"
+                )
         refused = not_sharded(self.scoring.methods)
         if self.runtime.shards > 1 and refused:
             wrong["runtime", "shards"] = (

@@ -456,6 +456,36 @@ FINETUNED = [
         "other data"),
 ]
 
+POOL = {"": "{here}/pool.jsonl"}
+ANSWERED = '{"prompt": "a", "completion": "b"}\n'
+POOLS = [
+    _one("a pool that is not there", "select, a pool", POOL, "POOL", "pool.jsonl"),
+    _one("a pool of no known kind", "select, a pool", {"": "{here}/pool.xlsx"}, "pool.xlsx", ".xlsx", ".parquet",
+        spoil=written("pool.xlsx", b"x"), model=True),
+    _one("a pool that is empty", "select, a pool", POOL, "pool.jsonl", "no rows", spoil=written("pool.jsonl", "\n"),
+        model=True),
+    _one("a line of a pool that is not JSON", "select, a pool", POOL, "pool.jsonl:2", "JSON", "column",
+        spoil=written("pool.jsonl", f"{ANSWERED}{{"), model=True),
+    Wrong("rows of a pool that are of no known form", "select, a pool", POOL,
+        (("pool.jsonl:2", "narrator", "user"), ("pool.jsonl:3", "words", "messages"), ("2 of 3", "--skip-bad-rows")),
+        written("pool.jsonl", f'{ANSWERED}{{"messages": [{{"role": "narrator", "content": "x"}}]}}\n{{"words": 1}}'),
+        model=True),
+    _one("rows with pictures for a language model", "select, a pool", POOL | {"--skip-bad-rows": ""}, "pool.jsonl",
+        "--family vision", model=True,
+        spoil=written("pool.jsonl", '{"question": "a", "answer": "b", "image": "c.png"}')),
+    _one("more rows to keep than there are", "select, a pool", {"--keep": "31"}, "keep", "31", "30", model=True),
+    _one("a share that is none", "select, a pool", {"--keep": "fifth"}, "--keep", "fifth", "20%"),
+    _one("an output of no known kind", "select, a pool", {"--out": "{here}/kept.txt"}, "--out", "kept.txt", ".jsonl"),
+    _one("a column to stratify by that no row has", "select, a pool", {"--stratified": "colour"}, "stratified",
+        "colour", "length", model=True),
+    _one("a template of no known kind", "select, a pool", {"--template": "{here}/mine.txt"}, "--template", ".jinja",
+        spoil=written("mine.txt", "x")),
+    _one("a template without an answer", "select, a pool", {"--template": "{here}/mine.yaml"}, "mine.yaml", "answer",
+        spoil=written("mine.yaml", "prompt: '{question}'"), model=True),
+    _one("an adapter that is none", "select, a pool", {"--adapter": "{here}"}, "adapter_config.json", "PEFT",
+        model=True),
+]
+
 SHARDED = [
     _one("a shard beyond the last", "shard statistics", {"--shard": "3"}, "shard", "3", "1 to 2"),
     _one("a shard's sums with a bit flipped", "shard add", SHARDS, "statistics-1.safetensors", CHANGED, "remove",
@@ -521,7 +551,39 @@ ASSETS = [
 ]
 # fmt: on
 
+WORDS = "".join(f"w{row % 5} w{row % 7},{'low' if row % 2 else 'high'},{row % 2}\n" for row in range(40))
+
+
+def _mislabeled(name: str, flags: Mapping[str, str | None], *parts: str, content: str = "", **more: Any) -> Wrong:
+    spoil = written("mine.csv", f"sentence,label,sure\n{content or WORDS}")
+    return _one(f"{name} (mislabeled)", "mislabeled", {"": "{here}/mine.csv", **flags}, *parts, spoil=spoil, **more)
+
+
+MISLABELED = [
+    _one("no such file (mislabeled)", "mislabeled", {"": "{here}/none.csv"}, "none.csv", "no such file"),
+    _mislabeled("no text column", {"--text": None}, "--text", "column"),
+    _mislabeled("no label column", {"--label": None}, "--label", "column"),
+    _mislabeled("another text column", {"--text": "text"}, "mine.csv", "'text'", "sentence"),
+    _mislabeled("three text columns", {"--text": "sentence sure other"}, "--text"),
+    _mislabeled("one column for both", {"--label": "sentence"}, "--label", "'sentence'"),
+    _mislabeled("a truth that is not there", {"--truth": "true"}, "mine.csv", "'true'", "sure"),
+    _mislabeled("the label as truth", {"--truth": "label"}, "--truth", "'label'"),
+    _mislabeled("trusted is neither column nor file", {"--trusted": "certain"}, "--trusted", "'certain'", "sure"),
+    _mislabeled("trusted column of words", {"--trusted": "label"}, "mine.csv", "row 1", "'high'", "yes or no"),
+    _mislabeled("few rows", {}, "mine.csv", "2 rows", "20", content="a b,x,1\nc d,y,0\n"),
+    _mislabeled(
+        "one class", {}, "mine.csv", "'x'", "two or more", content="".join(f"w{row} a,x,1\n" for row in range(30))
+    ),
+    _mislabeled("a row too short", {}, "mine.csv:42", "2 fields", content=f"{WORDS}a,b\n"),
+    _mislabeled("an unknown ranking", {"--ranking": "luck"}, "--ranking", "margin"),
+    _mislabeled("one part", {"--folds": "1"}, "--folds", "2"),
+    _mislabeled("no such model", {"--model": "./none"}, "path:./none", "folder", model=True),
+    _mislabeled("images without a model", {"--image": "", "--text": None, "--label": None, "--model": None}, "--model"),
+    _mislabeled("a foreign folder", {"--out": "{world}"}, "bert", "empty"),
+]
+
 CATALOGUE = [
+    *MISLABELED,
     *(COMMAND_LINES + OUTPUTS + TABLES + IMAGES + HUB_LAYOUTS + PREPARED + SCORES + MODELS + FINETUNED),
-    *(SHARDED + STORES + RESULTS + ASSETS),
+    *(POOLS + SHARDED + STORES + RESULTS + ASSETS),
 ]

@@ -48,6 +48,10 @@ COMMANDS: dict[str, dict[str, str]] = {
         "--data": "{world}/questions", "--finetuned": "{world}/warm", "--scores": "{world}/few/scores.parquet",
         "--fraction": "0.5", "--max-steps": "1", "--seed": "1", "--device": "cpu", "--out": "{here}/out",
     },
+    "select, a pool": {
+        "": "{world}/questions.jsonl", "--target": "{world}/questions.jsonl", "--model": "{world}/llama",
+        "--warmup-steps": "1", "--device": "cpu", "--out": "{here}/kept.jsonl",
+    },
     "shard target": {
         "--data": "{world}/questions", "--finetuned": "{world}/warm", "--gradient-batch-size": "6", "--device": "cpu",
         "--out": "{here}/out.safetensors",
@@ -68,6 +72,10 @@ COMMANDS: dict[str, dict[str, str]] = {
     "harness": {"--data": "{world}/questions", "--task": "mine", "--out": "{here}/out"},
     "report simulation": {"--convergence": "{world}/convergence.csv", "--out": "{here}/out"},
     "report page": {"--results": "{world}", "--out": "{here}/out/report.html"},
+    "mislabeled": {
+        "": "{world}/words.csv", "--text": "sentence", "--label": "label", "--model": "{world}/bert", "--folds": "2",
+        "--epochs": "1", "--max-length": "20", "--device": "cpu", "--out": "{here}/out",
+    },
     "provenance": {"": "{world}/scores/scores.parquet"},
     "crate": {"--results": "{world}", "--out": "{here}/out.zip"},
     "settings": {"--check": "{here}/mine.yaml"},
@@ -75,7 +83,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 """By name: the words of a command and, after a comma, the inputs that it is given."""
 WRITES = sorted(name for name, flags in COMMANDS.items() if "--out" in flags and name != "crate")
 """Those that write what ``--out`` names, of the good inputs."""
-TRAINS = ("finetune", "finetune, questions", "select")
+TRAINS = ("finetune", "finetune, questions", "select", "select, a pool")
 
 MAKING: tuple[tuple[str, dict[str, str | None]], ...] = (
     ("prepare", {"--out": "{here}/data"}),

@@ -6,12 +6,14 @@ python tests/compatibility/refusals.py > docs/refusals.md
 import contextlib
 import fcntl
 import hashlib
+import json
+import logging
 import os
 import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +21,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+import yaml
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -29,6 +32,11 @@ from hyperinf.data.assets import fetch_asset
 from hyperinf.gradients import LiveSource, TensorSource, adapted_layers, per_sample_gradients
 from hyperinf.influence import influence_scores
 from hyperinf.influence.statistics import gradient_statistics
+from hyperinf.pipeline.preflight import objections
+from hyperinf.runtime.gpus import LOCKS, take, take_for
+from hyperinf.settings.default_experiment import default_experiment
+from hyperinf.settings.experiment import ExperimentSettings, checked_experiment
+from hyperinf.settings.yaml_files import merged
 
 sys.path[:0] = [
     str(Path(__file__).parent),
@@ -37,9 +45,14 @@ sys.path[:0] = [
 ]
 
 from architectures import SMALL  # noqa: E402
+from asking import Asking  # noqa: E402
+from gpus import unfit_devices  # noqa: E402
+from partitions import read_partitions, unknown  # noqa: E402
 from places import unwritable  # noqa: E402
 from run_hooks import RunHooks  # noqa: E402
 from run_lock import RefusedError, acquire  # noqa: E402
+from submissions import unfit_jobs  # noqa: E402
+from targets import mistyped  # noqa: E402
 
 X = torch.randn(8, 5, generator=torch.Generator().manual_seed(1))
 Y = torch.tensor([0, 1, 2, 0, 1, 2, 1, 0])
@@ -49,6 +62,11 @@ HEAD = """# What is refused
 Made by `python tests/compatibility/refusals.py`; a test keeps it in step. Every line of the first table is what a `ValueError` of the
 library says before any number is given out; through the command line it is printed after `hyperinf: error:` with exit code 2,
 before anything is trained. Numbers that differ from machine to machine are written as x.
+"""
+RUNS_HEAD = """## Runs, GPUs and clusters
+
+What a job would refuse, and what a machine or a cluster has not, is said before the first job of a run of the workflow, in a line for each,
+with exit code 2; a dry run says what can be told without looking at the machine.
 """
 PLACES_HEAD = """## Files, places and colleagues
 
@@ -314,8 +332,13 @@ def _planned(prepare: Callable[[Path], Any]) -> None:
     results = Path("results")
     results.mkdir()
     prepare(results)
-    hooks = RunHooks(SimpleNamespace(is_main_process=False, dryrun=False, executor_plugin=0, persistence=0), "results")
-    hooks._listen(None)  # type: ignore[arg-type]
+    named = dict.fromkeys(("targets", "until", "omit_from", "forcerun", "allowed_rules"), ())
+    workflow = SimpleNamespace(
+        is_main_process=False, dryrun=False, executor_plugin=0, persistence=0, local_exec=False, rules=[], nodes=None,
+        dag_settings=SimpleNamespace(**named), resource_settings=SimpleNamespace(cores=1),
+    )  # fmt: skip
+    jobs: Any = SimpleNamespace(results="results")
+    RunHooks(workflow, jobs, Asking())._listen(logging.LogRecord("", 0, "", 0, "", None, None))
 
 
 def _beside_another(results: Path) -> None:
@@ -342,6 +365,101 @@ def _closed() -> None:
         sys.exit(unwritable()[0].replace(f"{Path.cwd()}", "."))
 
 
+def _told(lines: Iterable[str]) -> None:
+    sys.exit("\n".join(lines))
+
+
+class _Job(SimpleNamespace):
+    __hash__ = object.__hash__
+
+
+def _job(**resources: Any) -> _Job:
+    return _Job(
+        is_local=False, resources=resources, threads=2, rule=SimpleNamespace(name="score"), is_group=lambda: False
+    )
+
+
+def _workflow(job: _Job, *, local: bool = True, gpus: int = 1) -> SimpleNamespace:
+    dag = SimpleNamespace(needrun_jobs=lambda: [job], get_job_group=lambda _: None)
+    limits = {"gpu": SimpleNamespace(value=gpus)}
+    return SimpleNamespace(dag=dag, local_exec=local, global_resources=limits)
+
+
+def _device(name: str, there: int, *, local: bool = True, gpus: int = 1, processes: int = 1) -> None:
+    with mock.patch("gpus.count_gpus", return_value=there):
+        _told(unfit_devices(_workflow(_job(gpu=1), local=local, gpus=gpus), name, processes))
+
+
+def _mistyped(**given: Sequence[str]) -> None:
+    named = dict.fromkeys(("targets", "until", "omit_from", "forcerun", "allowed_rules"), ())
+    rules = [SimpleNamespace(name="prepare", output=[]), SimpleNamespace(name="score", output=[])]
+    _told(mistyped(SimpleNamespace(dag_settings=SimpleNamespace(**{**named, **given}), rules=rules)))
+
+
+def _partitions() -> list[Any]:
+    from snakemake_executor_plugin_slurm.partitions import Partition, PartitionLimits
+
+    return [Partition("cpu", PartitionLimits(max_gpu=0)), Partition("gpu", PartitionLimits(max_gpu=1, max_mem_mb=5000))]
+
+
+def _unknown_partition() -> None:
+    with mock.patch("partitions._known_to_slurm", return_value={"cpu": {}, "a100": {}}):
+        _told(unknown(_partitions(), Path("profiles/slurm/partitions.yaml")))
+
+
+def _not_partitions() -> None:
+    Path("partitions.yaml").write_text("partitions: {gpu: {max_mem: 5000}}\n")
+    read_partitions(Path("partitions.yaml"))
+
+
+def _experiment(overlay: str) -> ExperimentSettings:
+    return checked_experiment(merged(default_experiment().plain(), yaml.safe_load(overlay)))
+
+
+def _looked_at(overlay: str) -> None:
+    Path("mine.csv").write_text("text,label\na,b\n")
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    Path("llama").mkdir()
+    Path("llama/config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": 60, **shape}))
+    _told(objections(_experiment(overlay)))
+
+
+def _several(device: str) -> None:
+    with mock.patch("hyperinf.runtime.gpus.launched", return_value=True):
+        take_for(device)
+
+
+def _too_many() -> None:
+    with mock.patch.dict(os.environ, {LOCKS: "locks", "CUDA_VISIBLE_DEVICES": "0,1"}):
+        take(4)
+
+
+_OWN = "{run: [STUDY], models: {own: {source: {path: llama}, target_modules: [TARGET]}}, studies: {STUDY: {models: [own]}}}"
+_MINE = "{run: [mislabel], data: {mine: {source: {path: mine.csv}, text: txt, label: label}}, studies: {mislabel: {tasks: [mine]}}}"
+RUNS = [
+    Refusal("a target that is neither a rule nor a file", lambda: _mistyped(targets=["prepair"]), "a rule of `snakemake --list`, or a file"),
+    Refusal("a rule after `--until` that is none", lambda: _mistyped(until=["scor"]), "the same"),
+    Refusal("`device: cuda` without a GPU", lambda: _device("cuda", 0), "`device: auto`"),
+    Refusal("a GPU by a number that there is not", lambda: _device("cuda:2", 2), "a lower number, or `device: cuda`"),
+    Refusal("one GPU by its number for jobs on several", lambda: _device("cuda:1", 2, gpus=2), "`device: cuda`"),
+    Refusal("a GPU by its number on a cluster", lambda: _device("cuda:1", 2, local=False), "`device: cuda`"),
+    Refusal("more processes of a launcher than GPUs", lambda: _device("cuda", 2, processes=4), "a launcher of fewer processes"),
+    Refusal("a GPU by its number beside a launcher", lambda: _experiment("{device: 'cuda:1', launcher: ddp.yaml}"), "`device: cuda`"),
+    Refusal("the same of a command in several processes", lambda: _several("cuda:1"), "`--device cuda`"),
+    Refusal("a job of more GPUs than there are", _too_many, "a launcher of fewer processes"),
+    Refusal("a job that no partition has enough for", lambda: _told(unfit_jobs(_workflow(_job(mem_mb=6000, runtime=240, gpu=1)), _partitions())), "a partition that has it, or less of it: `set-resources`"),
+    Refusal("an account called none", lambda: _told(unfit_jobs(_workflow(_job(gpu=0, slurm_account="none")), _partitions())), "no account"),
+    Refusal("a partition that Slurm does not have", _unknown_partition, "one of those named"),
+    Refusal("a file of partitions that is none", _not_partitions, "the names of limits in `profiles/slurm/partitions.yaml`"),
+    Refusal("a model of another family", lambda: _experiment("{run: [llm], studies: {llm: {models: [minilm]}}}"), "one of the models that are named"),
+    Refusal("layers that a known model has not", lambda: _experiment("{run: [llm], models: {smollm2_4: {target_modules: [query]}}}"), "some of those that it has"),
+    Refusal("a projector of a language model", lambda: _experiment("{run: [llm], studies: {llm: {adapter: {trained: [lora_projector]}}}}"), "what a model of that family has"),
+    Refusal("gradients of a projector of one without", lambda: _experiment("{run: [llm], studies: {llm: {scoring: {gradients_of: [projector]}}}}"), "the same"),
+    Refusal("gradients of an adapter where there is none", lambda: _experiment("{run: [llm], studies: {llm: {adapter: {trained: [last_layer]}, scoring: {gradients_of: [lora]}}}}"), "`gradients_of: [trained]`"),
+    Refusal("a model of one's own without what is trained", lambda: _looked_at(_OWN.replace("STUDY", "vlm").replace("TARGET", "q_proj")), "a model that has it, or another `trained`"),
+    Refusal("layers that a model of one's own has not", lambda: _looked_at(_OWN.replace("STUDY", "llm").replace("TARGET", "query")), "some of those that it has"),
+    Refusal("a column that is missing", lambda: _looked_at(_MINE), "a column of the file"),
+]  # fmt: skip
 _HELD: list[int] = []
 PLACES = [
     Refusal("an output that a disk has damaged, or that was edited", _flipped, "remove what is named, and give the same command again"),
@@ -356,7 +474,7 @@ PLACES = [
 
 def rendered() -> str:
     """The page."""
-    return "\n".join([HEAD, *_table(REFUSALS), PLACES_HEAD, *_table(PLACES)])
+    return "\n".join([HEAD, *_table(REFUSALS), RUNS_HEAD, *_table(RUNS), PLACES_HEAD, *_table(PLACES)])
 
 
 def _table(refusals: list[Refusal]) -> list[str]:

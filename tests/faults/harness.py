@@ -48,6 +48,7 @@ PATIENCE = 20.0
 KINDS = (
     "kill_run",
     "kill_job",
+    "retry_beyond_limit",
     "interrupt",
     "disk_full",
     "truncate_state",
@@ -60,6 +61,9 @@ KINDS = (
     "two_users",
     "clock_back",
 )
+# Stages that ask for 6000 or 8000 MB, and memory that holds no second attempt of theirs, which asks for twice as much.
+LARGE = (b"align", b"finetune", b"score", b"select")
+LIMIT = "mem_mb=9000"
 # A second user and the group that the two share; only root can play them.
 OTHER_USER, GROUP = 61_002, 61_000
 
@@ -93,14 +97,14 @@ class Workspace:
         if shared and Path(shared).is_dir():
             shutil.copytree(shared, self.cache, dirs_exist_ok=True)
 
-    def start(self, log: Path | None = None) -> "subprocess.Popen[bytes]":
+    def start(self, log: Path | None = None, flags: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
         if log is None:
             log = self.log
             self.said_before = log.stat().st_size if log.exists() else 0
         environment = {**os.environ, "HYPERINF_CACHE": str(self.cache), "OMP_NUM_THREADS": "1"}
         with open(log, "ab") as stream:
             return subprocess.Popen(
-                [sys.executable, "workflow/run.py", "--cores", "2", "--configfile", *CONFIG],
+                [sys.executable, "workflow/run.py", "--cores", "2", *flags, "--configfile", *CONFIG],
                 cwd=self.root,
                 env=environment,
                 stdout=stream,
@@ -112,8 +116,8 @@ class Workspace:
         """What the run that was started last has printed."""
         return self.log.read_bytes()[self.said_before :].decode(errors="replace")
 
-    def jobs(self) -> list[int]:
-        """Ids of the processes that compute: ``python -m hyperinf ...`` of this copy."""
+    def jobs(self, stages: Sequence[bytes] = ()) -> list[int]:
+        """Ids of the processes that compute: ``python -m hyperinf ...`` of this copy, of these stages or of all."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
@@ -121,7 +125,7 @@ class Workspace:
                 here = (entry / "cwd").readlink() == self.root
             except OSError:
                 continue
-            if here and command[1:3] == [b"-m", b"hyperinf"]:
+            if here and command[1:3] == [b"-m", b"hyperinf"] and (not stages or command[3] in stages):
                 found.append(int(entry.name))
         return found
 
@@ -152,6 +156,27 @@ def kill_job(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random
     os.kill(rng.choice(jobs), signal.SIGKILL)
     run.wait(timeout=300)
     return f"one of {len(jobs)} jobs, by SIGKILL"
+
+
+def retry_beyond_limit(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:
+    """A job is killed, and asks for more at its second attempt than there is: it gets what there is, and runs."""
+    stop(run)
+    run = here.start(flags=("--retries", "1", "--resources", LIMIT))
+    while run.poll() is None and not here.jobs(LARGE):
+        time.sleep(0.02)
+    for job in here.jobs(LARGE)[:1]:
+        os.kill(job, signal.SIGKILL)
+        until = time.monotonic() + 3 * PATIENCE
+        while run.poll() is None and "Trying to restart" not in here.said() and time.monotonic() < until:
+            time.sleep(0.05)
+        retried = "Trying to restart" in here.said()
+        while retried and run.poll() is None and not here.jobs(LARGE):
+            time.sleep(0.02)
+        assert run.poll() in (None, 0) or here.damaged, here.said()[-3000:]
+        stop(run)
+        return f"a job with {LIMIT}, by SIGKILL: {'tried again within it' if retried else 'it had just ended'}"
+    stop(run)
+    return "the run, by SIGKILL; no large job was left"
 
 
 def interrupt(here: Workspace, run: "subprocess.Popen[bytes]", rng: random.Random) -> str:

@@ -34,6 +34,11 @@ def commands(parser, prefix=()):
 COMMANDS = dict(commands(build_parser()))
 
 
+def of_stage(*words):
+    """The parser of a stage, which a command on files may share its name with."""
+    return dict(commands(build_parser([*words, "--out"])))[words]
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_option_of_every_command_is_explained(words):
     parser = COMMANDS[words]
@@ -48,7 +53,7 @@ def test_every_option_of_every_command_is_explained(words):
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_help_of_a_stage_shows_what_is_required_first_and_what_it_runs_is_there(stage):
-    text = COMMANDS[tuple(stage.name.split())].format_help()
+    text = of_stage(*stage.name.split()).format_help()
     groups = [line.removesuffix(":") for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
     assert groups[0] == "required"
     assert groups[-1] == "also"
@@ -61,7 +66,7 @@ def test_help_of_a_stage_shows_what_is_required_first_and_what_it_runs_is_there(
     known = {"data": "d", "finetuned": "f", "products": "p", "out": "o", "seed": 1, "scores": "s"}
     for command in stage.then:
         words = command.format_map(known).split(",")[0].split()
-        flags = COMMANDS[next(each for each in (tuple(words[1:3]), tuple(words[1:2])) if each in COMMANDS)]
+        flags = of_stage(*next(each for each in (tuple(words[1:3]), tuple(words[1:2])) if each in COMMANDS))
         shown = {name for action in flags._actions for name in action.option_strings}
         assert {word for word in words if word.startswith("--")} <= shown
 
@@ -111,7 +116,8 @@ def test_a_group_without_a_command_shows_what_there_is(capsys):
 
 def parsed(model, *words: str):
     command = next(stage.name for stage in STAGES if named(stage.settings) is model)
-    return settings_of(build_parser(command.split()).parse_args([*command.split(), *words]), model)
+    every = [*command.split(), *words]
+    return settings_of(build_parser(every).parse_args(every), model)
 
 
 GIVEN = ("--data", "d", "--model", "path:m", "--family", "causal", "--seed", "1", "--out", "o", "--max-steps", "5")

@@ -39,6 +39,8 @@ def _commands(monkeypatch: pytest.MonkeyPatch) -> None:
         ["take", "--text=t", "--out=o", "--config", '{"file": "a.csv"}'],
         ["score", "a.csv", "--text", "t", "--out", "o"],
         ["score", "--text", "t", "--target", "d", "--out", "o", "a.csv"],
+        ["score", "--text", "t", "--target=d", "--out", "o", "a.csv"],
+        ["score", "--config", '{"file": "a.csv", "text": "t", "target": "d", "out": "o"}'],
     ],
     ids=" ".join,
 )

@@ -1,4 +1,5 @@
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -8,9 +9,12 @@ from pathlib import Path
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]
+TESTED = ("", "workflow", "crate", "cluster", "dev")
 # Loaded by transformers, not by a line of ours.
 LOADED_BY_OTHERS = {"gguf"}
 # Pinned by the package beside it, so nobody can choose its release.
@@ -53,8 +57,10 @@ def test_whatever_the_library_imports_is_declared_and_what_is_optional_is_import
 
 
 def test_whatever_the_workflow_imports_is_declared():
-    found = imported("workflow", late=False) | imported("workflow", late=True)
-    assert found - set(declared()) - set(declared("workflow")) == set()
+    always = set(declared()) | set(declared("workflow"))
+    assert imported("workflow", late=False) - always == set()
+    # What is known of a cluster is asked of its executor, where that is used.
+    assert imported("workflow", late=True) - always - set(declared("cluster")) == set()
 
 
 def test_nothing_is_declared_that_the_library_does_not_import():
@@ -62,12 +68,33 @@ def test_nothing_is_declared_that_the_library_does_not_import():
     assert set(declared()) | set(declared("crate")) == found | LOADED_BY_OTHERS
 
 
-def test_the_lock_has_every_declared_package_within_its_bounds():
+def locked() -> dict[str, str]:
     pins = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
-    lock = {canonicalize_name(name): version for name, version in (pin.split("==") for pin in pins)}
-    for extra in ("", "workflow", "crate", "cluster", "dev"):
-        for name, requirement in declared(extra).items():
-            assert name == "hyperinf" or requirement.specifier.contains(lock[name]), requirement
+    return {canonicalize_name(name): version for name, version in (pin.split("==") for pin in pins)}
+
+
+def ours() -> list[Requirement]:
+    """All that is declared for what the tests run; benchmarks against other programs are run by hand."""
+    found = [each for extra in TESTED for each in declared(extra).values() if each.name != "hyperinf"]
+    return [*found, *map(Requirement, BUILD["requires"])]
+
+
+def test_the_lock_has_every_declared_package_within_its_bounds():
+    for requirement in ours():
+        assert requirement.specifier.contains(locked()[canonicalize_name(requirement.name)]), requirement
+
+
+def test_no_release_older_than_the_tested_one_is_declared_to_do():
+    for requirement in ours():
+        (floor,) = (each.version for each in requirement.specifier if each.operator == ">=")
+        tested = Version(locked()[canonicalize_name(requirement.name)])
+        assert len(Version(floor).release) >= 2, requirement
+        assert Version(floor).release == tested.release[: len(Version(floor).release)], (str(requirement), str(tested))
+
+
+def test_the_snakefile_wants_the_snakemake_that_is_declared():
+    (wanted,) = re.findall(r'min_version\("([\d.]+)"\)', (ROOT / "Snakefile").read_text())
+    assert f">={wanted}" in str(declared("workflow")["snakemake"].specifier)
 
 
 def test_the_conda_environment_lists_every_package_that_the_library_needs():

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from conftest import Workspace
+from workspaces import Workspace
 
-# What hands settings on: they are compared as values, and texts of errors decide nothing.
-HANDED_ON = ("hyperinf.cli", "hyperinf.settings", "hyperinf.runtime.redaction", "hyperinf.__main__")
+# What hands settings on: they are compared as values. Texts of errors, and which GPU is free, decide nothing.
+HANDED_ON = (
+    "hyperinf.cli", "hyperinf.settings", "hyperinf.runtime.redaction", "hyperinf.runtime.gpus", "hyperinf.__main__",
+)  # fmt: skip
 # Names of templates are checked by reading the file; samples are put into prompts where they are trained on.
 PROMPTS = "hyperinf/data/prompts.yaml"
 NAMES = """

@@ -6,7 +6,7 @@ from pathlib import Path
 import code_hash as module
 import pytest
 from code_hash import DISTRIBUTIONS, code_hash, imported_packages, reached_modules, release
-from conftest import ROOT
+from workspaces import ROOT
 
 PACKAGE = {
     "pack/__init__.py": '"""The package."""\n__version__ = "1"\n',

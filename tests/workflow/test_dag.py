@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, SMOKE, Workspace
 from test_shards import SHARDED
+from workspaces import ROOT, SMOKE, Workspace
 
 Planned = Callable[[str], tuple[dict[str, int], float]]
 EXPECTED = {
@@ -85,7 +85,7 @@ def test_every_rule_declares_what_a_scheduler_and_a_reader_need() -> None:
     assert len(rules) == len((EXPECTED[""] | SHARDED).keys() - studies)
     for rule in rules:
         name = rule.partition(":")[0]
-        for needed in ("output:", "log:", "benchmark:", "threads:", "params:", "shell:", "message:", "code=", "share="):
+        for needed in ("output:", "log:", "benchmark:", "threads:", "params:", "shell:", "message:", "code="):
             assert needed in rule, f"{name} lacks {needed}"
         for resource in ("mem_mb=", "runtime=", "gpu="):
             assert resource in rule, f"{name} lacks {resource}"

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SMOKE, Workspace, environment
+from workspaces import SMOKE, Workspace, environment
 
 # Little of the smoke experiment, which is merged over the default one.
 LITTLE = "run: [mislabel]\nstudies: {mislabel: {seeds: [11]}}\n"
@@ -29,7 +29,7 @@ def test_an_overlay_beside_one_changes_the_default_experiment(fresh: Workspace, 
     snakefile = str(fresh.root / "Snakefile")
     elsewhere.snakemake("-s", snakefile, "--configfile", str(fresh.root / SMOKE), "mine.yaml", "--cores", "2")
     assert (elsewhere.root / PAGE).is_file()
-    assert names(elsewhere.root) == {"mine.yaml", "results", ".snakemake", "calls.jsonl"}
+    assert names(elsewhere.root) == {"mine.yaml", "results", ".snakemake", "calls.jsonl", "spans.jsonl"}
     assert names(fresh.root) == before
     again = elsewhere.snakemake("-s", snakefile, "--configfile", str(fresh.root / SMOKE), "mine.yaml", "-n")
     assert "Nothing to be done" in again

@@ -7,7 +7,7 @@ from collections import Counter
 
 import hub_sets
 import pytest
-from conftest import ROOT, Workspace, job_counts
+from workspaces import ROOT, Workspace, job_counts
 
 PAGE = ROOT / "docs" / "paper-grid.md"
 PAPER = ("workflow/config/paper.yaml", "workflow/config/paper_vlm.yaml")

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from conftest import SMOKE, Workspace, job_counts
 from given_commands import Command, commands, name_hashed
+from workspaces import SMOKE, Workspace, job_counts
 
 TINY = {"max_steps": 2, "batch_size": 4, "max_length": 48}
 SAMPLES = {"train": 12, "validation": 4, "test": 4}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMOKE, Workspace, job_counts
+from workspaces import ROOT, SMOKE, Workspace, job_counts
 
 PAGE = ROOT / "docs" / "incremental.md"
 BASE = """

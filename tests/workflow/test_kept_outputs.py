@@ -6,8 +6,8 @@ import shutil
 import signal
 
 import pytest
-from conftest import SMOKE, Workspace, files_of
 from test_run_lock import wait_until
+from workspaces import SMOKE, Workspace, files_of
 
 SEED = "results/smoke/mislabel/sarcasm/data/seed-11"
 RUN = "results/smoke/mislabel/sarcasm/minilm/lora-8/seed-11"

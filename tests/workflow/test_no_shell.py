@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from conftest import Workspace
+from workspaces import Workspace
 
 EVIL = (
     "$(touch ran) `touch ran` ; touch ran # && touch ran",

@@ -3,8 +3,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from overlays import unreadable
+from workspaces import ROOT
 
 
 @pytest.mark.parametrize(

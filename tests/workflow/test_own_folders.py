@@ -1,7 +1,7 @@
 """A job that reads a folder of the user's own waits for what is in it."""
 
 import yaml
-from conftest import Workspace
+from workspaces import Workspace
 
 
 def test_a_job_waits_for_a_folder_of_questions_without_its_images(fresh: Workspace) -> None:

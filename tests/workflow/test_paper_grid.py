@@ -12,9 +12,9 @@ import hub_models
 import hub_sets
 import pytest
 import yaml
-from conftest import ROOT, Workspace
 from given_commands import Command, commands
 from snakemake.utils import update_config
+from workspaces import ROOT, Workspace
 
 PAPER = ("workflow/config/paper.yaml", "workflow/config/paper_vlm.yaml")
 SIZES = {"train": 16, "validation": 12, "test": 8}

@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 
 import pytest
-from conftest import ROOT, Workspace, environment
+from workspaces import ROOT, Workspace, environment
 
 STOPPED = "The configuration cannot be used; nothing was started."
 

@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import Workspace
+from workspaces import Workspace
 
 
 def test_a_second_run_finds_nothing_to_do(done: Workspace) -> None:

@@ -10,9 +10,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT, SMOKE, Workspace, environment
+from asking import Asking
+from jobs import Jobs
 from run_hooks import RunHooks
 from run_lock import redate_the_future
+from workspaces import LIBRARY, SMOKE, Workspace, environment, job_counts
+
+from hyperinf.settings.default_experiment import default_experiment
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 HANG = {"STUB_HANG": "finetune@/mislabel/"}
@@ -66,6 +70,32 @@ def test_a_second_run_in_the_same_results_is_refused_in_one_line(fresh: Workspac
         os.kill(job, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("patience", [0.0, 0.05, 0.2, 0.5])
+def test_ctrl_c_when_a_job_is_announced_does_not_wait_for_it(fresh: Workspace, patience: float) -> None:
+    slow = json.dumps({"finetune": 100, "prepare": 0.1})
+    running = fresh.start("--configfile", SMOKE, "--cores", "2", "--until", "finetune", STUB_SLEEP=slow)
+    assert running.stdout is not None
+    while "Fine-tune " not in (line := running.stdout.readline()):
+        assert line, "the run has ended"
+    time.sleep(patience)
+    begin = time.monotonic()
+    # To the run alone: what a terminal sends goes to the jobs that there are as well.
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
+    assert time.monotonic() - begin < 20
+    assert running.returncode != 0
+    assert "finetune" not in [line.split('"')[1] for line in ended(fresh)]
+    # What was interrupted is made by the next run.
+    fresh.smoke("--until", "finetune")
+    assert job_counts(fresh.smoke("--until", "finetune", "--dry-run")) == {}
+
+
+def ended(workspace: Workspace) -> list[str]:
+    """First words of the commands that came to their end, as JSON."""
+    spans = [json.loads(line) for line in (workspace.root / "spans.jsonl").read_text().splitlines()]
+    return [json.dumps(words) for event, _, words, _ in spans if event == "ends"]
+
+
 def test_after_a_kill_the_next_run_ends_what_was_left_and_finishes(fresh: Workspace) -> None:
     running, job = started_until_it_hangs(fresh)
     running.kill()
@@ -96,7 +126,7 @@ def test_a_run_started_by_make_ends_with_it(fresh: Workspace) -> None:
 
 def test_only_processes_of_the_killed_run_are_ended(tmp_path: Path) -> None:
     program = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'workflow/lib')!r}); import run_lock; "
+        f"import sys; sys.path.insert(0, {str(LIBRARY)!r}); import run_lock; "
         "print(*run_lock.end_marked_processes(sys.argv[1]))"
     )
     sleeping = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -130,7 +160,7 @@ def acquired(folder: Path, path: str) -> subprocess.CompletedProcess[str]:
         "import sys; sys.path.insert(0, sys.argv[1]); import run_lock; lock = run_lock.acquire(sys.argv[2]); "
         "print(lock.note); lock.begin(slurm=True)"
     )
-    command = [sys.executable, "-c", program, ROOT / "workflow/lib", folder]
+    command = [sys.executable, "-c", program, LIBRARY, folder]
     return subprocess.run(command, env={**environment(), "PATH": path}, capture_output=True, text=True, check=False)
 
 
@@ -193,7 +223,7 @@ def test_a_run_that_finds_nothing_to_do_leaves_nothing_to_end_either(done: Works
 
 def test_a_snakemake_that_does_not_say_that_it_plans_starts_no_job() -> None:
     with pytest.raises(SystemExit, match="^results: "):
-        RunHooks(SimpleNamespace(is_main_process=False), "results").start()
+        RunHooks(SimpleNamespace(is_main_process=False), Jobs(default_experiment(), "results"), Asking()).start()
 
 
 def test_a_run_that_ended_by_itself_leaves_nothing_to_end(finished: Workspace) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import yaml
-from conftest import SMOKE, Workspace
+from workspaces import SMOKE, Workspace
 
 from hyperinf.settings.experiment import checked_experiment
 from hyperinf.settings.yaml_files import merged, read_yaml

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import SMOKE, Workspace
+from workspaces import SMOKE, Workspace
 
 RUN = "results/smoke/llm/headlines/llama_tiny/lora-8/seed-11"
 ONLY_LLM = "run: [llm]\n"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import run_lock
-from conftest import SMOKE, Workspace, environment
 from second_user import ANNA, BERT, GROUP, as_user, needs_two_users, shared_folder
+from workspaces import SMOKE, Workspace, environment
 
 FEW = ("--until", "simulation_fisher")
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SMOKE, Workspace, environment
+from workspaces import SMOKE, Workspace, environment
 
 WRONG = """
 devise: cpu

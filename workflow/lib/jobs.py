@@ -24,11 +24,6 @@ PROMPTING, PROMPTS = "hyperinf.data.prompts", "hyperinf/data/prompts.yaml"
 IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
-def scaled_by_attempt(amount: Any) -> Callable[..., int]:
-    """Ask for memory or time: as much again with each attempt of a job."""
-    return lambda wildcards, attempt: attempt * (amount(wildcards) if callable(amount) else amount)
-
-
 class Jobs:
     """The jobs of an experiment. ``wildcards`` are those of a job, as Snakemake hands them on.
 
@@ -62,8 +57,11 @@ class Jobs:
     @property
     def launch(self) -> str:
         """What starts a command that may run in several processes."""
-        file = self.experiment.launcher
-        return shlex.join(["accelerate", "launch", f"--config_file={file}", "-m"] if file else ["python", "-m"])
+        file, gpus = self.experiment.launcher, self.launched_gpus()
+        if not file:
+            return "python -m"
+        own = ["python", "-m", "hyperinf.runtime.gpus", str(gpus)] if gpus else []
+        return shlex.join([*own, "accelerate", "launch", f"--config_file={file}", "-m"])
 
     def stored(self, wildcards: Any) -> str:
         """How a scoring holds gradients, as flags."""

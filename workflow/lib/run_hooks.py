@@ -3,38 +3,58 @@
 import errno
 import logging
 import os
+import signal
 import sys
+import threading
+import time
+from collections.abc import Iterable
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
+from asking import Asking
+from failures import Failures
+from first_look import unfit_inputs
+from gpus import share_gpus, unfit_devices
+from jobs import Jobs
 from kept_outputs import KeptOutputs
+from last_run import note_configuration
 from orphans import doubt, mark_unfinished
+from partitions import read_partitions, unknown, write_partitions
 from places import first_closed
-from run_lock import Lock, RefusedError, acquire, peek, redate_the_future
-from snakemake.logging import logger
-from snakemake_interface_logger_plugins.common import LogEvent
+from run_lock import Lock, RefusedError, acquire, end_marked_processes, peek, redate_the_future
+from snakemake.logging import LogEvent, logger
+from snakemake.utils import available_cpu_count
+from submissions import unfit_jobs
+from targets import mistyped
+
+from hyperinf.errors import InputError
 
 
 class RunHooks:
-    """Keeps runs apart, and what a killed run has left from being taken for results.
+    """Keeps runs apart, and what a killed run has left from being taken for results; refuses what a job would refuse.
 
     Where the Snakefile is read nobody knows yet whether jobs, a dry run or a list is wanted, and ``onstart`` comes when
     the jobs are planned. Between the two Snakemake logs that it plans: a filter of its log, which hides nothing, is
     called there, with all settings known.
     """
 
-    def __init__(self, workflow: Any, results: str) -> None:
+    def __init__(self, workflow: Any, jobs: Jobs, asked: Asking) -> None:
         """Listen for the run, unless this process is one of its jobs.
 
         Args:
             workflow: Snakemake's.
-            results: folder of the results, as it stands in the rules' outputs.
+            jobs: of the experiment that is to be run.
+            asked: what the rules ask for; is told of the partitions that there are.
         """
         self._workflow = workflow
-        self._results = results
+        self._results = jobs.results
+        self._jobs = jobs
+        self._asked = asked
+        self._failures = Failures(workflow)
         self._lock: Lock | None = None
         self._planning = False
-        self._kept = KeptOutputs(results)
+        self._kept = KeptOutputs(self._results)
         self._outputs: dict[int, list[str]] = {}
         if workflow.is_main_process:
             logger.addFilter(self._listen)
@@ -43,17 +63,25 @@ class RunHooks:
         """Note what the next run must know of this one, before it has jobs."""
         if self._lock is None:
             sys.exit(f"{self._results}: Snakemake has planned without a word; expected 9.27. Nothing was started")
+        self._refuse(unfit_jobs(self._workflow, self._asked.partitions))
+        self._refuse(unfit_devices(self._workflow, self._jobs.experiment.device, self._jobs.launched_gpus()))
+        self._refuse(unfit_inputs(self._jobs.experiment))
         try:
-            self._lock.begin(slurm=self._by_slurm())
+            self._failures.since = self._lock.begin(slurm=self._by_slurm())
             self._keep()
         except OSError as error:
             _refuse(self._results, error)
+        if self._workflow.local_exec:
+            share_gpus()
+            signal.signal(signal.SIGINT, self._interrupted)
 
     def end(self, finished: bool) -> None:
         """Note that no job is left; that Slurm may be ending some if not all have finished."""
         if self._lock is not None:
             self._put_back()
             self._lock.end(finished)
+        for line in self._failures.summary():
+            print(line, file=sys.stderr)
 
     def _listen(self, record: logging.LogRecord) -> bool:
         runs = self._workflow.executor_plugin is not None and self._workflow.persistence is not None
@@ -65,13 +93,17 @@ class RunHooks:
                 _refuse(self._results, refusal)
         elif getattr(record, "event", None) == LogEvent.JOB_FINISHED:
             self._kept.drop(self._outputs.pop(record.job_id, []))  # type: ignore[attr-defined]
+        self._failures.see(record)
         return True
 
     def _before_planning(self) -> None:
+        self._refuse(mistyped(self._workflow))
+        self._count_jobs_as_cores()
         if self._workflow.dryrun:
             self._judge(peek(self._results))
             return
         self._lock = acquire(self._results)
+        note_configuration(self._workflow)
         if self._lock.note:
             print(self._lock.note, file=sys.stderr)
         self._put_back()
@@ -79,13 +111,39 @@ class RunHooks:
         self._lock.settle()
         redate_the_future(Path(self._results))
         if self._by_slurm():
-            # The executor puts this before the name of its jobs, of which it makes up the rest.
-            settings = self._workflow.executor_settings
-            settings.jobname_prefix = "-".join(filter(None, [settings.jobname_prefix, self._lock.mark]))
+            self._prepare_slurm(self._workflow.executor_settings, self._lock.mark)
+
+    def _prepare_slurm(self, settings: Any, mark: str) -> None:
+        # The executor puts this before the name of its jobs, of which it makes up the rest.
+        settings.jobname_prefix = "-".join(filter(None, [settings.jobname_prefix, mark]))
+        if settings.partition_config is not None:
+            file = Path(settings.partition_config)
+            try:
+                self._asked.partitions = read_partitions(file)
+            except InputError as error:
+                self._refuse([str(error)])
+            self._refuse(unknown(self._asked.partitions, file))
+            settings.partition_config = Path(self._workflow.persistence.path, "partitions.yaml")
+            write_partitions(self._asked.partitions, settings.partition_config)
+
+    def _count_jobs_as_cores(self) -> None:
+        """Let ``-j`` mean what it does without a profile: beside cores, Snakemake would forget those on one machine."""
+        jobs, cores = self._workflow.nodes, self._workflow.resource_settings.cores
+        if self._workflow.local_exec and jobs is not None:
+            # All of them are the default profile's; fewer were asked for.
+            count = jobs if cores in (None, available_cpu_count()) else min(jobs, cores)
+            self._workflow.register_resource("_cores", count)
+            self._workflow.register_resource("_nodes", None)
 
     def _judge(self, killed: float | None) -> None:
         if killed is not None:
             doubt(self._workflow, self._results, killed)
+
+    def _refuse(self, mistakes: Iterable[str]) -> None:
+        lines = list(dict.fromkeys(mistakes))
+        if lines:
+            print("The run cannot be made; nothing was started.", *lines, sep="\n", file=sys.stderr)
+            sys.exit(2)
 
     def _keep(self) -> None:
         dag = self._workflow.dag
@@ -107,6 +165,19 @@ class RunHooks:
 
     def _by_slurm(self) -> bool:
         return bool(self._workflow.executor_plugin.name == "slurm")
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> NoReturn:
+        """End the jobs, those too that are just being started, for which Snakemake would wait."""
+        assert self._lock is not None
+        threading.Thread(target=_end_all, args=(self._lock.mark,), daemon=True).start()
+        raise KeyboardInterrupt
+
+
+def _end_all(mark: str) -> NoReturn:
+    """Until this process ends itself."""
+    while True:
+        end_marked_processes(mark)
+        time.sleep(0.2)
 
 
 def _refuse(results: str, refusal: RefusedError | OSError) -> NoReturn:

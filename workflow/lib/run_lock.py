@@ -21,7 +21,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slurm_jobs import LeftoverError, cancel_jobs
+from slurm_jobs import SlurmError, cancel_jobs
 
 MARK = "HYPERINF_RUN"
 _SKEW = 10.0  # seconds
@@ -51,17 +51,21 @@ class Lock:
         """Forget the run before, once what it has left is ended and judged."""
         _write(self.handle, _owner())
 
-    def begin(self, slurm: bool) -> None:
+    def begin(self, slurm: bool) -> float:
         """Note what the next run must know if this one is killed, and mark the processes to come.
 
         Args:
             slurm: jobs are submitted to Slurm, under names that have the mark in them.
+
+        Returns:
+            When that was, by the clock of the file system.
         """
         os.utime(self.handle)
         # By the clock of the file system, as the dates of the outputs.
         began = os.fstat(self.handle).st_mtime
         _write(self.handle, {**_owner(), "mark": self.mark, "began": began, "slurm": slurm})
         os.environ[MARK] = self.mark
+        return began
 
     def end(self, finished: bool) -> None:
         """Note that this run came to an end by itself, and so has left no process on this machine.
@@ -197,7 +201,7 @@ def _end_leftovers(folder: Path, before: dict[str, object]) -> None:
     if before.get("slurm") and mark:
         try:
             cancel_jobs(mark)
-        except LeftoverError as error:
+        except SlurmError as error:
             raise RefusedError(
                 f"{folder}: jobs of the last run may be at work in Slurm, and cannot be ended from here ({error}); "
                 f"nothing was started. Where Slurm is, cancel the jobs with {mark} in their names; then delete "

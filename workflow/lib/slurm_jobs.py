@@ -8,8 +8,8 @@ import subprocess  # nosec B404
 import time
 
 
-class LeftoverError(RuntimeError):
-    """Jobs of a killed run are still there."""
+class SlurmError(RuntimeError):
+    """Slurm does not answer, or has not done what it was told."""
 
 
 def cancel_jobs(mark: str, patience: float = 120.0) -> list[str]:
@@ -23,31 +23,36 @@ def cancel_jobs(mark: str, patience: float = 120.0) -> list[str]:
         Their ids, as ``squeue`` writes them.
 
     Raises:
-        LeftoverError: Slurm does not answer, or jobs are still there after that time.
+        SlurmError: Slurm does not answer, or jobs are still there after that time.
     """
     cancelled = left = _listed(mark)
     if left:
-        _slurm("scancel", *left)
+        slurm("scancel", *left)
     until = time.monotonic() + patience
     while left := _listed(mark):
         if time.monotonic() > until:
-            raise LeftoverError(f"{', '.join(left)} cancelled {patience:.0f} s ago and not ended yet")
+            raise SlurmError(f"{', '.join(left)} cancelled {patience:.0f} s ago and not ended yet")
         time.sleep(0.5)
     return cancelled
 
 
 def _listed(mark: str) -> list[str]:
     """Jobs that wait, run or are being ended."""
-    lines = _slurm("squeue", "--me", "--noheader", "--format=%i %j").splitlines()
+    lines = slurm("squeue", "--me", "--noheader", "--format=%i %j").splitlines()
     return [number for number, _, name in (line.partition(" ") for line in lines) if mark in name]
 
 
-def _slurm(*command: str) -> str:
+def slurm(*command: str) -> str:
+    """Run a command of Slurm and return what it prints.
+
+    Raises:
+        SlurmError: it is not there, does not answer, or fails.
+    """
     try:
         # A list of words, no shell.
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # nosec B603
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise LeftoverError(str(error)) from None
+        raise SlurmError(str(error)) from None
     if done.returncode:
-        raise LeftoverError((done.stderr.strip().splitlines() or [f"{command[0]} failed"])[-1])
+        raise SlurmError((done.stderr.strip().splitlines() or [f"{command[0]} failed"])[-1])
     return done.stdout

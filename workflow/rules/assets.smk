@@ -10,10 +10,7 @@ rule asset_record:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=scaled_by_attempt(500),
-        runtime=scaled_by_attempt(30),
-        gpu=0,
-        share=1,
+        **asked(mem_mb=500, runtime=30, gpu=0),
         cache=JOBS.cache,
         wheels=JOBS.wheels,
     params:

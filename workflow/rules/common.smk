@@ -6,12 +6,14 @@ from pathlib import Path
 
 sys.path[:0] = [f"{workflow.basedir}/workflow/lib", str(workflow.basedir)]
 
+from asking import Asking
 from code_hash import code_hash
-from jobs import SHARDING, Jobs, scaled_by_attempt, shards, some
+from jobs import SHARDING, Jobs, shards, some
 from run_lock import user_name
 
 from hyperinf.settings.checking import SettingsError
 from hyperinf.settings.experiment import SIMULATION, checked_experiment
+from hyperinf.settings.registers import DATA_ASSETS, MODEL_ASSETS
 
 try:
     EXPERIMENT = checked_experiment(config, Path())
@@ -29,14 +31,26 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 # `python` is the interpreter that runs Snakemake, unless a conda environment is activated after this.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
 # What is hashed is what runs, from whatever folder.
-os.environ["PYTHONPATH"] = os.pathsep.join([str(workflow.basedir), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")])))
 # Threads that wait for work must not take the processor from other jobs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Snakemake prints who runs it, and fails for a user without a name, as in a container.
 os.environ.setdefault("USER", user_name(os.getuid()))
 
-# The default profile has this many shares of the machine. A job takes one, a measurement all of them.
-WHOLE_MACHINE = 1000
+# What a job asks for: memory, time and GPUs, as resources.
+asked = Asking()
+
+
+def whole_machine(threads):
+    """The threads of what runs alone: on this machine all, so that nothing fits beside it whatever limits are given."""
+    # Snakemake cuts them down to its cores. On a cluster the profile asks for a node.
+    return lambda wildcards: 100_000 if workflow.local_exec else threads
+
+
+def one_of(names):
+    """The regular expression of these names; there may be none."""
+    return "|".join(sorted(names)) or "none"
+
 
 # The files of a run, by stage.
 DATA = f"{RESULTS}/{{study}}/{{task}}/data/seed-{{seed}}"
@@ -47,14 +61,15 @@ RUN = "{study}/{task}/{model}/{setting}/seed-{seed}"
 TRAINED = "lora-[0-9]+|lora_projector-[0-9]+|last_layer|projector"
 
 
+# Names that nothing has are no target.
 wildcard_constraints:
-    asset="[a-z0-9_]+",
-    study="|".join(STUDIES) or "none",
-    task="[a-z][a-z0-9_]*",
-    model="[a-z][a-z0-9_]*",
+    asset="|".join((*DATA_ASSETS, *MODEL_ASSETS)),
+    study=one_of(STUDIES),
+    task=one_of(EXPERIMENT.data),
+    model=one_of(EXPERIMENT.models),
     trained=TRAINED,
     setting=rf"(?:{TRAINED})(?:\.of-[a-z_]+)?",
-    checkpoint="epoch-[0-9]+|last",
+    checkpoint=one_of(name for study in STUDIES.values() for name in study.finetuning.checkpoint_names),
     fraction=r"[0-9.]+(?:e-[0-9]+)?",
     dim="[0-9]+",
     seed="[0-9]+",

@@ -10,14 +10,13 @@ rule detect:
         f"{LOGS}/{RUN}/detection.log",
     benchmark:
         f"{BENCHMARKS}/{RUN}/detection.tsv"
+    wildcard_constraints:
+        study=one_of(name for name, study in STUDIES.items() if study.detection),
     conda:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=scaled_by_attempt(2000),
-        runtime=scaled_by_attempt(20),
-        gpu=0,
-        share=1,
+        **asked(mem_mb=2000, runtime=20, gpu=0),
     params:
         scores=lambda wildcards, input: [Path(file).parent for file in input.scores],
         folder=lambda wildcards, output: Path(output.info).parent,

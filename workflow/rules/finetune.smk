@@ -14,10 +14,7 @@ rule finetune:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
     resources:
-        mem_mb=scaled_by_attempt(6000),
-        runtime=scaled_by_attempt(240),
-        gpu=JOBS.launched_gpus(),
-        share=1,
+        **asked(mem_mb=6000, runtime=240, gpu=JOBS.launched_gpus()),
         device=JOBS.device,
         cache=JOBS.cache,
         launch=JOBS.launch,

@@ -11,14 +11,13 @@ rule prepare_model:
         f"{LOGS}/models/{{model}}.log",
     benchmark:
         f"{BENCHMARKS}/models/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(name for name, model in EXPERIMENT.models.items() if model.is_prepared),
     conda:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=scaled_by_attempt(4000),
-        runtime=scaled_by_attempt(60),
-        gpu=0,
-        share=1,
+        **asked(mem_mb=4000, runtime=60, gpu=0),
         cache=JOBS.cache,
     params:
         settings=lambda wildcards: PLAN.prepare_model(wildcards.model).canonical(),
@@ -40,14 +39,13 @@ rule align_data:
         f"{LOGS}/aligned/{{model}}/data.log",
     benchmark:
         f"{BENCHMARKS}/aligned/{{model}}/data.tsv"
+    wildcard_constraints:
+        model=one_of(name for name, model in EXPERIMENT.models.items() if model.align),
     conda:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=scaled_by_attempt(2000),
-        runtime=scaled_by_attempt(60),
-        gpu=0,
-        share=1,
+        **asked(mem_mb=2000, runtime=60, gpu=0),
         cache=JOBS.cache,
     params:
         settings=lambda wildcards: PLAN.align_data(wildcards.model).canonical(),
@@ -71,16 +69,15 @@ rule align:
         f"{LOGS}/aligned/{{model}}/align.log",
     benchmark:
         f"{BENCHMARKS}/aligned/{{model}}/align.tsv"
+    wildcard_constraints:
+        model=one_of(name for name, model in EXPERIMENT.models.items() if model.align),
     # A whole study waits for it.
     priority: 1
     conda:
         "../../envs/hyperinf.yaml"
     threads: JOBS.align_threads
     resources:
-        mem_mb=scaled_by_attempt(6000),
-        runtime=scaled_by_attempt(480),
-        gpu=JOBS.gpus(),
-        share=1,
+        **asked(mem_mb=6000, runtime=480, gpu=JOBS.gpus()),
         device=JOBS.device,
         cache=JOBS.cache,
     params:

@@ -13,10 +13,7 @@ rule prepare:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=scaled_by_attempt(2000),
-        runtime=scaled_by_attempt(30),
-        gpu=0,
-        share=1,
+        **asked(mem_mb=2000, runtime=30, gpu=0),
         cache=JOBS.cache,
     params:
         settings=lambda wildcards: PLAN.prepare(**wildcards).canonical(),

@@ -35,10 +35,7 @@ rule report_simulation:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=scaled_by_attempt(2000),
-        runtime=scaled_by_attempt(20),
-        gpu=0,
-        share=1,
+        **asked(mem_mb=2000, runtime=20, gpu=0),
     params:
         fisher=lambda wildcards, input: Path(input.fisher[0]).parent,
         out=lambda wildcards, output: Path(output[0]).parent.parent,
@@ -67,10 +64,7 @@ for study in STUDIES:
             "../../envs/hyperinf.yaml"
         threads: 1
         resources:
-            mem_mb=scaled_by_attempt(2000),
-            runtime=scaled_by_attempt(20),
-            gpu=0,
-            share=1,
+            **asked(mem_mb=2000, runtime=20, gpu=0),
         params:
             settings=JOBS.report_settings(study),
             runs=[str(Path(file).parent) for file in JOBS.runs(study, "run")],
@@ -97,10 +91,7 @@ rule report_page:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=scaled_by_attempt(2000),
-        runtime=scaled_by_attempt(10),
-        gpu=0,
-        share=1,
+        **asked(mem_mb=2000, runtime=10, gpu=0),
     params:
         studies=list(REPORTED),
         out=lambda wildcards, output: Path(output.page).parent,

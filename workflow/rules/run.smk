@@ -2,13 +2,13 @@
 from run_hooks import RunHooks
 from settings_beside import SettingsBeside
 
-hooks = RunHooks(workflow, RESULTS)
+hooks = RunHooks(workflow, JOBS, asked)
 settings_beside = SettingsBeside(workflow, RESULTS, EXPERIMENT)
 
 
 onstart:
-    settings_beside.forget()
     hooks.start()
+    settings_beside.forget()
 
 
 onsuccess:

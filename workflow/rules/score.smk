@@ -21,10 +21,7 @@ rule score:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
     resources:
-        mem_mb=scaled_by_attempt(8000),
-        runtime=scaled_by_attempt(240),
-        gpu=JOBS.gpus(),
-        share=1,
+        **asked(mem_mb=8000, runtime=240, gpu=JOBS.gpus()),
         device=JOBS.device,
         cache=JOBS.cache,
         gradients=JOBS.stored,

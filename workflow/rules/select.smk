@@ -18,14 +18,13 @@ rule select:
         f"{LOGS}/{SUBSET}.log",
     benchmark:
         f"{BENCHMARKS}/{SUBSET}.tsv"
+    wildcard_constraints:
+        study=one_of(name for name, study in STUDIES.items() if study.selection),
     conda:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
     resources:
-        mem_mb=scaled_by_attempt(6000),
-        runtime=scaled_by_attempt(480),
-        gpu=JOBS.launched_gpus(),
-        share=1,
+        **asked(mem_mb=6000, runtime=480, gpu=JOBS.launched_gpus()),
         device=JOBS.device,
         cache=JOBS.cache,
         launch=JOBS.launch,

@@ -22,10 +22,7 @@ rule shard_target:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
     resources:
-        mem_mb=scaled_by_attempt(6000),
-        runtime=scaled_by_attempt(120),
-        gpu=JOBS.gpus(),
-        share=1,
+        **asked(mem_mb=6000, runtime=120, gpu=JOBS.gpus()),
         device=JOBS.device,
         cache=JOBS.cache,
         gradients=JOBS.batched,
@@ -57,10 +54,7 @@ rule shard_statistics:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
     resources:
-        mem_mb=scaled_by_attempt(8000),
-        runtime=scaled_by_attempt(240),
-        gpu=JOBS.gpus(),
-        share=1,
+        **asked(mem_mb=8000, runtime=240, gpu=JOBS.gpus()),
         device=JOBS.device,
         cache=JOBS.cache,
         gradients=JOBS.batched,
@@ -96,10 +90,7 @@ rule shard_sums:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
     resources:
-        mem_mb=scaled_by_attempt(8000),
-        runtime=scaled_by_attempt(240),
-        gpu=JOBS.gpus(),
-        share=1,
+        **asked(mem_mb=8000, runtime=240, gpu=JOBS.gpus()),
         device=JOBS.device,
         cache=JOBS.cache,
         gradients=JOBS.batched,
@@ -131,10 +122,7 @@ rule shard_add:
         "../../envs/hyperinf.yaml"
     threads: 1
     resources:
-        mem_mb=scaled_by_attempt(8000),
-        runtime=scaled_by_attempt(60),
-        gpu=0,
-        share=1,
+        **asked(mem_mb=8000, runtime=60, gpu=0),
     params:
         what=lambda wildcards: wildcards.summed.partition("-")[0],
         code=code_hash(SHARDING),
@@ -159,10 +147,7 @@ rule shard_solve:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
     resources:
-        mem_mb=scaled_by_attempt(8000),
-        runtime=scaled_by_attempt(240),
-        gpu=JOBS.gpus(),
-        share=1,
+        **asked(mem_mb=8000, runtime=240, gpu=JOBS.gpus()),
         device=JOBS.device,
     params:
         settings=lambda wildcards: PLAN.solve(wildcards.study).canonical(),
@@ -192,10 +177,7 @@ rule shard_scores:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
     resources:
-        mem_mb=scaled_by_attempt(8000),
-        runtime=scaled_by_attempt(240),
-        gpu=JOBS.gpus(),
-        share=1,
+        **asked(mem_mb=8000, runtime=240, gpu=JOBS.gpus()),
         device=JOBS.device,
         cache=JOBS.cache,
         gradients=JOBS.batched,

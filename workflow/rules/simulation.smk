@@ -9,10 +9,11 @@ rule simulation_convergence:
         "../../envs/hyperinf.yaml"
     threads: EXPERIMENT.simulation.threads
     resources:
-        mem_mb=scaled_by_attempt(lambda wildcards: 2000 + int(wildcards.dim) ** 2 // 10_000),
-        runtime=scaled_by_attempt(lambda wildcards: 30 + int(wildcards.dim) // 20),
-        gpu=JOBS.gpus(),
-        share=1,
+        **asked(
+            mem_mb=lambda wildcards: 2000 + int(wildcards.dim) ** 2 // 10_000,
+            runtime=lambda wildcards: 30 + int(wildcards.dim) // 20,
+            gpu=JOBS.gpus(),
+        ),
         device=JOBS.device,
     params:
         settings=lambda wildcards: PLAN.convergence(wildcards.dim, wildcards.seed).canonical(),
@@ -37,10 +38,7 @@ rule simulation_fisher:
         "../../envs/hyperinf.yaml"
     threads: EXPERIMENT.simulation.threads
     resources:
-        mem_mb=scaled_by_attempt(2000),
-        runtime=scaled_by_attempt(10),
-        gpu=0,
-        share=1,
+        **asked(mem_mb=2000, runtime=10, gpu=0),
     params:
         settings=PLAN.fisher().canonical(),
         folder=lambda wildcards, output: Path(output.summary).parent,
@@ -51,7 +49,8 @@ rule simulation_fisher:
         "python -m hyperinf simulate fisher --config {params.settings:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
-# A measurement: it has the machine to itself, and its number of threads is part of what is measured.
+# A measurement: it asks for all cores, so that nothing runs beside it. How many threads it takes of them is part of what
+# is measured, and stands in its settings.
 rule simulation_timing:
     output:
         f"{RESULTS}/simulation/timing.csv",
@@ -61,12 +60,9 @@ rule simulation_timing:
         f"{BENCHMARKS}/simulation/timing.tsv"
     conda:
         "../../envs/hyperinf.yaml"
-    threads: EXPERIMENT.simulation.timing.threads
+    threads: whole_machine(EXPERIMENT.simulation.timing.threads)
     resources:
-        mem_mb=scaled_by_attempt(2000 + max(EXPERIMENT.simulation.timing.dims) ** 2 // 10_000),
-        runtime=scaled_by_attempt(120),
-        gpu=JOBS.gpus(),
-        share=WHOLE_MACHINE,
+        **asked(mem_mb=2000 + max(EXPERIMENT.simulation.timing.dims) ** 2 // 10_000, runtime=120, gpu=JOBS.gpus()),
         device=JOBS.device,
     params:
         settings=PLAN.timing().canonical(),

@@ -59,7 +59,7 @@ def _read_parquet(
             notes.columns.update(dict.fromkeys(names))
             chosen = {name: names[name] for name in (*columns, *optional) if name in names}
             number = 0
-            for batch in file.iter_batches(columns=list(chosen.values())):
+            for batch in file.iter_batches(_ROWS, columns=list(chosen.values())):
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}:{number}", {name: row[own] for name, own in chosen.items()}
@@ -69,6 +69,8 @@ def _read_parquet(
         ) from None
 
 
+_ROWS = 1024
+"""Of Parquet that are held at a time: cells may be images."""
 _READERS: dict[str, Callable[[Path, Sequence[str], Collection[str], str | None, Notes], Iterator[Located]]] = {
     ".csv": read_delimited,
     ".tsv": read_delimited,

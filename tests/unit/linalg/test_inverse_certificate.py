@@ -157,5 +157,5 @@ def test_the_exact_residual_is_exact_where_a_product_in_float64_has_no_digit_lef
         exact = inverses.residual_of(inverses.exact(a), inverses.exact(x))
         missed = inverses.root(inverses.squares(inverses.difference(inverses.exact(r[0]), exact)))
         assert missed <= float(slack)
-        # How far the inverse is off depends on the machine's factorisation; what a plain product may round away does not.
+        # How far the inverse is off depends on the machine's factorisation; what a plain product may lose does not.
         assert float(slack) < 1e-6 * float(rounding(a[None], x[None]))

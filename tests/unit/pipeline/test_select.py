@@ -6,6 +6,7 @@ import pytest
 from stage_runs import finetuned, scored, selected, table
 
 import hyperinf.pipeline.select as module
+import hyperinf.pipeline.subset_training as trainings
 from hyperinf.artifacts.records import read_record
 from hyperinf.data.samples import read_samples
 from hyperinf.errors import InputError
@@ -78,13 +79,13 @@ def test_each_selection_starts_from_the_same_fresh_adapter_whatever_was_trained_
 
 
 def test_equal_selections_are_trained_on_once(run_of, tmp_path, monkeypatch):
-    trained, original = [], module.train
+    trained, original = [], trainings.train
 
     def counting(model, samples, *arguments):
         trained.append(samples.ids)
         return original(model, samples, *arguments)
 
-    monkeypatch.setattr(module, "train", counting)
+    monkeypatch.setattr(trainings, "train", counting)
     # HyperINF by Schulz and the GFIM by Cholesky agree to rounding, so they keep the same samples.
     keep(run_of("causal"), tmp_path / "kept", methods=("hyperinf", "gfim"), strategies=("plain",))
     assert len(trained) == 2
@@ -92,7 +93,7 @@ def test_equal_selections_are_trained_on_once(run_of, tmp_path, monkeypatch):
 
 def test_a_run_killed_between_or_within_trainings_ends_in_the_same_files(run, tmp_path, monkeypatch):
     keep(run, tmp_path / "whole")
-    original, calls = module.train, []
+    original, calls = trainings.train, []
 
     def killed(model, samples, settings, seed, state, name, on_epoch, loss_fn, save_seconds):
         calls.append(0)
@@ -107,7 +108,7 @@ def test_a_run_killed_between_or_within_trainings_ends_in_the_same_files(run, tm
         return original(model, samples, settings, seed, state, name, on_epoch, dying, save_seconds)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "train", killed)
+        patch.setattr(trainings, "train", killed)
         with pytest.raises(KeyboardInterrupt):
             keep(run, tmp_path / "again")
     assert not (tmp_path / "again").exists()

@@ -81,7 +81,7 @@ def test_elsewhere_in_a_path_it_means_nothing(path):
 
 def test_the_home_of_nobody_is_refused_by_its_name(capsys):
     out = "~nobody-is-called-this/x"
-    assert main(f"prepare --source path:a.csv --text a --label b --seed 1 --out {out}".split()) == 2
+    assert main(f"prepare --source path:{__file__} --text a --label b --seed 1 --out {out}".split()) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "--out" in error

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, SMOKE, Workspace, environment, job_counts, new_workspace
+from workspaces import ROOT, SMOKE, Workspace, environment, job_counts, new_workspace
 
 sys.path.insert(0, str(Path(__file__).parent))
 from one_node import CPUS, one_node_slurm, reason_against
@@ -25,14 +25,17 @@ PROFILE = ["--workflow-profile", "profiles/slurm", "--configfile", SMOKE, "overl
 # The first look at jobs after 12 s, which most of them need; one more would come 22 s after it.
 IMPATIENT = ["--slurm-init-seconds-before-status-checks", "12", "--latency-wait", "10"]
 FINETUNE = "mislabel/sarcasm/minilm/lora-8/seed-11"
-FAILING = FINETUNE.replace("11", "13")
+KILLED, FAILING = FINETUNE.replace("11", "12"), FINETUNE.replace("11", "13")
+# A fine-tuning asks for 6000 MB and 240 minutes, a second attempt would for twice as much.
+LIMITED = "partitions: {cpu: {max_gpu: 0}, gpu: {max_gpu: 1, max_mem_mb: 9000, max_runtime: 300}}"
 THREE_SEEDS_ON_GPUS = "{device: cuda, run: [mislabel], studies: {mislabel: {seeds: [11, 12, 13]}}}"
 
 
 def real(damping: float) -> str:
     """Every study of the smoke experiment, as small as it can be, with the real commands."""
     overlay = yaml.safe_load((ROOT / "tests/every_job.yaml").read_text())
-    overlay["device"], overlay["studies"]["mislabel"]["scoring"] = "cpu", {"damping": damping}
+    overlay["device"] = "cpu"
+    overlay["studies"]["mislabel"]["scoring"] = {"damping": damping}
     return yaml.safe_dump(overlay)
 
 
@@ -48,6 +51,7 @@ class Job:
     cpus: int
     memory_mb: int
     limit: str
+    account: str
     gpus: str
     submitted: str
     ended: str
@@ -90,6 +94,7 @@ def jobs_named(name: str) -> list[Job]:
             cpus=int(job["NumCPUs"]),
             memory_mb=int(job["MinMemoryNode"].removesuffix("M")),
             limit=job["TimeLimit"],
+            account=job["Account"],
             gpus=job.get("TresPerJob", ""),
             submitted=job["SubmitTime"],
             ended=job["EndTime"],
@@ -100,13 +105,8 @@ def jobs_named(name: str) -> list[Job]:
     return sorted(jobs, key=lambda job: int(job.id))
 
 
-def of_rule(jobs: list[Job], rule: str) -> list[Job]:
-    return [job for job in jobs if job.rule.startswith(rule)]
-
-
-def tunings(jobs: list[Job]) -> list[Job]:
-    """Fine-tunings of the detection study."""
-    return [job for job in jobs if job.rule == "finetune" and "mislabel" in job.wildcards]
+def of_rule(jobs: list[Job], rule: str, study: str = "") -> list[Job]:
+    return [job for job in jobs if job.rule.startswith(rule) and job.wildcards.startswith(study)]
 
 
 def wait_until(condition: Callable[[], object], run: Run, seconds: float = 300) -> None:
@@ -154,10 +154,14 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def failed(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run with stubs: of three fine-tunings one fails, at both attempts."""
+    """A run with stubs: of three fine-tunings one is killed at its first attempt, and one refuses its input."""
     workspace = new_workspace(tmp_path_factory.mktemp("failed"))
-    only = ["--until", "finetune", "--retries", "1"]
-    with started(workspace, THREE_SEEDS_ON_GPUS, *only, STUB_FAIL=f"finetune@/{FAILING}/") as run:
+    (workspace.root / "profiles/slurm/partitions.yaml").write_text(LIMITED)
+    told = {
+        "STUB_KILL_ONCE": f"finetune@{KILLED}",
+        "STUB_FAIL": f"finetune@{FAILING}",
+    }
+    with started(workspace, THREE_SEEDS_ON_GPUS, "--until", "finetune", **told) as run:
         run.finish()
     return run
 
@@ -181,9 +185,9 @@ def killed(slurm: None, workspace: Workspace, cache: dict[str, str]) -> tuple[Ru
     log = workspace.root / "results/smoke/logs" / FINETUNE / "finetune.log"
     with started(workspace, real(damping=0.1), **cache) as run:
         wait_until(log.exists, run)
-        (first,) = tunings(run.jobs)
+        (first,) = of_rule(run.jobs, "finetune", "mislabel")
         subprocess.run(["scancel", first.id], check=True)
-        wait_until(lambda: [job.state for job in tunings(run.jobs)][1:] == ["RUNNING"], run)
+        wait_until(lambda: [job.state for job in of_rule(run.jobs, "finetune", "mislabel")][1:] == ["RUNNING"], run)
         run.process.send_signal(signal.SIGKILL)
         run.process.wait()
         return run, run.jobs
@@ -206,7 +210,7 @@ def changed(resumed: Run, workspace: Workspace, cache: dict[str, str]) -> Run:
 
 
 def test_jobs_go_to_the_partition_that_has_what_they_ask_for(failed: Run) -> None:
-    tuning, data = tunings(failed.jobs), of_rule(failed.jobs, "data")
+    tuning, data = of_rule(failed.jobs, "finetune"), of_rule(failed.jobs, "data")
     assert {(job.partition, job.gpus) for job in data} == {("cpu", "")}
     assert {(job.partition, job.gpus) for job in tuning} == {("gpu", "gres:gpu:1")}
 
@@ -217,36 +221,73 @@ def test_short_jobs_are_one_submission_of_no_more_cpus_than_allowed(failed: Run)
     assert job_counts(failed.printed)["prepare"] == 3
 
 
-def test_a_job_that_fails_leaves_what_the_others_have_made(failed: Run) -> None:
-    states = Counter(job.state for job in tunings(failed.jobs))
-    assert states == {"COMPLETED": 2, "FAILED": 2}
-    root = failed.file.parent
-    made = sorted((root / "results/smoke/mislabel/sarcasm/minilm/lora-8").glob("*/finetuned"))
-    assert [adapter.parent.name for adapter in made] == ["seed-11", "seed-12"]
+def test_what_was_killed_is_submitted_again_and_what_refused_its_input_is_not(failed: Run) -> None:
+    tuning = of_rule(failed.jobs, "finetune")
+    ends = {job.wildcards: [each.state for each in tuning if each.wildcards == job.wildcards] for job in tuning}
+    assert sorted(ends.values()) == [["COMPLETED"], ["FAILED"], ["FAILED", "COMPLETED"]]
+    made = sorted((failed.file.parent / "results/smoke/mislabel/sarcasm/minilm/lora-8").glob("*/finetuned"))
+    assert [folder.parent.name for folder in made] == ["seed-11", "seed-12"]
 
 
-def test_each_attempt_asks_for_more_memory_and_time(failed: Run) -> None:
-    tuning = tunings(failed.jobs)
-    asked = [(job.memory_mb, job.limit) for job in tuning]
-    assert asked == [(6000, "04:00:00")] * 3 + [(12000, "08:00:00")]
+def test_another_attempt_asks_for_more_within_its_partition(failed: Run) -> None:
+    asked = [(job.memory_mb, job.limit, job.partition) for job in of_rule(failed.jobs, "finetune")]
+    assert asked == [(6000, "04:00:00", "gpu")] * 3 + [(9000, "05:00:00", "gpu")]
 
 
-def test_a_job_that_fails_names_its_own_log_and_the_one_of_slurm(failed: Run) -> None:
+def test_no_account_is_named_where_the_profile_names_none(failed: Run) -> None:
+    assert {job.account for job in failed.jobs} == {"(null)"}
+
+
+def test_a_run_of_failures_ends_with_what_they_said_in_few_lines(failed: Run) -> None:
     assert failed.process.returncode == 1
-    assert f"log: results/smoke/logs/{FAILING}/finetune.log, " in failed.printed
-    assert "hyperinf: error: the stub was told to fail" in failed.printed
+    _, said = failed.printed.split(f"failed: finetune, results/smoke/logs/{FAILING}/finetune.log\n")
+    assert "hyperinf: error: the stub was told to fail" in said
+    assert len(said.splitlines()) < 10
+    assert failed.printed.count("the stub was told to fail") == 1
     logs = Path(failed.file.parent, ".snakemake/slurm_logs/rule_finetune")
-    for job in tunings(failed.jobs):
-        if job.state == "COMPLETED":
-            continue
-        (log,) = logs.rglob(f"{job.id}.log")
-        assert "Error in rule finetune" in log.read_text()
-        assert f"/{job.id}.log" in failed.printed
+    (log,) = (job for job in of_rule(failed.jobs, "finetune", "mislabel") if "13" in job.wildcards)
+    (file,) = logs.rglob(f"{log.id}.log")
+    assert f"/{log.id}.log" in failed.printed
+    assert "Error in rule finetune" in file.read_text()
+
+
+REFUSED = {
+    "more than a partition has": (
+        LIMITED.replace("9000", "5000"),
+        "",
+        ["rule finetune", "mem_mb 6000", "max_mem_mb 5000"],
+    ),
+    "a partition that is not there": (LIMITED.replace(" gpu:", " gpus:"), "", ["partitions", "'gpus'", "cpu, gpu"]),
+    "a limit that is none": (LIMITED.replace("max_mem_mb", "max_mem"), "", ["partitions.yaml", "max_mem"]),
+    "an account called none": (LIMITED, "slurm_account=none", ["slurm_account", "'none'"]),
+    "a group that is too large": (
+        LIMITED.replace("{max_gpu: 0}", "{max_gpu: 0, max_mem_mb: 3000}").replace("9000", "3500"),
+        "",
+        ["group", "3000"],
+    ),
+    "a GPU by its number": (LIMITED, "", ["device", "'cuda:1'", "cuda"]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_slurm_cannot_run_is_refused_before_the_first_job(slurm: None, tmp_path: Path, name: str) -> None:
+    partitions, account, parts = REFUSED[name]
+    workspace = new_workspace(tmp_path / "workspace")
+    (workspace.root / "profiles/slurm/partitions.yaml").write_text(partitions)
+    overlay = THREE_SEEDS_ON_GPUS.replace("cuda", "'cuda:1'") if "number" in name else THREE_SEEDS_ON_GPUS
+    flags = ["--default-resources", account] if account else []
+    with started(workspace, overlay, "--until", "finetune", *flags) as run:
+        run.finish()
+    assert run.process.returncode == 2, run.printed
+    assert run.jobs == []
+    lines = run.printed.partition("nothing was started.\n")[2].splitlines()
+    assert any(all(part in line for part in parts) for line in lines), run.printed
+    assert not (workspace.root / "calls.jsonl").exists()
 
 
 def test_a_job_that_is_cancelled_comes_back_and_asks_for_more(killed: tuple[Run, list[Job]]) -> None:
     run, jobs = killed
-    first, second = tunings(jobs)
+    first, second = of_rule(jobs, "finetune", "mislabel")
     assert (first.state, first.memory_mb) == ("CANCELLED", 6000)
     assert (second.state, second.memory_mb) == ("RUNNING", 12000)
     assert f"SLURM-job '{first.id}' failed, SLURM status is: 'CANCELLED'" in run.printed
@@ -269,7 +310,7 @@ def test_a_resumed_run_finishes_and_computes_nothing_again(
     finished = Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", killed[0].printed, re.M))
     assert {"asset_record", "prepare", "align_data"} <= set(finished)
     assert not Counter(job_counts(resumed.printed)) + finished - Counter(job_counts(killed[0].printed))
-    assert len(tunings(resumed.jobs)) == 1
+    assert len(of_rule(resumed.jobs, "finetune", "mislabel")) == 1
 
 
 def test_every_study_of_the_smoke_run_has_gone_through_slurm(

@@ -1,0 +1,1 @@
+"""Find wrong labels: every row is judged by models that were not trained on it."""

@@ -1,0 +1,117 @@
+"""Rows as people have them."""
+
+import json
+
+import pytest
+
+from hyperinf.data.formats.field_parsers import RowError, UnusableRowError
+from hyperinf.selecting.exchanges import read_exchange
+
+USER, REPLY = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [USER, REPLY]},
+        {"messages": [USER, REPLY], "text": "something else"},
+        {"messages": json.dumps([USER, REPLY])},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, REPLY]},
+        {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]},
+        {"conversations": [{"role": "User", "content": "Hi"}, {"role": "assistant", "content": "Ho"}], "id": 3},
+        {"instruction": "Hi", "input": "", "output": "Ho"},
+        {"instruction": "Hi", "output": "Ho"},
+        {"instruction": "Hi", "input": None, "response": "Ho"},
+        {"prompt": "Hi", "completion": "Ho"},
+        {"prompt": "Hi", "response": "Ho", "text": "Hi Ho"},
+        {"prompt": [USER], "completion": [REPLY]},
+        {"prompt": [USER], "completion": "Ho"},
+    ],
+    ids=lambda row: json.dumps(row)[:50],
+)
+def test_one_exchange_in_any_format_is_the_same_conversation(row):
+    assert [(each["role"], each["content"]) for each in read_exchange(row).messages] == [
+        ("user", "Hi"),
+        ("assistant", "Ho"),
+    ]
+
+
+def test_a_system_message_beside_the_turns_comes_first():
+    row = {"system": "Be brief", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}
+    assert [each["role"] for each in read_exchange(row).messages] == ["system", "user", "assistant"]
+    row["conversations"].insert(0, {"from": "system", "value": "Be long"})
+    assert [each["content"] for each in read_exchange(row).messages] == ["Be long", "Hi", "Ho"]
+
+
+@pytest.mark.parametrize(
+    ("row", "answer"),
+    [
+        ({"question": "Which?", "choices": ["one", "two"], "answer": "two"}, "two"),
+        ({"question": "Which?", "choices": ["one", "two"], "answer": 1}, "two"),
+        ({"question": "Which?", "choices": ["one", "two"], "answer": "B"}, "two"),
+        ({"question": "Which?", "choices": {"text": ["one", "two"], "label": ["1", "2"]}, "answerKey": "2"}, "two"),
+        ({"question": "Which?", "choices": '["one", "two"]', "answer": "two", "context": "Of these."}, "two"),
+        ({"question": "How many?", "answer": "two"}, "two"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_a_question_has_its_answer_as_text_letter_or_number(row, answer):
+    found = read_exchange(row)
+    assert found.messages[-1]["content"] == answer
+    assert found.answer == f" {answer}"
+    assert all(choice in found.prompt for choice in ("one", "two") if "choices" in row)
+
+
+def test_a_text_is_no_conversation():
+    found = read_exchange({"text": " As it stands. "})
+    assert (found.messages, found.prompt, found.answer) == ((), "", " As it stands. ")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"messages": "Hi"}, "messages"),
+        ({"messages": [{"role": "narrator", "content": "Hi"}]}, "narrator"),
+        ({"messages": ["Hi"]}, "turn 1"),
+        ({"messages": [USER, {"role": "assistant", "content": 3}]}, "turn 2"),
+        ({"conversations": [{"from": "human"}]}, "turn 1"),
+        ({"prompt": "Hi", "completion": 3}, "completion"),
+        ({"question": "Which?", "choices": ["one", "two"], "answer": "three"}, "three"),
+        ({"question": "Which?", "choices": ["one", "two"], "answer": 2.5}, "2.5"),
+        ({"words": "Hi"}, "words"),
+        ({"text": "Hi", "images": ["a.png", "b.png"]}, "images"),
+        ({}, "columns"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_a_row_of_no_known_form_is_refused_by_what_is_wrong_with_it(row, said):
+    with pytest.raises(RowError, match=said) as refused:
+        read_exchange(row)
+    assert not isinstance(refused.value, UnusableRowError)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": []},
+        {"messages": None},
+        {"text": "  "},
+        {"prompt": "Hi", "completion": " "},
+        {"prompt": "", "completion": "Ho"},
+        {"instruction": "", "input": "", "output": "Ho"},
+        {"question": "Which?", "choices": ["one", "two"], "answer": ""},
+    ],
+    ids=str,
+)
+def test_a_row_that_lacks_something_may_be_left_out(row):
+    with pytest.raises(UnusableRowError):
+        read_exchange(row)
+
+
+@pytest.mark.parametrize(
+    ("row", "image"),
+    [({"image": "a.png"}, "a.png"), ({"images": ["a.png"]}, "a.png"), ({"file_name": "a.png"}, "a.png"), ({}, None)],
+    ids=str,
+)
+def test_a_picture_stands_in_any_of_its_columns(row, image):
+    assert read_exchange({"question": "What?", "answer": "this", **row}).image == image
