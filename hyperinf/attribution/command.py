@@ -1,6 +1,6 @@
 """The command ``hyperinf score TRAIN --target FILE --model BASE``: read, score, write, and say what came of it."""
 
-import tempfile
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +10,7 @@ import pandas as pd
 
 from hyperinf.artifacts.environment import fingerprint, hashed, model_files
 from hyperinf.artifacts.files import atomic_file, sha256_file
+from hyperinf.artifacts.locks import locked
 from hyperinf.artifacts.records import write_record
 from hyperinf.attribution.opening import Subject
 from hyperinf.attribution.page import write_page
@@ -40,9 +41,8 @@ def score_rows(settings: ScoreRows) -> None:
     out = Path(settings.out)
     files = {role: [file_of(Path(path)) for path in getattr(settings, role)] for role in ("train", "target")}
     device = machine(settings)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent) as scratch:
-        scored = _scored(settings, files, Path(scratch), device)
+    with _scratch(out) as scratch:
+        scored = _scored(settings, files, scratch, device)
         written = _write(scored, out)
     write_page(scored, out.with_suffix(".html"))
     inputs = [path for paths in files.values() for path in paths]
@@ -56,6 +56,20 @@ def score_rows(settings: ScoreRows) -> None:
     }
     write_record(out.with_suffix(".info.json"), fingerprint(settings.deciding(), device, **more))
     print("\n".join(summary(scored, out)))
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """Give a folder beside OUT that is empty, whatever a kill has left there, and gone afterwards."""
+    folder = out.with_name(f".{out.name}.tmp")
+    with locked(folder / ".lock"):
+        for left_by_a_kill in folder.iterdir():
+            if left_by_a_kill.is_dir():
+                shutil.rmtree(left_by_a_kill, ignore_errors=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _weights(settings: ScoreRows) -> dict[str, str]:

@@ -69,6 +69,7 @@ class Subject:
     def model(self) -> Any:
         """The model with its adapter, to be evaluated."""
         settings = self._settings
+        print(f"{settings.model}: loading a {self.family} model", flush=True)
         model = load_pretrained(self._folder, self._adapter, self.family, settings.dtype, settings.bits)
         return (model if settings.bits else model.to(self._device)).eval()
 

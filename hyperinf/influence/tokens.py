@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -114,16 +115,17 @@ def token_frame(scores: TokenScores) -> pd.DataFrame:
 
     What belongs to no token is a row ``rest`` at position -1, where there is any.
     """
-    rows: list[tuple[str, str, int, int, float]] = []
-    for place, sample in enumerate(scores.sample_ids):
-        for part, ids in scores.tokens.items():
-            values = scores.influence[part][place].tolist()
-            rows += [
-                (sample, part, position, token, value)
-                for position, (token, value) in enumerate(
-                    (token, value) for token, value in zip(ids[place].tolist(), values, strict=True) if token >= 0
-                )
-            ]
-        if (rest := float(scores.rest[place])) != 0:
-            rows.append((sample, REST, -1, -1, rest))
-    return pd.DataFrame(rows, columns=["sample_id", "part", "position", "token", "influence"])
+    columns = ["sample", "part", "position", "token", "influence"]
+    found = []
+    for part, ids in scores.tokens.items():
+        there = ids >= 0
+        positions = there.cumsum(dim=1)[there] - 1
+        values = scores.influence[part][there]
+        found.append((there.nonzero()[:, 0], [part] * len(values), positions, ids[there], values))
+    left = scores.rest.nonzero()[:, 0]
+    nowhere = torch.full_like(left, -1)
+    found.append((left, [REST] * len(left), nowhere, nowhere, scores.rest[left]))
+    frames = [pd.DataFrame(dict(zip(columns, map(np.asarray, each), strict=True))) for each in found]
+    frame = pd.concat(frames, ignore_index=True).sort_values("sample", kind="stable", ignore_index=True)
+    frame["sample"] = np.array(scores.sample_ids, dtype=object)[frame["sample"].to_numpy()]
+    return frame.rename(columns={"sample": "sample_id"})

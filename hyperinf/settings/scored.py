@@ -27,9 +27,14 @@ class ScoreRows(PuttingSettings, MachineSettings, CacheSettings):
         help="files of rows that the model was trained on: text and label; chats, instructions, prompt and completion,"
         " or text; tokens and tags; JSON lines, CSV or Parquet",
         metavar="TRAIN",
+        reads="a file of rows",
     )
     target: Files = setting(
-        min_length=1, runtime=True, help="files of rows like those that the model is to do well on", metavar="FILE"
+        min_length=1,
+        runtime=True,
+        help="files of rows like those that the model is to do well on",
+        metavar="FILE",
+        reads="a file of rows",
     )
     model: NamedModel = setting(
         help="model that was trained, or base of the adapter: a folder, a name on the hub, or KIND:NAME such as"

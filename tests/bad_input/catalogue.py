@@ -486,6 +486,23 @@ POOLS = [
         model=True),
 ]
 
+SCORED = [
+    _one("rows to score that are not there", "score, rows", POOL, "TRAIN", "pool.jsonl"),
+    _one("a target that is not there", "score, rows", {"--target": "{here}/dev.jsonl"}, "--target", "dev.jsonl"),
+    _one("a line to score that is not JSON", "score, rows", POOL, "pool.jsonl:2", "JSON", "column",
+        spoil=written("pool.jsonl", f"{ANSWERED}{{"), model=True),
+    _one("a model without a head to score", "score, rows", {"--model": "{world}/bert", "--family": "classifier"},
+        "bert", "weights", "classifier", model=True),
+    _one("a model without an adapter or names of weights", "score, rows", {"--layers": None}, "layers", "--adapter",
+        model=True),
+    _one("a weight that the model lacks", "score, rows", {"--layers": "nowhere"}, "layers", "nowhere", model=True),
+    _one("an adapter to score that is none", "score, rows", {"--adapter": "{here}"}, "adapter_config.json", "PEFT",
+        model=True),
+    _one("scores of no known kind", "score, rows", {"--out": "{here}/scores.xlsx"}, "--out", "scores.xlsx", ".csv"),
+    _one("bits that no model has", "score, rows", {"--bits": "3"}, "--bits", "3", "4 or 8"),
+    _one("tokens of a store", "score, rows", {"--per-token": "", "--store": "disk"}, "--store", "disk", "live"),
+]
+
 SHARDED = [
     _one("a shard beyond the last", "shard statistics", {"--shard": "3"}, "shard", "3", "1 to 2"),
     _one("a shard's sums with a bit flipped", "shard add", SHARDS, "statistics-1.safetensors", CHANGED, "remove",
@@ -585,5 +602,5 @@ MISLABELED = [
 CATALOGUE = [
     *MISLABELED,
     *(COMMAND_LINES + OUTPUTS + TABLES + IMAGES + HUB_LAYOUTS + PREPARED + SCORES + MODELS + FINETUNED),
-    *(POOLS + SHARDED + STORES + RESULTS + ASSETS),
+    *(POOLS + SCORED + SHARDED + STORES + RESULTS + ASSETS),
 ]

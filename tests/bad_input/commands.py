@@ -52,6 +52,10 @@ COMMANDS: dict[str, dict[str, str]] = {
         "": "{world}/questions.jsonl", "--target": "{world}/questions.jsonl", "--model": "{world}/llama",
         "--warmup-steps": "1", "--device": "cpu", "--out": "{here}/kept.jsonl",
     },
+    "score, rows": {
+        "": "{world}/questions.jsonl", "--target": "{world}/questions.jsonl", "--model": "{world}/llama",
+        "--layers": "q_proj", "--device": "cpu", "--out": "{here}/scores.parquet",
+    },
     "shard target": {
         "--data": "{world}/questions", "--finetuned": "{world}/warm", "--gradient-batch-size": "6", "--device": "cpu",
         "--out": "{here}/out.safetensors",

@@ -3,13 +3,17 @@
 import json
 import re
 import shlex
+import signal
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
 from foreign import KINDS, adapter, base, by_hand, rows_of, score, write
 
+from hyperinf import Attributor
 from hyperinf.cli.main import main
 from hyperinf.errors import InputError
 
@@ -195,6 +199,35 @@ def test_labels_are_names_of_classes_where_they_are_told_and_columns_have_any_na
         place.score(text="Headline", label="Mood")
 
 
+def test_a_run_that_was_killed_leaves_no_table_and_does_not_harm_the_next(causal, tmp_path):
+    out, folder = tmp_path / "s.parquet", tmp_path / ".s.parquet.tmp"
+    words = [*causal.words()[:-1], str(out)]
+    command = [sys.executable, "-m", "hyperinf", *words]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(1200):
+            if (folder / "target").is_dir():
+                break
+            time.sleep(0.05)
+    finally:
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert (folder / "train").is_dir()
+    assert main(words) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.html", "s.info.json", "s.parquet"]
+    np.testing.assert_array_equal(pd.read_parquet(out)["influence"], causal.score()["influence"])
+
+
+def test_the_library_gives_the_scores_of_the_command_from_the_same_files(place):
+    """But for a causal model's texts, whose end the command has the model learn, too."""
+    if place.family == "causal":
+        pytest.skip("rows are put otherwise")
+    a = Attributor.from_pretrained(str(place.base), str(place.adapter)).fit(place.train)
+    scores = a.score(place.target)
+    np.testing.assert_allclose(scores["influence"], place.score()["influence"], rtol=1e-3, atol=1e-6)
+
+
 def refused(words, capsys):
     assert main(words) == 2
     return capsys.readouterr().err
@@ -207,7 +240,7 @@ def refused(words, capsys):
         (["--out", "scores.xlsx"], ("--out", "scores.xlsx", ".parquet")),
         (["--top", "0"], ("--top", "0")),
         (["--bits", "3"], ("--bits", "3", "4")),
-        (["--template", "mine.txt"], ("--template", "mine.txt", ".yaml")),
+        (["--template", __file__], ("--template", ".yaml")),
         (["--per-token", "--store", "disk"], ("--store", "disk", "live")),
         (["--family", "vision"], ("--family", "vision", "causal")),
         (["--target", "nowhere.jsonl"], ("nowhere.jsonl",)),
