@@ -10,7 +10,7 @@ from benchmarks.gpu.by_hand import BY_HAND, Gradients
 from benchmarks.gpu.loops import LOOPS
 from benchmarks.gpu.record import SEED, Section
 from hyperinf.gradients import TensorSource
-from hyperinf.influence import score_methods
+from hyperinf.influence import influence_scores
 
 OURS = {
     "TracIN": ("tracin", "auto"),
@@ -87,8 +87,7 @@ def _compare(section: Section, size: Sizes, what: dict[str, Any], train: Gradien
 def ours(method: str, train: Gradients, target: Gradients) -> Tensor:
     """The library's scores, from sources that are made anew."""
     name, solver = OURS[method]
-    table = score_methods(TensorSource(train), TensorSource(target), [name], solver=solver)
-    return table.influence[name]
+    return influence_scores(TensorSource(train), TensorSource(target), name, solver=solver)
 
 
 def _agreement(a: Tensor, b: Tensor) -> dict[str, float]:

@@ -9,11 +9,11 @@ only where that takes fewer operations, a few samples at a time.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from hyperinf.gradients.scratch import GRAM_NUMBERS, Scratch, symmetric_product
 from hyperinf.gradients.units import exponent_needed, exponent_of, largest, shifted
 
 # Squares of numbers of a size between its inverse and this are well inside float32.
@@ -24,6 +24,10 @@ SCRATCH = 2**22
 # the factors and ``t r d + k r d`` from the gradient. There are fewer methods than this, so that their scores come from
 # the factors, whose products are no larger than the activations.
 MANY_VECTORS = 32
+# Samples whose gradients are added up in float32.
+IN_A_ROW = 256
+# Numbers whose squares float32 adds up to some 1e-8 of their sum.
+LONG_ROW = 2048
 
 
 class LayerGradients(ABC):
@@ -34,13 +38,14 @@ class LayerGradients(ABC):
     def shape(self) -> tuple[int, int, int]:
         """``(b, r, d)``."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where products are taken."""
+        return self.row(0).device
+
     @abstractmethod
     def scaled(self, exponent: int) -> "LayerGradients":
-        """Multiply by ``2^exponent``, exactly, in :attr:`dtype`.
-
-        What the result keeps between one product and the next is its own, even where the exponent is 0: it goes with
-        the result, not with the block that these gradients belong to.
-        """
+        """Multiply by ``2^exponent``, exactly, in :attr:`dtype`."""
 
     @abstractmethod
     def silent(self) -> bool:
@@ -58,6 +63,13 @@ class LayerGradients(ABC):
     @abstractmethod
     def row(self, index: int) -> Tensor:
         """Give the gradient of one sample, ``Tensor[r, d]``."""
+
+    def pieces(self) -> "Iterator[LayerGradients]":
+        """Take the samples apart in order, where several products of a few at a time cost less than each of all.
+
+        A piece is used before the next one is asked for.
+        """
+        yield self
 
     @abstractmethod
     def dots(self, vectors: Tensor) -> Tensor:
@@ -110,10 +122,14 @@ class Dense(LayerGradients):
 
     Args:
         gradients: ``Tensor[b, r, d]``.
+        scratch: memory for a few of them in float64, shared with others whose products are not taken meanwhile.
+        wide: ``Tensor[b, r d]``, the same gradients in float64, where somebody has made them.
     """
 
-    def __init__(self, gradients: Tensor) -> None:
+    def __init__(self, gradients: Tensor, scratch: Scratch | None = None, wide: Tensor | None = None) -> None:
         self._gradients = gradients
+        self._scratch = scratch or Scratch()
+        self._wide = wide
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -126,20 +142,34 @@ class Dense(LayerGradients):
         """That of the gradients held, float32 at least."""
         return torch.promote_types(self._gradients.dtype, torch.float32)
 
+    @property
+    def device(self) -> torch.device:
+        """That of the gradients held."""
+        return self._gradients.device
+
     def scaled(self, exponent: int) -> "Dense":
         """Copy the gradients, but for the exponent 0."""
-        return Dense(shifted(self._gradients.to(self.dtype), exponent) if exponent else self._gradients)
+        if exponent == 0:
+            return self
+        return Dense(shifted(self._gradients.to(self.dtype), exponent), self._scratch)
 
     def silent(self) -> bool:
         """Tell whether no entry differs from zero."""
         return not bool(self._gradients.any())
 
-    @cached_property
-    def _double(self) -> Tensor:
-        return self._gradients.flatten(1).double()
+    def pieces(self) -> "Iterator[Dense]":
+        """Take so few samples at a time that their copy in float64 stays in the cache of a CPU."""
+        if self._wide is not None or self._gradients.dtype == torch.float64:
+            yield self
+            return
+        _, rank, columns = self.shape
+        for rows in self._gradients.split(self._scratch.samples(rank * columns, self._gradients.device)):
+            yield Dense(rows, self._scratch, self._scratch.widened(rows.flatten(1)))
 
-    def _rows(self, dtype: torch.dtype) -> Tensor:
-        return self._double if dtype == torch.float64 else self._gradients.flatten(1).to(dtype)
+    def _doubles(self) -> Iterator[Tensor]:
+        """Give the gradients in float64, a few samples at a time, ``Tensor[_, r d]``, until the next are asked for."""
+        for piece in self.pieces():
+            yield piece._gradients.flatten(1) if piece._wide is None else piece._wide
 
     def dense(self) -> Tensor:
         """Give what is held, not a copy."""
@@ -151,28 +181,65 @@ class Dense(LayerGradients):
 
     def dots(self, vectors: Tensor) -> Tensor:
         """Take ``r d`` operations a sample and vector."""
-        return self._rows(vectors.dtype) @ vectors.flatten(1).T
+        columns = vectors.flatten(1).T
+        # A product with a vector reads each gradient once, which one with a matrix of one column does not.
+        columns = columns[:, 0] if len(vectors) == 1 else columns
+        if vectors.dtype == torch.float64:
+            found = _joined([rows @ columns for rows in self._doubles()])
+        else:
+            found = self._gradients.flatten(1).to(vectors.dtype) @ columns
+        return found.view(-1, len(vectors))
 
     def squares(self) -> Tensor:
-        """Take ``r d`` operations a sample."""
-        return self._double.square().sum(dim=1)
+        """Take ``r d`` operations a sample; of float32 on a CPU in float32 along a row, and in float64 from there."""
+        _, _, columns = self.shape
+        if self._gradients.dtype != torch.float32 or columns > LONG_ROW or self._gradients.is_cuda:
+            return _joined([torch.linalg.vector_norm(rows, dim=1) for rows in self._doubles()]).square()
+        squares = torch.linalg.vector_norm(self._gradients, dim=2).double().square().sum(dim=1)
+        odd = ~((squares >= 1 / SAFE) & (squares <= SAFE))
+        if bool(odd.any()):
+            squares[odd] = Dense(self._gradients[odd].double()).squares()
+        return squares
 
     def gram(self, dtype: torch.dtype | None = None) -> Tensor:
-        """Take ``r d^2`` operations a sample."""
-        rows = self._gradients.flatten(0, 1).to(dtype or self.dtype)
-        return rows.T @ rows
+        """Take ``r d^2 / 2`` operations a sample in float64 on a CPU, ``r d^2`` elsewhere."""
+        rows = self._gradients.flatten(0, 1)
+        if (dtype or self.dtype) != torch.float64 or rows.dtype == torch.float64:
+            return symmetric_product(rows.to(dtype or self.dtype))
+        total: Tensor | None = None
+        for few in rows.split(max(1, GRAM_NUMBERS // rows.shape[1])):
+            product = symmetric_product(self._scratch.widened(few))
+            total = product if total is None else total.add_(product)
+        return rows.new_zeros(rows.shape[1], rows.shape[1], dtype=torch.float64) if total is None else total
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
         """Take ``r d`` operations a sample."""
-        return (weights @ self._rows(weights.dtype)).view(self._gradients.shape[1:])
+        _, rank, columns = self.shape
+        if weights.dtype != torch.float64:
+            # A CPU adds up one sample after the other: few of them in float32, and those sums in float64.
+            few = max(1, len(weights)) if weights.is_cuda else IN_A_ROW
+            parts = zip(weights.split(few), self._gradients.flatten(1).split(few), strict=True)
+            sums = [weight @ rows.to(weights.dtype) for weight, rows in parts]
+            total = sums[0] if len(sums) == 1 else torch.stack(sums).sum(0, dtype=torch.float64)
+            return total.view(rank, columns)
+        total, start = weights.new_zeros(rank * columns), 0
+        for rows in self._doubles():
+            total.addmv_(rows.T, weights[start : start + len(rows)])
+            start += len(rows)
+        return total.view(self._gradients.shape[1:])
 
     def sum(self) -> Tensor:
         """Take ``r d`` operations a sample."""
-        return self._gradients.sum(dim=0, dtype=torch.float64)
+        ones = torch.ones(len(self._gradients), dtype=torch.float64, device=self._gradients.device)
+        return self.weighted_sum(ones)
 
     def finite(self) -> Tensor:
         """Look at every entry."""
         return torch.isfinite(self._gradients).flatten(1).all(dim=1)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +263,11 @@ class Factors(LayerGradients):
     def dtype(self) -> torch.dtype:
         """The wider dtype of the two factors, float32 at least; the factors are taken to it a few samples at a time."""
         return torch.promote_types(torch.promote_types(self.left.dtype, self.right.dtype), torch.float32)
+
+    @property
+    def device(self) -> torch.device:
+        """That of the factors."""
+        return self.right.device
 
     @property
     def _sizes(self) -> tuple[int, int, int]:

@@ -15,6 +15,7 @@ from hyperinf.gradients.contractions import Factors
 from hyperinf.gradients.layouts import Layout, layouts_of
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.modes import differentiable
+from hyperinf.gradients.rounding import takes_tf32
 from hyperinf.gradients.weights import AdaptedLayer
 
 WEIGHTS = (1.0, -2.0, 4.0, -1.0, 2.0, -4.0, 8.0, -8.0)
@@ -203,7 +204,7 @@ def _epsilon(ran: Pass, index: int) -> float:
     """Find the coarsest rounding on the way: of the weight, its inputs, or its outputs' gradients."""
     dtypes = {ran.recordings[index].layer.weight.dtype, *(gradient.dtype for gradient in ran.gradients[index])}
     dtypes |= {call.input.dtype for call in ran.calls[index] if call.input.is_floating_point()}
-    if torch.float32 in dtypes and ran.losses.is_cuda and torch.backends.cuda.matmul.allow_tf32:
+    if torch.float32 in dtypes and ran.losses.is_cuda and takes_tf32():
         return 1e-3
     return max(torch.finfo(dtype).eps for dtype in dtypes)
 

@@ -19,8 +19,18 @@ def rounding_of(model: nn.Module, others: Iterable[Tensor] = ()) -> float:
     floating = [torch.finfo(dtype).eps for dtype in dtypes if dtype.is_floating_point and dtype.itemsize > 1]
     packed = any(not dtype.is_floating_point or dtype.itemsize == 1 for dtype in dtypes)
     epsilon = max([*floating, torch.finfo(torch.bfloat16).eps if packed else 0.0], default=FINE)
-    tf32 = torch.backends.cuda.matmul.allow_tf32 and any(weight.is_cuda for weight in model.parameters())
+    tf32 = takes_tf32() and any(weight.is_cuda for weight in model.parameters())
     return max(epsilon, 1e-3 if tf32 and epsilon >= FINE else 0.0)
+
+
+def takes_tf32() -> bool:
+    """Tell whether products of float32 on a GPU are in TF32, by whichever switch the caller has set.
+
+    The newer switch knows of the older one, which raises where the newer one says something else.
+    """
+    matmul = torch.backends.cuda.matmul
+    newer = getattr(matmul, "fp32_precision", None)
+    return bool(matmul.allow_tf32) if newer is None else newer == "tf32"
 
 
 def close(a: Tensor, b: Tensor, epsilon: float) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hyperinf.gradients.contractions import Dense, LayerGradients
+from hyperinf.gradients.scratch import Scratch
 from hyperinf.gradients.sweeping import checked, clean_ids
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -30,7 +31,8 @@ class GradientBlock:
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], sample_ids: tuple[str, ...], losses: Tensor | None = None) -> Self:
         """Make a block of gradients that are held, ``{layer name: Tensor[b, r, d]}``, rank first."""
-        return cls({name: Dense(tensor) for name, tensor in tensors.items()}, sample_ids, losses)
+        scratch = Scratch()
+        return cls({name: Dense(tensor, scratch) for name, tensor in tensors.items()}, sample_ids, losses)
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -72,13 +74,18 @@ class GradientSource(Protocol):
         return torch.cat([block.gradients[name].dense() for block in checked(self, "gradients")])
 
 
+# Of a block of gradients that are in memory. A block is views of them, so that more samples cost no memory but what is
+# computed of the block of one layer.
+BLOCK_BYTES = 2**30
+
+
 class TensorSource(GradientSource):
     """Gradients that are already in memory.
 
     Args:
         gradients: ``{layer name: Tensor[n, r, d]}``, each layer in its own floating dtype and on its own device.
         sample_ids: ``n`` distinct ids, strings, numbers or an integer tensor; ``"0"``, ``"1"``, ... when not given.
-        block_size: samples in a block; no result depends on it beyond rounding.
+        block_size: samples in a block; no result depends on it beyond rounding. As `BLOCK_BYTES` has room when None.
         losses: ``Tensor[n]``, each sample's own loss, if known.
 
     Raises:
@@ -90,12 +97,12 @@ class TensorSource(GradientSource):
         self,
         gradients: Mapping[str, Tensor],
         sample_ids: Sequence[Any] | Tensor | None = None,
-        block_size: int = 256,
+        block_size: int | None = None,
         losses: Tensor | None = None,
     ) -> None:
         if not gradients:
             raise ValueError("gradients: got none, expected at least one layer")
-        if block_size < 1:
+        if block_size is not None and block_size < 1:
             raise ValueError(f"block_size: got {block_size}, expected at least 1")
         for name, tensor in gradients.items():
             if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta:
@@ -117,7 +124,7 @@ class TensorSource(GradientSource):
             raise ValueError(f"losses: got shape {list(losses.shape)}, expected [{samples}]")
         self._gradients = {name: tensor.detach() for name, tensor in gradients.items()}
         self._ids = ids
-        self._block_size = block_size
+        self._block_size = block_size or _samples_in_block(self._gradients)
         self._losses = losses
 
     @property
@@ -157,3 +164,9 @@ class TensorSource(GradientSource):
         return cls(
             {name: torch.cat(held) for name, held in pieces.items()}, ids, losses=torch.cat(losses) if losses else None
         )
+
+
+def _samples_in_block(gradients: Mapping[str, Tensor]) -> int:
+    """Count the samples whose gradients of all layers are at most `BLOCK_BYTES`, at least 1."""
+    sample = sum(tensor[0].numel() * tensor.element_size() for tensor in gradients.values() if len(tensor))
+    return max(1, BLOCK_BYTES // max(1, sample))

@@ -1,7 +1,9 @@
 """Powers of two of the size of numbers: dividing by them is exact and takes products away from the ends of a range."""
 
 import math
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 # Sizes between its inverse and this need no other unit than 1: products of four of them are far inside float32.
@@ -21,6 +23,18 @@ def exponent_needed(size: float) -> int:
 def largest(x: Tensor) -> float:
     """Find the largest absolute value of ``x``, 0 of nothing."""
     return float(x.abs().amax()) if x.numel() else 0.0
+
+
+def numbers(scalars: Sequence[Tensor]) -> list[float]:
+    """Fetch tensors of one number each, from a device all at once: each time that it is waited for costs."""
+    if not scalars:
+        return []
+    return [float(each) for each in torch.stack([each.to(scalars[0].device) for each in scalars]).tolist()]
+
+
+def all_largest(tensors: Sequence[Tensor]) -> list[float]:
+    """Find the largest absolute value of each tensor, as :func:`largest` does of one."""
+    return numbers([x.abs().amax().double() if x.numel() else x.new_zeros((), dtype=torch.float64) for x in tensors])
 
 
 def shifted(x: Tensor, exponent: int) -> Tensor:

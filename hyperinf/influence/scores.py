@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hyperinf.gradients import GradientSource, TensorSource
@@ -11,7 +12,7 @@ from hyperinf.gradients.sweeping import check_layers
 from hyperinf.influence.methods import build_methods
 from hyperinf.influence.methods.building import DEFAULTS
 from hyperinf.influence.statistics import gradient_statistics, mean_gradient
-from hyperinf.influence.sweeps import sweep_scores
+from hyperinf.influence.sweeps import sweep_scores, sweep_scores_alone
 from hyperinf.runtime.profiling import Cost, metered
 from hyperinf.settings.methods import MethodOptions
 
@@ -73,7 +74,7 @@ def influence_scores(
         ConvergenceError: Schulz's iteration could not invert a layer's matrix, or LiSSA's series diverges (names the
             layer).
     """
-    table = score_methods(train, target, {method: kw}, damping, gfim_scale, solver)
+    table = _scored(train, target, {method: kw}, damping, gfim_scale, solver, norms=False)
     return table.influence[method].cpu()
 
 
@@ -88,6 +89,8 @@ def score_methods(
 ) -> ScoreTable:
     """Score by several methods; one sweep gathers the statistics of all, one more takes all the dot products.
 
+    Methods that need no statistics take one sweep in all.
+
     Args:
         train: as in :func:`influence_scores`.
         target: as in :func:`influence_scores`.
@@ -101,6 +104,20 @@ def score_methods(
         ValueError: as in :func:`influence_scores`.
         ConvergenceError: as in :func:`influence_scores`.
     """
+    return _scored(train, target, methods, damping, gfim_scale, solver, device)
+
+
+def _scored(
+    train: Gradients,
+    target: Gradients,
+    methods: Sequence[str] | Mapping[str, MethodOptions | Mapping[str, Any]],
+    damping: float,
+    gfim_scale: str,
+    solver: str,
+    device: str = "cpu",
+    norms: bool = True,
+) -> ScoreTable:
+    """Score as :func:`score_methods` does; without ``norms`` the gradients' norms may be left out, as no numbers."""
     built = build_methods(methods, damping, gfim_scale, solver)
     train, target = _as_source(train), _as_source(target)
     check_layers(target.layers, train.layers, "target")
@@ -108,6 +125,14 @@ def score_methods(
     costs: dict[tuple[str, str], Cost] = {}
     with metered(device) as costs["shared", "target gradient"]:
         v = mean_gradient(target)
+    if not any(method.needs_statistics for method in built.values()):
+        with metered(device) as costs["shared", "scores"]:
+            products = {name: method.precondition(v) for name, method in built.items()}
+            alone = sweep_scores_alone(train, products, norms)
+        if alone is not None:
+            grad_norm = torch.empty(0) if alone.grad_norm is None else alone.grad_norm
+            reports = {name: method.report() for name, method in built.items()}
+            return ScoreTable(alone.sample_ids, alone.influence, grad_norm, alone.losses, reports, costs)
     needs_gfim = any(method.needs_gfim for method in built.values())
     with metered(device) as costs["shared", "statistics"]:
         statistics = gradient_statistics(train, gfim=needs_gfim)

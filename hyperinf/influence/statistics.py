@@ -15,7 +15,7 @@ from torch import Tensor
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, LayerGradients
 from hyperinf.gradients.sweeping import checked
-from hyperinf.gradients.units import exponent_needed, shifted
+from hyperinf.gradients.units import all_largest, exponent_needed, numbers, shifted
 from hyperinf.influence.memory import check_gfim_fits
 from hyperinf.settings.methods import MethodOptions
 
@@ -167,19 +167,21 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
     vanished: set[str] = set()
     devices: dict[str, torch.device] = {}
     for block in checked(source, "train"):
+        squares = {name: block.gradients[name].squares() for name in layers}
+        totals = numbers([each.sum() for each in squares.values()])
         norm = torch.zeros(())
-        for name, (rank, columns) in layers.items():
-            gradients = block.gradients[name].scaled(0)
-            squares = gradients.squares()
-            devices[name] = squares.device
-            total = _finite_sum(squares, name, gradients, block.sample_ids)
+        for (name, (rank, columns)), total in zip(layers.items(), totals, strict=True):
+            gradients = block.gradients[name]
+            if not math.isfinite(total):
+                raise InputError(not_finite(name, gradients, block.sample_ids))
+            devices[name] = squares[name].device
             if total < SMALLEST and name not in vanished and not gradients.silent():
                 vanished.add(name)
             sums[name] += total
-            norm = norm.to(squares) + squares
+            norm = norm.to(squares[name]) + squares[name]
             if gfim:
                 started = time.perf_counter()
-                product = _gram(gradients, total, _gfim_dtype(squares.device, rank * columns))
+                product = _gram(gradients, total, _gfim_dtype(devices[name], rank * columns))
                 if name not in matrices:
                     matrices[name] = product if product.is_cuda else product.double()
                 else:
@@ -258,13 +260,12 @@ def mean_gradient(source: GradientSource) -> dict[str, Tensor]:
     samples = 0
     for block in checked(source, "target"):
         samples += len(block)
-        for name in source.layers:
-            gradients = block.gradients[name]
-            total = gradients.sum()
-            if not bool(torch.isfinite(total).all()):
-                raise InputError(_not_finite(name, gradients, block.sample_ids, "target "))
-            totals[name] = totals[name] + total if name in totals else total
-        del block, gradients
+        found = {name: block.gradients[name].sum() for name in source.layers}
+        for name, size in zip(found, all_largest(list(found.values())), strict=True):
+            if not math.isfinite(size):
+                raise InputError(not_finite(name, block.gradients[name], block.sample_ids, "target "))
+            totals[name] = totals[name] + found[name] if name in totals else found[name]
+        del block
     if samples == 0:
         raise InputError("target: got no samples, expected at least one")
     return {name: total / samples for name, total in totals.items()}
@@ -286,14 +287,8 @@ def _gfim_dtype(device: torch.device, entries: int) -> torch.dtype | None:
     return torch.float64 if device.type == "cpu" or entries > FLOAT32_ENTRIES else None
 
 
-def _finite_sum(squares: Tensor, layer: str, gradients: LayerGradients, sample_ids: tuple[str, ...]) -> float:
-    total = float(squares.sum())
-    if not math.isfinite(total):
-        raise InputError(_not_finite(layer, gradients, sample_ids))
-    return total
-
-
-def _not_finite(layer: str, gradients: LayerGradients, sample_ids: tuple[str, ...], role: str = "") -> str:
+def not_finite(layer: str, gradients: LayerGradients, sample_ids: tuple[str, ...], role: str = "") -> str:
+    """Say which layer's gradients are not finite, and of which sample first."""
     wrong = (~gradients.finite()).nonzero().flatten().tolist()
     where = f"sample {sample_ids[wrong[0]]!r}" if wrong else "they overflow"
     return f"{role}gradients of layer {layer!r}: got values that are not finite ({where}), expected finite ones"

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource
+from hyperinf.gradients.contractions import SAFE
 from hyperinf.gradients.sweeping import checked
-from hyperinf.gradients.units import exponent_needed, largest, shifted
+from hyperinf.gradients.units import all_largest, exponent_needed, shifted
 
 Vectors = dict[str, Tensor]
 """``{layer: Tensor[r, d]}``."""
@@ -99,12 +100,14 @@ class SampleScores:
         influence: ``{method: Tensor[n]}``, float64; positive is harmful.
         losses: ``Tensor[n]``, each sample's own loss, where the source knows it.
         by_layer: ``{layer: Tensor[n, methods]}``, what each layer adds to the influence; empty if not asked for.
+        grad_norm: ``Tensor[n]``, the norm of each sample's gradient over all layers, if asked for.
     """
 
     sample_ids: tuple[str, ...]
     influence: dict[str, Tensor]
     losses: Tensor | None
     by_layer: dict[str, Tensor] = field(default_factory=dict)
+    grad_norm: Tensor | None = None
 
 
 def sweep_scores(
@@ -129,10 +132,7 @@ def sweep_scores(
     """
     names = list(products)
     exponents = exponents or {}
-    stacked = {
-        layer: in_units([products[name].pop(layer) for name in names], exponents.get(layer, 0))
-        for layer in source.layers
-    }
+    stacked = _stacked(source.layers, products, exponents)
     ids: list[str] = []
     scores, losses = [], []
     added: dict[str, list[Tensor]] = {layer: [] for layer in (stacked if by_layer else ())}
@@ -142,8 +142,8 @@ def sweep_scores(
         total = torch.zeros(())
         for layer, (hvps, units) in stacked.items():
             dots = block.gradients[layer].scaled(-exponents.get(layer, 0)).dots(hvps)
-            dots = dots if units is None else dots * units
-            parts.append(dots)
+            parts.append(dots if units is None else dots * units)
+            dots = parts[-1]
             total = total.to(dots) + dots
         if not bool(torch.isfinite(total).all()):
             raise InputError(_not_finite(total, dict(zip(stacked, parts, strict=True)), names, block.sample_ids))
@@ -155,13 +155,82 @@ def sweep_scores(
     if not scores:
         raise InputError("train: got no samples, expected at least one")
     table = torch.cat(scores)
-    known = [loss for loss in losses if loss is not None]
     return SampleScores(
         tuple(ids),
         {name: table[:, column].contiguous() for column, name in enumerate(names)},
-        torch.cat(known) if len(known) == len(losses) else None,
+        _known(losses),
         {layer: torch.cat(pieces) for layer, pieces in added.items()},
     )
+
+
+def sweep_scores_alone(source: GradientSource, products: Mapping[str, Vectors], norms: bool) -> SampleScores | None:
+    """Compute the scores of methods that need no statistics, in the only sweep over ``source``; keeps ``products``.
+
+    Args:
+        source: the samples to score.
+        products: ``{method: hvp}``.
+        norms: take the norms of the gradients as well.
+
+    Returns:
+        The scores; or None where gradients of a layer are all zero, not finite, tiny or huge, of which statistics tell.
+    """
+    names = list(products)
+    stacked = _stacked(source.layers, {name: dict(vectors) for name, vectors in products.items()}, {})
+    ids: list[str] = []
+    scores, grad_norm, losses = [], [], []
+    heard: set[str] = set()
+    for block in checked(source, "train"):
+        ids.extend(block.sample_ids)
+        parts = {}
+        for layer, (hvps, _) in stacked.items():
+            gradients = block.gradients[layer]
+            parts[layer] = gradients.dots(hvps.to(gradients.device))
+        sizes = dict(zip(parts, all_largest(list(parts.values())), strict=True))
+        if not all(size == 0 or 1 / SAFE <= size <= SAFE for size in sizes.values()):
+            return None
+        heard.update(layer for layer, size in sizes.items() if size > 0)
+        total = torch.zeros(())
+        for layer, part in parts.items():
+            units = stacked[layer][1]
+            total = total.to(part) + (part if units is None else part * units.to(part.device))
+        scores.append(-total)
+        losses.append(block.losses)
+        if norms:
+            squares = torch.zeros(())
+            for layer in stacked:
+                found = block.gradients[layer].squares()
+                squares = squares.to(found) + found
+            grad_norm.append(squares)
+        del block, gradients
+    if len(heard) < len(stacked) or not (scores and all(bool(torch.isfinite(each).all()) for each in scores)):
+        return None
+    table = torch.cat(scores)
+    return SampleScores(
+        tuple(ids),
+        {name: table[:, column].contiguous() for column, name in enumerate(names)},
+        _known(losses),
+        grad_norm=torch.cat(grad_norm).sqrt() if norms else None,
+    )
+
+
+def _known(losses: Sequence[Tensor | None]) -> Tensor | None:
+    known = [loss for loss in losses if loss is not None]
+    return torch.cat(known) if len(known) == len(losses) else None
+
+
+def _stacked(
+    layers: Iterable[str], products: Mapping[str, Vectors], exponents: Mapping[str, int]
+) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """Take each layer's vectors of all methods to their units, as :func:`in_units` does; uses them up."""
+    vectors = {
+        layer: [shifted(each.pop(layer), exponents.get(layer, 0)) for each in products.values()] for layer in layers
+    }
+    sizes = all_largest([vector for each in vectors.values() for vector in each])
+    starts = range(0, len(sizes), max(1, len(products)))
+    return {
+        layer: _own_units(each, sizes[start : start + len(each)])
+        for start, (layer, each) in zip(starts, vectors.items(), strict=True)
+    }
 
 
 def in_units(vectors: Sequence[Tensor], exponent: int) -> tuple[Tensor, Tensor | None]:
@@ -171,7 +240,11 @@ def in_units(vectors: Sequence[Tensor], exponent: int) -> tuple[Tensor, Tensor |
         ``Tensor[k, r, d]``, and what products with each are to be multiplied by; None for 1.
     """
     vectors = [shifted(vector, exponent) for vector in vectors]
-    own = [exponent_needed(largest(vector)) for vector in vectors]
+    return _own_units(vectors, all_largest(vectors))
+
+
+def _own_units(vectors: Sequence[Tensor], sizes: Sequence[float]) -> tuple[Tensor, Tensor | None]:
+    own = [exponent_needed(size) for size in sizes]
     vectors = [shifted(vector, -each) for vector, each in zip(vectors, own, strict=True)]
     return torch.stack(vectors), vectors[0].new_tensor([2.0**each for each in own]) if any(own) else None
 

@@ -31,20 +31,26 @@ def full_precision(device: torch.device) -> Iterator[None]:
 @contextmanager
 def _ieee_products() -> Iterator[None]:
     backends: list[Any] = [torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)]
-    if all(hasattr(backend, "fp32_precision") for backend in backends):
-        # The older switches raise once a caller has used these newer ones, so these come first.
-        before = [backend.fp32_precision for backend in backends]
-        try:
-            for backend in backends:
-                backend.fp32_precision = "ieee"
-            yield
-        finally:
-            for backend, value in zip(backends, before, strict=True):
-                backend.fp32_precision = value
-    else:
-        legacy = torch.get_float32_matmul_precision()
-        try:
+    newer = all(hasattr(backend, "fp32_precision") for backend in backends)
+    legacy = _legacy_precision()
+    before = [backend.fp32_precision for backend in backends] if newer else []
+    try:
+        # Both kinds of switch: one that says other than the other raises wherever it is read.
+        if legacy is not None:
             torch.set_float32_matmul_precision("highest")
-            yield
-        finally:
+        for backend in backends if newer else ():
+            backend.fp32_precision = "ieee"
+        yield
+    finally:
+        if legacy is not None:
             torch.set_float32_matmul_precision(legacy)
+        for backend, value in zip(backends if newer else (), before, strict=True):
+            backend.fp32_precision = value
+
+
+def _legacy_precision() -> str | None:
+    """Read the older switch; None where the caller has used a newer one, which it contradicts."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return None

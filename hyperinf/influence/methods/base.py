@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource, LayerGradients
-from hyperinf.gradients.units import exponent_of, largest, shifted
+from hyperinf.gradients.units import all_largest, exponent_of, largest, shifted
 from hyperinf.influence.statistics import GradientStatistics, gradient_statistics
 from hyperinf.influence.sweeps import Steps, completed
 from hyperinf.settings.methods import MethodOptions, MethodSpec
@@ -28,6 +28,7 @@ class InfluenceMethod(ABC):
 
     Attributes:
         spec: its entry in the register, ``hyperinf.settings.methods.METHODS``.
+        needs_statistics: whether it has to be fitted before :meth:`precondition`.
         columns_only: whether each row of ``v[l]`` is multiplied from the right by one and the same matrix, whatever its
             number.
         options: what it was told.
@@ -36,6 +37,7 @@ class InfluenceMethod(ABC):
     """
 
     spec: ClassVar[MethodSpec]
+    needs_statistics: ClassVar[bool] = True
     columns_only: ClassVar[bool] = False
 
     options: MethodOptions
@@ -121,10 +123,11 @@ class InfluenceMethod(ABC):
         computes far from the ends of float32 and float64, whatever the gradients' scale. Units are powers of two, so
         that no digit depends on them.
         """
+        heard = {layer: vector for layer, vector in v.items() if self.statistics.mean_square[layer] > 0}
+        sizes = all_largest(list(heard.values()))
         return {
-            layer: shifted(vector, -exponent_of(largest(vector)))
-            for layer, vector in v.items()
-            if self.statistics.mean_square[layer] > 0
+            layer: shifted(vector, -exponent_of(size))
+            for (layer, vector), size in zip(heard.items(), sizes, strict=True)
         }
 
     def _restored(self, products: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -133,13 +136,17 @@ class InfluenceMethod(ABC):
         Raises:
             InputError: a product that float64 cannot hold.
         """
+        sizes = all_largest([vector for layer, vector in v.items() if layer in products])
+        units = dict(zip((layer for layer in v if layer in products), map(exponent_of, sizes), strict=True))
         result = {}
         for layer, vector in v.items():
-            if layer not in products:
+            if layer in products:
+                result[layer] = shifted(products[layer], units[layer] - 2 * self.statistics.exponent(layer))
+            else:
                 result[layer] = torch.zeros_like(vector)
-                continue
-            exponent = exponent_of(largest(vector)) - 2 * self.statistics.exponent(layer)
-            result[layer] = self._held(layer, products[layer], exponent)
+        before, after = (all_largest([each[layer] for layer in units]) for each in (products, result))
+        for layer, product, held in zip(units, before, after, strict=True):
+            self._check_held(layer, product, held)
         return result
 
     def _lowered(self, products: Mapping[str, Tensor], drops: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
@@ -153,9 +160,13 @@ class InfluenceMethod(ABC):
 
     def _held(self, layer: str, product: Tensor, exponent: int) -> Tensor:
         held = shifted(product, exponent)
-        if exponent and largest(held) == 0 < largest(product):
-            raise InputError(f"{self.name}: got all but zero for layer {layer!r}, expected a product in float64")
+        if exponent:
+            self._check_held(layer, largest(product), largest(held))
         return held
+
+    def _check_held(self, layer: str, product: float, held: float) -> None:
+        if held == 0 < product:
+            raise InputError(f"{self.name}: got all but zero for layer {layer!r}, expected a product in float64")
 
     def _gradients(self, block: GradientBlock, layer: str) -> LayerGradients:
         """Take a block's gradients of a layer to its unit."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from hyperinf.gradients import GradientBlock
+from hyperinf.gradients import GradientBlock, LayerGradients
 from hyperinf.gradients.contractions import SCRATCH
 from hyperinf.influence.methods.base import SweepingMethod
 from hyperinf.influence.sweeps import Steps, Sweep
@@ -23,9 +23,12 @@ class DataInf(SweepingMethod):
         """Ask for one sweep over the training gradients; nothing is kept but the sum."""
 
         def term(block: GradientBlock, layer: str) -> Tensor:
-            gradients = self._gradients(block, layer)
-            scale = self._damping(layer) + gradients.squares()
-            return gradients.weighted_sum(gradients.dots(vectors[layer][None])[:, 0] / scale)
+            damping, vector = self._damping(layer), vectors[layer][None]
+
+            def of(few: LayerGradients) -> Tensor:
+                return few.weighted_sum(few.dots(vector)[:, 0] / (damping + few.squares()))
+
+            return reduce(torch.add, map(of, self._gradients(block, layer).pieces()))
 
         vectors = self._in_units(v)
         sums = yield Sweep(tuple(vectors), term)
@@ -43,14 +46,15 @@ class DataInfGFIM(SweepingMethod):
 
         def term(block: GradientBlock, layer: str) -> Tensor:
             rank = self.statistics.layers[layer][0]
-            gradients = self._gradients(block, layer).dense().double()
-            if self.options.gfim_scale == "mean":
-                gradients = gradients / rank**0.5
+            gradients = self._gradients(block, layer).dense()
             # So few samples at a time that what is solved for, of many vectors, is a small scratch.
             pieces = gradients.split(max(1, SCRATCH // max(1, rank * len(vectors[layer]))))
             return reduce(torch.add, (summed(piece, layer) for piece in pieces))
 
         def summed(gradient: Tensor, layer: str) -> Tensor:
+            gradient = gradient.double()
+            if self.options.gfim_scale == "mean":
+                gradient = gradient / gradient.shape[1] ** 0.5
             small = gradient @ gradient.transpose(1, 2)
             small += self._damping(layer) * torch.eye(len(small[0]), dtype=small.dtype, device=small.device)
             projected = torch.linalg.solve(small, gradient @ vectors[layer].T)

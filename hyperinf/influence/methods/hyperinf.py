@@ -6,10 +6,16 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from hyperinf.influence.memory import free_bytes
 from hyperinf.influence.methods.base import InfluenceMethod
 from hyperinf.influence.statistics import GradientStatistics
-from hyperinf.linalg import ConvergenceError, hyperpower_inverse
+from hyperinf.linalg import ConvergenceError, InverseResult, hyperpower_inverse
 from hyperinf.settings.methods import METHODS, HyperInfOptions, MethodOptions
+
+MOST = 64
+"""Matrices that are inverted at once: more of them no longer shorten the time of each."""
+MATRICES = 20
+"""Of the size of one that its iteration holds, and its matrix in float64."""
 
 
 class GFIM(InfluenceMethod):
@@ -43,7 +49,19 @@ class GFIM(InfluenceMethod):
         Raises:
             ConvergenceError: names the layer; nothing that has not converged is returned.
         """
-        return self._restored({layer: self._solve(layer, vector) for layer, vector in self._in_units(v).items()}, v)
+        vectors = self._in_units(v)
+        result = {}
+        for layers in self._together(list(vectors)):
+            self._prepare(layers)
+            result.update({layer: self._solve(layer, vectors[layer]) for layer in layers})
+        return self._restored(result, v)
+
+    def _together(self, layers: list[str]) -> list[list[str]]:
+        """Take the layers apart into those that are prepared together."""
+        return [[layer] for layer in layers]
+
+    def _prepare(self, layers: list[str]) -> None:
+        """Do what is done of several layers at once."""
 
     def report(self) -> dict[str, Any]:
         """Say how it was solved."""
@@ -83,6 +101,42 @@ class HyperINF(GFIM):
         super().__init__(options)
         self.matmuls: dict[str, int] = {}
         self.residuals: dict[str, float] = {}
+        self._ready: dict[str, Tensor] = {}
+        """Inverses of the layers that are being solved, where several were inverted at once."""
+
+    def _together(self, layers: list[str]) -> list[list[str]]:
+        """Put layers of one shape together whose matrices a GPU inverts at once, as many as fit into half its memory.
+
+        A CPU is busy with one; and there each layer's digits are its own, whatever the others are.
+        """
+        if self.options.solver != "schulz":
+            return super()._together(layers)
+        alike: dict[tuple[int, torch.device], list[str]] = {}
+        for layer in layers:
+            matrix = self.statistics.gfim[layer]
+            alike.setdefault((len(matrix), matrix.device), []).append(layer)
+        if not any(takes_many(device) for _, device in alike):
+            return super()._together(layers)
+        sizes = {place: _matrices_at_once(*place) for place in alike}
+        return [
+            named[start : start + sizes[place]]
+            for place, named in alike.items()
+            for start in range(0, len(named), sizes[place])
+        ]
+
+    def _prepare(self, layers: list[str]) -> None:
+        kept = self._kept or {}
+        wanted = [layer for layer in layers if layer not in kept]
+        self._ready = {}
+        if len(wanted) > 1:
+            matrices = torch.stack([self._relative(layer).float() for layer in wanted])
+            try:
+                result = self._by_products(matrices)
+            except ConvergenceError:
+                return  # one at a time, which tells the layer
+            self._ready = dict(zip(wanted, result.inverse, strict=True))
+            self.matmuls.update(dict.fromkeys(wanted, int(result.matmuls)))
+            self.residuals.update(dict.fromkeys(wanted, float(result.residual)))
 
     def report(self) -> dict[str, Any]:
         """Say the solver, its matrix products and the worst residual over the layers."""
@@ -104,15 +158,30 @@ class HyperINF(GFIM):
         return x / self._damping(layer)
 
     def _inverse(self, layer: str, matrix: Tensor) -> Tensor:
-        tol, max_iter = self.options.tol, self.options.max_iter
+        if layer in self._ready:
+            return self._ready[layer]
         try:
-            result = hyperpower_inverse(matrix.float(), tol=tol, max_iter=max_iter, lmin=1.0)
+            result = self._by_products(matrix.float())
         except ConvergenceError:
             # Beyond float32's reach: the same iteration in double precision, which says so if it fails as well.
             try:
-                result = hyperpower_inverse(matrix.double(), tol=tol, max_iter=max_iter, lmin=1.0)
+                result = self._by_products(matrix.double())
             except ConvergenceError as error:
                 raise ConvergenceError(f"layer {layer!r}: {error}") from None
         self.matmuls[layer] = int(result.matmuls)
         self.residuals[layer] = float(result.residual)
         return result.inverse
+
+    def _by_products(self, matrices: Tensor) -> InverseResult:
+        return hyperpower_inverse(matrices, tol=self.options.tol, max_iter=self.options.max_iter, lmin=1.0)
+
+
+def takes_many(device: torch.device) -> bool:
+    """Tell whether a device has room for more products than those of one matrix."""
+    return device.type == "cuda"
+
+
+def _matrices_at_once(columns: int, device: torch.device) -> int:
+    """Count the float32 matrices whose inversion takes half the memory that is free on a device, at least 1."""
+    free = free_bytes(device)
+    return MOST if free is None else min(MOST, max(1, free // 2 // (MATRICES * 4 * columns**2)))

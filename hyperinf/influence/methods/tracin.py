@@ -13,6 +13,7 @@ class TracIN(InfluenceMethod):
     """``hvp = v``: the dot product of gradients at one checkpoint (Pruthi et al. 2020)."""
 
     spec: ClassVar = METHODS["tracin"]
+    needs_statistics: ClassVar[bool] = False
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give ``v`` itself; a layer whose training gradients are all zero scores zero by itself."""

@@ -157,3 +157,21 @@ def test_a_block_hides_which_form_it_has_and_forms_a_gradient_when_it_is_asked_f
     assert torch.allclose(factored.gradients["w"].dense(), dense.gradients["w"].dense())
     assert torch.allclose(factored.gradients["w"].row(2), dense.gradients["w"].row(2))
     assert torch.allclose(factored.gradients["w"].gram(), dense.gradients["w"].gram())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_held_gradients_taken_a_few_at_a_time_give_what_all_at_once_give(dtype, monkeypatch):
+    monkeypatch.setattr("hyperinf.gradients.scratch.NUMBERS", 50)
+    monkeypatch.setattr("hyperinf.gradients.contractions.GRAM_NUMBERS", 30)
+    torch.manual_seed(0)
+    g = torch.randn(11, 3, 7).to(dtype)
+    g[4], g[5] = 0, (g[5].float() * 1e-30).to(dtype)
+    wide, held = g.double(), Dense(g)
+    vectors, weights = torch.randn(2, 3, 7, dtype=torch.float64), torch.randn(11, dtype=torch.float64)
+    for some in (vectors, vectors[:1]):
+        assert torch.allclose(held.dots(some), torch.einsum("brd,krd->bk", wide, some), rtol=1e-12)
+    assert torch.allclose(held.squares(), wide.square().sum((1, 2)), rtol=1e-6, atol=0)
+    assert torch.allclose(held.weighted_sum(weights), torch.einsum("b,brd->rd", weights, wide), rtol=1e-12)
+    assert torch.allclose(held.gram(torch.float64), torch.einsum("bri,brj->ij", wide, wide), rtol=1e-12)
+    assert torch.allclose(held.sum(), wide.sum(0), rtol=1e-12)
+    assert [len(piece.dense()) for piece in held.pieces()] == ([11] if dtype == torch.float64 else [2] * 5 + [1])

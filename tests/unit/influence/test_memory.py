@@ -43,7 +43,7 @@ def test_no_method_but_the_exact_fisher_holds_more_than_a_block_of_gradients(met
     assert target.held == 0
 
 
-@pytest.mark.parametrize(("method", "sweeps"), [("tracin", 2), ("hyperinf", 2), ("datainf", 3), ("lissa", 17)])
+@pytest.mark.parametrize(("method", "sweeps"), [("tracin", 1), ("hyperinf", 2), ("datainf", 3), ("lissa", 17)])
 def test_a_method_sweeps_the_training_gradients_as_often_as_it_says(method, sweeps):
     train = Watched(3, seed=0)
     influence_scores(train, Watched(2, seed=9), method=method)

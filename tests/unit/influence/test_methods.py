@@ -13,6 +13,7 @@ from hyperinf.influence import (
     options_of,
     score_methods,
 )
+from hyperinf.linalg import hyperpower_inverse
 from hyperinf.settings.methods import METHODS as SPECS
 
 SHAPES = {"low.lora_A": (3, 10), "low.lora_B": (3, 7), "head": (2, 5)}
@@ -228,6 +229,23 @@ def test_tolerance_and_iterations_of_schulz_are_options():
     assert loose.reports["hyperinf"]["matmuls"] < tight.reports["hyperinf"]["matmuls"]
     assert tight.reports["hyperinf"]["residual"] < 1e-4 < loose.reports["hyperinf"]["residual"] < 0.5
     with pytest.raises(ValueError, match=r"^layer 'low\.lora_A'"):
+        influence_scores(train, target, max_iter=1)
+
+
+def test_layers_of_one_shape_are_inverted_together_where_a_device_takes_many(monkeypatch):
+    train = {f"{d}.{layer}": gradients(seed=layer)["low.lora_A"][..., :d] for d in (3, 4) for layer in range(3)}
+    target = {name: value[:2] * 2 - 1 for name, value in train.items()}
+    alone = score_methods(train, target, {"hyperinf": {}})
+    module, batches = "hyperinf.influence.methods.hyperinf", []
+    invert = hyperpower_inverse
+    monkeypatch.setattr(f"{module}.takes_many", lambda device: True)
+    monkeypatch.setattr(f"{module}.MOST", 2)
+    monkeypatch.setattr(f"{module}.hyperpower_inverse", lambda a, **kw: batches.append(a.shape) or invert(a, **kw))
+    together = score_methods(train, target, {"hyperinf": {}})
+    assert batches == [(2, 3, 3), (3, 3), (2, 4, 4), (4, 4)]
+    assert relative_error(together.influence["hyperinf"], alone.influence["hyperinf"]) < 1e-7
+    assert together.reports["hyperinf"]["residual"] < 1e-3
+    with pytest.raises(ValueError, match=r"^layer '3\.0': not converged"):
         influence_scores(train, target, max_iter=1)
 
 

@@ -47,7 +47,7 @@ def test_a_source_that_shuffles_is_refused_in_one_line_whatever_the_method_and_t
     expected = influence_scores(gradients(), target, method=method)
     assert torch.allclose(influence_scores(counting, target, method=method), expected, rtol=1e-5)
     sweeps = counting.sweep
-    assert sweeps >= 2
+    assert sweeps >= (1 if method == "tracin" else 2)
     for first in range(1, sweeps):
         with pytest.raises(
             ValueError, match=r"(train|gradients): got sample 's2' at position 1 of a later sweep, expected 's1'"
@@ -75,13 +75,13 @@ def test_the_table_carries_the_ids_and_losses_of_the_first_sweep():
 def test_a_later_sweep_of_other_samples_is_refused(later, message):
     source = Reordered(gradients(), lambda sweep: later if sweep else list(range(N)))
     with pytest.raises(ValueError, match=message):
-        influence_scores(source, gradients(3, seed=1), method="tracin")
+        influence_scores(source, gradients(3, seed=1), method="gfim")
 
 
 def test_a_later_sweep_of_more_samples_is_refused():
     source = Reordered(gradients(), lambda sweep: list(range(N if sweep else N - 2)))
     with pytest.raises(ValueError, match="got sample 's7' at position 7 of a later sweep, expected no more"):
-        influence_scores(source, gradients(3, seed=1), method="tracin")
+        influence_scores(source, gradients(3, seed=1), method="gfim")
 
 
 class Blocks(GradientSource):

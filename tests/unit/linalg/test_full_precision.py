@@ -24,6 +24,54 @@ def test_products_are_exact_inside_and_the_setting_is_put_back(setting):
         torch.set_float32_matmul_precision(before)
 
 
+@pytest.fixture
+def switches():
+    """Both kinds of switch, as they are before a test and after it."""
+    matmul = torch.backends.cuda.matmul
+    yield matmul
+    torch.set_float32_matmul_precision("highest")
+    for backend in (matmul, torch.backends.mkldnn.matmul):
+        backend.fp32_precision = "none"
+
+
+def read(matmul):
+    try:
+        return matmul.fp32_precision, matmul.allow_tf32, torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return matmul.fp32_precision, "contradict one another"
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        lambda matmul: setattr(matmul, "allow_tf32", True),
+        lambda matmul: setattr(matmul, "allow_tf32", False),
+        lambda matmul: setattr(matmul, "fp32_precision", "tf32"),
+        lambda matmul: setattr(matmul, "fp32_precision", "ieee"),
+        lambda matmul: torch.set_float32_matmul_precision("medium"),
+    ],
+    ids=["older on", "older off", "newer on", "newer off", "by torch"],
+)
+def test_both_kinds_of_switch_can_be_read_inside_and_are_put_back(switches, switch):
+    switch(switches)
+    before, inside = read(switches), []
+    hyperpower_inverse(2 * torch.eye(3) + 0.1, callback=lambda k, x: inside.append(read(switches)))
+    if len(before) == 3:
+        assert set(inside) == {("ieee", False, "highest")}
+    assert {each[0] for each in inside} == {"ieee"}
+    assert read(switches) == before
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_what_a_product_rounds_to_is_known_whichever_switch_was_set(switches, on):
+    from hyperinf.gradients.rounding import takes_tf32
+
+    switches.allow_tf32 = on
+    assert takes_tf32() == on
+    switches.fp32_precision = "ieee" if on else "tf32"
+    assert takes_tf32() != on
+
+
 def test_the_setting_is_put_back_when_the_body_raises():
     before = torch.get_float32_matmul_precision()
     with pytest.raises(KeyError), full_precision(torch.device("cpu")):

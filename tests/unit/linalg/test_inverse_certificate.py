@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hyperinf.linalg import ConvergenceError, hyperpower_inverse
-from hyperinf.linalg.certificate import exact_residual
+from hyperinf.linalg.certificate import exact_residual, rounding
 from hyperinf.linalg.hyperpower import attempt_inverse
 
 PATH = Path(__file__).parents[2] / "faults" / "inverses.py"
@@ -157,4 +157,5 @@ def test_the_exact_residual_is_exact_where_a_product_in_float64_has_no_digit_lef
         exact = inverses.residual_of(inverses.exact(a), inverses.exact(x))
         missed = inverses.root(inverses.squares(inverses.difference(inverses.exact(r[0]), exact)))
         assert missed <= float(slack)
-        assert float(slack) < 1e-6 * max(1.0, inverses.root(inverses.squares(exact)))
+        # How far the inverse is off depends on the machine's factorisation; what a plain product may lose does not.
+        assert float(slack) < 1e-6 * float(rounding(a[None], x[None]))

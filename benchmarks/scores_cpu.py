@@ -1,0 +1,115 @@
+"""Scores from stored gradients on a CPU, against float32 by hand: in turns, in seconds of the process's own CPU time.
+
+``python -m benchmarks.scores_cpu --columns 384``; the result is added to ``benchmarks/results/scores_cpu.json``
+under ``--label``, so that two versions of the code lie side by side.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.gpu.by_hand import BY_HAND
+from benchmarks.gpu.record import SEED
+from benchmarks.gpu.scores import OURS, SIZES, drawn
+from hyperinf.gradients import TensorSource
+from hyperinf.influence import influence_scores
+
+RESULT = Path(__file__).parent / "results" / "scores_cpu.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--columns", type=int, default=384)
+    parser.add_argument("--layers", type=int, default=SIZES["full"].layers)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--methods", nargs="+", default=list(OURS), choices=list(OURS))
+    parser.add_argument("--label", default="now", help="which version of the code this is")
+    parser.add_argument("--scores", type=Path, help="file that keeps the scores, or whose scores are compared with")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    size, device = SIZES["full"], torch.device("cpu")
+    shape = {"samples": size.samples, "rank": size.rank, "columns": arguments.columns, "layers": arguments.layers}
+    size = type(size)(**{**vars(size), "layers": arguments.layers})
+    train = drawn(size, size.samples, arguments.columns, device, SEED)
+    target = drawn(size, size.targets, arguments.columns, device, SEED + 1)
+    rows = {}
+    for method in arguments.methods:
+        name, solver = OURS[method]
+        works = {
+            "by hand": lambda method=method: BY_HAND[method](train, target),
+            "ours": lambda name=name, solver=solver: influence_scores(
+                TensorSource(train), TensorSource(target), name, solver=solver
+            ),
+        }
+        row: dict[str, Any] = {work: summary(seconds) for work, seconds in in_turns(works, arguments.repeats).items()}
+        row["ratio"] = round(row["ours"]["median"] / row["by hand"]["median"], 3)
+        ours = works["ours"]()
+        row["largest difference from by hand"] = difference(works["by hand"](), ours)
+        if arguments.scores:
+            row["largest difference from before"] = against(arguments.scores, f"{method} {shape}", ours)
+        rows[method] = row
+        print(method, json.dumps(row), flush=True)
+    keep(arguments, shape, rows)
+
+
+def in_turns(works: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+    """Time every work once a turn, after one call of each, in seconds of CPU time over the threads."""
+    for work in works.values():
+        work()
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            started = time.process_time()
+            work()
+            seconds[name].append(time.process_time() - started)
+    return seconds
+
+
+def summary(seconds: list[float]) -> dict[str, float]:
+    return {
+        "median": round(statistics.median(seconds), 5),
+        "low": round(min(seconds), 5),
+        "high": round(max(seconds), 5),
+    }
+
+
+def difference(scores: Tensor, others: Tensor) -> float:
+    """The largest difference, relative to the largest score."""
+    return float((scores.double() - others.double()).abs().max() / others.double().abs().max())
+
+
+def against(path: Path, key: str, scores: Tensor) -> float | None:
+    """Compare with the scores kept under ``key``; keep these where there are none."""
+    kept = torch.load(path, weights_only=True) if path.exists() else {}
+    if key in kept:
+        return difference(scores, kept[key])
+    torch.save({**kept, key: scores}, path)
+    return None
+
+
+def keep(arguments: argparse.Namespace, shape: dict[str, int], rows: dict[str, Any]) -> None:
+    content = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    run = content.setdefault(arguments.label, {}).setdefault(
+        f"d {shape['columns']}, {arguments.threads} threads",
+        {
+            **shape,
+            "threads": arguments.threads,
+            "machine": platform.machine(),
+            "torch": torch.__version__,
+        },
+    )
+    run.setdefault("methods", {}).update(rows)
+    RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

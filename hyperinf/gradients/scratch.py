@@ -1,0 +1,37 @@
+"""Memory for a few gradients in float64 that is used again and again, and products that are symmetric."""
+
+import torch
+from torch import Tensor
+
+# Numbers at a time, for one layer. On a CPU 2 MiB in float64, near a core's cache: whole blocks in float64 go through
+# memory that is mapped anew, which takes several times as long as the products. A GPU has its memory at hand, and
+# takes as long to begin a product as to multiply many numbers.
+NUMBERS, NUMBERS_ON_GPU = 2**18, 2**25
+# For a Gram matrix, whose product takes longer than the memory.
+GRAM_NUMBERS = 2**20
+
+
+class Scratch:
+    """Holds the last numbers that were widened, and their memory for the next ones."""
+
+    def __init__(self) -> None:
+        self._held: Tensor | None = None
+
+    def samples(self, numbers: int, device: torch.device) -> int:
+        """Count the samples, of so many numbers each, to take at a time: at least 1."""
+        return max(1, (NUMBERS_ON_GPU if device.type == "cuda" else NUMBERS) // max(1, numbers))
+
+    def widened(self, x: Tensor) -> Tensor:
+        """Copy ``x`` to float64, to where the last ones were."""
+        if self._held is None or self._held.numel() < x.numel() or self._held.device != x.device:
+            self._held = torch.empty(x.numel(), dtype=torch.float64, device=x.device)
+        wide = self._held[: x.numel()].view(x.shape)
+        return wide.copy_(x)
+
+
+def symmetric_product(rows: Tensor) -> Tensor:
+    """Compute ``R^T R`` of ``Tensor[n, d]``; on a CPU one half only, as numpy's BLAS does of a matrix and its own."""
+    if rows.device.type != "cpu" or rows.requires_grad:
+        return rows.T @ rows
+    own = rows.numpy()
+    return torch.from_numpy(own.T @ own)
