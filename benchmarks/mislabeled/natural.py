@@ -1,8 +1,8 @@
-"""Natural doubts: do the rows on whose label people disagreed come first, of 1,500 tweets each labelled by several people?
+"""Natural doubts: do rows on whose label people disagreed come first, of 1,500 tweets labelled by several people each?
 
 python benchmarks/mislabeled/natural.py FOLDER
 
-after ``tables.py``. A tweet is doubtful where less than 60 % of those asked (weighed by their reliability) chose its label.
+after ``tables.py``. A tweet is doubtful where less than 60 % of those asked (weighed by reliability) chose its label.
 """
 
 import csv

@@ -95,20 +95,21 @@ def main(folder: Path) -> None:
             if ranking in (default, *PEERS, "signal hyperinf", "signal loss", "own loss")
         ],
         "calibration": [json.loads(line) for line in (folder / "calibration.jsonl").read_text().splitlines()],
+        "natural": json.loads((folder / "natural.json").read_text(encoding="utf-8")),
         "suggested_right": {
             name: round(float(np.mean([each["suggested_right"] for each in lines if each["cell"][0] == name])), 4)
             for name in names
         },
         "cpu_seconds": {
             "judging a table": round(float(np.mean([each["cpu_seconds"] for each in lines])), 2),
-            "encoding and counting": {each["cell"][0]: each["shared_cpu_seconds"] for each in lines},
             **{peer: round(float(np.mean([each["cpu_seconds"][peer] for each in peer_lines])), 2) for peer in PEERS},
         },
         "cells": [{"cell": each["cell"], "rankings": each["rankings"]} for each in lines],
         "peer_cells": [{"cell": each["cell"], "rankings": each["rankings"]} for each in peer_lines],
     }
-    RESULT.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    RESULT.write_text(json.dumps(result, sort_keys=True, separators=(",", ":")) + "\n", encoding="utf-8")
     print(table_of(rows, default, names))
+    print("\n".join(calibration_lines(result["calibration"])))
     draw(rows, default, names)
 
 
@@ -142,6 +143,23 @@ def table_of(rows: Any, default: str, names: list[str]) -> str:
             cells.append(f"{found[default][0]:.2f} ({mean:+.2f} ± {half:.2f})")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def calibration_lines(cells: list[Any]) -> list[str]:
+    """Write the table of calibration as Markdown."""
+    kinds = list(dict.fromkeys(each["cell"][1] for each in cells))
+    lines = [f"| table | {' | '.join(kinds)} |", "| --- |" + " --- |" * len(kinds)]
+    for name in dict.fromkeys(each["cell"][0] for each in cells):
+        found = {each["cell"][1]: each for each in cells if each["cell"][0] == name}
+        shown = [
+            f"{found[kind]['estimated']:.0f} of {found[kind]['wrong']}; {found[kind]['of_these_wrong']} of"
+            f" {found[kind]['likely_wrong']}"
+            if kind in found
+            else ""
+            for kind in kinds
+        ]
+        lines.append(f"| {name} | {' | '.join(shown)} |")
+    return lines
 
 
 def draw(rows: Any, default: str, names: list[str]) -> None:

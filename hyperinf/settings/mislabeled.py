@@ -4,13 +4,12 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from hyperinf.settings.base import MisfitError, Settings, setting
-from hyperinf.settings.registers import MODEL_ASSETS
 from hyperinf.settings.runtime import CacheSettings, MachineSettings
 from hyperinf.settings.scoring import ScoringSettings
-from hyperinf.settings.sources import ModelSource
+from hyperinf.settings.sources import NamedModel
 from hyperinf.settings.types import Column, Count, Encoding, FilePath, Positive, Seed, Switch
 
 RANKINGS = ("combined", "loss", "margin", "agreement", "neighbours", "hyperinf")
@@ -18,20 +17,6 @@ RANKINGS = ("combined", "loss", "margin", "agreement", "neighbours", "hyperinf")
 Ranking = Literal["combined", "loss", "margin", "agreement", "neighbours", "hyperinf"]
 MANY_ROWS = 5_000
 """Of more rows than these, fewer tokens are read by default."""
-
-
-def _named(value: Any) -> Any:
-    """Take a plain name for what it is: a folder, an asset, or else a name on the hub."""
-    if not isinstance(value, str) or value.partition(":")[0] in ModelSource.model_fields:
-        return value
-    if value in MODEL_ASSETS:
-        return f"asset:{value}"
-    is_path = value.startswith((".", "/", "~")) or Path(value).is_dir()
-    return f"{'path' if is_path else 'hub'}:{value}"
-
-
-NamedModel = Annotated[ModelSource, BeforeValidator(_named)]
-"""A model as people name it: a folder, an asset, a name on the hub, or ``KIND:NAME``."""
 
 
 class JudgeSettings(Settings):
@@ -64,7 +49,11 @@ with warnings.catch_warnings():
         """Rank the rows of a labelled table by how likely their label is wrong."""
 
         file: FilePath = setting(
-            runtime=True, help="table with a text and a label, or folder of images", metavar="FILE", positional=True
+            runtime=True,
+            help="table with a text and a label, or folder of images",
+            metavar="FILE",
+            positional=True,
+            reads="a table of rows, or a folder of images",
         )
         text: Annotated[tuple[Column, ...], Field(max_length=2)] = setting(
             (), help="column of the text, or two columns", metavar="COLUMN"

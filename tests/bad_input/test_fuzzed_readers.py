@@ -84,7 +84,7 @@ CSV = b"text,label\n" + b"".join(f'"a {index}",{index % 2}\n'.encode() for index
         ("jsonl", JSONL),
         ("json", b"[" + JSONL.replace(b"}\n{", b"},\n{") + b"]"),
         ("csv", CSV),
-        ("csv.gz", gzip.compress(CSV)),
+        ("csv.gz", gzip.compress(CSV, mtime=0)),
         ("tsv", CSV.replace(b",", b"\t")),
         ("txt", CSV.replace(b'"', b"").replace(b",", b";")),
     ],
