@@ -56,7 +56,7 @@ def test_an_option_of_a_method(copy, stores):
     assert len(copy.touched) == promised("an option of a method")
     assert influence(copy, stores) == before
     assert influence(copy, stores, "--hyperinf.times", 2) == [2 * each for each in before]
-    assert "--hyperinf.times" in copy.run("score", "--help")
+    assert "--hyperinf.times" in copy.run("score", "--data", "run/data", "--help")
     overlay = copy.folder / "overlay.yaml"
     overlay.write_text("studies: {mislabel: {scoring: {hyperinf: {times: 3}}}}")
     copy.run("settings", "--check", "config.yaml", overlay)
