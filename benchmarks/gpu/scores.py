@@ -81,7 +81,7 @@ def _compare(section: Section, size: Sizes, what: dict[str, Any], train: Gradien
         for key in ("median", "low", "high"):
             row["times"]["published loop"][key] *= size.samples / looped
         row["notes"]["loop measured on samples"] = looped
-    section.note(row, lambda: _agreement(works["ours"](), works["by hand"]()))
+    section.note(row, lambda: _agreement(works["ours"]().cpu(), works["by hand"]().cpu()))
 
 
 def ours(method: str, train: Gradients, target: Gradients) -> Tensor:

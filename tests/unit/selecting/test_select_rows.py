@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from selecting_place import add, chat, lines, shout, write
+from selecting_place import Place, add, chat, lines, shout, write
 
 from hyperinf.cli.main import main
 from hyperinf.errors import InputError
@@ -333,9 +333,17 @@ select_rows(SelectRows.model_validate_json(sys.argv[1]), 0.0)
 """
 
 
-def test_a_run_that_was_killed_at_every_step_ends_in_the_same_files(place, finished):
+def killable(place):
     settings = place.settings(keep="25%", evaluate=True, store="disk")
-    command_line = [sys.executable, "-c", CODE, settings.model_dump_json()]
+    return settings, [sys.executable, "-c", CODE, settings.model_dump_json()]
+
+
+def test_a_run_that_was_killed_at_every_step_ends_in_the_same_files(place, tmp_path, tiny_llama):
+    # Both in processes of their own: what other tests have told torch in this one may change the last bits.
+    (tmp_path / "undisturbed").mkdir()
+    undisturbed = Place(tmp_path / "undisturbed", tiny_llama)
+    subprocess.run(killable(undisturbed)[1], check=True, stdout=subprocess.DEVNULL)
+    settings, command_line = killable(place)
     state, met = Path(settings.state_folder), []
     for step in STEPS:
         process = subprocess.Popen(command_line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -347,7 +355,7 @@ def test_a_run_that_was_killed_at_every_step_ends_in_the_same_files(place, finis
     assert sum(met) >= len(STEPS) - 2  # a step may be over before it is seen
     subprocess.run(command_line, check=True, stdout=subprocess.DEVNULL)
     for name in ("kept.jsonl", "kept.scores.parquet"):
-        assert (place.folder / name).read_bytes() == (finished.folder / name).read_bytes()
+        assert (place.folder / name).read_bytes() == (undisturbed.folder / name).read_bytes()
     assert not [path.name for path in state.glob(".*") if path.name != ".lock"]
 
 
