@@ -73,3 +73,4 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	mv $(UNFINISHED) $(STAMP)
+	@echo "Installed. The command is $(BIN)/hyperinf ('$(BIN)/hyperinf --help'), or hyperinf after 'source $(BIN)/activate'."

@@ -24,7 +24,7 @@ _TAGGER = "ForTokenClassification"
 KINDS = (*FAMILIES, "seq2seq", "tagger")
 """Families of models that can be loaded."""
 _EMBEDDING = re.compile(r"(embed_tokens|word_embeddings|wte|shared)\b.*weight$")
-_TASKS = {"SEQ_CLS": "classifier", "CAUSAL_LM": "causal", "SEQ_2_SEQ_LM": "seq2seq", "TOKEN_CLS": "tagger"}
+_TASKS = {"SEQ_CLS": "classifier", "CAUSAL_LM": "causal", "SEQ_2_SEQ_LM": "seq2seq", "TOKEN_CLS": "tagger"}  # nosec B105
 """Families by the task types of PEFT."""
 
 

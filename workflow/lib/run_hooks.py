@@ -27,6 +27,7 @@ from snakemake.logging import LogEvent, logger
 from snakemake.utils import available_cpu_count
 from submissions import unfit_jobs
 from targets import mistyped
+from time_left import TimeLeft, read_seconds, write_seconds
 
 from hyperinf.errors import InputError
 
@@ -56,6 +57,7 @@ class RunHooks:
         self._planning = False
         self._kept = KeptOutputs(self._results)
         self._outputs: dict[int, list[str]] = {}
+        self._time_left: TimeLeft | None = None
         if workflow.is_main_process:
             logger.addFilter(self._listen)
 
@@ -71,6 +73,8 @@ class RunHooks:
             self._keep()
         except OSError as error:
             _refuse(self._results, error)
+        dag = self._workflow.dag
+        self._time_left = TimeLeft({dag.jobid(job): job.rule.name for job in dag.needrun_jobs()}, read_seconds())
         if self._workflow.local_exec:
             share_gpus()
             signal.signal(signal.SIGINT, self._interrupted)
@@ -80,6 +84,12 @@ class RunHooks:
         if self._lock is not None:
             self._put_back()
             self._lock.end(finished)
+        if self._time_left is not None:
+            write_seconds(self._time_left.seconds())
+        page = Path(self._results, "report.html")
+        if finished and page.is_file():
+            program = Path(sys.executable).with_name("hyperinf")
+            print(f"hyperinf: look at {page}", f"hyperinf: next: {program} --help", sep="\n", file=sys.stderr)
         for line in self._failures.summary():
             print(line, file=sys.stderr)
 
@@ -93,8 +103,15 @@ class RunHooks:
                 _refuse(self._results, refusal)
         elif getattr(record, "event", None) == LogEvent.JOB_FINISHED:
             self._kept.drop(self._outputs.pop(record.job_id, []))  # type: ignore[attr-defined]
+            self._tell_time_left(record)
+        elif getattr(record, "event", None) == LogEvent.JOB_STARTED and self._time_left is not None:
+            self._time_left.start(record.jobs)  # type: ignore[attr-defined]
         self._failures.see(record)
         return True
+
+    def _tell_time_left(self, record: Any) -> None:
+        if self._time_left is not None and (line := self._time_left.finish(record.job_id)):
+            print(f"hyperinf: {line}", file=sys.stderr)
 
     def _before_planning(self) -> None:
         self._refuse(mistyped(self._workflow))
