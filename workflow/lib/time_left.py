@@ -3,14 +3,14 @@
 import json
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 FILE = Path(".snakemake/hyperinf-times.json")
 _EVERY = 15.0  # seconds between two lines
-_WEIGHT_OF_BEFORE = 1.0  # jobs that what is known of a rule from earlier runs counts for
+_WEIGHT_OF_BEFORE = 1  # jobs that what is known of a rule from earlier runs counts for
 
 
 class TimeLeft:
@@ -49,7 +49,8 @@ class TimeLeft:
 
     def seconds(self) -> dict[str, float]:
         """Tell how long a job of each rule takes: of this run's jobs and, as one more, of earlier runs."""
-        total, count = Counter[str](), Counter[str]()
+        total: defaultdict[str, float] = defaultdict(float)
+        count = Counter[str]()
         for job, took in self._took.items():
             total[self._rules[job]] += took
             count[self._rules[job]] += 1
