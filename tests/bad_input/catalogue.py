@@ -95,7 +95,7 @@ CHANGED = "changed since it was written"
 
 # fmt: off
 COMMAND_LINES = [
-    _one("an unknown command", "detects", {}, "'detects'", "expected one of prepare", "did you mean detect?"),
+    _one("an unknown command", "detects", {}, "'detects'", "expected one of", "did you mean detect?"),
     _one("an unknown command of a group", "simulate times", {}, "'times'", "timing"),
     _one("a group without a command", "simulate", {}, "got nothing", "expected"),
     _one("no command at all", "", {}, "got nothing", "expected"),

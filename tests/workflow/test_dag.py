@@ -151,14 +151,6 @@ def test_a_failing_rule_shows_the_last_lines_of_its_log(fresh: Workspace) -> Non
     assert "Error in rule prepare_model" in printed
 
 
-def test_the_timing_study_asks_for_the_whole_machine_that_the_profile_has() -> None:
-    profile = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
-    limits = dict(entry.split("=") for entry in profile["resources"])
-    common = (ROOT / "workflow/rules/common.smk").read_text()
-    assert f"WHOLE_MACHINE = {limits['share']}\n" in common
-    assert limits["gpu"] == "1"
-
-
 def test_snakefiles_are_formatted_and_pass_snakemakes_lint(pristine: Workspace) -> None:
     snakefmt = Path(sys.executable).with_name("snakefmt")
     if not snakefmt.is_file():

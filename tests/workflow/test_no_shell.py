@@ -1,5 +1,6 @@
 """Whatever a configuration names reaches the commands as it stands there: no shell reads it."""
 
+import csv
 import json
 
 import pytest
@@ -39,10 +40,13 @@ def test_a_value_is_never_read_by_a_shell(evil: Workspace, value: str) -> None:
                 "splits": {"train": value},
             }
         },
-        "models": {"minilm": {"target_modules": [value]}},
+        # Of a model on the hub nobody knows yet what layers it has.
+        "models": {"minilm": {"source": {"asset": None, "hub": "some/model"}, "target_modules": [value]}},
         # A path holds no new line and no brace.
         **({} if set("\n{") & set(value) else {"cache": value}),
     }
+    with (evil.root / f"{CUT}.csv").open("w", newline="") as file:
+        csv.writer(file).writerow([value, f"l {value}", f"{value}id"])
     evil.smoke("--until", "finetune", overlay=yaml.safe_dump(overlay))
     assert not (evil.root / "ran").exists()
     data, finetune = (next(call for call in calls(evil) if call[0] == name) for name in ("prepare", "finetune"))

@@ -1,7 +1,6 @@
 """What a run would fail of is said before its first job, and what is advised works."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -218,8 +217,7 @@ def test_make_hands_its_number_of_jobs_on(tmp_path: Path, words: list[str], core
     (tmp_path / ".venv/bin").mkdir(parents=True)
     for name in (".venv/bin/python", "requirements.lock", "pyproject.toml", ".venv/.installed"):
         (tmp_path / name).touch()
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     made = subprocess.run(
-        ["make", "-s", *words, "run"], cwd=tmp_path, env=clean, capture_output=True, text=True, check=True
+        ["make", "-s", *words, "run"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
     )
     assert made.stdout.split() == ["--cores", cores]

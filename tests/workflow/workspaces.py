@@ -96,7 +96,9 @@ def _become_snakemake(arguments: tuple[str, ...], root: Path, printed: Path, var
 def environment() -> dict[str, str]:
     """Without the settings of a run that the tests may be part of."""
     ours = ("HYPERINF_", "SNAKEMAKE_", "STUB_", "CUDA_VISIBLE_DEVICES", "MAKE")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    # What `make test ARGS=...` was given, make hands on.
+    given = ("ARGS", "CORES", "PYTHON")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours) and name not in given}
 
 
 def job_counts(printed: str) -> dict[str, int]:
