@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from invert import device_name
+from machine import device_name
 
 import hyperinf
 from hyperinf.artifacts.files import write_json

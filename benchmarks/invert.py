@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from machine import device_name
 from torch import Tensor
 
 import hyperinf
@@ -119,18 +120,6 @@ def measure(matrices: Tensor, condition: float, methods: list[str], repeats: int
         )
         print(f"d={row['dim']} condition={condition:g} {method}: {statistics.median(taken):.3g} s", flush=True)
     return rows
-
-
-def device_name(device: torch.device) -> str:
-    """The GPU's name, or the CPU's as Linux has it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

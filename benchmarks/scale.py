@@ -27,8 +27,8 @@ from typing import Any
 
 import torch
 import transformers
-from invert import device_name
 from llama_budget import Setting, Shape, Workload, activation_bytes, budget, counted, factor_bytes, scored_weights
+from machine import device_name
 from torch import nn
 
 import hyperinf

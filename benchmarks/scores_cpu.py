@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.gpu.by_hand import BY_HAND
@@ -33,7 +34,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--methods", nargs="+", default=list(OURS), choices=list(OURS))
     parser.add_argument("--label", default="now", help="which version of the code this is")
-    parser.add_argument("--scores", type=Path, help="file that keeps the scores, or whose scores are compared with")
+    parser.add_argument(
+        "--scores", type=Path, help="safetensors file that keeps the scores, or whose scores are compared with"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     size, device = SIZES["full"], torch.device("cpu")
@@ -89,10 +92,10 @@ def difference(scores: Tensor, others: Tensor) -> float:
 
 def against(path: Path, key: str, scores: Tensor) -> float | None:
     """Compare with the scores kept under ``key``; keep these where there are none."""
-    kept = torch.load(path, weights_only=True) if path.exists() else {}
+    kept = load_file(path) if path.exists() else {}
     if key in kept:
         return difference(scores, kept[key])
-    torch.save({**kept, key: scores}, path)
+    save_file({**kept, key: scores}, path)
     return None
 
 

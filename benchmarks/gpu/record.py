@@ -17,6 +17,7 @@ import transformers
 
 import hyperinf
 from benchmarks.gpu.timing import Work, attempted, compared, released, summary
+from benchmarks.machine import device_name
 from hyperinf.artifacts.files import write_text
 from hyperinf.runtime.profiling import metered
 
@@ -40,18 +41,6 @@ def header(device: torch.device, sizes: str, budget: float) -> dict[str, Any]:
         "sizes": sizes,
         "budget_seconds": budget,
     }
-
-
-def device_name(device: torch.device) -> str:
-    """The GPU's name, or the CPU's as Linux has it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
 
 
 def file_name(device: torch.device) -> str:

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hyperinf import __version__
 from hyperinf.artifacts.files import write_text
 from hyperinf.attribution.scored import Scored
 from hyperinf.attribution.summary import summary
 from hyperinf.influence.tokens import REST
+from hyperinf.reporting.rendering import render
 
 _SHOWN, _QUERIES, _CHARACTERS = 10, 100, 700
 
@@ -36,14 +36,7 @@ def write_page(scored: Scored, out: Path) -> None:
         ],
         "more": max(0, queries - _QUERIES),
     }
-    environment = Environment(
-        loader=PackageLoader("hyperinf.attribution"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    write_text(out, environment.get_template("scores.html.j2").render(content))
+    write_text(out, render("hyperinf.attribution", "scores.html.j2", content))
 
 
 def _sides(scored: Scored, query: int | None, count: int) -> list[tuple[str, list[Mapping[str, Any]]]]:

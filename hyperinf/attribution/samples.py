@@ -1,13 +1,12 @@
 """Rows of files as a model's samples, with where each stands and what it says."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hyperinf.data.formats.field_parsers import NoAnswerError, NoTextError, RowError, UnusableRowError
+from hyperinf.data.formats.field_parsers import NoAnswerError, NoTextError, RowError, UnusableRowError, unpacked
 from hyperinf.data.sources.notes import Row
 from hyperinf.errors import InputError, brief, listed
 from hyperinf.models.encoding import Encoded
@@ -139,8 +138,8 @@ def tagged(settings: ScoreRows, config: Any) -> Use:
     numbers = _numbers(settings, config)
 
     def use(row: Row) -> Example:
-        tokens = _list(_filled(row, settings.text, COLUMNS["tokens"], "tokens"))
-        tags = _list(_filled(row, settings.label, COLUMNS["tags"], "tags", NoAnswerError))
+        tokens = unpacked(_filled(row, settings.text, COLUMNS["tokens"], "tokens"))
+        tags = unpacked(_filled(row, settings.label, COLUMNS["tags"], "tags", NoAnswerError))
         named = [_named(tag, numbers) for tag in tags] if isinstance(tags, list) else tags
         taken = _taken(tags_of, tokens, named, config)
         return Example(
@@ -187,16 +186,6 @@ def _filled(
     value = row[name]
     if value is None or value in ("", []) or (isinstance(value, str) and not value.strip()):
         raise missing(f"nothing in column {name!r}")
-    return value
-
-
-def _list(value: Any) -> Any:
-    """Take a list; in a table of text it stands as JSON."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
     return value
 
 

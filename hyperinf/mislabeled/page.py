@@ -1,16 +1,15 @@
 """One self-contained HTML page: the rows to look at first, how probabilities are spread, given and suggested labels."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hyperinf.artifacts.files import write_text
 from hyperinf.mislabeled.suspects import Judged
+from hyperinf.reporting.rendering import embedded, render
 
 _BARS = 20
 _MOST_CLASSES = 25
@@ -40,13 +39,6 @@ def write_page(
         images: path of each row's image, or none.
         top: number of rows that are shown.
     """
-    environment = Environment(
-        loader=PackageLoader("hyperinf.mislabeled"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     order = np.argsort(-judged.scores, kind="stable")[:top]
     own = {
         str(name).removesuffix("_hyperinf") if str(name).endswith("_hyperinf") else str(name): name for name in frame
@@ -73,7 +65,7 @@ def write_page(
         "bars": _histogram(judged),
         "matrix": _matrix(judged),
     }
-    write_text(out, environment.get_template("mislabeled.html.j2").render(content))
+    write_text(out, render("hyperinf.mislabeled", "mislabeled.html.j2", content))
 
 
 def _shortened(text: str) -> str:
@@ -84,8 +76,7 @@ def _embedded(path: str) -> str:
     file = Path(path)
     if not file.is_file() or file.stat().st_size > _IMAGE_BYTES:
         return ""
-    kind = {"jpg": "jpeg"}.get(file.suffix[1:].lower(), file.suffix[1:].lower())
-    return f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
+    return embedded(file)
 
 
 def _histogram(judged: Judged) -> list[dict[str, Any]]:

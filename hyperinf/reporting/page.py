@@ -1,11 +1,9 @@
 """Write the HTML page: one file, no outside resource, the same bytes for the same results."""
 
-import base64
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hyperinf import __version__
 from hyperinf.artifacts.files import write_text
@@ -13,6 +11,7 @@ from hyperinf.errors import InputError
 from hyperinf.reporting.claims import COLUMNS, claims_frame, ledger_sections, summary_table, write_claims
 from hyperinf.reporting.inputs import Schema, read_csv
 from hyperinf.reporting.manifest import expected_page, read_manifests
+from hyperinf.reporting.rendering import embedded, render
 from hyperinf.reporting.sources import asset_records
 from hyperinf.reporting.summary import claim_sentences
 from hyperinf.reporting.table_writers import printed
@@ -39,14 +38,7 @@ def write_page(results: Path, out: Path, studies: tuple[str, ...] = ()) -> list[
         "assets": asset_records(results),
         "missing": [entry["files"][0] for entry in entries if not there[entry["name"]]],
     }
-    environment = Environment(
-        loader=PackageLoader("hyperinf.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    write_text(out, environment.get_template("page.html.j2").render(content))
+    write_text(out, render("hyperinf.reporting", "page.html.j2", content))
     (ledger,) = expected_page()
     return [out, *write_claims(claims, (results / ledger.file).parent, ledger.name)]
 
@@ -57,8 +49,7 @@ def _study(results: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     for entry in manifest["entries"]:
         path = results / entry["files"][0]
         if entry["kind"] == "figure" and path.is_file():
-            image = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-            figures.setdefault(entry["heading"], []).append({**entry, "image": image})
+            figures.setdefault(entry["heading"], []).append({**entry, "image": embedded(path)})
     tables = [entry for entry in manifest["entries"] if entry["printed"]]
     data = [entry for entry in manifest["entries"] if entry["kind"] == "data" and not entry["printed"]]
     return {**manifest, "figures": figures, "tables": tables, "data": data}

@@ -1,12 +1,18 @@
 """What a row says, whatever its format: a conversation, a prompt and its answer, or a text."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
 from typing import Any
 
-from hyperinf.data.formats.field_parsers import NoAnswerError, NoTextError, RowError, read_string, read_strings
+from hyperinf.data.formats.field_parsers import (
+    NoAnswerError,
+    NoTextError,
+    RowError,
+    read_string,
+    read_strings,
+    unpacked,
+)
 from hyperinf.data.formats.user_jsonl import RECORD
 from hyperinf.data.prompts import load_template, render
 from hyperinf.data.sources.notes import Row
@@ -67,11 +73,11 @@ def read_exchange(row: Row) -> Exchange:
 
 
 def _chat(row: Row) -> Exchange:
-    return Exchange(_messages(_value(row, "messages"), "messages"), tools=_value(row, "tools"))
+    return Exchange(_messages(unpacked(row.get("messages")), "messages"), tools=unpacked(row.get("tools")))
 
 
 def _share_gpt(row: Row) -> Exchange:
-    turns = _messages(_value(row, "conversations"), "conversations")
+    turns = _messages(unpacked(row.get("conversations")), "conversations")
     system = read_string(row, "system")
     before = () if not system or turns[0]["role"] == "system" else ({"role": "system", "content": system},)
     return Exchange((*before, *turns))
@@ -90,10 +96,10 @@ def _alpaca(row: Row) -> Exchange:
 
 
 def _prompt(row: Row) -> Exchange:
-    prompt = _value(row, "prompt")
+    prompt = unpacked(row.get("prompt"))
     column = next(name for name in _COMPLETIONS if row.get(name) is not None)
     if isinstance(prompt, list):
-        answer = _value(row, column)
+        answer = unpacked(row.get(column))
         more = [{"role": "assistant", "content": answer}] if isinstance(answer, str) else answer
         return Exchange((*_messages(prompt, "prompt"), *_messages(more, column)))
     prompt, answer = read_string(row, "prompt"), _answer(row, (column,))
@@ -171,17 +177,6 @@ def _chosen(row: Row, choices: Sequence[str], letters: Sequence[str]) -> str:
     return answer
 
 
-def _value(row: Row, column: str) -> Any:
-    """Read what a cell holds; in a table of text lists stand as JSON."""
-    value = row.get(column)
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
-
-
 def _messages(value: Any, column: str) -> tuple[Message, ...]:
     if not isinstance(value, list) or not value:
         if value in (None, "", []):
@@ -220,7 +215,7 @@ def _content(content: Any, where: str) -> str:
 
 def _image(row: Row) -> Any:
     """Find a row's picture: in ``image``, the only one in ``images``, or ``file_name`` of a folder's metadata."""
-    images = _value(row, "images")
+    images = unpacked(row.get("images"))
     if isinstance(images, list) and images:
         if len(images) > 1:
             raise RowError(f"got {len(images)} images, expected one at most")

@@ -1,16 +1,15 @@
 """The page of a selection: one HTML file of the rows that help and harm most, and of what is kept."""
 
-import base64
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hyperinf import __version__
 from hyperinf.artifacts.files import write_text
+from hyperinf.reporting.rendering import embedded, render
 from hyperinf.selecting.opening import PICTURES
 from hyperinf.selecting.selected import Selected
 from hyperinf.selecting.summary import summary
@@ -44,14 +43,7 @@ def write_page(selected: Selected, out: Path) -> None:
         "groups": len(alike),
         "helped": selected.helped,
     }  # fmt: skip
-    environment = Environment(
-        loader=PackageLoader("hyperinf.selecting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    write_text(out, environment.get_template("page.html.j2").render(content))
+    write_text(out, render("hyperinf.selecting", "page.html.j2", content))
 
 
 class _Rows:
@@ -80,9 +72,7 @@ class _Rows:
     def _picture(self, name: str) -> str:
         if not name:
             return ""
-        path = Path(self._selected.settings.state_folder) / PICTURES / name
-        kind = path.suffix.removeprefix(".").replace("jpg", "jpeg").replace("tif", "tiff")
-        return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+        return embedded(Path(self._selected.settings.state_folder) / PICTURES / name)
 
 
 def _short(text: str) -> str:

@@ -4,20 +4,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hyperinf.settings.base import MisfitError, Place, setting
-from hyperinf.settings.runtime import CacheSettings, MachineSettings, Store
-from hyperinf.settings.scoring import MethodName
-from hyperinf.settings.selecting import Files, PuttingSettings
+from hyperinf.settings.base import MisfitError, setting
+from hyperinf.settings.rows import Files, RowScoringSettings
+from hyperinf.settings.runtime import CacheSettings, MachineSettings
 from hyperinf.settings.sources import NamedModel
 from hyperinf.settings.training import Dtype
-from hyperinf.settings.types import Column, Count, FilePath, Positive, Switch, Word, Words
+from hyperinf.settings.types import Column, Count, FilePath, Switch, Word, Words
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl")
 """Of what is written."""
 Family = Literal["auto", "classifier", "causal", "seq2seq", "tagger"]
 
 
-class ScoreRows(PuttingSettings, MachineSettings, CacheSettings):
+class ScoreRows(RowScoringSettings, MachineSettings, CacheSettings):
     """Score rows of one's own by their influence on a model of one's own."""
 
     train: Files = setting(
@@ -27,13 +26,6 @@ class ScoreRows(PuttingSettings, MachineSettings, CacheSettings):
         help="files of rows that the model was trained on: text and label; chats, instructions, prompt and completion,"
         " or text; tokens and tags; JSON lines, CSV or Parquet",
         metavar="TRAIN",
-        reads="a file of rows",
-    )
-    target: Files = setting(
-        min_length=1,
-        runtime=True,
-        help="files of rows like those that the model is to do well on",
-        metavar="FILE",
         reads="a file of rows",
     )
     model: NamedModel = setting(
@@ -70,8 +62,6 @@ class ScoreRows(PuttingSettings, MachineSettings, CacheSettings):
     classes: Words | None = setting(
         None, help="names of the classes, in the order of the model's outputs, where its configuration lacks them"
     )
-    method: MethodName = setting("hyperinf", help="influence method to score by")
-    damping: Positive = setting(0.1, help="damping of the curvature, as a share of the mean squared gradient")
     gfim_axis: Literal["larger", "smaller"] = setting(
         "larger", help="axis of a weight that is no LoRA factor that the GFIM is over: larger is finer, smaller is less"
     )
@@ -83,13 +73,6 @@ class ScoreRows(PuttingSettings, MachineSettings, CacheSettings):
     per_token: Switch = setting(
         False, help="write what each token of a training row adds to the influence, to OUT.tokens"
     )
-    store: Store | None = setting(
-        None,
-        runtime=True,
-        help="where gradients are kept between the sweeps over them: disk, memory or live (nowhere: each sweep takes"
-        " them again); by default on the disk where they take little of it",
-    )
-    gradient_batch_size: Count = setting(8, runtime=True, help="number of rows whose gradients are taken at a time")
     out: FilePath = setting(
         "scores.parquet",
         runtime=True,
@@ -100,13 +83,7 @@ class ScoreRows(PuttingSettings, MachineSettings, CacheSettings):
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
-        wrong: dict[str | Place, str] = {}
-        if not self.out.lower().endswith(SUFFIXES):
-            wrong["out"] = f"got {self.out!r}, expected a name that ends in {', '.join(SUFFIXES)}"
-        if self.out in (*self.train, *self.target):
-            wrong["out"] = f"got {self.out!r}, which is read as well, expected another file"
-        if self.template is not None and not self.template.lower().endswith((".jinja", ".yaml", ".yml")):
-            wrong["template"] = f"got {self.template!r}, expected a file .jinja or .yaml"
+        wrong = self.misfits(SUFFIXES, *self.train, *self.target)
         if self.bits not in (None, 4, 8):
             wrong["bits"] = f"got {self.bits}, expected 4 or 8"
         if self.per_token and self.store not in (None, "live"):

@@ -4,47 +4,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
-from hyperinf.settings.base import MisfitError, Place, Settings, setting
-from hyperinf.settings.runtime import CacheSettings, MachineSettings, Store
-from hyperinf.settings.scoring import MethodName
+from hyperinf.settings.base import MisfitError, Settings, setting
+from hyperinf.settings.rows import Files, PuttingSettings, RowScoringSettings
+from hyperinf.settings.runtime import CacheSettings, MachineSettings
 from hyperinf.settings.sources import NamedModel
 from hyperinf.settings.training import Dtype, LoraStrength
-from hyperinf.settings.types import Column, Count, Distinct, Encoding, FilePath, Matching, Positive, Seed, Switch, Words
+from hyperinf.settings.types import Column, Count, FilePath, Matching, Positive, Seed, Switch, Words
 
-Files = Annotated[tuple[FilePath, ...], Distinct]
 Share = Annotated[
     str, Matching(r"^(100%|\d{1,2}(\.\d+)?%|0?\.\d+|1\.0|[1-9]\d*)$", "a share such as 20% or 0.2, or a number of rows")
 ]
 Quota = Literal["targets", "queries", "none"]
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 """Of what is written."""
-
-
-class PuttingSettings(Settings):
-    """How rows of text are read and put to the model."""
-
-    template: FilePath | None = setting(
-        None,
-        help="template of one's own: a chat template in Jinja (.jinja), or YAML with the keys prompt and answer, which"
-        " name columns in braces (.yaml); by default the tokenizer's chat template",
-        metavar="FILE",
-        reads="a template",
-    )
-    chat: Switch = setting(
-        True, help="put rows by the tokenizer's chat template, where it has one; without, as plain text"
-    )
-    max_length: int = setting(
-        512,
-        ge=8,
-        lt=2**31,
-        help="length of the longest row; of a longer one the last answer loses its end, down to half of this, then the"
-        " conversation its beginning",
-        unit="tokens",
-    )
-    encoding: Encoding | None = setting(
-        None, help="how text files are written, such as latin-1; by default UTF-8", metavar="NAME"
-    )
-    skip_bad_rows: Switch = setting(False, help="pass over rows that cannot be used, instead of stopping")
 
 
 class ReadingSettings(PuttingSettings):
@@ -112,7 +84,15 @@ class EvaluationSettings(Settings):
     evaluation_seeds: int = setting(3, ge=2, lt=1000, help="number of trainings on each side")
 
 
-class SelectRows(KeepingSettings, ReadingSettings, WarmUpSettings, EvaluationSettings, MachineSettings, CacheSettings):
+class SelectRows(
+    KeepingSettings,
+    ReadingSettings,
+    RowScoringSettings,
+    WarmUpSettings,
+    EvaluationSettings,
+    MachineSettings,
+    CacheSettings,
+):
     """Keep the rows of a pool that help a model most on a target."""
 
     pool: Files = setting(
@@ -124,29 +104,13 @@ class SelectRows(KeepingSettings, ReadingSettings, WarmUpSettings, EvaluationSet
         metavar="POOL",
         reads="a file of rows",
     )
-    target: Files = setting(
-        min_length=1,
-        runtime=True,
-        help="files of rows like those that the model is to do well on",
-        metavar="DEV",
-        reads="a file of rows",
-    )
     model: NamedModel = setting(
         help="model to train: a folder, a name on the hub, or KIND:NAME such as asset:smollm2", metavar="NAME"
     )
     family: Literal["causal", "vision"] = setting(
         "causal", help="kind of model: a language model, or one that sees images, in the form of LLaVA"
     )
-    method: MethodName = setting("hyperinf", help="influence method to score by")
-    damping: Positive = setting(0.1, help="damping of the curvature, as a share of the mean squared gradient")
     seed: Seed = setting(0, help="seed of the adapter, of the order of rows, and of random shares")
-    store: Store | None = setting(
-        None,
-        runtime=True,
-        help="where gradients are kept between the two sweeps over them: disk, memory or live (nowhere: each sweep"
-        " takes them again); by default on the disk where they take little of it",
-    )
-    gradient_batch_size: Count = setting(8, runtime=True, help="number of rows whose gradients are taken at a time")
     state: FilePath | None = setting(
         None,
         runtime=True,
@@ -165,13 +129,7 @@ class SelectRows(KeepingSettings, ReadingSettings, WarmUpSettings, EvaluationSet
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
-        wrong: dict[str | Place, str] = {}
-        if not self.out.lower().endswith(SUFFIXES):
-            wrong["out"] = f"got {self.out!r}, expected a name that ends in {', '.join(SUFFIXES)}"
-        if self.out in (*self.pool, *self.target, *self.test):
-            wrong["out"] = f"got {self.out!r}, which is read as well, expected another file"
-        if self.template is not None and not self.template.lower().endswith((".jinja", ".yaml", ".yml")):
-            wrong["template"] = f"got {self.template!r}, expected a file .jinja or .yaml"
+        wrong = self.misfits(SUFFIXES, *self.pool, *self.target, *self.test)
         if self.adapter is not None and not self.warmup:
             wrong["warmup"] = "got no warm-up beside an adapter, expected one of the two: an adapter replaces it"
         if self.family not in self.model.families:

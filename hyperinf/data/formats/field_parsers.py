@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 from math import isfinite
+from typing import Any
 
 from hyperinf.data.samples import Sample, squeezed
 from hyperinf.data.sources.notes import Row
@@ -49,18 +50,23 @@ def read_string(row: Row, column: str) -> str:
     return value
 
 
+def unpacked(value: Any) -> Any:
+    """Take what a cell holds; in a table of text, a list stands as JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
+
+
 def read_strings(row: Row, column: str) -> list[str]:
     """Read the texts in a column, a list or, as a table of text has it, the list as JSON; none if it is empty.
 
     Raises:
         RowError: it is not a list of strings.
     """
-    value = row.get(column)
+    value = unpacked(row.get(column))
     if value is None or value == "":
         return []
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        with contextlib.suppress(ValueError, RecursionError):
-            value = json.loads(value)
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise RowError(f"got {brief(value)} in column {column!r}, expected a list of strings")
     return value
