@@ -29,13 +29,15 @@ def resolve_device(name: str) -> str:
 
 
 def set_threads(count: int | None) -> None:
-    """Threads of torch's own operations; the system's choice when None."""
+    """Threads of torch's own operations and of numpy's BLAS; the system's choice when None."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     if count is not None:
         if count < 1:
             raise InputError(f"threads: expected at least 1, got {count}")
         torch.set_num_threads(count)
+        threadpool_limits(count, user_api="blas")
 
 
 def torch_dtype(name: str) -> Any:
