@@ -9,6 +9,24 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 WORDS = [f"w{index}" for index in range(60)]
 
 
+@pytest.fixture(autouse=True)
+def own_threads():
+    """Threads that a test's command asked for do not stay for the tests after it."""
+    import scipy.linalg  # noqa: F401  (its BLAS, too)
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
+    before, threads = {name: os.environ.get(name) for name in names}, torch.get_num_threads()
+    with threadpool_limits():
+        yield
+    torch.set_num_threads(threads)
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory):
     """A BERT of two layers, with a word tokenizer, as a local model folder."""

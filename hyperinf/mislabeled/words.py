@@ -41,6 +41,7 @@ def word_views(texts: Sequence[str], seed: int, state: State | None = None) -> d
 def _view(texts: Sequence[str], options: Mapping[str, Any], seed: int) -> dict[str, NDArray[np.float32]]:
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from threadpoolctl import threadpool_limits
 
     nothing = {"view": np.zeros((len(texts), 0), dtype=np.float32)}
     try:
@@ -50,5 +51,7 @@ def _view(texts: Sequence[str], options: Mapping[str, Any], seed: int) -> dict[s
     dimensions = min(DIMENSIONS, *(side - 1 for side in counts.shape))
     if dimensions < 1:
         return nothing
-    reduced = TruncatedSVD(dimensions, n_iter=2, random_state=seed).fit_transform(counts)
+    # Directions of equal singular values are turned by a mere rounding: by one thread they are the same on any machine.
+    with threadpool_limits(1, user_api="blas"):
+        reduced = TruncatedSVD(dimensions, n_iter=2, random_state=seed).fit_transform(counts)
     return {"view": reduced.astype(np.float32)}

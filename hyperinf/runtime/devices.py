@@ -1,5 +1,6 @@
 """Which device and dtype a stage runs on."""
 
+import os
 import re
 from typing import Any
 
@@ -7,6 +8,7 @@ from hyperinf.errors import InputError
 from hyperinf.runtime.process import launched, local_index
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
+_BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
 def resolve_device(name: str) -> str:
@@ -29,7 +31,10 @@ def resolve_device(name: str) -> str:
 
 
 def set_threads(count: int | None) -> None:
-    """Threads of torch's own operations and of numpy's BLAS; the system's choice when None."""
+    """Threads of torch's own operations and of numpy's and scipy's BLAS; the system's choice when None.
+
+    A BLAS that is loaded later, as scipy's is, takes its number from the environment.
+    """
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -37,6 +42,7 @@ def set_threads(count: int | None) -> None:
         if count < 1:
             raise InputError(f"threads: expected at least 1, got {count}")
         torch.set_num_threads(count)
+        os.environ.update(dict.fromkeys(_BLAS_VARIABLES, str(count)))
         threadpool_limits(count, user_api="blas")
 
 

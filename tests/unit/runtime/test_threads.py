@@ -1,6 +1,10 @@
+import json
+import subprocess
+import sys
+
 import numpy as np
 import torch
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_info
 
 from hyperinf.runtime.devices import set_threads
 
@@ -11,15 +15,22 @@ def blas_threads():
 
 def test_threads_are_those_of_torch_and_of_numpy():
     np.ones((2, 2)) @ np.ones((2, 2))
-    before = torch.get_num_threads()
-    with threadpool_limits():
-        try:
-            set_threads(1)
-            assert torch.get_num_threads() == 1
-            assert blas_threads() == {1}
-            set_threads(2)
-            assert blas_threads() == {2}
-            set_threads(None)
-            assert blas_threads() == {2}
-        finally:
-            torch.set_num_threads(before)
+    set_threads(1)
+    assert torch.get_num_threads() == 1
+    assert blas_threads() == {1}
+    set_threads(2)
+    assert blas_threads() == {2}
+    set_threads(None)
+    assert blas_threads() == {2}
+
+
+def test_threads_are_those_of_what_is_loaded_later():
+    program = (
+        "from hyperinf.runtime.devices import set_threads; set_threads(1)\n"
+        "import json, scipy.linalg, sklearn.decomposition, threadpoolctl\n"
+        "print(json.dumps([each['num_threads'] for each in threadpoolctl.threadpool_info()"
+        " if each['user_api'] == 'blas']))"
+    )
+    found = json.loads(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout)
+    assert len(found) >= 2
+    assert set(found) == {1}
