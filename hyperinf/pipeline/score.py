@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from hyperinf.artifacts.environment import fingerprint, hashed
-from hyperinf.artifacts.files import write_parquet, write_text
+from hyperinf.artifacts.files import sha256_file, write_parquet, write_text
 from hyperinf.artifacts.records import RECORD, write_record, write_settings
 from hyperinf.pipeline.opened import Finetuned, ids_of, machine, run_key
+from hyperinf.pipeline.pooled import with_pools
 from hyperinf.pipeline.scoring import Scored, score_live
 from hyperinf.pipeline.sharding.steps import ShardedScores, gathered
 from hyperinf.pipeline.tables import COST_COLUMNS, cost_rows, write_table
@@ -29,7 +30,9 @@ def score(settings: Score) -> None:
     shown = [*SHOWN, *(SHOWN_WITH_IMAGES if any(each.image for each in train) else ())]
     labels = {name: [getattr(each, name) for each in train] for name in shown}
     run = run_key(settings, opened) | {"checkpoint": checkpoint}
-    write_parquet(out / "scores.parquet", {"sample_id": ids_of(train), **labels, **scored.columns})
+    earlier = [Path(folder) for folder in settings.earlier]
+    columns = with_pools(scored.columns, settings, opened, checkpoint, earlier, run)
+    write_parquet(out / "scores.parquet", {"sample_id": ids_of(train), **labels, **columns})
     write_table(out / "cost.csv", cost_rows(run, scored.costs), COST_COLUMNS)
     more = {
         "run": run,
@@ -39,7 +42,11 @@ def score(settings: Score) -> None:
         "truncated": {name: opened.encoded(name).truncated for name in ("train", "validation")},
         "reports": scored.table.reports,
         **({"weights": scored.weights} if scored.weights else {}),
-        "inputs": {**hashed(opened.data, "*.parquet"), **hashed(opened.folder, f"{checkpoint}/*.safetensors")},
+        "inputs": {
+            **hashed(opened.data, "*.parquet"),
+            **hashed(opened.folder, f"{checkpoint}/*.safetensors"),
+            **{f"{each.name}/scores.parquet": sha256_file(each / "scores.parquet") for each in earlier},
+        },
         "outputs": hashed(out, "scores.parquet"),
     }
     # Not in info.json, as it decides no result: it is how a workflow knows in how many shards a run was scored.

@@ -1,6 +1,6 @@
 """Every way to score training samples: what it is called, how it is drawn, what it needs and its options."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,11 @@ class MethodOptions(Settings):
         0.1, gt=0, help="damping of the curvature: lambda = damping * mean squared gradient, per layer"
     )
     gfim_scale: GfimScale = setting("sum", help="take the GFIM as a sum over the rank, as published, or as the mean")
+
+    @property
+    def sums(self) -> int:
+        """How many sums over all samples, one after the other, are needed where any are; at most."""
+        return 1
 
 
 class HyperInfOptions(MethodOptions):
@@ -39,6 +44,25 @@ class LissaOptions(MethodOptions):
         5, ge=1, help="number of products with the curvature that estimate its largest eigenvalue"
     )
 
+    @property
+    def sums(self) -> int:
+        """One for each product with the curvature."""
+        return self.lanczos_steps + self.iterations
+
+
+class CgOptions(MethodOptions):
+    """What conjugate gradients can be told."""
+
+    tol: float = setting(
+        1e-4, gt=0, lt=1, help="norm of the residual, as a share of the vector's, at which conjugate gradients stop"
+    )
+    max_iter: int = setting(100, ge=1, help="products with the curvature after which conjugate gradients count as failed")
+
+    @property
+    def sums(self) -> int:
+        """One for each product with the curvature."""
+        return self.max_iter
+
 
 @dataclass(frozen=True)
 class MethodSpec:
@@ -56,6 +80,7 @@ class MethodSpec:
             samples cannot give; ``sums``, further sums over all samples.
         options: the model of its options.
         oracle_of: the method that it is the exact counterpart of, and so no contender beside.
+        main: whether figures show it; tables show all.
     """
 
     name: str
@@ -68,6 +93,7 @@ class MethodSpec:
     needs: frozenset[Need] = frozenset()
     options: type[MethodOptions] = MethodOptions
     oracle_of: str | None = None
+    main: bool = True
 
     @property
     def own_options(self) -> tuple[str, ...]:
@@ -75,10 +101,8 @@ class MethodSpec:
         return tuple(name for name in self.options.model_fields if name not in MethodOptions.model_fields)
 
     def rounds(self, options: MethodOptions) -> int:
-        """Count the sums over all samples, one after the other, that it needs beyond the statistics."""
-        if "sums" not in self.needs:
-            return 0
-        return options.lanczos_steps + options.iterations if isinstance(options, LissaOptions) else 1
+        """Count the sums over all samples, one after the other, that it needs beyond the statistics; at most."""
+        return options.sums if "sums" in self.needs else 0
 
 
 def _methods(*specs: MethodSpec) -> dict[str, MethodSpec]:
@@ -107,6 +131,19 @@ METHODS: Mapping[str, MethodSpec] = _methods(
         implementation=f"{_ROOM}.hyperinf:GFIM",
         needs=frozenset({"gfim"}),
         oracle_of="hyperinf",
+    ),
+    MethodSpec(
+        "gfim_cg",
+        "GFIM by conjugate gradients",
+        "#882255",
+        "X",
+        "dashed",
+        filled=False,
+        implementation=f"{_ROOM}.conjugate:GFIMByCG",
+        needs=frozenset({"gfim"}),
+        options=CgOptions,
+        oracle_of="hyperinf",
+        main=False,
     ),
     MethodSpec(
         "datainf",
@@ -155,6 +192,19 @@ METHODS: Mapping[str, MethodSpec] = _methods(
         implementation=f"{_ROOM}.fim:ExactFisher",
         needs=frozenset({"gradients"}),
     ),
+    MethodSpec(
+        "fim_cg",
+        "FIM by conjugate gradients",
+        "#882255",
+        "P",
+        "dashed",
+        filled=False,
+        implementation=f"{_ROOM}.conjugate:FisherByCG",
+        needs=frozenset({"sums"}),
+        options=CgOptions,
+        oracle_of="fim",
+        main=False,
+    ),
 )
 """The influence methods by name, in the order of figures and tables."""
 
@@ -165,7 +215,3 @@ BASELINES: Mapping[str, MethodSpec] = _methods(
 )
 """Cheap scores that stand beside them."""
 
-
-def not_sharded(methods: Iterable[str]) -> tuple[str, ...]:
-    """Name those of the methods that cannot be taken in shards of the samples."""
-    return tuple(name for name in methods if "gradients" in METHODS[name].needs)

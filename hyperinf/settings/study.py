@@ -6,9 +6,9 @@ from pydantic import Field, model_validator
 
 from hyperinf.settings.base import MisfitError, Place, Settings, setting
 from hyperinf.settings.data import CorruptionSettings, SampleSettings
-from hyperinf.settings.methods import not_sharded
 from hyperinf.settings.registers import FAMILIES
 from hyperinf.settings.runtime import StudyRuntime
+from hyperinf.settings.scores import not_sharded
 from hyperinf.settings.scoring import DetectionSettings, ScoringSettings, SelectionSettings
 from hyperinf.settings.training import FinetuningSettings, GradientsOf, LoraStrength, Trained
 from hyperinf.settings.types import Count, Distinct, Key, OneOf, Seeds, Word
