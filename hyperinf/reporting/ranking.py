@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hyperinf.reporting.intervals import Interval, paired_interval, t_interval
-from hyperinf.settings.methods import METHODS
+from hyperinf.settings.scores import ScoreName
 
 BySeed = Mapping[int, float]
 
@@ -30,4 +30,5 @@ def leader(values: Mapping[str, BySeed]) -> tuple[str, Interval] | None:
 
 def oracle_of(method: str) -> str | None:
     """Name the method that this one is the exact counterpart of."""
-    return METHODS[method].oracle_of if method in METHODS else None
+    score = ScoreName.of(method)
+    return score.spec.oracle_of if score.known else None

@@ -8,6 +8,7 @@ from hyperinf.settings.experiment import ExperimentSettings
 from hyperinf.settings.models import AlignmentEntry, ModelSettings
 from hyperinf.settings.registers import FAMILIES
 from hyperinf.settings.reporting import StudyShape
+from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.sources import ModelSource
 from hyperinf.settings.stages import (
     Align,
@@ -179,6 +180,7 @@ class Plan:
         """What the report of a study is made of."""
         own = self.experiment.studies[study]
         names = own.finetuning.checkpoint_names
+        shown = tuple(name for name in own.scoring.methods if ScoreName.of(name).spec.main)
         return StudyShape(
             name=study,
             title=own.title,
@@ -186,7 +188,7 @@ class Plan:
             tasks=own.tasks,
             models=own.models,
             settings=own.settings,
-            methods=own.scoring.methods,
+            methods=shown or own.scoring.methods,
             checkpoints=names,
             checkpoint=None if own.report_epoch is None else f"epoch-{own.report_epoch}",
             detection=own.detection is not None,
