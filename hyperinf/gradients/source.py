@@ -22,11 +22,13 @@ class GradientBlock:
         gradients: ``{layer name: the gradients of that layer}``: held, or as the factors that they are products of.
         sample_ids: the ``b`` samples' ids, in the order of the rows.
         losses: ``Tensor[b]``, each sample's own loss, where the source knows it.
+        mask: ``Tensor[b, w]``, zero where a token of the batch is padding, where the batch says so.
     """
 
     gradients: Mapping[str, LayerGradients]
     sample_ids: tuple[str, ...]
     losses: Tensor | None = None
+    mask: Tensor | None = None
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], sample_ids: tuple[str, ...], losses: Tensor | None = None) -> Self:
@@ -68,6 +70,9 @@ class GradientSource(Protocol):
     def known_length(self) -> int | None:
         """The number of samples; None where a sweep would be needed to tell it."""
         return len(self)
+
+    origin: "GradientSource | None" = None
+    """Where gradients that are held were taken, whose factors can be had again; None where that is not at hand."""
 
     def layer(self, name: str) -> Tensor:
         """Give all samples' gradients of one layer, ``Tensor[n, r, d]``; by a sweep where one layer cannot be read."""
@@ -161,9 +166,11 @@ class TensorSource(GradientSource):
                 held.append(block.gradients[name].dense())
             ids.extend(block.sample_ids)
             losses += [] if block.losses is None else [block.losses]
-        return cls(
+        gathered = cls(
             {name: torch.cat(held) for name, held in pieces.items()}, ids, losses=torch.cat(losses) if losses else None
         )
+        gathered.origin = source
+        return gathered
 
 
 def _samples_in_block(gradients: Mapping[str, Tensor]) -> int:

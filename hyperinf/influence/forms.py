@@ -3,8 +3,9 @@
 With ``hvp = H^-1 v`` and ``p_i = H^-1 g_i``, where positive is harmful as everywhere:
 
 - ``unit``: ``-<hvp, g_i> / (|hvp| |g_i|)``; of TracIN the cosine of two gradients.
-- ``theta_relative``: ``-<hvp, g_i> / |p_i|``, by how far the sample moves the weights (Barshan et al. 2020, equation 7).
-- ``loss_relative``: ``-<hvp, g_i> / sqrt(<g_i, p_i>)``, by how much it changes the losses (the same, equation 11).
+- ``theta_relative``: ``-<hvp, g_i> / |p_i|``, by how far the sample moves the weights (theta-RelatIF of Barshan et al.
+  2020).
+- ``loss_relative``: ``-<hvp, g_i> / sqrt(<g_i, p_i>)``, by how much it changes the losses (their l-RelatIF).
 - ``self_influence``: ``<g_i, p_i>``; a sample that only itself explains has a large one.
 
 A sample without a gradient scores zero in all of them.
@@ -61,9 +62,7 @@ def taken_own_products(method: InfluenceMethod) -> OwnProducts:
     return OwnProducts(torch.cat(lengths), torch.cat([torch.as_tensor(each) for each in dots]))
 
 
-def lengths_of(
-    products: Mapping[str, Mapping[str, Tensor]], wanted: Mapping[str, Sequence[str]]
-) -> dict[str, float]:
+def lengths_of(products: Mapping[str, Mapping[str, Tensor]], wanted: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Compute ``|hvp|`` over all layers, of each method that a form is wanted of."""
     return {name: float(_length(products[name])) for name, forms in wanted.items() if forms}
 

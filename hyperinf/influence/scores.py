@@ -74,9 +74,9 @@ def influence_scores(
         ``Tensor[n]``, float64, in the order of ``train``.
 
     Raises:
-        ValueError: an unknown method, form or option, ``damping <= 0``, layers of train and target that differ, gradients
-            that are not finite (names the layer), no samples, sweeps of different samples or in different orders,
-            scores that are not finite (names the sample and the layer).
+        ValueError: an unknown method, form or option, ``damping <= 0``, layers of train and target that differ,
+            gradients that are not finite (names the layer), no samples, sweeps of different samples or in different
+            orders, scores that are not finite (names the sample and the layer).
         ConvergenceError: Schulz's iteration could not invert a layer's matrix, or LiSSA's series diverges (names the
             layer).
     """

@@ -79,7 +79,9 @@ def _read(
             **run,
             "checkpoint": None,
         }:
-            raise InputError(f"{folder}: got scores of another run, expected those of this one at an earlier checkpoint")
+            raise InputError(
+                f"{folder}: got scores of another run, expected those of this one at an earlier checkpoint"
+            )
         frame = read_frame(folder / "scores.parquet", ["sample_id"])
         if list(frame["sample_id"]) != [each.sample_id for each in opened.samples("train")]:
             raise InputError(f"{folder}: got scores of other samples, expected those of the training samples")

@@ -112,12 +112,12 @@ def stored(live: LiveSource, store: Store, scratch: Path, device: str) -> Iterat
             shutil.rmtree(left_by_a_kill, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".gradients-", dir=scratch) as folder:
             GradientStore.write(Path(folder) / "store", live)
-            yield GradientStore(Path(folder) / "store", device=device)
+            kept = GradientStore(Path(folder) / "store", device=device)
+            kept.origin = live
+            yield kept
 
 
-def score_columns(
-    table: ScoreTable, sample_ids: Sequence[str], settings: ScoringSettings, seed: int
-) -> dict[str, Any]:
+def score_columns(table: ScoreTable, sample_ids: Sequence[str], settings: ScoringSettings, seed: int) -> dict[str, Any]:
     """Make ``influence_<score>`` and ``baseline_<name>``, each ``[n]`` in the order of ``sample_ids``.
 
     Args:

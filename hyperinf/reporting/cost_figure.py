@@ -8,7 +8,14 @@ from matplotlib.axes import Axes
 
 from hyperinf.reporting import style
 from hyperinf.reporting.costs import SHARED
-from hyperinf.reporting.labels import method_label, ordered_methods, ordered_settings, setting_label, shown_in_figures, stage_label
+from hyperinf.reporting.labels import (
+    method_label,
+    ordered_methods,
+    ordered_settings,
+    setting_label,
+    shown_in_figures,
+    stage_label,
+)
 from hyperinf.reporting.manifest import Entry
 from hyperinf.reporting.study_inputs import StudyResults
 

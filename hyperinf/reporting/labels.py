@@ -88,7 +88,12 @@ def ordered_solvers(solvers: Iterable[str]) -> list[str]:
 def _place(name: str) -> tuple[int, int, int, str]:
     score = ScoreName.of(name)
     form, pool = ([*known, ""].index(each) for known, each in ((FORMS, score.form), (POOLS, score.pool)))
-    return _INFLUENCE.get(score.method, len(_INFLUENCE)), (pool + 1) % (len(POOLS) + 1), (form + 1) % (len(FORMS) + 1), name
+    return (
+        _INFLUENCE.get(score.method, len(_INFLUENCE)),
+        (pool + 1) % (len(POOLS) + 1),
+        (form + 1) % (len(FORMS) + 1),
+        name,
+    )
 
 
 def _ordered(names: Iterable[str], places: Mapping[str, int]) -> list[str]:

@@ -8,7 +8,7 @@ from hyperinf.settings.base import Settings, setting
 
 Solver = Literal["schulz", "cholesky", "auto"]
 GfimScale = Literal["sum", "mean"]
-Need = Literal["gfim", "gradients", "sums"]
+Need = Literal["gfim", "gradients", "sums", "factors"]
 Line = Literal["solid", "dashed", "dash-dotted"]
 
 
@@ -56,12 +56,23 @@ class CgOptions(MethodOptions):
     tol: float = setting(
         1e-4, gt=0, lt=1, help="norm of the residual, as a share of the vector's, at which conjugate gradients stop"
     )
-    max_iter: int = setting(100, ge=1, help="products with the curvature after which conjugate gradients count as failed")
+    max_iter: int = setting(
+        100, ge=1, help="products with the curvature after which conjugate gradients count as failed"
+    )
 
     @property
     def sums(self) -> int:
         """One for each product with the curvature."""
         return self.max_iter
+
+
+class EkfacOptions(MethodOptions):
+    """What EK-FAC can be told."""
+
+    @property
+    def sums(self) -> int:
+        """Those of the covariances, and those of the squares in their basis."""
+        return 2
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,8 @@ class MethodSpec:
         filled: whether its marker is filled.
         implementation: ``module:Class``; ``""`` for a baseline, which needs no curvature.
         needs: ``gfim``, the sums ``sum_i g_i^T g_i``; ``gradients``, those of a layer all at once, which shards of the
-            samples cannot give; ``sums``, further sums over all samples.
+            samples cannot give; ``sums``, further sums over all samples; ``factors``, what gradients are products of,
+            which a store of gradients alone does not have.
         options: the model of its options.
         oracle_of: the method that it is the exact counterpart of, and so no contender beside.
         main: whether figures show it; tables show all.
@@ -183,6 +195,26 @@ METHODS: Mapping[str, MethodSpec] = _methods(
         needs=frozenset({"gfim"}),
         options=LissaOptions,
     ),
+    MethodSpec(
+        "ekfac",
+        "EK-FAC",
+        "#332288",
+        "D",
+        implementation=f"{_ROOM}.kronecker:EKFAC",
+        needs=frozenset({"sums", "factors"}),
+        options=EkfacOptions,
+    ),
+    MethodSpec(
+        "kfac",
+        "K-FAC",
+        "#332288",
+        "D",
+        "dashed",
+        filled=False,
+        implementation=f"{_ROOM}.kronecker:KFAC",
+        needs=frozenset({"sums", "factors"}),
+        main=False,
+    ),
     MethodSpec("tracin", "TracIN", "#E69F00", "v", implementation=f"{_ROOM}.tracin:TracIN"),
     MethodSpec(
         "fim",
@@ -214,4 +246,3 @@ BASELINES: Mapping[str, MethodSpec] = _methods(
     MethodSpec("random", "random order", "#a5a5a5", "x", "dashed"),
 )
 """Cheap scores that stand beside them."""
-

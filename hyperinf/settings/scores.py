@@ -111,9 +111,7 @@ def methods_of(scores: Iterable[str]) -> tuple[str, ...]:
 def not_sharded(scores: Iterable[str]) -> tuple[str, ...]:
     """Name those of the scores that cannot be taken in shards of the samples."""
     names = {name: ScoreName.of(name) for name in scores}
-    return tuple(
-        name for name, each in names.items() if each.needs_each or "gradients" in METHODS[each.method].needs
-    )
+    return tuple(name for name, each in names.items() if each.needs_each or "gradients" in METHODS[each.method].needs)
 
 
 class AScore(OneOf):
