@@ -6,6 +6,7 @@ from functools import cache
 import pandas as pd
 import pytest
 import torch
+from scored_methods import HELD
 from stage_runs import in_shards, table
 
 from hyperinf.errors import InputError
@@ -26,16 +27,22 @@ from hyperinf.pipeline.sharding.steps import (
     take_target,
 )
 from hyperinf.runtime.profiling import Cost
-from hyperinf.settings.methods import LissaOptions, not_sharded
+from hyperinf.settings.methods import LissaOptions
+from hyperinf.settings.scores import not_sharded
 from hyperinf.settings.scoring import ScoringSettings
 
 SHARDED = tuple(name for name in METHODS if name not in not_sharded(METHODS))
-ITERATIONS = {"lissa": {"iterations": 3}, "lissa_gfim": {"iterations": 3}}
-ALL = ScoringSettings(methods=SHARDED, **ITERATIONS)
+ITERATIONS = {"lissa": {"iterations": 3}, "lissa_gfim": {"iterations": 3}, "fim_cg": {"tol": 0.5, "max_iter": 9}}
+ALL = ScoringSettings(methods=(*(name for name in SHARDED if name in HELD), "hyperinf_unit"), **ITERATIONS)
 BOTH = ScoringSettings(methods=("hyperinf", "datainf"))
 # What costs most sweeps is taken of one family only.
 HOW = {
-    "causal": {"methods": SHARDED, "gradient_batch_size": 4, "lissa": {"iterations": 1, "lanczos_steps": 4}},
+    "causal": {
+        "methods": (*SHARDED, "tracin_unit"),
+        "gradient_batch_size": 4,
+        "lissa": {"iterations": 1, "lanczos_steps": 4},
+        "fim_cg": {"tol": 0.9, "max_iter": 5},
+    },
     "classifier": {"methods": tuple(name for name in SHARDED if name not in ITERATIONS), "gradient_batch_size": 7},
 }
 WITHOUT_GFIM = ScoringSettings(methods=("tracin",))
