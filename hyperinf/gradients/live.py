@@ -71,6 +71,10 @@ class LiveSource(GradientSource):
         """``{layer name: (r, d)}``."""
         return {layer.name: layer.shape for layer in self._adapted}
 
+    def laid_out(self, layer: str, tensor: Tensor) -> Tensor:
+        """Lay a tensor in the shape of a layer's weight out as the layer's gradients are, ``Tensor[r, d]``."""
+        return next(each for each in self._adapted if each.name == layer).laid_out(tensor)
+
     @property
     def batches(self) -> Iterable[Batch]:
         """The pairs that it was given."""

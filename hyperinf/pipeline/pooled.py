@@ -42,20 +42,17 @@ def with_pools(
         InputError: scores of an earlier checkpoint that are missing, or of another run.
     """
     names = [ScoreName.of(name) for name in settings.methods]
-    if not any(name.pool for name in names):
-        return dict(columns)
-    checkpoints = opened.checkpoints[: opened.checkpoints.index(checkpoint) + 1]
-    before = _read(earlier, checkpoints[:-1], opened, run)
-    rates = [learning_rate(opened, each) for each in checkpoints]
-    found: dict[str, Any] = {}
-    for name in names:
-        key = f"influence_{name.at_one_checkpoint}"
-        if not name.pool:
-            found[key] = columns[key]
-            continue
-        values = np.stack([*(_column(frame, key, folder) for folder, frame in before), columns[key]])
-        found[f"influence_{name}"] = np.average(values, axis=0) if name.pool == "epochs" else np.array(rates) @ values
-    return {**found, **{key: values for key, values in columns.items() if key not in found}}
+    found = dict(columns)
+    if any(name.pool for name in names):
+        checkpoints = opened.checkpoints[: opened.checkpoints.index(checkpoint) + 1]
+        before = _read(earlier, checkpoints[:-1], opened, run)
+        rates = np.array([learning_rate(opened, each) for each in checkpoints])
+        for name in (name for name in names if name.pool):
+            key = f"influence_{name.at_one_checkpoint}"
+            values = np.stack([*(_column(frame, key, folder) for folder, frame in before), columns[key]])
+            found[f"influence_{name}"] = values.mean(axis=0) if name.pool == "epochs" else rates @ values
+    wanted = [*(f"influence_{name}" for name in settings.methods), *(f"baseline_{name}" for name in settings.baselines)]
+    return {key: found[key] for key in wanted if key in found}
 
 
 def learning_rate(opened: Finetuned, checkpoint: str) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 from hyperinf.artifacts.environment import fingerprint, hashed
 from hyperinf.artifacts.files import sha256_file, write_parquet, write_text
 from hyperinf.artifacts.records import RECORD, write_record, write_settings
+from hyperinf.pipeline.baselines import Scene, taken_baselines
 from hyperinf.pipeline.opened import Finetuned, ids_of, machine, run_key
 from hyperinf.pipeline.pooled import with_pools
 from hyperinf.pipeline.scoring import Scored, score_live
@@ -26,14 +27,16 @@ def score(settings: Score) -> None:
     opened = Finetuned.opened(Path(settings.finetuned), Path(settings.data), settings, device)
     checkpoint = settings.checkpoint or opened.checkpoints[-1]
     train = opened.samples("train")
-    scored = _scored(settings, opened, checkpoint)
+    scene = Scene(opened, checkpoint, settings.gradients_of, settings.gradient_batch_size)
+    scored = _scored(settings, scene)
+    baselines, costs = taken_baselines(scene, settings.baselines)
     shown = [*SHOWN, *(SHOWN_WITH_IMAGES if any(each.image for each in train) else ())]
     labels = {name: [getattr(each, name) for each in train] for name in shown}
     run = run_key(settings, opened) | {"checkpoint": checkpoint}
     earlier = [Path(folder) for folder in settings.earlier]
-    columns = with_pools(scored.columns, settings, opened, checkpoint, earlier, run)
+    columns = with_pools(scored.columns | baselines, settings, opened, checkpoint, earlier, run)
     write_parquet(out / "scores.parquet", {"sample_id": ids_of(train), **labels, **columns})
-    write_table(out / "cost.csv", cost_rows(run, scored.costs), COST_COLUMNS)
+    write_table(out / "cost.csv", cost_rows(run, {**scored.costs, **costs}), COST_COLUMNS)
     more = {
         "run": run,
         "data_sha256": opened.info["data_sha256"],
@@ -55,15 +58,11 @@ def score(settings: Score) -> None:
     write_record(out / RECORD, fingerprint(settings.deciding(), device, **more))
 
 
-def _scored(settings: Score, opened: Finetuned, checkpoint: str) -> Scored:
-    ids = ids_of(opened.samples("train"))
+def _scored(settings: Score, scene: Scene) -> Scored:
+    opened, ids = scene.opened, ids_of(scene.opened.samples("train"))
     if settings.products is not None:
         shards = ShardedScores(Path(settings.products), tuple(map(Path, settings.parts)))
-        return gathered(shards, opened.origin(checkpoint, settings.gradients_of), ids, settings, settings.seed)
-    model = opened.model(checkpoint)
-    train, target = (
-        opened.gradients(model, split, settings.gradient_batch_size, settings.gradients_of)
-        for split in ("train", "validation")
-    )
+        return gathered(shards, opened.origin(scene.checkpoint, settings.gradients_of), ids, settings, settings.seed)
+    train, target = scene.gradients("train"), scene.gradients("validation")
     scratch = Path(settings.out)
     return score_live(train, target, ids, settings, settings.seed, settings.store, scratch, opened.device)

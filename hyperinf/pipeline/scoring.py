@@ -118,7 +118,7 @@ def stored(live: LiveSource, store: Store, scratch: Path, device: str) -> Iterat
 
 
 def score_columns(table: ScoreTable, sample_ids: Sequence[str], settings: ScoringSettings, seed: int) -> dict[str, Any]:
-    """Make ``influence_<score>`` and ``baseline_<name>``, each ``[n]`` in the order of ``sample_ids``.
+    """Make ``influence_<score>``, and ``baseline_<name>`` that come with the gradients, in the order of ``sample_ids``.
 
     Args:
         table: the scores.
@@ -134,4 +134,4 @@ def score_columns(table: ScoreTable, sample_ids: Sequence[str], settings: Scorin
     if table.losses is not None:
         cheap["loss"] = table.losses.cpu().double().numpy()[order]
     cheap["random"] = np.random.default_rng([seed, 0]).random(len(order))
-    return columns | {f"baseline_{name}": cheap[name] for name in settings.baselines}
+    return columns | {f"baseline_{name}": cheap[name] for name in settings.baselines if name in cheap}

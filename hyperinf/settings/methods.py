@@ -21,7 +21,7 @@ class MethodOptions(Settings):
     gfim_scale: GfimScale = setting("sum", help="take the GFIM as a sum over the rank, as published, or as the mean")
 
     @property
-    def sums(self) -> int:
+    def own_sweeps(self) -> int:
         """How many sums over all samples, one after the other, are needed where any are; at most."""
         return 1
 
@@ -45,7 +45,7 @@ class LissaOptions(MethodOptions):
     )
 
     @property
-    def sums(self) -> int:
+    def own_sweeps(self) -> int:
         """One for each product with the curvature."""
         return self.lanczos_steps + self.iterations
 
@@ -61,7 +61,7 @@ class CgOptions(MethodOptions):
     )
 
     @property
-    def sums(self) -> int:
+    def own_sweeps(self) -> int:
         """One for each product with the curvature."""
         return self.max_iter
 
@@ -70,7 +70,7 @@ class EkfacOptions(MethodOptions):
     """What EK-FAC can be told."""
 
     @property
-    def sums(self) -> int:
+    def own_sweeps(self) -> int:
         """Those of the covariances, and those of the squares in their basis."""
         return 2
 
@@ -86,7 +86,7 @@ class MethodSpec:
         marker: matplotlib's name of its marker.
         line: how its line is drawn.
         filled: whether its marker is filled.
-        implementation: ``module:Class``; ``""`` for a baseline, which needs no curvature.
+        implementation: ``module:Class``; of a baseline ``module:function``, ``""`` where it comes with the gradients.
         needs: ``gfim``, the sums ``sum_i g_i^T g_i``; ``gradients``, those of a layer all at once, which shards of the
             samples cannot give; ``sums``, further sums over all samples; ``factors``, what gradients are products of,
             which a store of gradients alone does not have.
@@ -114,11 +114,16 @@ class MethodSpec:
 
     def rounds(self, options: MethodOptions) -> int:
         """Count the sums over all samples, one after the other, that it needs beyond the statistics; at most."""
-        return options.sums if "sums" in self.needs else 0
+        return options.own_sweeps if "sums" in self.needs else 0
 
 
 def _methods(*specs: MethodSpec) -> dict[str, MethodSpec]:
     return {spec.name: spec for spec in specs}
+
+
+def _baseline(name: str, label: str, colour: str, marker: str, implementation: str) -> MethodSpec:
+    """A baseline that a function of its own takes of a run: see ``hyperinf.pipeline.baselines``."""
+    return MethodSpec(name, label, colour, marker, "dash-dotted", implementation=implementation, main=False)
 
 
 _ROOM = "hyperinf.influence.methods"
@@ -244,5 +249,10 @@ BASELINES: Mapping[str, MethodSpec] = _methods(
     MethodSpec("loss", "own loss", "#111111", "X", "dash-dotted"),
     MethodSpec("grad_norm", "gradient norm", "#777777", "d", "dash-dotted"),
     MethodSpec("random", "random order", "#a5a5a5", "x", "dashed"),
+    _baseline("less", "LESS", "#AA4499", "*", "hyperinf.pipeline.baselines.less:less"),
+    _baseline("bm25", "BM25", "#44AA99", "<", "hyperinf.pipeline.baselines.bm25:bm25"),
+    _baseline("embedding", "embedding similarity", "#117733", ">", "hyperinf.pipeline.baselines.embedding:embedding"),
+    _baseline("perplexity", "perplexity before", "#661100", "H", "hyperinf.pipeline.baselines.plain:perplexity"),
+    _baseline("length", "length", "#888888", "8", "hyperinf.pipeline.baselines.plain:length"),
 )
-"""Cheap scores that stand beside them."""
+"""Scores without a curvature that stand beside them."""

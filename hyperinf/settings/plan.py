@@ -149,7 +149,11 @@ class Plan:
         own = self.experiment.studies[study]
         assert own.selection is not None
         # All samples are kept whatever the methods: a change of those must not train on them again.
-        kept = {} if float(fraction) == 1 else {"methods": own.scoring.methods, "strategies": own.selection.strategies}
+        kept = {
+            "methods": own.scoring.methods,
+            "baselines": own.selection.baselines,
+            "strategies": own.selection.strategies,
+        }
         return Select.of(
             own.selection.training,
             study=study,
@@ -161,7 +165,7 @@ class Plan:
             data=_PLACE,
             finetuned=_PLACE,
             out=_PLACE,
-            **kept,
+            **({} if float(fraction) == 1 else kept),
         )
 
     def convergence(self, dim: str, seed: str) -> SimulateConvergence:

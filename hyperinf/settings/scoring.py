@@ -12,6 +12,10 @@ from hyperinf.settings.types import Count, Distinct, OneOf
 
 MethodName = Annotated[str, OneOf(METHODS)]
 Scores = Annotated[tuple[Annotated[str, AScore()], ...], Field(min_length=1), Distinct]
+Selecting = tuple(name for name in BASELINES if name != "random")
+"""Baselines that can select; random selection is always there."""
+SelectingBaselines = Annotated[tuple[Annotated[str, OneOf(Selecting)], ...], Distinct]
+SELECTING_HELP = "baselines to select by as well, of those that are scored; random selection is always there"
 Baselines = Annotated[tuple[Annotated[str, OneOf(BASELINES)], ...], Distinct]
 Strategies = Annotated[tuple[Literal["plain", "stratified"], ...], Field(min_length=1), Distinct]
 
@@ -94,6 +98,7 @@ class SelectionSettings(Settings):
     strategies: Strategies = setting(
         ("plain", "stratified"), help="plain: keep the least harmful of all samples; stratified: of each answer"
     )
+    baselines: SelectingBaselines = setting((), help=SELECTING_HELP)
     training: TrainingSettings = setting(
         lambda: TrainingSettings(max_steps=80), help="how a fresh adapter is trained on what is kept"
     )

@@ -12,7 +12,7 @@ from hyperinf.settings.data import CorruptionSettings, DataSettings, SampleSetti
 from hyperinf.settings.registers import FAMILIES
 from hyperinf.settings.reporting import StudyShape
 from hyperinf.settings.runtime import CacheSettings, DeviceSettings, MachineSettings, SweepSettings
-from hyperinf.settings.scoring import Scores, ScoringSettings, Strategies
+from hyperinf.settings.scoring import SELECTING_HELP, Scores, ScoringSettings, SelectingBaselines, Strategies
 from hyperinf.settings.simulation import ConvergenceSettings, FisherSettings, TimingSettings
 from hyperinf.settings.sources import ModelSource
 from hyperinf.settings.training import (
@@ -203,6 +203,7 @@ class Select(OfFinetuned, Resumed, Named, TrainingSettings, MachineSettings, Cac
     methods: Scores = setting(
         ("hyperinf",), help="scores to select by, as of `score`; random selection is always there"
     )
+    baselines: SelectingBaselines = setting((), help=SELECTING_HELP)
     strategies: Strategies = setting(
         ("plain", "stratified"), help="plain: keep the least harmful of all samples; stratified: of each answer"
     )

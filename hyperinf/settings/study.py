@@ -108,6 +108,14 @@ class StudySettings(Settings):
             wrong["runtime", "shards"] = (
                 f"got {self.runtime.shards}, expected 1 with {refused[0]!r} among scoring.methods"
             )
+        taken = self.scoring.baselines
+        for index, name in enumerate(self.selection.baselines if self.selection else ()):
+            if name not in taken:
+                wrong["selection", "baselines", index] = (
+                    f"got {name!r}, expected one of scoring.baselines: {', '.join(taken) or 'none'}"
+                )
+        if "less" in taken and not self.finetuning.keep_moments:
+            wrong["finetuning", "keep_moments"] = "got false, expected true with 'less' among scoring.baselines"
         epoch, names = self.report_epoch, self.finetuning.checkpoint_names
         if epoch is not None and f"epoch-{epoch}" not in names:
             wrong["detection", "report_epoch"] = (

@@ -11,7 +11,7 @@ import yaml
 from code_hash import code_hash, reached_modules
 
 from hyperinf.settings.experiment import DataEntry, ExperimentSettings
-from hyperinf.settings.methods import METHODS
+from hyperinf.settings.methods import BASELINES, METHODS
 from hyperinf.settings.plan import Plan, cells
 from hyperinf.settings.registers import FAMILIES, FORMATS
 from hyperinf.settings.scores import ScoreName
@@ -110,7 +110,10 @@ class Jobs:
     def score_code(self, wildcards: Any) -> str:
         """Hash what scores are made by; what made shards, which are gone by then, where they are gathered from some."""
         sharded = [SHARDING] if self.shard_files(wildcards) else []
-        return self.scoring_code(wildcards, "hyperinf.pipeline.score", *sharded)
+        baselines = [BASELINES[name].implementation for name in self.study(wildcards).scoring.baselines]
+        return self.scoring_code(
+            wildcards, "hyperinf.pipeline.score", *sharded, *(_module(each) for each in baselines if each)
+        )
 
     def solve_code(self, wildcards: Any) -> str:
         """Hash what solves for the methods of a study."""

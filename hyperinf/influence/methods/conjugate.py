@@ -48,7 +48,7 @@ class GFIMByCG(InfluenceMethod):
 
 
 class FisherByCG(SweepingMethod):
-    """``hvp = (F + lambda I)^-1 vec(v)``; a sweep over the training gradients an iteration, until all layers are done."""
+    """``hvp = (F + lambda I)^-1 vec(v)``; a sweep over the training gradients for every iteration."""
 
     spec: ClassVar = METHODS["fim_cg"]
     options: CgOptions

@@ -1,4 +1,4 @@
-"""A small model of sequences with padding, for K-FAC and EK-FAC here and in kronfluence (``benchmarks/kronfluence.py``)."""
+"""A small model of sequences with padding, for K-FAC and EK-FAC here and in ``benchmarks/kronfluence.py``."""
 
 import torch
 from torch import Tensor, nn

@@ -35,8 +35,8 @@ def attending_sources(size=5):
     return tuple(LiveSource(model, pairs(each, size), attending.losses, attending.LAYERS) for each in data)
 
 
-def seen_by(model, modules, loss_of_one):
-    """Inputs and gradients of outputs of each module for one sample's loss, ``[t, d_in]`` and ``[t, d_out]``."""
+def seen_by(model, modules, loss_fn, sample):
+    """Inputs and gradients of outputs of each module for a sample's loss, ``[t, d_in]`` and ``[t, d_out]``."""
     seen, handles = {}, []
     for name, module in modules.items():
 
@@ -45,7 +45,7 @@ def seen_by(model, modules, loss_of_one):
             seen[name] = inputs[0].detach(), output
 
         handles.append(module.register_forward_hook(hook))
-    loss = loss_of_one()
+    loss = loss_fn(model, sample).sum()
     for handle in handles:
         handle.remove()
     loss.backward()
@@ -82,10 +82,7 @@ def test_scores_equal_a_loop_over_samples_without_padding(method):
     modules = {name: getattr(model, name.removesuffix(".weight")) for name in attending.LAYERS}
     data = (attending.batch(attending.SAMPLES, 1), attending.batch(attending.QUERIES, 2))
     seen = [
-        [
-            seen_by(model, modules, lambda: attending.losses(model, alone(each, row)).sum())
-            for row in range(len(each["labels"]))
-        ]
+        [seen_by(model, modules, attending.losses, alone(each, row)) for row in range(len(each["labels"]))]
         for each in data
     ]
     found = influence_scores(*attending_sources(), method=method)
@@ -100,11 +97,7 @@ def test_scores_of_a_padded_language_model_equal_a_loop_over_samples(method, kin
     sources = [LiveSource(model, each, causal_loss, layers) for each in data]
     modules = {name: model.get_submodule(name.removesuffix(".weight")) for name in sources[0].layers}
     seen = [
-        [
-            seen_by(model, modules, lambda: causal_loss(model, alone(batch, row)).sum())
-            for names, batch in each
-            for row in range(len(names))
-        ]
+        [seen_by(model, modules, causal_loss, alone(batch, row)) for names, batch in each for row in range(len(names))]
         for each in data
     ]
     found = influence_scores(*sources, method=method)

@@ -1,8 +1,8 @@
 import weakref
 
 import pytest
-from scored_methods import HELD
 import torch
+from scored_methods import HELD
 
 from hyperinf.gradients import GradientBlock
 from hyperinf.influence import influence_scores

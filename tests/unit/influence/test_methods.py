@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from scored_methods import EXACT, HELD
+from scored_methods import HELD, LINEAR
 
 from hyperinf.gradients import GradientStore, TensorSource
 from hyperinf.influence import (
@@ -163,7 +163,7 @@ def test_a_sample_that_is_its_own_target_helps_itself(method):
         assert influence_scores(train, target, method=method)[index] < 0
 
 
-@pytest.mark.parametrize("method", EXACT)
+@pytest.mark.parametrize("method", LINEAR)
 def test_block_size_and_order_of_samples_do_not_change_a_score(method):
     train, target = gradients(13), gradients(4, seed=1)
     expected = influence_scores(train, target, method=method)
@@ -175,7 +175,7 @@ def test_block_size_and_order_of_samples_do_not_change_a_score(method):
         assert relative_error(actual, expected[order].numpy()) < 1e-6
 
 
-@pytest.mark.parametrize("method", EXACT)
+@pytest.mark.parametrize("method", LINEAR)
 def test_a_store_on_disk_with_any_number_of_shards_gives_the_scores_of_memory(method, tmp_path):
     train, target = gradients(13, dtype=torch.float32), gradients(4, seed=1, dtype=torch.float32)
     expected = influence_scores(train, target, method=method)

@@ -121,7 +121,9 @@ def test_shards_of_dense_gradients_score_as_one_process_does(tmp_path, count, bl
     files = sharded(tmp_path, target, lambda shard: Blocks(train, shard), count)
     found = gathered(files, ORIGIN, expected.sample_ids, ALL, seed=1)
     for name, values in expected.influence.items():
-        assert relative(torch.from_numpy(found.columns[f"influence_{name}"]), values) < (1e-12 if count > 1 else 1e-15)
+        # Conjugate gradients let rounding grow up to their tolerance.
+        tolerance = 1e-15 if count == 1 else 1e-6 if name.endswith("_cg") else 1e-12
+        assert relative(torch.from_numpy(found.columns[f"influence_{name}"]), values) < tolerance
     assert torch.equal(torch.from_numpy(found.columns["baseline_grad_norm"]), expected.grad_norm.double())
     assert found.columns["baseline_loss"].tolist() == list(range(20))
     assert {name: set(report) for name, report in found.table.reports.items()} == {
@@ -164,8 +166,9 @@ def test_shards_write_the_files_of_one_process(wholes, tmp_path, family, count):
     assert found["sample_id"].tolist() == expected["sample_id"].tolist()
     for column in expected.columns[4:]:
         a, b, c = (torch.tensor(frame[column].to_numpy()) for frame in (found, expected, on_disk))
-        assert relative(a, b) < 1e-9, column
-        assert relative(a, c) < 1e-6, column
+        loose = column.endswith("_cg")  # rounding grows up to the tolerance
+        assert relative(a, b) < (1e-4 if loose else 1e-9), column
+        assert relative(a, c) < (1e-4 if loose else 1e-6), column
     stages = [set(map(tuple, table(each, "cost.csv")[["method", "stage"]].to_numpy())) for each in (whole, out)]
     assert stages[1] == stages[0] | {("shared", "sums of methods")}
 
@@ -201,7 +204,7 @@ def test_samples_stay_in_their_batches_whatever_the_number_of_shards():
 
 @pytest.mark.parametrize("iterations", [1, 10])
 def test_the_rounds_that_a_workflow_plans_are_those_that_the_methods_ask_for(iterations):
-    own = {name: {"iterations": iterations} for name in ITERATIONS}
+    own = {name: {"iterations": iterations} for name in ("lissa", "lissa_gfim")}
     for name, method in build_methods(method_options(ScoringSettings(methods=SHARDED, **own))).items():
         asked = method.sweeps if isinstance(method, SweepingMethod) else 0
         assert ScoringSettings(methods=(name,), **own).rounds() == asked, name
