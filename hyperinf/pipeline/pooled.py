@@ -10,14 +10,57 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hyperinf.artifacts.records import RECORD, read_record
 from hyperinf.data.parquet import read_frame
 from hyperinf.errors import InputError
-from hyperinf.pipeline.opened import Finetuned
+from hyperinf.pipeline.opened import Finetuned, ids_of
 from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.scoring import ScoringSettings
 from hyperinf.training.loop import schedule, steps_per_epoch, total_steps
+
+
+def read_earlier(
+    settings: ScoringSettings, opened: Finetuned, checkpoint: str, earlier: Sequence[Path], run: Mapping[str, Any]
+) -> dict[str, NDArray[np.float64]]:
+    """Read what scores over checkpoints are made of, but for the last of them.
+
+    Args:
+        settings: which scores.
+        opened: the fine-tuning.
+        checkpoint: the last of them.
+        earlier: folders that ``score`` wrote at the checkpoints before; asked for only where they are needed.
+        run: what this one is called.
+
+    Returns:
+        ``{influence_<score>: [checkpoints, n]}``.
+
+    Raises:
+        InputError: scores of an earlier checkpoint that are missing, or of another run.
+    """
+    pooled = [ScoreName.of(name) for name in settings.methods if ScoreName.of(name).pool]
+    keys = dict.fromkeys(f"influence_{name.at_one_checkpoint}" for name in pooled)
+    if not keys:
+        return {}
+    ids = ids_of(opened.samples("train"))
+    found: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for folder in earlier:
+        at = _checkpoint_of(folder, opened, run)
+        frame = read_frame(folder / "scores.parquet", ["sample_id"])
+        for key in (key for key in keys if key not in frame):
+            where = folder / "scores.parquet"
+            raise InputError(f"{where}: got no column {key}, expected it as at the other checkpoints")
+        if list(frame["sample_id"]) != ids:
+            raise InputError(f"{folder}: got scores of other samples, expected those of the training samples")
+        found[at] = {key: frame[key].to_numpy(dtype=np.float64) for key in keys}
+    wanted = opened.up_to(checkpoint)[:-1]
+    if set(found) != set(wanted):
+        raise InputError(
+            f"earlier: got scores at {', '.join(found) or 'no checkpoint'}, expected them at"
+            f" {', '.join(wanted) or 'none'}, the checkpoints before"
+        )
+    return {key: np.array([found[name][key] for name in wanted]).reshape(len(wanted), len(ids)) for key in keys}
 
 
 def with_pools(
@@ -25,8 +68,7 @@ def with_pools(
     settings: ScoringSettings,
     opened: Finetuned,
     checkpoint: str,
-    earlier: Sequence[Path],
-    run: Mapping[str, Any],
+    before: Mapping[str, NDArray[np.float64]],
 ) -> dict[str, Any]:
     """Add what is made of scores of several checkpoints, and put all in the order that was asked for.
 
@@ -35,21 +77,14 @@ def with_pools(
         settings: which scores.
         opened: the fine-tuning.
         checkpoint: that of ``columns``.
-        earlier: folders that ``score`` wrote at the checkpoints before; asked for only where they are needed.
-        run: what this one is called.
-
-    Raises:
-        InputError: scores of an earlier checkpoint that are missing, or of another run.
+        before: of :func:`read_earlier`.
     """
-    names = [ScoreName.of(name) for name in settings.methods]
     found = dict(columns)
-    if any(name.pool for name in names):
-        checkpoints = opened.checkpoints[: opened.checkpoints.index(checkpoint) + 1]
-        before = _read(earlier, checkpoints[:-1], opened, run)
-        rates = np.array([learning_rate(opened, each) for each in checkpoints])
-        for name in (name for name in names if name.pool):
+    rates = np.array([learning_rate(opened, each) for each in opened.up_to(checkpoint)])
+    for name in (ScoreName.of(each) for each in settings.methods):
+        if name.pool:
             key = f"influence_{name.at_one_checkpoint}"
-            values = np.stack([*(_column(frame, key, folder) for folder, frame in before), columns[key]])
+            values = np.vstack([before[key], columns[key]])
             found[f"influence_{name}"] = values.mean(axis=0) if name.pool == "epochs" else rates @ values
     wanted = [*(f"influence_{name}" for name in settings.methods), *(f"baseline_{name}" for name in settings.baselines)]
     return {key: found[key] for key in wanted if key in found}
@@ -64,34 +99,11 @@ def learning_rate(opened: Finetuned, checkpoint: str) -> float:
     return settings.learning_rate * schedule(step - 1, total, settings.warmup_ratio)
 
 
-def _read(
-    folders: Sequence[Path], wanted: Sequence[str], opened: Finetuned, run: Mapping[str, Any]
-) -> list[tuple[Path, Any]]:
-    """Read earlier scores in the order of their checkpoints."""
-    found: dict[str, tuple[Path, Any]] = {}
-    for folder in folders:
-        record = read_record(folder / RECORD)
-        own = dict(record.get("run") or {})
-        if record.get("finetuned") != opened.info["settings"] or {**own, "checkpoint": None} != {
-            **run,
-            "checkpoint": None,
-        }:
-            raise InputError(
-                f"{folder}: got scores of another run, expected those of this one at an earlier checkpoint"
-            )
-        frame = read_frame(folder / "scores.parquet", ["sample_id"])
-        if list(frame["sample_id"]) != [each.sample_id for each in opened.samples("train")]:
-            raise InputError(f"{folder}: got scores of other samples, expected those of the training samples")
-        found[own["checkpoint"]] = (folder, frame)
-    if set(found) != set(wanted):
-        raise InputError(
-            f"earlier: got scores at {', '.join(found) or 'no checkpoint'}, expected them at"
-            f" {', '.join(wanted) or 'none'}, the checkpoints before"
-        )
-    return [found[name] for name in wanted]
-
-
-def _column(frame: Any, key: str, folder: Path) -> Any:
-    if key not in frame:
-        raise InputError(f"{folder / 'scores.parquet'}: got no column {key}, expected it as at the other checkpoints")
-    return frame[key].to_numpy(dtype=np.float64)
+def _checkpoint_of(folder: Path, opened: Finetuned, run: Mapping[str, Any]) -> str:
+    """Name the checkpoint that a folder's scores are of."""
+    record = read_record(folder / RECORD)
+    own = dict(record.get("run") or {})
+    ours = {**run, "checkpoint": own.get("checkpoint")}
+    if record.get("finetuned") != opened.info["settings"] or own != ours:
+        raise InputError(f"{folder}: got scores of another run, expected those of this one at an earlier checkpoint")
+    return str(own["checkpoint"])

@@ -7,7 +7,7 @@ from hyperinf.artifacts.files import sha256_file, write_parquet, write_text
 from hyperinf.artifacts.records import RECORD, write_record, write_settings
 from hyperinf.pipeline.baselines import Scene, taken_baselines
 from hyperinf.pipeline.opened import Finetuned, ids_of, machine, run_key
-from hyperinf.pipeline.pooled import with_pools
+from hyperinf.pipeline.pooled import read_earlier, with_pools
 from hyperinf.pipeline.scoring import Scored, score_live
 from hyperinf.pipeline.sharding.steps import ShardedScores, gathered
 from hyperinf.pipeline.tables import COST_COLUMNS, cost_rows, write_table
@@ -27,14 +27,16 @@ def score(settings: Score) -> None:
     opened = Finetuned.opened(Path(settings.finetuned), Path(settings.data), settings, device)
     checkpoint = settings.checkpoint or opened.checkpoints[-1]
     train = opened.samples("train")
+    run = run_key(settings, opened) | {"checkpoint": checkpoint}
     scene = Scene(opened, checkpoint, settings.gradients_of, settings.gradient_batch_size)
-    scored = _scored(settings, scene)
+    # First what may be refused.
+    earlier = [Path(folder) for folder in settings.earlier]
+    before = read_earlier(settings, opened, checkpoint, earlier, run)
     baselines, costs = taken_baselines(scene, settings.baselines)
+    scored = _scored(settings, scene)
     shown = [*SHOWN, *(SHOWN_WITH_IMAGES if any(each.image for each in train) else ())]
     labels = {name: [getattr(each, name) for each in train] for name in shown}
-    run = run_key(settings, opened) | {"checkpoint": checkpoint}
-    earlier = [Path(folder) for folder in settings.earlier]
-    columns = with_pools(scored.columns | baselines, settings, opened, checkpoint, earlier, run)
+    columns = with_pools(scored.columns | baselines, settings, opened, checkpoint, before)
     write_parquet(out / "scores.parquet", {"sample_id": ids_of(train), **labels, **columns})
     write_table(out / "cost.csv", cost_rows(run, {**scored.costs, **costs}), COST_COLUMNS)
     more = {
