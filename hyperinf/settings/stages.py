@@ -200,9 +200,7 @@ class Select(OfFinetuned, Resumed, Named, TrainingSettings, MachineSettings, Cac
         help="fraction of the training samples to keep; 1 for all of them, and the references"
     )
     seed: Seed = setting(help="seed of random selection and of the order of samples; stands in the tables")
-    methods: Scores = setting(
-        ("hyperinf",), help="scores to select by, as of `score`; random selection is always there"
-    )
+    methods: Scores = setting(("hyperinf",), help="scores to select by; random selection is always there")
     baselines: SelectingBaselines = setting((), help=SELECTING_HELP)
     strategies: Strategies = setting(
         ("plain", "stratified"), help="plain: keep the least harmful of all samples; stratified: of each answer"
