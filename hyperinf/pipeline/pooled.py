@@ -18,7 +18,7 @@ from hyperinf.errors import InputError
 from hyperinf.pipeline.opened import Finetuned, ids_of
 from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.scoring import ScoringSettings
-from hyperinf.training.loop import schedule, steps_per_epoch, total_steps
+from hyperinf.training.schedule import schedule, steps_per_epoch, total_steps
 
 
 def read_earlier(

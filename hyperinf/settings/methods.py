@@ -54,10 +54,18 @@ class CgOptions(MethodOptions):
     """What conjugate gradients can be told."""
 
     tol: float = setting(
-        1e-4, gt=0, lt=1, help="norm of the residual, as a share of the vector's, at which conjugate gradients stop"
+        1e-3, gt=0, lt=1, help="norm of the residual, as a share of the vector's, at which conjugate gradients stop"
     )
     max_iter: int = setting(
-        100, ge=1, help="products with the curvature after which conjugate gradients count as failed"
+        1000, ge=1, help="products with the curvature after which conjugate gradients count as failed"
+    )
+
+
+class FisherCgOptions(CgOptions):
+    """What conjugate gradients on the FIM can be told."""
+
+    max_iter: int = setting(
+        500, ge=1, help="sweeps over all gradients, one a product, after which conjugate gradients count as failed"
     )
 
     @property
@@ -238,7 +246,7 @@ METHODS: Mapping[str, MethodSpec] = _methods(
         filled=False,
         implementation=f"{_ROOM}.conjugate:FisherByCG",
         needs=frozenset({"sums"}),
-        options=CgOptions,
+        options=FisherCgOptions,
         oracle_of="fim",
         main=False,
     ),

@@ -10,7 +10,7 @@ from hyperinf.influence.methods.base import InfluenceMethod, SweepingMethod
 from hyperinf.influence.sweeps import Steps, Vectors
 from hyperinf.linalg import ConvergenceError
 from hyperinf.linalg.solvers.krylov import conjugate_gradient
-from hyperinf.settings.methods import METHODS, CgOptions, MethodOptions
+from hyperinf.settings.methods import METHODS, CgOptions, FisherCgOptions, MethodOptions
 
 
 class GFIMByCG(InfluenceMethod):
@@ -51,7 +51,7 @@ class FisherByCG(SweepingMethod):
     """``hvp = (F + lambda I)^-1 vec(v)``; a sweep over the training gradients for every iteration."""
 
     spec: ClassVar = METHODS["fim_cg"]
-    options: CgOptions
+    options: FisherCgOptions
 
     def __init__(self, options: MethodOptions | None = None) -> None:
         super().__init__(options)

@@ -70,7 +70,7 @@ class _Kronecker(SweepingMethod):
 
     def fit_statistics(self, statistics: GradientStatistics) -> Self:
         """Learn what the statistics alone tell; bases of others are forgotten."""
-        check_gfim_fits(statistics.layers, next(iter(statistics.devices.values()), "cpu"))
+        check_gfim_fits(statistics.layers, next(iter(statistics.devices.values()), "cpu"), "covariance")
         self._known = None
         return super().fit_statistics(statistics)
 

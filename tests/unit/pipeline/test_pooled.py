@@ -8,7 +8,7 @@ from stage_runs import table
 from hyperinf.errors import InputError
 from hyperinf.settings.checking import SettingsError, checked
 from hyperinf.settings.scoring import ScoringSettings
-from hyperinf.training.loop import schedule
+from hyperinf.training.schedule import schedule
 
 POOLED = ("hyperinf", "hyperinf_unit", "tracin", "tracin_cp", "hyperinf_epochs", "hyperinf_unit_epochs")
 COLUMNS = [f"influence_{name}" for name in POOLED]
