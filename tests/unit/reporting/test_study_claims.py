@@ -1,24 +1,19 @@
 import pandas as pd
 import pytest
 
-from hyperinf.reporting.claims import (
-    CONTRADICTED,
-    NOT_TESTED,
-    OWN_QUESTION,
-    PUBLISHED_CLAIM,
-    SUPPORTED,
-    WITHIN_NOISE,
-    claims_frame,
-    ledger_sections,
-)
+from hyperinf.reporting.claims import OWN_QUESTION, PUBLISHED_CLAIM, claims_frame
 from hyperinf.reporting.detection_claims import cost_claims, detection_claims
+from hyperinf.reporting.ledger import ledger_sections
 from hyperinf.reporting.selection_claims import selection_claims
 from hyperinf.reporting.study_inputs import read_study
+from hyperinf.reporting.verdicts import CONTRADICTED, DEGENERATE, NO_DIFFERENCE, NOT_TESTED, SUPPORTED, UNDECIDED
 
 PAIRS = [
     ([0.8, 0.7, 0.9], [0.6, 0.52, 0.69], SUPPORTED),
     ([0.6, 0.52, 0.69], [0.8, 0.7, 0.9], CONTRADICTED),
-    ([0.8, 0.7, 0.75], [0.7, 0.8, 0.7], WITHIN_NOISE),
+    ([0.8, 0.7, 0.75], [0.7, 0.8, 0.7], UNDECIDED),
+    ([0.8, 0.7, 0.75], [0.8, 0.701, 0.75], NO_DIFFERENCE),
+    ([0.8, 0.7, 0.75], [0.8, 0.7, 0.75], DEGENERATE),
     ([0.8], [0.6], NOT_TESTED),
 ]
 CLASSIFIER = {"family": "classifier"}
@@ -44,20 +39,20 @@ def about(claims, words, *settings):
 def test_the_verdict_on_finding_is_drawn_from_the_paired_interval(judged, ours, theirs, verdict):
     claims = judged(found={"hyperinf": ours, "datainf": theirs}, shape=CLASSIFIER)
     for words in ("than DataInf at 20 %", "than DataInf at 40 %"):
-        assert [claim.verdict for claim in about(claims, words)] == [verdict]
+        assert [claim.decision.verdict for claim in about(claims, words)] == [verdict]
 
 
 @pytest.mark.parametrize(("ours", "theirs", "verdict"), PAIRS)
 def test_the_verdict_on_selecting_is_drawn_from_the_paired_interval(judged, ours, theirs, verdict):
     claims = judged({"hyperinf": ours, "datainf": theirs, "random": theirs})
     for words in ("than what DataInf keeps", "than random selection"):
-        assert {claim.verdict for claim in about(claims, words)} == {verdict}
+        assert {claim.decision.verdict for claim in about(claims, words)} == {verdict}
 
 
 def test_a_rival_that_was_not_run_is_not_tested(judged):
     claims = judged({"hyperinf": [0.8, 0.7], "random": [0.5, 0.5]}, {"hyperinf": [0.8, 0.7]})
     rivals = [*about(claims, "than what LiSSA keeps"), *about(claims, "than TracIN at")]
-    assert {(claim.verdict, claim.measured) for claim in rivals} == {(NOT_TESTED, "not run")}
+    assert {(claim.decision.verdict, claim.row["measured"]) for claim in rivals} == {(NOT_TESTED, "not run")}
 
 
 def test_published_numbers_of_finding_are_a_classifiers(judged):
@@ -91,13 +86,15 @@ def test_a_setting_says_what_model_it_was(judged):
 def test_training_on_all_samples_is_compared_with_where_it_was_run(judged):
     rows = {"hyperinf": [0.58, 0.59], "random": [0.5, 0.5]}
     (claim,) = about(judged(rows, fractions=(0.2, 1.0)), "than the whole training set", "stratified")
-    assert claim.measured == "+3.5 points ± 6.4 (2 seeds)"  # 0.585 - 0.55; t(0.975, 1) * 0.01 / sqrt(2) / sqrt(2)
-    assert claim.verdict == WITHIN_NOISE
+    assert (
+        claim.row["measured"] == "+3.5 points ± 6.4 (2 seeds)"
+    )  # 0.585 - 0.55; t(0.975, 1) * 0.01 / sqrt(2) / sqrt(2)
+    assert claim.decision.verdict == UNDECIDED
 
 
 def test_training_on_all_samples_is_not_tested_where_it_was_not_run(judged):
     claims = judged({"hyperinf": [0.58, 0.59]}, fractions=(0.2,))
-    assert {claim.verdict for claim in about(claims, "than the whole training set")} == {NOT_TESTED}
+    assert {claim.decision.verdict for claim in about(claims, "than the whole training set")} == {NOT_TESTED}
 
 
 def test_whether_the_lead_is_larger_where_less_is_kept_is_a_question_of_ours(run_folder, shape, tmp_path):
@@ -110,8 +107,8 @@ def test_whether_the_lead_is_larger_where_less_is_kept_is_a_question_of_ours(run
     claims = study_claims(read_study(shape(detection=False), runs, tmp_path))
     plain, stratified = about(claims, "lead over random selection")
     assert {plain.origin, stratified.origin} == {OWN_QUESTION}
-    assert plain.measured == "+12.0 points ± 5.0 (3 seeds)"  # t(0.975, 2) * 0.02 / sqrt(3)
-    assert plain.verdict == SUPPORTED
+    assert plain.row["measured"] == "+12.0 points ± 5.0 (3 seeds)"  # t(0.975, 2) * 0.02 / sqrt(3)
+    assert plain.decision.verdict == SUPPORTED
     assert plain.setting.endswith("plain selection, 20 % kept against 40 %")
 
 
@@ -124,7 +121,9 @@ def test_gradients_of_parts_of_what_is_trained_are_set_against_each_other(run_fo
     ]
     read = read_study(shape(detection=False, settings=list(parts)), runs, tmp_path)
     claims = about(study_claims(read), "by gradients of the")
-    asked = {c.statement.partition("by gradients of the ")[2]: c.measured for c in claims if "plain" in c.setting}
+    asked = {
+        c.statement.partition("by gradients of the ")[2]: c.row["measured"] for c in claims if "plain" in c.setting
+    }
     assert set(asked) == {
         "projector than by those of the last layer",
         "projector than by those of all that is trained",
@@ -136,8 +135,8 @@ def test_gradients_of_parts_of_what_is_trained_are_set_against_each_other(run_fo
 def test_hyperinf_is_charged_for_the_gfim_in_the_order_of_times(judged):
     # HyperINF 1.1 + 1.0 s for the GFIM, DataInf 2.1 s: level but for rounding
     (claim,) = about(judged(found={"hyperinf": [0.8] * 3}, shape=CLASSIFIER), "HyperINF takes less time than DataInf")
-    assert "takes 1 times as long" in claim.measured
-    assert claim.verdict == WITHIN_NOISE
+    assert claim.row["measured"].startswith("1 times")
+    assert claim.decision.verdict == NO_DIFFERENCE
 
 
 def test_the_page_ledger_states_each_claim_and_its_rule_once(judged):
