@@ -51,6 +51,14 @@ def roc_auc_within(harmfulness: Array, flipped: NDArray[np.bool_], observed: Seq
     return won / pairs if pairs else None
 
 
+def rank_correlation(first: Array, second: Array) -> float:
+    """Compute Spearman's rank correlation of two scores ``[n]``, ties sharing their ranks; 0 where one is constant."""
+    from scipy.stats import spearmanr
+
+    constant = np.ptp(first) == 0 or np.ptp(second) == 0
+    return 0.0 if constant else float(spearmanr(first, second).statistic)
+
+
 def detection_curve(harmfulness: Array, flipped: NDArray[np.bool_], inspected: Array) -> Array:
     """Compute the fraction of the flipped samples found when the most suspicious fraction of all samples is inspected.
 

@@ -12,12 +12,13 @@ from hyperinf.artifacts.files import sha256_file
 from hyperinf.artifacts.records import RECORD, read_record, write_record, write_settings
 from hyperinf.data.parquet import read_frame
 from hyperinf.errors import InputError
-from hyperinf.evaluation.detection import curve_auc, detection_curve, roc_auc, roc_auc_within
+from hyperinf.evaluation.detection import curve_auc, detection_curve, rank_correlation, roc_auc, roc_auc_within
 from hyperinf.pipeline.tables import CURVE_COLUMNS, METRIC_COLUMNS, write_table
 from hyperinf.settings.stages import Detect
 
 INSPECTED = (0.2, 0.4)
 _CURVE = np.arange(101)
+_EXACT = "influence_fim"
 _PREFIXES = ("influence_", "baseline_")
 
 
@@ -47,6 +48,9 @@ def detect(settings: Detect) -> None:
         for column in (name for name in frame.columns if name.startswith(_PREFIXES)):
             own = {**run, "method": column.split("_", 1)[1]}
             values = frame[column].to_numpy(dtype=np.float64)
+            if _EXACT in frame.columns and column != _EXACT:
+                near = rank_correlation(values, frame[_EXACT].to_numpy(dtype=np.float64))
+                metrics.append({**own, "metric": "fim_correlation", "value": near})
             metrics += [{**own, **row} for row in _metrics(values, harmed, frame["answer"].tolist())]
             curves += [{**own, **row} for row in _curve(values, harmed)]
     write_table(out / "metrics.csv", metrics, METRIC_COLUMNS)

@@ -1,7 +1,7 @@
 """Judge claims: what was published, what this run measured, and the verdict that a stated rule draws."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,11 +9,16 @@ import pandas as pd
 
 from hyperinf.reporting.intervals import Interval
 from hyperinf.reporting.labels import counted
+from hyperinf.reporting.published import untested_claims
 from hyperinf.reporting.rule import rule
 from hyperinf.reporting.verdicts import (
+    CONTRADICTED,
+    NO_DIFFERENCE,
+    SUPPORTED,
     Decision,
     counted_verdict,
     decide,
+    decide_equal,
     distance_verdict,
     holm_levels,
     mean_by_seed,
@@ -22,7 +27,9 @@ from hyperinf.reporting.verdicts import (
 PUBLISHED_CLAIM = "published"
 OWN_QUESTION = "asked here"
 
-Kind = Literal["difference", "count", "distance"]
+TESTED = ("difference", "equality")
+"""Kinds of claims that are judged by an interval."""
+Kind = Literal["difference", "equality", "count", "distance"]
 COLUMNS = [
     "statement",
     "origin",
@@ -67,8 +74,8 @@ class Claim:
         statement: what is claimed.
         source: where it was published; ``""`` for a question that the publication does not pose.
         setting: the part of this run it is judged on.
-        kind: ``difference``: the values are positive; ``count``: they say whether it holds, 1 or 0; ``distance``: the
-            value is small.
+        kind: ``difference``: the values are positive; ``equality``: they do not matter; ``count``: they say whether it
+            holds, 1 or 0; ``distance``: the value is small.
         metric: what the values are of, a key of the rule's margins; ``""`` of counts and distances.
         values: one number a seed, or a repeat.
         published: the published numbers, empty where none are at hand.
@@ -109,7 +116,7 @@ class Claim:
             "source": self.source,
             "setting": self.setting,
             "published": self.published,
-            "measured": told if self.values else "not run",
+            "measured": told,
             "kind": self.kind,
             "metric": self.metric,
             "unit": self.unit,
@@ -122,8 +129,8 @@ class Claim:
 
 def _decided(kind: str, metric: str, values: Mapping[int, float], level: float | None = None) -> Decision:
     numbers = list(values.values())
-    if kind == "difference":
-        return decide(numbers, rule().margins[metric], level)
+    if kind in TESTED:
+        return (decide if kind == "difference" else decide_equal)(numbers, rule().margins[metric], level)
     none = Interval(math.nan, math.nan, len(numbers))
     if kind == "count":
         return Decision(counted_verdict(numbers), none)
@@ -137,18 +144,24 @@ def rule_of(kind: str, metric: str, unit: str, holds: str = "") -> str:
     if kind == "distance":
         near, far = rule().distance
         return f"{holds}: at most {near:g} supported, above {far:g} contradicted, between undecided"
+    inside, above, below = _DRAWN[kind]
     return (
         f"{100 * (1 - rule().level):g} % t-interval of the difference, paired over {unit}s: within "
-        f"± {_MARGIN[metric](rule().margins[metric])} no difference that matters, else above 0 supported, below 0 "
-        f"contradicted, holding 0 undecided; exactly 0 in every {unit} degenerate; fewer than {rule().units} {unit}s "
+        f"± {_MARGIN[metric](rule().margins[metric])} {inside}, else above 0 {above}, below 0 "
+        f"{below}, holding 0 undecided; exactly 0 in every {unit} degenerate; fewer than {rule().units} {unit}s "
         "not tested"
     )
 
 
+_DRAWN = {
+    "difference": (NO_DIFFERENCE, SUPPORTED, CONTRADICTED),
+    "equality": (SUPPORTED, CONTRADICTED, CONTRADICTED),
+}
 _MARGIN = {
     "accuracy": lambda margin: f"{100 * margin:g} points",
     "detected": lambda margin: f"{100 * margin:g} points",
     "roc_auc": lambda margin: f"{margin:g}",
+    "correlation": lambda margin: f"{margin:g}",
     "log_ratio": lambda margin: f"{100 * math.expm1(margin):.0f} %",
 }
 
@@ -161,7 +174,7 @@ def interval_text(metric: str, interval: Interval, unit: str = "seed") -> str:
     if metric == "log_ratio":
         spread = "no interval" if one else f"95 %: {math.exp(interval.low):.3g} to {math.exp(interval.high):.3g}"
         return f"{math.exp(interval.mean):.3g} times ({spread}, {counted(interval.n, unit)})"
-    scale, digits, name = (1, 3, "") if metric == "roc_auc" else (100, 1, " points")
+    scale, digits, name = (1, 3, "") if metric in ("roc_auc", "correlation") else (100, 1, " points")
     spread = "no interval" if one else f"± {scale * interval.half_width:.{digits}f}"
     mean = f"{scale * interval.mean:+.{digits}f}".replace("-", "−")
     return f"{mean}{name} {spread} ({counted(interval.n, unit)})"
@@ -182,6 +195,13 @@ def read_values(text: str) -> dict[int, float]:
     return {int(seed): float(value) for seed, _, value in pairs}
 
 
+def untested() -> Iterator[Claim]:
+    """Give the published claims that no run of this size can speak to, with what it would take."""
+    for row in untested_claims().itertuples():
+        told = f"it would take {row.needs}"
+        yield Claim(row.statement, row.source, "of the publication", "difference", "accuracy", {}, measured=told)
+
+
 def claims_frame(claims: Iterable[Claim]) -> pd.DataFrame:
     """Make the ledger, one row per claim and setting."""
     return pd.DataFrame([claim.row for claim in claims], columns=COLUMNS)
@@ -200,7 +220,7 @@ def primary_frame(frame: pd.DataFrame) -> pd.DataFrame:
     rows = [_primary(group) for _, group in frame.groupby(["origin", "statement", "source"], sort=False)]
     table = pd.DataFrame(rows, columns=PRIMARY_COLUMNS)
     for origin in dict.fromkeys(table["origin"]):
-        own = table.index[(table["origin"] == origin) & (table["kind"] == "difference")]
+        own = table.index[(table["origin"] == origin) & table["kind"].isin(TESTED)]
         first = [_of(table.loc[place]) for place in own]
         for place, level in zip(own, holm_levels([each.p for each in first]), strict=True):
             found = _of(table.loc[place], level)
@@ -247,7 +267,7 @@ _SILENT = ("degenerate", "not tested")
 def _measured(kind: str, metric: str, unit: str, group: pd.DataFrame, told: pd.DataFrame, found: Decision) -> str:
     if not len(told):
         return str(group["measured"].iloc[0])
-    if kind != "difference":
+    if kind not in TESTED:
         counts = told["verdict"].value_counts()
         return ", ".join(f"{verdict} in {counts[verdict]}" for verdict in counts.index) + f" of {len(told)} settings"
     over = f", mean of {len(told)} settings" if len(told) > 1 else ""

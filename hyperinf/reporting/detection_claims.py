@@ -1,24 +1,17 @@
 """Judge the published claims that finding harmed samples can speak to, and what one would ask beside them."""
 
-import math
 from collections.abc import Iterator
-
-import pandas as pd
 
 from hyperinf.reporting import labels
 from hyperinf.reporting.claims import Claim
-from hyperinf.reporting.costs import SHARED
 from hyperinf.reporting.frames import Cell, Place
-from hyperinf.reporting.intervals import t_interval
-from hyperinf.reporting.published import PUBLISHED_FAMILY, RELEASE, published_detection, published_influence_seconds
+from hyperinf.reporting.published import PUBLISHED_FAMILY, RELEASE, published_detection
 from hyperinf.reporting.ranking import difference
 from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.verdicts import mean_by_seed
 
 _CURVES = f"{RELEASE}: Mislabeled_Data_Detection/cola_r=16_detection_rate.pdf (CoLA, RoBERTa-large)"
-_NOTEBOOK = f"{RELEASE}: example.ipynb (MRPC, RoBERTa-large, unnamed GPU)"
 _RIVALS = ("datainf", "tracin", "lissa")
-_ORDERS = ((labels.SUBJECT, "datainf"), (labels.SUBJECT, "lissa"), ("tracin", labels.SUBJECT))
 _INSPECTED = (0.2, 0.4)
 
 
@@ -49,6 +42,16 @@ def detection_claims(read: StudyResults) -> Iterator[Claim]:
                 yield from _over_checkpoints(read, cell, metric, None, rival, statement)
 
 
+def fidelity_claims(read: StudyResults) -> Iterator[Claim]:
+    """Judge how near the scores are to those of the exact Fisher matrix, where it was scored by."""
+    for rival in _RIVALS:
+        statement = f"HyperINF's scores are nearer to the exact FIM's than {labels.method_label(rival)}'s are"
+        for cell in read.frame.cells:
+            yield from _over_checkpoints(read, cell, "fim_correlation", None, rival, statement, _ABSTRACT)
+
+
+_ABSTRACT = "HyperINF paper, abstract: an accurate approximation"
+_MARGINS = {"roc_auc_within": "roc_auc", "fim_correlation": "correlation"}
 _RANKINGS = {"roc_auc": "", "roc_auc_within": " among samples of the same observed answer"}
 
 
@@ -70,45 +73,10 @@ def _over_checkpoints(
     names = [labels.checkpoint_label(place.checkpoint).removeprefix("epoch ") for place in places]
     over = f", mean over epochs {', '.join(names)}" if len(places) > 1 else ""
     where = read.where(cell, "" if over else places[0].checkpoint) + over
-    margin = "roc_auc" if metric in _RANKINGS else metric
-    yield Claim(statement, source, where, "difference", margin, values, published)
+    yield Claim(statement, source, where, "difference", _MARGINS.get(metric, metric), values, published)
 
 
 def where(read: StudyResults, place: Place) -> str:
     """Say in words where a claim is judged."""
     selected = f", {place.strategy} selection, {labels.percent(place.fraction or 0)} kept" if place.strategy else ""
     return read.where(place.cell, place.checkpoint) + selected
-
-
-def cost_claims(read: StudyResults) -> Iterator[Claim]:
-    """Judge the published order of the methods' times, which is that of a classifier, in every setting.
-
-    HyperINF is charged for the GFIM as well (the shared stage ``of which GFIM``); what serves every method alike, the
-    gradients and their sweep, is charged to none.
-    """
-    if read.shape.family != PUBLISHED_FAMILY:
-        return
-    published = published_influence_seconds()
-    for faster, slower in _ORDERS:
-        for key, rows in read.cost.groupby(list(Cell._fields), sort=True):
-            quick, slow = _log_seconds(rows, faster), _log_seconds(rows, slower)
-            yield Claim(
-                f"{labels.method_label(faster)} takes less time than {labels.method_label(slower)} (HyperINF is "
-                "charged for the GFIM)",
-                _NOTEBOOK,
-                where(read, Place(Cell(*key), "")),
-                "difference",
-                "log_ratio",
-                {seed: slow[seed] - quick[seed] for seed in sorted(set(slow) & set(quick))},
-                f"{published[faster]:.3g} s against {published[slower]:.3g} s",
-            )
-
-
-def _log_seconds(rows: pd.DataFrame, method: str) -> dict[int, float]:
-    """Per seed the mean over checkpoints of the log of the method's seconds."""
-    own = rows[rows["method"] == method]
-    if method == labels.SUBJECT and len(own):
-        own = pd.concat([own, rows[(rows["method"] == SHARED) & (rows["stage"] == "of which GFIM")]])
-    totals = own.groupby(["seed", "checkpoint"])["seconds"].sum()
-    by_checkpoint = totals[totals > 0].map(math.log).reset_index()
-    return {int(seed): t_interval(group["seconds"].to_list()).mean for seed, group in by_checkpoint.groupby("seed")}

@@ -8,7 +8,7 @@ import pandas as pd
 from hyperinf import __version__
 from hyperinf.artifacts.files import write_text
 from hyperinf.errors import InputError
-from hyperinf.reporting.claims import COLUMNS, claims_frame, primary_frame
+from hyperinf.reporting.claims import COLUMNS, claims_frame, primary_frame, untested
 from hyperinf.reporting.inputs import Schema, read_csv
 from hyperinf.reporting.ledger import ledger_sections, primary_table, summary_table, write_ledger, write_primary
 from hyperinf.reporting.manifest import expected_page, read_manifests
@@ -33,7 +33,7 @@ def write_page(results: Path, out: Path, studies: tuple[str, ...] = ()) -> list[
     there = {entry["name"]: (results / entry["files"][0]).is_file() for entry in entries}
     ledgers = [results / entry["files"][0] for entry in entries if entry["kind"] == "claims" and there[entry["name"]]]
     parts = [read_csv(path, _LEDGER, may_be_empty=True) for path in ledgers]
-    claims = pd.concat(parts, ignore_index=True) if parts else claims_frame([])
+    claims = pd.concat([*parts, claims_frame(untested())], ignore_index=True) if parts else claims_frame([])
     primary = primary_frame(claims)
     written = _write_claims(results, claims, primary)
     content = {

@@ -101,7 +101,8 @@ ALL_CLAIMS = Product(
     "claims",
     "Claims. Each published claim in each setting, the published number, the number measured here, and whether it "
     "holds.",
-    "detection_claims:detection_claims detection_claims:cost_claims selection_claims:selection_claims",
+    "detection_claims:detection_claims detection_claims:fidelity_claims cost_claims:cost_claims "
+    "selection_claims:selection_claims",
 )
 """Of one study; or of all, which the page's command writes."""
 _SOURCES = Product(

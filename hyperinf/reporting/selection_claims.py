@@ -20,6 +20,9 @@ _SOURCES = {
 }
 
 
+_DEGRADED = "HyperINF paper, abstract: other baselines suffer from significant degradation"
+
+
 def selection_claims(read: StudyResults) -> Iterator[Claim]:
     """Judge HyperINF's selections against each rival's and the whole training set, and its scores against the others'.
 
@@ -33,6 +36,7 @@ def selection_claims(read: StudyResults) -> Iterator[Claim]:
     ]
     if selected:
         yield from _rival_claims(read, selected)
+        yield from _degraded_claims(read, selected)
         yield from _lead_claims(read, selected)
         yield from _full_claims(read, selected)
         yield from _gradient_claims(read)
@@ -50,6 +54,24 @@ def _rival_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
                 difference(read.frame, place, rival),
                 _SOURCES[family] if published else "",
             )
+
+
+def _degraded_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
+    """Whether what the others keep is worse than chance, and than all there is."""
+    family = read.shape.family
+    for rival in _RIVALS[1:]:
+        for place in selected:
+            published = place.strategy == "plain" and round(place.fraction or 0, 8) in _PUBLISHED.get(family, ())
+            theirs, whole = read.frame.seeds(place, rival), place._replace(strategy="plain", fraction=1.0)
+            beside = {"random selection": (place, "random"), "the whole training set": (whole, "full")}
+            for name, (at, method) in beside.items():
+                yield _accuracy_claim(
+                    f"{_selecting(read, place)}: what {labels.method_label(rival)} keeps trains a less accurate model "
+                    f"than {name}",
+                    where(read, place),
+                    minus(read.frame.seeds(at, method), theirs),
+                    _DEGRADED if published and method == "full" else "",
+                )
 
 
 def _accuracy_claim(statement: str, setting: str, values: BySeed, source: str = "") -> Claim:

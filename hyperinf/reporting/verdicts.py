@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -67,6 +67,13 @@ def decide(values: Sequence[float], margin: float, level: float | None = None) -
     else:
         return Decision(UNDECIDED, interval, min(zero, matters), _needed(interval.mean, error * n**0.5, margin, level))
     return Decision(verdict, interval, min(zero, matters))
+
+
+def decide_equal(values: Sequence[float], margin: float, level: float | None = None) -> Decision:
+    """Draw the verdict on "the differences do not matter", as :func:`decide` does: within the margin supports it."""
+    found = decide(values, margin, level)
+    drawn = {NO_DIFFERENCE: SUPPORTED, SUPPORTED: CONTRADICTED}
+    return replace(found, verdict=drawn.get(found.verdict, found.verdict))
 
 
 def _two_sided(distance: float, error: float, n: int) -> float:

@@ -28,12 +28,11 @@ MARKS = {
     NO_DIFFERENCE: ("≈", "#6b6b6b"),
     UNDECIDED: ("?", "#8a6d00"),
     DEGENERATE: ("=", "#6b6b6b"),
-    NOT_TESTED: ("–", "#6b6b6b"),
 }
 """Sign and colour of each verdict."""
 _PANELS = {
     "points": (("accuracy", "detected"), 100.0, "difference in points"),
-    "area": (("roc_auc",), 1.0, "difference in ROC-AUC"),
+    "area": (("roc_auc", "correlation"), 1.0, "difference in ROC-AUC, or in rank correlation"),
     "ratio": (("log_ratio",), 1.0, "ratio"),
     "": (("",), 1.0, ""),
 }
@@ -43,13 +42,15 @@ _LINE = 0.16
 
 
 def verdicts_figure(primary: pd.DataFrame) -> style.Drawing:
-    """Draw the published claims; the questions asked here where there is none.
+    """Draw the published claims that were tested; the questions asked here where there is none.
 
     Args:
         primary: of ``claims.primary_frame``.
     """
-    origin = PUBLISHED_CLAIM if (primary["origin"] == PUBLISHED_CLAIM).any() else OWN_QUESTION
-    data = primary[primary["origin"] == origin].reset_index(drop=True)
+    known = primary[primary["verdict"] != NOT_TESTED]["origin"]
+    origin = PUBLISHED_CLAIM if (known == PUBLISHED_CLAIM).any() else OWN_QUESTION
+    told = (primary["origin"] == origin) & (primary["verdict"] != NOT_TESTED)
+    data = primary[told].reset_index(drop=True)
     panels = [(name, data[data["metric"].isin(_PANELS[name][0])]) for name in _PANELS]
     panels = [(name, rows) for name, rows in panels if len(rows)] or [("", data)]
     heights = [sum(_lines(row) for _, row in rows.iterrows()) + 2.4 for _, rows in panels]

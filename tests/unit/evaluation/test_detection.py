@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hyperinf.evaluation.detection import curve_auc, detection_curve, roc_auc, roc_auc_within
+from hyperinf.evaluation.detection import curve_auc, detection_curve, rank_correlation, roc_auc, roc_auc_within
 
 
 def test_roc_auc_counts_the_pairs_that_are_in_order_ties_half():
@@ -77,3 +77,11 @@ def test_within_answers_pairs_of_one_answer_are_counted():
 
 def test_within_answers_of_one_sample_each_there_is_nothing_to_tell():
     assert roc_auc_within(np.arange(3.0), np.array([True, False, True]), ["a", "b", "c"]) is None
+
+
+def test_rank_correlation_is_that_of_ranks():
+    first = np.array([0.0, 1.0, 2.0, 10.0])
+    assert rank_correlation(first, np.exp(first)) == pytest.approx(1)
+    assert rank_correlation(first, -first) == pytest.approx(-1)
+    assert rank_correlation(first, np.array([1.0, 0.0, 2.0, 3.0])) == pytest.approx(1 - 6 * 2 / (4 * 15))
+    assert rank_correlation(first, np.ones(4)) == 0

@@ -76,3 +76,13 @@ def test_scores_of_another_model_or_that_have_changed_are_refused(run_of, tmp_pa
     with pytest.raises(InputError, match="expected what 'hyperinf score' wrote"):
         detected(tmp_path / "out", run.finetuned, run.finetuned)
     assert not (tmp_path / "out").exists()
+
+
+def test_scores_are_held_against_those_of_the_exact_fim_where_they_were_taken(run_of, tmp_path):
+    run = run_of("classifier")
+    folder = run.score(tmp_path / "scores", methods=("hyperinf", "fim"))
+    metrics = table(detected(tmp_path / "out", run.finetuned, folder)).query("metric == 'fim_correlation'")
+    frame = pd.read_parquet(folder / "scores.parquet")
+    assert set(metrics["method"]) == {"hyperinf", *BASELINES}
+    own = metrics.set_index("method")["value"]
+    assert own["hyperinf"] == pytest.approx(frame["influence_hyperinf"].corr(frame["influence_fim"], method="spearman"))

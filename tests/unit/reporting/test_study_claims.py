@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 from hyperinf.reporting.claims import OWN_QUESTION, PUBLISHED_CLAIM, claims_frame
-from hyperinf.reporting.detection_claims import cost_claims, detection_claims
+from hyperinf.reporting.cost_claims import cost_claims
+from hyperinf.reporting.detection_claims import detection_claims, fidelity_claims
 from hyperinf.reporting.ledger import ledger_sections
 from hyperinf.reporting.selection_claims import selection_claims
 from hyperinf.reporting.study_inputs import read_study
@@ -20,7 +21,7 @@ CLASSIFIER = {"family": "classifier"}
 
 
 def study_claims(read):
-    return [*detection_claims(read), *cost_claims(read), *selection_claims(read)]
+    return [*detection_claims(read), *fidelity_claims(read), *cost_claims(read), *selection_claims(read)]
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_the_verdict_on_finding_is_drawn_from_the_paired_interval(judged, ours, 
 @pytest.mark.parametrize(("ours", "theirs", "verdict"), PAIRS)
 def test_the_verdict_on_selecting_is_drawn_from_the_paired_interval(judged, ours, theirs, verdict):
     claims = judged({"hyperinf": ours, "datainf": theirs, "random": theirs})
-    for words in ("than what DataInf keeps", "than random selection"):
+    for words in ("more accurate model than what DataInf keeps", "more accurate model than random selection"):
         assert {claim.decision.verdict for claim in about(claims, words)} == {verdict}
 
 
@@ -85,7 +86,9 @@ def test_a_setting_says_what_model_it_was(judged):
 
 def test_training_on_all_samples_is_compared_with_where_it_was_run(judged):
     rows = {"hyperinf": [0.58, 0.59], "random": [0.5, 0.5]}
-    (claim,) = about(judged(rows, fractions=(0.2, 1.0)), "than the whole training set", "stratified")
+    (claim,) = about(
+        judged(rows, fractions=(0.2, 1.0)), "more accurate model than the whole training set", "stratified"
+    )
     assert (
         claim.row["measured"] == "+3.5 points ± 6.4 (2 seeds)"
     )  # 0.585 - 0.55; t(0.975, 1) * 0.01 / sqrt(2) / sqrt(2)
@@ -145,3 +148,75 @@ def test_the_page_ledger_states_each_claim_and_its_rule_once(judged):
     assert sum(len(table.rows) for table, _ in sections) == len(frame)
     assert len({table.title for table, _ in sections}) == len(sections)
     assert all(table.headers == ("setting", "verdict", "measured") for table, _ in sections)
+
+
+def test_the_epochs_of_a_training_are_one_setting(run_folder, shape, tmp_path):
+    runs = [
+        run_folder(11 + k, found={"hyperinf": 0.8, "datainf": 0.7}, checkpoints=("epoch-1", "epoch-2"))
+        for k in range(3)
+    ]
+    for run, (first, second) in zip(runs, ((0.1, 0.0), (0.12, 0.0), (0.16, 0.0)), strict=True):
+        path = run / "detection/metrics.csv"
+        rows = pd.read_csv(path)
+        for checkpoint, more in (("epoch-1", first), ("epoch-2", second)):
+            own = (rows["method"] == "hyperinf") & (rows["checkpoint"] == checkpoint)
+            rows.loc[own, "value"] += more
+        rows.to_csv(path, index=False)
+    study = shape(family="classifier", fractions=(), checkpoints=("epoch-1", "epoch-2"))
+    (claim,) = about(study_claims(read_study(study, runs, tmp_path)), "more flipped labels than DataInf at 20 %")
+    assert claim.values == pytest.approx({11: 0.15, 12: 0.16, 13: 0.18})
+    assert claim.setting.endswith("mean over epochs 1, 2")
+
+
+def test_ranking_within_an_observed_answer_and_nearness_to_the_fim_are_judged_where_they_are_known(
+    run_folder, shape, tmp_path
+):
+    runs = [run_folder(11 + k, found={"hyperinf": 0.8, "datainf": 0.7, "lissa": 0.8}) for k in range(3)]
+    read = read_study(shape(fractions=()), runs, tmp_path)
+    assert not about(study_claims(read), "among samples of the same observed answer")
+    assert not about(study_claims(read), "nearer to the exact FIM")
+    for k, run in enumerate(runs):
+        path = run / "detection/metrics.csv"
+        rows = pd.read_csv(path)
+        own = rows[rows["metric"] == "roc_auc"]
+        near = own.assign(
+            metric="fim_correlation", value=own["method"].map({"hyperinf": 0.9, "datainf": -0.2 + k / 50, "lissa": 0.9})
+        )
+        pd.concat([rows, own.assign(metric="roc_auc_within"), near]).to_csv(path, index=False)
+    claims = study_claims(read_study(shape(fractions=()), runs, tmp_path))
+    assert len(about(claims, "among samples of the same observed answer")) == 3 + 3
+    nearer = {claim.statement: claim.decision.verdict for claim in about(claims, "nearer to the exact FIM")}
+    assert nearer == {
+        "HyperINF's scores are nearer to the exact FIM's than DataInf's are": SUPPORTED,
+        "HyperINF's scores are nearer to the exact FIM's than LiSSA's are": DEGENERATE,
+        "HyperINF's scores are nearer to the exact FIM's than TracIN's are": NOT_TESTED,
+    }
+
+
+def test_a_rival_that_selects_worse_than_chance_degrades(judged):
+    claims = judged({"hyperinf": [0.8] * 3, "datainf": [0.4, 0.41, 0.42], "random": [0.6, 0.6, 0.61]})
+    for words in ("what DataInf keeps trains a less accurate model than random", "than the whole training set"):
+        found = about(claims, words, "plain")
+        assert found
+        assert {claim.decision.verdict for claim in found if "DataInf" in claim.statement} == {SUPPORTED}
+
+
+def test_a_cost_that_does_not_depend_on_the_rank_is_supported_and_one_that_does_contradicted(
+    run_folder, shape, tmp_path
+):
+    settings = ("lora-8", "lora-16")
+    runs = [
+        run_folder(11 + k, found={"hyperinf": 0.8}, names={"setting": setting, "family": "classifier"})
+        for setting in settings
+        for k in range(3)
+    ]
+    for k, run in enumerate(runs[3:]):
+        path = run / "scores/last/cost.csv"
+        rows = pd.read_csv(path)
+        rows.loc[rows["stage"] == "of which GFIM", "seconds"] *= 2 + k / 10
+        rows.to_csv(path, index=False)
+    read = read_study(shape(family="classifier", fractions=(), settings=list(settings)), runs, tmp_path)
+    found = {claim.statement: claim for claim in about(study_claims(read), "at every rank")}
+    assert found["the sum of the GFIM takes the same time at every rank"].decision.verdict == CONTRADICTED
+    assert found["HyperINF's inverse takes the same time at every rank"].decision.verdict == DEGENERATE
+    assert {claim.setting for claim in found.values()} == {"headlines, smol, rank 16 against 8"}

@@ -113,6 +113,8 @@ def ledger():
     claims += [
         Claim("claim 0", "a paper", "same", "difference", "accuracy", same),
         Claim("level", "a paper", "a", "difference", "accuracy", {11: 0.001, 12: 0.0, 13: 0.001, 14: -0.001}),
+        Claim("equal", "a paper", "a", "equality", "log_ratio", {11: 0.01, 12: 0.0, 13: 0.02, 14: -0.01}),
+        Claim("unequal", "a paper", "a", "equality", "log_ratio", {11: 0.41, 12: 0.4, 13: 0.42, 14: 0.43}),
         Claim("both the same", "a paper", "same", "difference", "accuracy", same),
         Claim("not run", "a paper", "nowhere", "difference", "roc_auc", {}),
         Claim("one seed less", "a paper", "a", "difference", "roc_auc", {11: 0.05, 12: 0.07, 13: 0.06}),
@@ -139,13 +141,15 @@ def recomputed(frame, content):
             return "not tested"
         if row["kind"] == "count":
             return "supported" if values.min() > 0.5 else "contradicted" if values.max() < 0.5 else "undecided"
-        return "degenerate" if not values.any() else by_interval(values, margin, content["level"])
+        return "degenerate" if not values.any() else by_interval(values, margin, content["level"], row["kind"])
 
-    def by_interval(values, margin, level):
+    def by_interval(values, margin, level, kind):
         half = quantile(1 - level / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
         mean = values.mean()
         if abs(mean) + half <= margin:
-            return "no difference that matters"
+            return "supported" if kind == "equality" else "no difference that matters"
+        if kind == "equality":
+            return "undecided" if half >= abs(mean) else "contradicted"
         return "undecided" if half >= abs(mean) else "supported" if mean > 0 else "contradicted"
 
     def quantile(at, degrees):
@@ -169,8 +173,8 @@ def recomputed(frame, content):
             each = [numbers(text) for text in told["values"]]
             common = sorted(set.intersection(*map(set, each)))
             means = np.array([np.mean([one[seed] for one in each]) for seed in common])
-            if kind == "difference":
-                differences[statement] = means, content["margins"][group["metric"].iloc[0]]
+            if kind in ("difference", "equality"):
+                differences[statement] = means, content["margins"][group["metric"].iloc[0]], kind
             else:
                 found[origin, statement] = setting_verdict(
                     {**group.iloc[0], "values": " ".join(f"{k}:{value}" for k, value in enumerate(means))}
@@ -178,7 +182,7 @@ def recomputed(frame, content):
         left = dict(differences)
         while left:  # Holm: whichever can be decided at the strictest level of those left, again and again
             level = content["level"] / len(left)
-            drawn = {name: by_interval(*pair, level) for name, pair in left.items()}
+            drawn = {name: by_interval(*each[:2], level, each[2]) for name, each in left.items()}
             decided = [name for name, verdict in drawn.items() if verdict != "undecided"]
             for name in decided[:1]:
                 found[origin, name] = drawn[name]
