@@ -71,9 +71,6 @@ class GradientSource(Protocol):
         """The number of samples; None where a sweep would be needed to tell it."""
         return len(self)
 
-    origin: "GradientSource | None" = None
-    """Where gradients that are held were taken, whose factors can be had again; None where that is not at hand."""
-
     def layer(self, name: str) -> Tensor:
         """Give all samples' gradients of one layer, ``Tensor[n, r, d]``; by a sweep where one layer cannot be read."""
         return torch.cat([block.gradients[name].dense() for block in checked(self, "gradients")])
@@ -92,6 +89,9 @@ class TensorSource(GradientSource):
         sample_ids: ``n`` distinct ids, strings, numbers or an integer tensor; ``"0"``, ``"1"``, ... when not given.
         block_size: samples in a block; no result depends on it beyond rounding. As `BLOCK_BYTES` has room when None.
         losses: ``Tensor[n]``, each sample's own loss, if known.
+
+    Attributes:
+        origin: where they were taken, whose factors can be had again; None where that is not at hand.
 
     Raises:
         ValueError: no layer, a tensor that is not ``[n, r, d]`` in float16, bfloat16, float32 or float64, different
@@ -131,6 +131,7 @@ class TensorSource(GradientSource):
         self._ids = ids
         self._block_size = block_size or _samples_in_block(self._gradients)
         self._losses = losses
+        self.origin: GradientSource | None = None
 
     @property
     def layers(self) -> dict[str, tuple[int, int]]:
