@@ -22,7 +22,6 @@ from hyperinf.influence.queries import queries_at_once, query_vectors
 from hyperinf.influence.sweeps import Vectors
 from hyperinf.settings.scores import FORMS, ScoreName
 
-
 ENOUGH_BYTES = 2**29
 """Of vectors at a time for products that need no sweep."""
 
