@@ -11,8 +11,8 @@ from typing import Any
 _FORKS = multiprocessing.get_context("forkserver")
 # Nothing of hyperinf, and nothing that computes: a fork of a process whose libraries have started threads may hang.
 _FORKS.set_forkserver_preload(
-    ["torch", "transformers.modeling_utils", "transformers.models.auto", "peft", "pandas", "pyarrow.parquet", "datasets",
-     "scipy.stats", "sklearn.metrics", "pydantic", "yaml"]
+    ["torch", "transformers.modeling_utils", "transformers.models.auto", "peft", "pandas", "pyarrow.parquet",
+     "datasets", "scipy.stats", "sklearn.metrics", "pydantic", "yaml"]
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import pydantic  # noqa: F401 (as the next two: imported once, for all forks)
 import smart_open  # noqa: F401
-import snakemake.benchmark  # noqa: F401
+import snakemake.benchmark
 import snakemake.cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,7 +115,15 @@ def environment() -> dict[str, str]:
     # What `make test ARGS=...` was given, make hands on.
     given = ("ARGS", "CORES", "PYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours) and name not in given}
-    return {**kept, "STUB_KNOWN": known_commands()}
+    return {**kept, "STUB_KNOWN": known_commands(), "XDG_CACHE_HOME": own_cache()}
+
+
+@cache
+def own_cache() -> str:
+    """A folder for what Snakemake, and the workflow of its runs, note in the user's."""
+    folder = tempfile.mkdtemp(prefix="hyperinf-cache-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @cache
