@@ -10,8 +10,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 WORDS = [f"w{index}" for index in range(60)]
 
 
-# In this order where tests run in several processes: what waits for processes of its own comes first, and the many short
-# files after it keep the cores busy to the end.
+# In this order where tests run in several processes: what waits for processes of its own comes first, and the many
+# short files after it keep the cores busy to the end.
 LONGEST = ("workflow/slurm", "workflow", "bad_input", "compatibility")
 
 
