@@ -1,9 +1,6 @@
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import yaml
@@ -149,16 +146,6 @@ def test_a_failing_rule_shows_the_last_lines_of_its_log(fresh: Workspace) -> Non
     printed = fresh.snakemake("--configfile", SMOKE, "--cores", "2", check=False, STUB_FAIL="prepare-model")
     assert "hyperinf: error: the stub was told to fail" in printed
     assert "Error in rule prepare_model" in printed
-
-
-def test_snakefiles_are_formatted_and_pass_snakemakes_lint(pristine: Workspace) -> None:
-    snakefmt = Path(sys.executable).with_name("snakefmt")
-    if not snakefmt.is_file():
-        pytest.skip("snakefmt is not installed")
-    arguments = [snakefmt, "--check", "--line-length", "120", "Snakefile", "workflow"]
-    formatted = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert formatted.returncode == 0, formatted.stderr
-    assert "good condition" in pristine.snakemake("--lint")
 
 
 def test_the_html_report_of_snakemake_holds_the_figures_with_their_captions(done: Workspace) -> None:

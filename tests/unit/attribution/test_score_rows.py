@@ -3,15 +3,13 @@
 import json
 import re
 import shlex
-import signal
-import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
 from foreign import KINDS, adapter, base, by_hand, rows_of, score, write
+from killable import kill_when, start
 
 from hyperinf import Attributor
 from hyperinf.cli.main import main
@@ -202,16 +200,7 @@ def test_labels_are_names_of_classes_where_they_are_told_and_columns_have_any_na
 def test_a_run_that_was_killed_leaves_no_table_and_does_not_harm_the_next(causal, tmp_path):
     out, folder = tmp_path / "s.parquet", tmp_path / ".s.parquet.tmp"
     words = [*causal.words()[:-1], str(out)]
-    command = [sys.executable, "-m", "hyperinf", *words]
-    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(1200):
-            if (folder / "target").is_dir():
-                break
-            time.sleep(0.05)
-    finally:
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
+    assert kill_when(start(main, words), (folder / "target").is_dir)
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert (folder / "train").is_dir()
     assert main(words) == 0

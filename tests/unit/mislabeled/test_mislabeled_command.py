@@ -2,16 +2,12 @@
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from killable import kill_when, start
 
 from hyperinf import find_mislabeled, influence_scores
 from hyperinf.cli.main import main
@@ -119,13 +115,9 @@ def test_a_killed_command_goes_on_and_ends_in_the_same_table(words: list[str], t
     file = write(table(600), tmp_path / "mine.csv")
     assert main(["mislabeled", str(file), *words, "--out", str(tmp_path / "whole")]) == 0
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "hyperinf", "mislabeled", str(file), *words, "--out", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     state = tmp_path / "killed.state"
-    while process.poll() is None and len(list(state.glob("*.npz"))) < 9:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process = start(main, ["mislabeled", str(file), *words, "--out", str(out)])
+    assert kill_when(process, lambda: len(list(state.glob("*.npz"))) >= 9)
     kept = {each.name: each.stat().st_mtime_ns for each in state.glob("*.npz")}
     assert len(kept) >= 9
     assert not out.exists()
