@@ -15,7 +15,7 @@ from hyperinf.reporting.ranking import BySeed, leader
 if TYPE_CHECKING:
     from hyperinf.reporting.study_inputs import StudyResults
 
-RANKED = ("roc_auc", "curve_auc", "detected", "clean_fraction")
+RANKED = ("roc_auc", "curve_auc", "detected", "clean_fraction", "lds", "lds_mean_target")
 """Metrics of which more is better; so is every accuracy."""
 NONE = Interval(math.nan, math.nan, 0)
 

@@ -1,0 +1,90 @@
+"""Score every training sample on each target sample by several methods, and say what each would take alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hyperinf.errors import InputError
+from hyperinf.gradients import GradientSource
+from hyperinf.influence import InfluenceMethod, build_methods, gradient_statistics
+from hyperinf.influence.queries import queries_at_once, query_vectors, score_vectors
+from hyperinf.pipeline.scoring import method_options
+from hyperinf.runtime.profiling import metered
+from hyperinf.runtime.progress import track
+from hyperinf.settings.scoring import ScoringSettings
+
+Array = NDArray[np.float64]
+MEMORY = 2**30
+"""Bytes of queries' vectors at a time: a constant, as the last digits of products depend on their number."""
+
+
+@dataclass(frozen=True)
+class QueryScores:
+    """Scores of n training samples on q target samples.
+
+    Attributes:
+        influence: ``{method: [n, q]}``; positive is harmful.
+        losses: ``[n]``, each training sample's own; None where it is not known.
+        grad_norm: ``[n]``.
+        seconds: ``{method: what it would take alone}``, without taking the gradients.
+    """
+
+    influence: Mapping[str, Array]
+    losses: Array | None
+    grad_norm: Array
+    seconds: Mapping[str, float]
+
+
+def query_scores(
+    train: GradientSource,
+    targets: GradientSource,
+    sample_ids: list[str],
+    target_ids: list[str],
+    settings: ScoringSettings,
+    device: str,
+) -> QueryScores:
+    """Score by all methods; one sweep gathers the statistics of all.
+
+    Args:
+        train: gradients of the training samples.
+        targets: gradients of the target samples.
+        sample_ids: the order of the training samples in the result.
+        target_ids: that of the target samples.
+        settings: which scores, and how.
+        device: where gradients are.
+
+    Raises:
+        InputError: gradients that no score can be taken of.
+    """
+    methods = build_methods(method_options(settings))
+    try:
+        with metered(device) as sums:
+            statistics = gradient_statistics(train, gfim=any(method.needs_gfim for method in methods.values()))
+        place = {sample: index for index, sample in enumerate(statistics.sample_ids or ())}
+        order = [place[sample] for sample in sample_ids]
+        influence, seconds, losses = {}, {}, None
+        for name, method in track(methods.items(), len(methods), "scores on each target sample", "methods"):
+            with metered(device) as own:
+                influence[name], losses = _by(method.fit(train, statistics), targets, target_ids, order)
+            shared = sums.seconds - (0.0 if method.needs_gfim else statistics.gfim_seconds)
+            seconds[name] = own.seconds + (shared if method.needs_statistics else 0.0)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return QueryScores(influence, losses, statistics.grad_norm.double().cpu().numpy()[order], seconds)
+
+
+def _by(
+    method: InfluenceMethod, targets: GradientSource, target_ids: list[str], order: list[int]
+) -> tuple[Array, Array | None]:
+    """Take one method's scores, and the samples' losses."""
+    columns: dict[str, torch.Tensor] = {}
+    losses = None
+    most = queries_at_once(method, targets.layers, MEMORY)
+    for names, vectors in query_vectors(targets, "target", most, method.statistics.devices):
+        _, parts, losses = score_vectors(method, vectors, names)
+        columns |= dict(zip(names, parts[""].T.cpu(), strict=True))
+    table = torch.stack([columns[name] for name in target_ids], dim=1).double().numpy()[order]
+    return table, None if losses is None else losses.double().cpu().numpy()[order]
