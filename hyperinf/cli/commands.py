@@ -213,6 +213,13 @@ ON_FILES: tuple[Stage, ...] = (
         "hyperinf.attribution.command:score_rows",
         takes="TRAIN ",
     ),
+    Stage(
+        "validate",
+        "tell whether scores of one's own rows predict what training on parts of them comes to; goes on after a kill",
+        "hyperinf.settings.validating:ValidateRows",
+        "hyperinf.validating.command:validate_rows",
+        takes="TRAIN ",
+    ),
 )
 
 GROUPS = {
