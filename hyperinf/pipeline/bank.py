@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
 from hyperinf.artifacts.records import RECORD, read_record
 from hyperinf.data.parquet import read_frame
@@ -87,7 +88,7 @@ def read_scores(path: Path, sample_ids: Sequence[str], target_ids: Sequence[str]
     if set(target_ids) <= set(frame.columns):
         return {path.stem: np.column_stack([_numbers(path, frame, name) for name in target_ids])}
     wanted = [name for name in frame.columns if name.startswith(("influence_", "baseline_"))] or [
-        name for name in frame.columns if np.issubdtype(frame[name].dtype, np.number)
+        name for name in frame.columns if is_numeric_dtype(frame[name])
     ]
     if not wanted:
         raise InputError(f"{path}: got no column of numbers beside sample_id, expected one for each score")
@@ -101,7 +102,7 @@ def read_scores(path: Path, sample_ids: Sequence[str], target_ids: Sequence[str]
 
 def _numbers(path: Path, frame: Any, name: str) -> Array:
     column = frame[name]
-    if not np.issubdtype(column.dtype, np.number):
+    if not is_numeric_dtype(column):
         raise InputError(f"{path}: column {brief(name)}: got values of type {column.dtype}, expected numbers")
     values = column.to_numpy(dtype=np.float64)
     if not np.isfinite(values).all():

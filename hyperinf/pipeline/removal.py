@@ -24,7 +24,7 @@ def chosen_samples(
     """Choose the samples that are left out.
 
     Args:
-        scores: ``{method: [n]}``, influence on the mean target; positive is harmful.
+        scores: ``{method: [n]}`` in their order, influence on the mean target; positive is harmful.
         removal: how many, and by which methods.
         samples: n.
         seed: of random ones.
@@ -36,7 +36,7 @@ def chosen_samples(
     shuffled = np.random.default_rng([seed, 3]).permutation(samples)
     for fraction in removal.fractions:
         k = min(max(1, round(fraction * samples)), samples - 1)
-        for method in removal.methods:
+        for method in removal.methods or tuple(scores)[:1]:
             order = np.argsort(scores[method], kind="stable")
             found[method, "helpful", fraction] = _ascending(order[:k])
             found[method, "harmful", fraction] = _ascending(order[-k:])

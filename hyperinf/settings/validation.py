@@ -37,7 +37,10 @@ class RemovalSettings(Settings):
     fractions: Annotated[tuple[Share, ...], Field(min_length=1), Distinct] = setting(
         (0.01, 0.05, 0.1), help="fractions of the training samples that are left out, one training each"
     )
-    methods: Methods = setting(("hyperinf",), help="methods whose samples are left out; random ones are always there")
+    methods: Methods | None = setting(
+        None,
+        help="methods whose samples are left out, by default the first of those scored by; random ones are always there",
+    )
 
 
 class JudgingSettings(Settings):
@@ -71,6 +74,6 @@ def removal_misfits(removal: RemovalSettings | None, scored: Sequence[str], *abo
             "methods",
             index,
         ): f"got {name!r}, expected one of the methods scored by: {', '.join(scored)}"
-        for index, name in enumerate(removal.methods if removal else ())
+        for index, name in enumerate(removal.methods or () if removal else ())
         if name not in scored
     }

@@ -156,7 +156,7 @@ def train_side_by_side(
                 group["lr"] = settings.learning_rate * schedule(step, total, settings.warmup_ratio)
             losses = loss_fn(model, _collated(encoded, rows, device)).view(copies, -1).mean(dim=1)
             if not bool(losses.isfinite().all()):
-                bad = float(losses[~losses.isfinite()][0])
+                bad = float(losses[~losses.isfinite()][0].detach())
                 raise InputError(
                     f"learning_rate: got a loss of {bad} at step {step}, expected a lower rate that converges"
                 )
