@@ -5,7 +5,7 @@ The linear datamodeling score (Park et al. 2023, section 3): of subsets ``S_1..S
 good method it is positive.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,27 +88,6 @@ def _interval(values: Array) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.nanquantile(values, _QUANTILES)
     return float(low), float(high)
-
-
-def draw_subsets(samples: int, fraction: float, count: int, seed: int) -> Bools:
-    """Draw subsets of equal size, ``[count, samples]``; the first ones are the same however many are drawn.
-
-    Args:
-        samples: n.
-        fraction: of the samples in each, which makes at least one and leaves at least one out.
-        count: m.
-        seed: of the draws.
-    """
-    size = min(max(1, round(fraction * samples)), samples - 1)
-    drawn = np.zeros((count, samples), dtype=bool)
-    for row, kept in enumerate(_permutations(samples, count, seed)):
-        drawn[row, kept[:size]] = True
-    return drawn
-
-
-def _permutations(samples: int, count: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    for number in range(count):
-        yield np.random.default_rng([seed, 2, number]).permutation(samples)
 
 
 def top_overlap(scores: Array, k: int) -> float:

@@ -12,7 +12,7 @@ from hyperinf.artifacts.files import discard, write_parquet
 from hyperinf.artifacts.parts import State
 from hyperinf.artifacts.records import RECORD, write_record, write_settings
 from hyperinf.errors import InputError
-from hyperinf.evaluation.datamodeling import draw_subsets
+from hyperinf.evaluation.subsets import draw_subsets
 from hyperinf.pipeline.opened import Finetuned, ids_of, machine
 from hyperinf.runtime.progress import track
 from hyperinf.settings.stages import Retrain

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hyperinf.settings.base import Place, Settings, setting
-from hyperinf.settings.scoring import Methods
+from hyperinf.settings.scoring import MethodName
 from hyperinf.settings.types import Count, Distinct
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -37,9 +37,8 @@ class RemovalSettings(Settings):
     fractions: Annotated[tuple[Share, ...], Field(min_length=1), Distinct] = setting(
         (0.01, 0.05, 0.1), help="fractions of the training samples that are left out, one training each"
     )
-    methods: Methods | None = setting(
-        None,
-        help="methods whose samples are left out, by default the first of those scored by; random ones are always there",
+    methods: Annotated[tuple[MethodName, ...], Distinct] = setting(
+        (), help="methods whose samples are left out, by default the first of those scored by; random ones stand beside"
     )
 
 
@@ -74,6 +73,6 @@ def removal_misfits(removal: RemovalSettings | None, scored: Sequence[str], *abo
             "methods",
             index,
         ): f"got {name!r}, expected one of the methods scored by: {', '.join(scored)}"
-        for index, name in enumerate(removal.methods or () if removal else ())
+        for index, name in enumerate(removal.methods if removal else ())
         if name not in scored
     }

@@ -9,12 +9,12 @@ from scipy.stats import spearmanr
 
 from hyperinf.evaluation.datamodeling import (
     bootstrapped,
-    draw_subsets,
     mean_correlation,
     predicted,
     rank_correlations,
     top_overlap,
 )
+from hyperinf.evaluation.subsets import draw_subsets
 
 DATTRI = json.loads(Path(__file__).with_name("dattri_lds.json").read_text(encoding="utf-8"))
 
