@@ -42,7 +42,8 @@ class Bank:
             InputError: it is missing, has changed since, or is of another fine-tuning.
         """
         record = read_record(folder / RECORD)
-        if not isinstance(record, dict) or record.get("finetuned") != opened.info["settings"]:
+        mine = isinstance(record, dict) and record.get("finetuned") == opened.info["settings"]
+        if not mine or "subsets" not in record["settings"]:
             raise InputError(
                 f"{folder}: got no retrainings of {opened.folder}, expected what 'hyperinf retrain' made of it"
             )

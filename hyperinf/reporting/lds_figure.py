@@ -5,52 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from hyperinf.reporting import style
-from hyperinf.reporting.frames import Cell, Place, Row
 from hyperinf.reporting.labels import ordered_methods, setting_label
 from hyperinf.reporting.manifest import Entry
 from hyperinf.reporting.study_inputs import StudyResults
-
-RETRAINING = "retraining"
-TARGETS = {"query": "each target sample", "mean": "mean of the target samples"}
-LDS = {"query": "lds", "mean": "lds_mean_target"}
-
-
-def lds_data(read: StudyResults, task: str, model: str) -> pd.DataFrame:
-    """Gather the score of every method and the seconds that it takes alone.
-
-    Returns:
-        Columns setting, target, method, mean, half_width, n (over seeds), low, high (over subsets, mean over seeds),
-        seconds (median).
-    """
-    rows = []
-    for cell in read.frame.of(task, model):
-        for target in TARGETS:
-            own = read.lds[(read.lds[list(Cell._fields)] == list(cell)).all(axis=1) & (read.lds["target"] == target)]
-            for method in ordered_methods(own["method"]):
-                part = own[own["method"] == method]
-                value = lds_row(read, cell, target, method).value
-                spans = part[["low", "high"]].mean()
-                rows.append(
-                    (
-                        cell.setting,
-                        target,
-                        method,
-                        value.mean,
-                        value.half_width,
-                        value.n,
-                        *spans,
-                        part["seconds"].median(),
-                    )
-                )
-    columns = ["setting", "target", "method", "mean", "half_width", "n", "low", "high", "seconds"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def lds_row(read: StudyResults, cell: Cell, target: str, method: str) -> Row:
-    """Give a method's score, or that of retraining in another order."""
-    metric = f"{LDS[target]}_ceiling" if method == RETRAINING else LDS[target]
-    places = read.frame.places(cell, metric) or [Place(cell, metric)]
-    return read.frame.row(places[0], method)
+from hyperinf.reporting.validation_numbers import RETRAINING, TARGETS, lds_data
 
 
 def lds_figure(read: StudyResults, entry: Entry) -> style.Drawing:

@@ -1,14 +1,17 @@
 """Draw what training without the most helpful and the most harmful samples comes to, for one task and model."""
 
+from typing import Any
+
 import pandas as pd
 
 from hyperinf.reporting import style
 from hyperinf.reporting.labels import method_label, ordered_methods, setting_label
 from hyperinf.reporting.manifest import Entry
 from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.validation_numbers import REMOVALS, REMOVED
 
-METRICS = {"loss_without": "trained afresh without them", "loss_patched": "trained on them alone, a little further"}
-STRATEGIES = {"helpful": "-", "harmful": (0, (4.0, 1.5)), "random": style.RANDOM_LINE}
+_LINES = dict(zip(REMOVED, ("-", (0, (4.0, 1.5)), style.RANDOM_LINE), strict=True))
+_MARKERS = dict(zip(REMOVED, ("^", "v", "x"), strict=True))
 
 
 def removal_data(read: StudyResults, task: str, model: str) -> pd.DataFrame:
@@ -18,7 +21,7 @@ def removal_data(read: StudyResults, task: str, model: str) -> pd.DataFrame:
         Columns setting, metric, method, strategy, fraction, mean, half_width, n.
     """
     frame = read.frame.table
-    own = frame[(frame["task"] == task) & (frame["model"] == model) & frame["metric"].isin(METRICS)]
+    own = frame[(frame["task"] == task) & (frame["model"] == model) & frame["metric"].isin(REMOVALS)]
     return own[["setting", "metric", "method", "strategy", "fraction", "mean", "half_width", "n"]]
 
 
@@ -28,12 +31,12 @@ def removal_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     settings = list(dict.fromkeys(data["setting"]))
     figure, axes = style.new_figure(len(settings), 2, 0.5 + 2.6 * len(settings), sharex=True)
     for row, setting in enumerate(settings):
-        for axis, (metric, label) in zip(axes[row], METRICS.items(), strict=True):
+        for axis, (metric, label) in zip(axes[row], REMOVALS.items(), strict=True):
             axis.axhline(0, color=style.MUTED, linewidth=0.8)
             axis.set_title(f"{setting_label(setting)}: {label}")
             part = data[(data["setting"] == setting) & (data["metric"] == metric)]
             for (method, strategy), line in part.groupby(["method", "strategy"], sort=False):
-                options = style.line_options(str(method)) | {"linestyle": STRATEGIES[str(strategy)]}
+                options = _options(str(method), str(strategy))
                 known = line["half_width"].notna().any()
                 bars = line["half_width"].to_numpy() if known else None
                 axis.errorbar(100 * line["fraction"], line["mean"], yerr=bars, elinewidth=0.7, capsize=1.5, **options)
@@ -43,11 +46,15 @@ def removal_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     handles = [
         style.handle(
             method_label(method) if strategy == "random" else f"{method_label(method)}: {strategy}",
-            **(style.line_options(method) | {"linestyle": STRATEGIES[strategy]}),
+            **_options(method, strategy),
         )
         for method in ordered_methods(data["method"])
-        for strategy in STRATEGIES
+        for strategy in REMOVED
         if ((data["method"] == method) & (data["strategy"] == strategy)).any()
     ]
     style.legend_below(figure, handles, 3)
     return style.Drawing(data, figure)
+
+
+def _options(method: str, strategy: str) -> dict[str, Any]:
+    return style.line_options(method) | {"linestyle": _LINES[strategy], "marker": _MARKERS[strategy]}

@@ -7,10 +7,9 @@ import pandas as pd
 from hyperinf.reporting import labels
 from hyperinf.reporting.costs import seconds_text
 from hyperinf.reporting.frames import Cell
-from hyperinf.reporting.lds_figure import RETRAINING, TARGETS, lds_data, lds_row
-from hyperinf.reporting.removal_figure import METRICS
 from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.table_writers import BOLD, INTERVALS, PAIRED, Estimate, Table, Value, sentences, shown
+from hyperinf.reporting.validation_numbers import REMOVALS, REMOVED, RETRAINING, TARGETS, lds_data, lds_row
 
 _CHECKS = ("top_overlap", "randomised_agreement", "lds_randomised")
 _SUBSETS = (
@@ -90,11 +89,13 @@ def removal_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
     """Print the change of the mean target loss by the samples left out, or trained on further."""
     tables = []
     for cell in read.frame.cells:
-        for metric, label in METRICS.items():
+        for metric, label in REMOVALS.items():
             places = read.frame.places(cell, metric)
             fractions = sorted({place.fraction for place in places if place.fraction is not None})
             found = {(place.strategy, place.fraction): read.frame.at(place) for place in places}
-            rows = dict.fromkeys((method, place.strategy) for place in places for method in read.frame.at(place))
+            known = {(method, place.strategy) for place in places for method in read.frame.at(place)}
+            names = labels.ordered_methods(method for method, _ in known)
+            rows = [(name, strategy) for name in names for strategy in REMOVED if (name, strategy) in known]
             body = tuple(
                 (
                     labels.method_label(method) if strategy == method else f"{labels.method_label(method)}: {strategy}",
@@ -105,4 +106,4 @@ def removal_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:
             if body:
                 title = f"Change of the mean target loss, {label}: {read.where(cell, noted=False)}"
                 tables.append(Table(title, ("samples", *map(labels.percent, fractions)), body, INTERVALS))
-    return read.frame.only(*METRICS), tables
+    return read.frame.only(*REMOVALS), tables

@@ -35,6 +35,25 @@ def validate_rows(settings: ValidateRows) -> None:
     """
     out, state = Path(settings.out), Path(settings.state_folder)
     check_out(out, [TABLE, TEXT])
+    went_on = state.exists()
+    try:
+        lines = _judged(settings, state)
+    except InputError:
+        if not went_on:
+            discard(state)  # of what is refused nothing is left
+        raise
+    with written_folder(out) as folder:
+        (folder / TABLE).write_bytes((state / "validation" / TABLE).read_bytes())
+        write_text(folder / TEXT, "\n".join(lines) + "\n")
+        write_settings(folder, settings)
+        write_record(folder / RECORD, {"outputs": hashed(folder, TABLE, TEXT)})
+    discard(state)
+    for line in lines:
+        print(line, flush=True)
+
+
+def _judged(settings: ValidateRows, state: Path) -> list[str]:
+    """Run the stages, and say a sentence a method."""
     folders = {name: str(state / name) for name in ("data", "finetuned", "retrained", "validation")}
     _prepare(settings, state / "files", folders["data"])
     data = read_record(Path(folders["data"]) / RECORD)["content_sha256"]
@@ -54,15 +73,7 @@ def validate_rows(settings: ValidateRows) -> None:
         out=folders["validation"],
     )
     _once(judged, data, validate)
-    lines = _lines(Path(folders["validation"]) / TABLE)
-    with written_folder(out) as folder:
-        (folder / TABLE).write_bytes((Path(folders["validation"]) / TABLE).read_bytes())
-        write_text(folder / TEXT, "\n".join(lines) + "\n")
-        write_settings(folder, settings)
-        write_record(folder / RECORD, {"outputs": hashed(folder, TABLE, TEXT)})
-    discard(state)
-    for line in lines:
-        print(line, flush=True)
+    return _lines(Path(folders["validation"]) / TABLE)
 
 
 def _prepare(settings: ValidateRows, links: Path, out: str) -> None:
