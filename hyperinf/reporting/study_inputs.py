@@ -49,8 +49,8 @@ LDS = Schema(
     optional=("lds", "low", "high", "ceiling", "seconds"),
 )
 _UNBOUNDED = (
-    "kept", "steps", "lds", "lds_mean_target", "lds_ceiling", "lds_mean_target_ceiling", "lds_randomised",
-    "randomised_agreement", "loss_without", "loss_patched",
+    "kept", "steps", "fim_correlation", "lds", "lds_mean_target", "lds_ceiling", "lds_mean_target_ceiling",
+    "lds_randomised", "randomised_agreement", "loss_without", "loss_patched",
 )  # fmt: skip
 """Metrics that are no fraction of anything."""
 _FRACTION = "fraction-"

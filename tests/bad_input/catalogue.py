@@ -395,7 +395,7 @@ MODELS = [
         "--target-modules": "query"},
         "bert", model=True),
     _one("layers that the model lacks", "finetune", {"--target-modules": "q_proj"}, "target_modules", "q_proj",
-        "query", model=True),
+        "nowhere", "query", model=True),
     _one("more layers than the model has", "prepare-model", {"--layers": "7"}, "llama", "7", "1 to 2", model=True),
     *(_one(f"a GGUF file {name}", "prepare-model", {"--source": "path:{here}/m.gguf"}, "m.gguf", "cannot be loaded",
         spoil=written("m.gguf", content), model=True)
@@ -527,8 +527,8 @@ VALIDATED = [
     _one("questions to validate by no model", "validate, rows", {"--text": None, "--label": None, "--model": None},
         "--model", "language model"),
     _one("a model to validate that is not there", "validate, rows", {"--model": "{here}/none"}, "none"),
-    _one("layers to validate that the model lacks", "validate, rows", {"--target-modules": "nowhere"}, "target_modules", "nowhere",
-        "query", model=True),
+    _one("layers to validate that the model lacks", "validate, rows", {"--target-modules": "nowhere"}, "target_modules",
+        "nowhere", "query", model=True),
 ]
 
 SHARDED = [
