@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from hyperinf.artifacts.environment import digest, fingerprint, hashed
-from hyperinf.artifacts.files import discard
+from hyperinf.artifacts.files import discard, sha256_file
 from hyperinf.artifacts.parts import State
 from hyperinf.artifacts.records import RECORD, write_record, write_settings
 from hyperinf.evaluation.datamodeling import (
@@ -55,9 +55,10 @@ def validate(settings: Validate) -> None:
     checkpoint = opened.checkpoints[-1]
     model = opened.model(checkpoint)
     scored, seconds = _scored(settings, opened, model)
-    # Of the randomised model nothing is kept but what two rankings have in common.
-    randomise(model, settings.seed)
-    random, _ = _scored(settings, opened, model)
+    random = None
+    if settings.randomised:
+        randomise(model, settings.seed)
+        random, _ = _scored(settings, opened, model)
     del model
 
     run = run_key(settings, opened) | {"checkpoint": checkpoint}
@@ -85,7 +86,7 @@ def validate(settings: Validate) -> None:
         "data_sha256": opened.info["data_sha256"],
         "finetuned": opened.info["settings"],
         "retrained": {key: bank.record["settings"][key] for key in ("subsets", "subset_fraction", "again", "seed")},
-        "inputs": hashed(Path(settings.retrained), "*.parquet"),
+        "inputs": hashed(Path(settings.retrained), "*.parquet") | {path: sha256_file(path) for path in settings.scores},
         "outputs": hashed(out, "metrics.csv"),
     }
     write_settings(out, settings)
@@ -170,15 +171,15 @@ def _means(bank: Bank) -> tuple[Array, Array]:
     return bank.losses.mean(axis=1, keepdims=True), bank.again.mean(axis=1, keepdims=True)
 
 
-def _checks(scored: QueryScores, random: QueryScores, bank: Bank, top_k: int) -> Iterator[dict[str, Any]]:
+def _checks(scored: QueryScores, random: QueryScores | None, bank: Bank, top_k: int) -> Iterator[dict[str, Any]]:
     """Say how alike the most helpful samples of two queries are, and what is left of scores in a randomised model."""
     for method, values in scored.influence.items():
-        other = random.influence[method]
-        found = {
-            "top_overlap": top_overlap(values, top_k),
-            "randomised_agreement": mean_correlation(rank_correlations(values, other)),
-            "lds_randomised": mean_correlation(rank_correlations(predicted(bank.subsets, other), bank.losses)),
-        }
+        found = {"top_overlap": top_overlap(values, top_k)}
+        if random is not None:
+            other = random.influence[method]
+            sums = predicted(bank.subsets, other)
+            found["randomised_agreement"] = mean_correlation(rank_correlations(values, other))
+            found["lds_randomised"] = mean_correlation(rank_correlations(sums, bank.losses))
         for metric, value in found.items():
             if not np.isnan(value):
                 yield {"method": method, "metric": metric, "value": value}

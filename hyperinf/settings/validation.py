@@ -7,7 +7,7 @@ from pydantic import Field
 
 from hyperinf.settings.base import Place, Settings, setting
 from hyperinf.settings.scoring import MethodName
-from hyperinf.settings.types import Count, Distinct
+from hyperinf.settings.types import Count, Distinct, Switch
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -46,6 +46,9 @@ class JudgingSettings(Settings):
     """What scores are judged by."""
 
     top_k: Count = setting(10, help="number of most helpful samples whose overlap between queries is measured")
+    randomised: Switch = setting(
+        True, help="score by a model with shuffled weights as well, to see whether scores tell of the model"
+    )
     resamples: Count = setting(300, help="number of times that subsets are drawn again, for intervals")
     removal: RemovalSettings | None = setting(
         RemovalSettings,

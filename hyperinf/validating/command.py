@@ -69,6 +69,7 @@ def _judged(settings: ValidateRows, state: Path) -> list[str]:
         task=Path(settings.train).name,
         model_name=trained.model.name,
         removal=None,
+        randomised=False,
         state=None,
         out=folders["validation"],
     )

@@ -38,7 +38,8 @@ def bank_of(run_of, tmp_path_factory):
 
 
 def judge(run, bank, out, **change):
-    return validated(out, run.data, run.finetuned, bank, **{"methods": METHODS, "removal": None, **change})
+    given = {"methods": METHODS, "removal": None, "randomised": False, **change}
+    return validated(out, run.data, run.finetuned, bank, **given)
 
 
 def test_a_bank_holds_every_subset_and_the_loss_of_every_target_sample(run, bank_of):
@@ -131,7 +132,7 @@ def test_the_mean_target_is_judged_by_the_scores_that_the_scoring_stage_takes(ru
 
 
 def test_removals_and_checks_stand_in_the_metrics(run, bank_of, tmp_path):
-    metrics = table(judge(run, bank_of(run.family), tmp_path / "judged", removal=REMOVAL))
+    metrics = table(judge(run, bank_of(run.family), tmp_path / "judged", removal=REMOVAL, randomised=True))
     for metric in ("loss_without", "loss_patched"):
         rows = metrics[metrics["metric"] == metric]
         assert set(zip(rows["method"], rows["strategy"], strict=True)) == {
