@@ -139,5 +139,7 @@ def test_such_studies_come_to_metrics_of_the_one_schema(experiment: Workspace) -
     assert set(found["study"]) == set(STUDIES)
     wrong = found[found["study"] == "wrong_labels"]
     assert {"roc_auc", "accuracy"} <= set(wrong["metric"])
-    assert set(found.loc[found["study"] == "kept", "fraction"]) == {0.0, 0.5, 1.0}
+    assert set(found.loc[found["study"] == "kept", "fraction"].dropna()) == {0.0, 0.5, 1.0}
+    for study in ("kept", "pictures"):
+        assert {"lds", "lds_mean_target"} <= set(found.loc[found["study"] == study, "metric"])
     assert (experiment.root / "results/mine/report.html").is_file()
