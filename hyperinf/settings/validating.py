@@ -8,7 +8,7 @@ from pydantic import model_validator
 from hyperinf.settings.base import MisfitError, setting
 from hyperinf.settings.data import COLUMNS
 from hyperinf.settings.runtime import CacheSettings, MachineSettings
-from hyperinf.settings.scoring import Methods
+from hyperinf.settings.scoring import Scores
 from hyperinf.settings.sources import NamedModel
 from hyperinf.settings.training import EncodingSettings
 from hyperinf.settings.types import Column, Count, Encoding, FilePath, Positive, Seed, Words
@@ -45,7 +45,9 @@ class ValidateRows(RetrainingSettings, EncodingSettings, MachineSettings, CacheS
     )
     rows: int = setting(500, ge=10, lt=2**63, help="number of training rows, at most")
     queries: int = setting(100, ge=2, lt=2**63, help="number of target rows, at most")
-    methods: Methods = setting(("hyperinf", "datainf", "tracin"), help="influence methods to judge")
+    methods: Scores = setting(
+        ("hyperinf", "datainf", "tracin"), help="influence methods to judge, and forms of their scores"
+    )
     damping: Positive = setting(0.1, help="damping of the curvature, as a share of the mean squared gradient")
     rank: Count = setting(8, help="rank of the adapter")
     target_modules: Words | None = setting(

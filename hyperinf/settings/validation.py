@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hyperinf.settings.base import Place, Settings, setting
-from hyperinf.settings.scoring import MethodName
+from hyperinf.settings.scores import AScore
 from hyperinf.settings.types import Count, Distinct, Switch
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -37,7 +37,7 @@ class RemovalSettings(Settings):
     fractions: Annotated[tuple[Share, ...], Field(min_length=1), Distinct] = setting(
         (0.01, 0.05, 0.1), help="fractions of the training samples that are left out, one training each"
     )
-    methods: Annotated[tuple[MethodName, ...], Distinct] = setting(
+    methods: Annotated[tuple[Annotated[str, AScore()], ...], Distinct] = setting(
         (), help="methods whose samples are left out, by default the first of those scored by; random ones stand beside"
     )
 

@@ -18,7 +18,8 @@ from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.models.families.base import EncodedSamples
 from hyperinf.models.trainable import restore, trained_weights
 from hyperinf.settings.training import TrainingSettings
-from hyperinf.training.loop import GROUP, schedule, steps_per_epoch, total_steps
+from hyperinf.training.loop import GROUP
+from hyperinf.training.schedule import schedule, steps_per_epoch, total_steps
 
 Part = Sequence[int]
 Found = TypeVar("Found")

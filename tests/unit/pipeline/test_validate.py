@@ -131,6 +131,16 @@ def test_the_mean_target_is_judged_by_the_scores_that_the_scoring_stage_takes(ru
     assert found == pytest.approx(expected)
 
 
+def test_forms_are_judged_like_methods(run_of, bank_of, tmp_path):
+    names = ("tracin", "tracin_unit", "hyperinf_theta_relative", "hyperinf_self_influence")
+    judge(run_of("classifier"), bank_of("classifier"), tmp_path / "judged", methods=names)
+    found = table(tmp_path / "judged", "lds.csv").query("target == 'query'").set_index("method")
+    assert {*names} <= set(found.index)
+    assert "hyperinf" not in found.index
+    assert (found.loc[list(names), "seconds"] > 0).all()
+    assert found.loc["tracin", "lds"] != found.loc["tracin_unit", "lds"]
+
+
 def test_removals_and_checks_stand_in_the_metrics(run, bank_of, tmp_path):
     metrics = table(judge(run, bank_of(run.family), tmp_path / "judged", removal=REMOVAL, randomised=True))
     for metric in ("loss_without", "loss_patched"):
