@@ -72,8 +72,8 @@ def _in_order(path: Path, frame: Any, ids: Sequence[str]) -> Any:
 def read_scores(path: Path, sample_ids: Sequence[str], target_ids: Sequence[str]) -> dict[str, Array]:
     """Read another tool's scores: ``{name: [n, q]}``; positive is harmful, as everywhere.
 
-    A table with a column for every target sample is one way to score, named as the file; of any other each column is
-    one, whatever the target sample.
+    A table with a column for every target sample is one way to score, ``FILE:each``; of any other each column is one,
+    ``FILE:COLUMN``, whatever the target sample.
 
     Args:
         path: a Parquet file with ``sample_id``.
@@ -87,7 +87,7 @@ def read_scores(path: Path, sample_ids: Sequence[str], target_ids: Sequence[str]
     frame = read_frame(path, ["sample_id"]).set_index("sample_id")
     frame = _in_order(path, frame, sample_ids)
     if set(target_ids) <= set(frame.columns):
-        return {path.stem: np.column_stack([_numbers(path, frame, name) for name in target_ids])}
+        return {f"{path.stem}:each": np.column_stack([_numbers(path, frame, name) for name in target_ids])}
     wanted = [name for name in frame.columns if name.startswith(("influence_", "baseline_"))] or [
         name for name in frame.columns if is_numeric_dtype(frame[name])
     ]

@@ -193,8 +193,8 @@ def test_another_tools_scores_are_judged_by_the_same_bank(run_of, bank_of, tmp_p
     )
     given = tuple(str(tmp_path / name) for name in ("fitted.parquet", "one.parquet"))
     found = table(judge(run, bank, tmp_path / "judged", scores=given), "lds.csv").set_index(["method", "target"])["lds"]
-    assert found["fitted", "query"] > 0.7
-    assert found["one:x", "mean"] == pytest.approx(found["fitted", "mean"])
+    assert found["fitted:each", "query"] > 0.7
+    assert found["one:x", "mean"] == pytest.approx(found["fitted:each", "mean"])
 
 
 @pytest.mark.parametrize(
