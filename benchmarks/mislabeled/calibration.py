@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from hyperinf.artifacts.parts import State
 from hyperinf.mislabeled.encoding import encode_texts
 from hyperinf.mislabeled.finding import find
-from hyperinf.mislabeled.state import State
 from hyperinf.mislabeled.words import word_views
 from hyperinf.settings.mislabeled import JudgeSettings
 

@@ -27,6 +27,7 @@ from scipy.stats import rankdata
 sys.path.insert(0, str(Path(__file__).parent))
 from flips import flipped
 
+from hyperinf.artifacts.parts import State
 from hyperinf.evaluation.detection import roc_auc
 from hyperinf.mislabeled.adapter import trained_head
 from hyperinf.mislabeled.combination import likely_labels, log_margin, loss, margin, signals
@@ -34,7 +35,6 @@ from hyperinf.mislabeled.detection import Evidence, Rows, judge
 from hyperinf.mislabeled.encoding import encode_texts
 from hyperinf.mislabeled.folds import assign_folds
 from hyperinf.mislabeled.linear import product_of
-from hyperinf.mislabeled.state import State
 from hyperinf.mislabeled.words import word_views
 from hyperinf.settings.mislabeled import JudgeSettings
 

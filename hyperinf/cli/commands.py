@@ -65,6 +65,7 @@ STAGES = (
         "Finetune",
         "finetune:finetune",
         "score --data {data} --finetuned {out} --seed {seed} --out FOLDER",
+        "retrain --data {data} --finetuned {out} --seed {seed} --out FOLDER, to see what scores are worth",
     ),
     _stage(
         "score",
@@ -81,6 +82,19 @@ STAGES = (
         "train a fresh adapter on the samples that each method keeps, and evaluate; goes on after a kill",
         "Select",
         "select:select",
+    ),
+    _stage(
+        "retrain",
+        "train afresh on random parts of the training samples, for scores to be judged by; goes on after a kill",
+        "Retrain",
+        "retrain:retrain",
+        "validate --data {data} --finetuned {finetuned} --retrained {out} --seed {seed} --out FOLDER",
+    ),
+    _stage(
+        "validate",
+        "tell how well scores predict what retraining comes to; goes on after a kill",
+        "Validate",
+        "validate:validate",
     ),
     _stage(
         "shard target",
@@ -197,6 +211,13 @@ ON_FILES: tuple[Stage, ...] = (
         "score training rows by their influence on a target, for a model or adapter trained anywhere",
         "hyperinf.settings.scored:ScoreRows",
         "hyperinf.attribution.command:score_rows",
+        takes="TRAIN ",
+    ),
+    Stage(
+        "validate",
+        "tell whether scores of one's own rows predict what training on parts of them comes to; goes on after a kill",
+        "hyperinf.settings.validating:ValidateRows",
+        "hyperinf.validating.command:validate_rows",
         takes="TRAIN ",
     ),
 )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hyperinf.artifacts.environment import digest, hashed
 from hyperinf.artifacts.files import write_json
+from hyperinf.artifacts.parts import State
 from hyperinf.artifacts.records import RECORD, write_record, write_settings
 from hyperinf.data.folders import check_out, written_folder
 from hyperinf.data.sources import resolve_cache, resolve_model_folder
@@ -20,7 +21,6 @@ from hyperinf.mislabeled.encoding import encode_images, encode_texts
 from hyperinf.mislabeled.finding import find
 from hyperinf.mislabeled.page import write_page
 from hyperinf.mislabeled.reading import Labelled, read_labelled_file, read_trusted
-from hyperinf.mislabeled.state import State
 from hyperinf.mislabeled.summary import lines, summarised
 from hyperinf.mislabeled.suspects import Judged, suspects_frame, write_suspects
 from hyperinf.mislabeled.words import word_views

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hyperinf.artifacts.parts import Arrays, State
 from hyperinf.mislabeled.adapter import AdaptedHead, in_parts, trained_head
 from hyperinf.mislabeled.confident import looks_clean, row_weights
 from hyperinf.mislabeled.copies import Copies
 from hyperinf.mislabeled.influential import FoldInfluence
 from hyperinf.mislabeled.linear import fit_and_predict, product_of
 from hyperinf.mislabeled.nearest import label_shares
-from hyperinf.mislabeled.state import Arrays, State
 from hyperinf.runtime.progress import track
 from hyperinf.settings.mislabeled import JudgeSettings
 

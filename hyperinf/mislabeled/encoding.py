@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hyperinf.artifacts.parts import State
 from hyperinf.errors import InputError
-from hyperinf.mislabeled.state import State
 from hyperinf.models.encoding import Batches, EncodedText
 from hyperinf.models.loading import first_line, load_incomplete, load_tokenizer, loaded
 from hyperinf.models.padding import agree_on_padding, bounded, longest_input

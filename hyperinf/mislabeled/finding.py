@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperinf.artifacts.parts import State
 from hyperinf.mislabeled.calibration import calibrated, flipped_labels
 from hyperinf.mislabeled.combination import likely_labels, loss, margin, needs_adapters, signals
 from hyperinf.mislabeled.copies import Copies
 from hyperinf.mislabeled.detection import Rows, judge
 from hyperinf.mislabeled.folds import assign_folds
-from hyperinf.mislabeled.state import State
 from hyperinf.mislabeled.suspects import Judged
 from hyperinf.settings.mislabeled import JudgeSettings
 

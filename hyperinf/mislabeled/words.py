@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperinf.mislabeled.state import State
+from hyperinf.artifacts.parts import State
 from hyperinf.runtime.progress import track
 
 DIMENSIONS = 256

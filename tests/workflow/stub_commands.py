@@ -25,6 +25,8 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "score": ("scores.parquet", "cost.csv", "shards", *RECORD),
     "detect": ("metrics.csv", "curves.csv", *RECORD),
     "select": ("metrics.csv", "selection.parquet", *RECORD),
+    "retrain": ("subsets.parquet", "losses.parquet", *RECORD),
+    "validate": ("metrics.csv", "lds.csv", *RECORD),
     "simulate fisher": ("fim.npy", "gfim.npy", "summary.csv"),
 }
 

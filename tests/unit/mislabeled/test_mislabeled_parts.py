@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hyperinf.artifacts.parts import State
 from hyperinf.mislabeled.calibration import calibrated, flipped_labels
 from hyperinf.mislabeled.combination import loss, margin
 from hyperinf.mislabeled.confident import looks_clean, row_weights, thresholds
@@ -12,7 +13,6 @@ from hyperinf.mislabeled.copies import Copies
 from hyperinf.mislabeled.folds import assign_folds
 from hyperinf.mislabeled.linear import fit_and_predict, product_of
 from hyperinf.mislabeled.nearest import label_shares
-from hyperinf.mislabeled.state import State
 
 
 def test_parts_hold_each_class_evenly_and_copies_together():

@@ -1,15 +1,17 @@
 """What a killed command goes on from: the results of each finished part, in whole files."""
 
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperinf.artifacts.files import atomic_file, write_text
 
-Arrays = dict[str, NDArray[np.float32]]
+Arrays = dict[str, NDArray[Any]]
 _FINGERPRINT = "fingerprint"
 
 
@@ -34,7 +36,7 @@ class State:
         for each in [mark, *folder.glob("*.npz")]:
             each.unlink(missing_ok=True)
 
-    def once(self, name: str, compute: Callable[[], Mapping[str, NDArray[np.float32]]]) -> Arrays:
+    def once(self, name: str, compute: Callable[[], Mapping[str, NDArray[Any]]]) -> Arrays:
         """Compute arrays, or read them where they have been computed."""
         if self._folder is None:
             return dict(compute())
@@ -43,7 +45,7 @@ class State:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return {key: file[key] for key in file.files}
-        except (OSError, ValueError, EOFError, KeyError):
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             pass  # not there yet, or damaged: it is made again
         arrays = dict(compute())
         mark = self._folder / _FINGERPRINT
