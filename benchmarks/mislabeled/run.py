@@ -95,7 +95,7 @@ def measure_cell(views: dict[str, Floats], keys: tuple[str, ...], true: Ints, gi
         views, classes, assign_folds(given, keys, SETTINGS.folds, SETTINGS.seed), np.zeros(len(true), bool), keys
     )
     began = time.process_time()
-    evidence = judge(rows, given, SETTINGS, State(None, ""), "given")
+    evidence = judge(rows, given, SETTINGS, State(None, ""))
     seconds = time.process_time() - began
     scores = ranked(evidence, given, plan["candidates"])
     scores["own loss"] = own_loss(rows.features, given, classes)

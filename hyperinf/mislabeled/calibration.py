@@ -1,10 +1,12 @@
-"""How probable it is that a row is wrong, learned from flips made on purpose in a copy of the labels.
+"""How probable it is that a row is wrong, learned from flips made in thought.
 
-The flips are the positives, the table as it is the unlabelled rows (learning from positive and unlabelled rows): the
-odds of a score among flips against the table, times the share of wrong rows. That share is told from the top, where
-hardly a right row is: as many of the table's rows score so high as would flips of this share (a mixture proportion
-estimate, as of Blanchard, Lee and Scott 2010). It is too large where right rows score like wrong ones, and too small
-where the errors are harder to see than flips.
+The models that judge a row have not seen its label. What it would score with another label is known without training
+anew, for every row and every other label: these are the positives, each weighed by how likely its label is of all that
+the row does not bear, and the table as it is holds the unlabelled rows (learning from positive and unlabelled rows).
+The probability is the odds of a score among flips against the table, times the share of wrong rows. That share is told
+from the top, where hardly a right row is: as many of the table's rows score so high as would flips of this share (a
+mixture proportion estimate, as of Blanchard, Lee and Scott 2010). It is too large where right rows score like wrong
+ones, and too small where the errors are harder to see than flips.
 """
 
 from dataclasses import dataclass
@@ -14,40 +16,15 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-FLIPPED = 0.1
-_TOP = (0.05, 0.2)
+_TOP = np.linspace(0.05, 0.3, 26)
 """Parts of the flips that score so high as where the share is told."""
 _MOST = 0.95
-
-
-def flipped_labels(likely: Floats, labels: Ints, allowed: Bools, seed: int) -> tuple[Ints, Bools]:
-    """Flip a tenth of the labels: every other one to the most likely other class, the rest to any.
-
-    Args:
-        likely: ``[n, classes]`` out-of-sample probabilities.
-        labels: ``[n]``.
-        allowed: rows whose label may be flipped.
-        seed: of the draw.
-
-    Returns:
-        Labels, and which of them were flipped.
-    """
-    draw = np.random.default_rng(seed)
-    rows = np.flatnonzero(allowed)
-    chosen = draw.choice(rows, max(1, round(FLIPPED * len(rows))), replace=False)
-    flipped, classes = labels.copy(), likely.shape[1]
-    others = likely.copy()
-    others[np.arange(len(labels)), labels] = -1
-    flipped[chosen] = (labels[chosen] + draw.integers(1, classes, len(chosen))) % classes
-    near = chosen[::2]
-    flipped[near] = others[near].argmax(axis=1)
-    return flipped, flipped != labels
+_BINS = 401
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The probability of being wrong by the score of a signal.
+    """The probability of being wrong by a score.
 
     Attributes:
         share: estimated share of wrong rows.
@@ -64,33 +41,41 @@ class Calibration:
         return np.interp(scores, self.scores, self.probabilities).astype(np.float32)
 
 
-def calibrated(scores: Floats, flipped: Bools, allowed: Bools) -> Calibration:
-    """Learn from the scores of a table with flips made on purpose.
+def flips(likely: Floats, labels: Ints) -> Floats:
+    """Weigh the labels that a row does not bear by how likely they are of them, ``[n, classes]``."""
+    weights = likely.copy()
+    weights[np.arange(len(labels)), labels] = 0
+    return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
+
+
+def calibrated(scores: Floats, of_flips: Floats, weights: Floats) -> Calibration:
+    """Learn from the scores of a table and of flips.
 
     Args:
-        scores: ``[n]``.
-        flipped: which labels were flipped.
-        allowed: which could have been.
+        scores: ``[n]`` of the table, -1 to 1.
+        of_flips: scores of flipped labels.
+        weights: of the flips.
     """
+    edges = np.unique(np.concatenate([np.linspace(-1, 1, _BINS), np.quantile(scores, np.linspace(0, 1, _BINS))]))
+    positive = np.histogram(of_flips, edges, weights=weights)[0] / max(float(weights.sum()), 1e-12)
+    table = np.histogram(scores, edges)[0] / len(scores)
+    # How many score so high: from the top bin down, and so increasing.
+    share = np.median(np.interp(_TOP, np.cumsum(positive[::-1]), np.cumsum(table[::-1])) / _TOP)
+    share = float(np.clip(share, 1 / max(len(scores), 2), 0.5))
+    there = positive + table > 0
+    at = ((edges[1:] + edges[:-1]) / 2)[there]
+    rate = _rising(at, (positive / np.maximum(positive + table, 1e-12))[there], (positive + table)[there])
+    probabilities = np.clip(share * rate / np.maximum(1 - rate, 1e-6), 0, _MOST)
+    return Calibration(share, at.astype(np.float32), probabilities.astype(np.float32))
+
+
+def in_order_of(scores: Floats, probabilities: Floats) -> Floats:
+    """Make probabilities rise with the scores of another ranking, and add up to the same, ``[n]``."""
+    return _rising(scores, probabilities, np.ones(len(scores))).astype(np.float32)
+
+
+def _rising(at: Floats, values: NDArray[np.floating], weights: NDArray[np.floating]) -> NDArray[np.floating]:
     from sklearn.isotonic import IsotonicRegression
 
-    positive, others = scores[flipped], scores[~flipped & allowed]
-    cuts = np.unique(positive)
-    of_flips = _shares(positive, cuts)
-    of_table = _shares(others, cuts)
-    top = (of_flips >= _TOP[0]) & (of_flips <= _TOP[1])
-    if not top.any():  # few flips, or few different scores
-        top = of_flips == of_flips.min()
-    share = float(np.clip(np.median(of_table[top] / of_flips[top]), 1 / max(len(others), 2), 0.5))
-    pooled = np.concatenate([positive, others])
-    marks = np.concatenate([np.ones(len(positive)), np.zeros(len(others))])
-    fitted = IsotonicRegression(y_min=0.0, y_max=1 - 1 / (len(positive) + 2)).fit(pooled, marks)
-    at = np.unique(np.quantile(pooled, np.linspace(0, 1, 201)))
-    rate = fitted.predict(at)
-    ratio = rate / (1 - rate) * len(others) / len(positive)
-    return Calibration(share, at.astype(np.float32), np.clip(share * ratio, 0, _MOST).astype(np.float32))
-
-
-def _shares(values: Floats, cuts: Floats) -> NDArray[np.float64]:
-    """Give the share of values that are at least as large as each cut."""
-    return 1 - np.searchsorted(np.sort(values), cuts, side="left") / max(len(values), 1)
+    fitted: NDArray[np.floating] = IsotonicRegression().fit_transform(at, values, sample_weight=weights)
+    return fitted

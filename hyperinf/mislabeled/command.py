@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from hyperinf.artifacts.environment import digest, hashed
 from hyperinf.artifacts.files import write_json
@@ -23,6 +22,7 @@ from hyperinf.mislabeled.reading import Labelled, read_labelled_file, read_trust
 from hyperinf.mislabeled.state import State
 from hyperinf.mislabeled.summary import lines, summarised
 from hyperinf.mislabeled.suspects import Judged, suspects_frame, write_suspects
+from hyperinf.mislabeled.views import View
 from hyperinf.mislabeled.words import word_views
 from hyperinf.pipeline.opened import machine
 from hyperinf.settings.mislabeled import Mislabeled
@@ -107,7 +107,7 @@ def judged_table(table: Labelled, settings: Mislabeled, keep: bool = True) -> tu
     images = [*table.images, *(each.image for each in extra)] if table.images else []
     shown = [digest([texts, seconds, images, labels.tolist(), trusted.tolist()]), settings.deciding()]
     state = State(Path(settings.state_folder) if keep else None, digest(shown))
-    views: dict[str, NDArray[np.float32]]
+    views: dict[str, View]
     if images:
         views = {"encoding": encode_images(folder, images, device, state)}
         keys = tuple(images)

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperinf.mislabeled.calibration import calibrated, flipped_labels
-from hyperinf.mislabeled.combination import likely_labels, loss, margin, needs_adapters, signals
+from hyperinf.mislabeled.calibration import calibrated, flips, in_order_of
+from hyperinf.mislabeled.combination import likely_labels, loss, margin, margins, signals
 from hyperinf.mislabeled.copies import Copies
 from hyperinf.mislabeled.detection import Rows, judge
 from hyperinf.mislabeled.folds import assign_folds
 from hyperinf.mislabeled.state import State
 from hyperinf.mislabeled.suspects import Judged
+from hyperinf.mislabeled.views import View
 from hyperinf.settings.mislabeled import JudgeSettings
 
 Floats = NDArray[np.float32]
@@ -21,7 +22,7 @@ _EXPLAINED = 200
 
 
 def find(
-    views: Mapping[str, Floats],
+    views: Mapping[str, View],
     labels: Ints,
     classes: Sequence[str],
     keys: Sequence[str],
@@ -49,18 +50,16 @@ def find(
     folds = np.concatenate([folds, np.full(extra, -1)])
     seen = Rows(views, len(classes), folds, trusted, tuple(keys))
     state = state or State(None, "")
-    evidence = judge(seen, labels, settings, state, "given", explained=_EXPLAINED)
+    evidence = judge(seen, labels, settings, state, explained=_EXPLAINED)
     adapters = evidence.adapters
     assert adapters is not None
     likely, found = likely_labels(evidence, labels), signals(evidence, labels)
     scores = found[settings.ranking]
     probabilities, share = np.full(rows, np.nan, dtype=np.float32), None
     if settings.calibrate:
-        allowed = ~trusted & (folds >= 0)
-        changed, flipped = flipped_labels(likely, labels, allowed, settings.seed)
-        again = judge(seen, changed, settings, state, "flipped", needs_adapters(settings.ranking))
-        calibration = calibrated(signals(again, changed)[settings.ranking], flipped, allowed)
-        probabilities, share = calibration.of(scores), calibration.share
+        probabilities, share = _probabilities(likely, labels, ~trusted & (folds >= 0))
+        if settings.ranking != "combined":
+            probabilities = in_order_of(scores, probabilities)
         probabilities[trusted] = 0
     part = slice(judged)
     scores = np.where(trusted, np.minimum(scores, scores.min()) - 1, scores)
@@ -95,17 +94,27 @@ def find_in_probabilities(
     found = {"loss": loss(probabilities, labels), "margin": margin(probabilities, labels)}
     if influence is not None:
         found["hyperinf"] = influence
-    unknown = np.full(len(labels), np.nan, dtype=np.float32)
+    wrong, share = _probabilities(probabilities, labels, np.ones(len(labels), dtype=bool))
     return Judged(
         labels,
         classes,
         range(1, len(labels) + 1),
         found["margin"],
-        unknown,
+        wrong,
         probabilities,
         found,
         None,
         [copies.others(row, labels) for row in range(len(labels))],
         {},
-        None,
+        share,
     )
+
+
+def _probabilities(likely: Floats, labels: Ints, suspected: Bools) -> tuple[Floats, float]:
+    """Give the probability of being wrong of each row, ``[n]``, and the share of wrong ones among the suspected."""
+    if not suspected.any():
+        return np.zeros(len(labels), dtype=np.float32), 0.0
+    scores, weights = margins(likely), flips(likely, labels)
+    own = scores[np.arange(len(labels)), labels]
+    learned = calibrated(own[suspected], scores[weights > 0], weights[weights > 0])
+    return learned.of(own), learned.share
