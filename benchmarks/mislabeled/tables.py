@@ -172,8 +172,8 @@ READERS: dict[str, Callable[[Path], Rows]] = {
     "spam": _spam,
 }
 WIDE: dict[str, Callable[[Path], Rows]] = {
-    "reuters52": READERS["reuters"],
     "languages": _languages,
+    "reuters52": READERS["reuters"],
 }
 """Tables of many classes, of which more rows are drawn."""
 

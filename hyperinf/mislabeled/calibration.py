@@ -14,12 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperinf.mislabeled.combination import margins
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-_TOP = np.linspace(0.05, 0.3, 26)
-"""Parts of the flips that score so high as where the share is told."""
+Bools = NDArray[np.bool_]
+_TOP = np.linspace(0.05, 0.99, 95)
+"""Parts of the flips that score so high as where the share may be told."""
+_LEAST_DEEP, _ENOUGH = 0.3, 10
+"""The share is told from the top down to this part, or farther, to where as many of the table's rows stand."""
 _MOST = 0.95
-_BINS = 401
+_BINS, _SMOOTHED = 400, 0.1
+"""Bins of the scores from -1 to 1, and the standard deviation of what counts are smoothed by."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,22 @@ class Calibration:
         return np.interp(scores, self.scores, self.probabilities).astype(np.float32)
 
 
+def probabilities_wrong(likely: Floats, labels: Ints, suspected: Bools) -> tuple[Floats, float]:
+    """Give the probability of being wrong of each row, ``[n]``, and the share of wrong ones among the suspected.
+
+    Args:
+        likely: ``[n, classes]``, by models that have not seen a row's label.
+        labels: ``[n]``.
+        suspected: rows whose label may be wrong.
+    """
+    if not suspected.any():
+        return np.zeros(len(labels), dtype=np.float32), 0.0
+    scores, weights = margins(likely), flips(likely, labels)
+    own = scores[np.arange(len(labels)), labels]
+    learned = calibrated(own[suspected], scores[weights > 0], weights[weights > 0])
+    return learned.of(own), learned.share
+
+
 def flips(likely: Floats, labels: Ints) -> Floats:
     """Weigh the labels that a row does not bear by how likely they are of them, ``[n, classes]``."""
     weights = likely.copy()
@@ -56,15 +78,19 @@ def calibrated(scores: Floats, of_flips: Floats, weights: Floats) -> Calibration
         of_flips: scores of flipped labels.
         weights: of the flips.
     """
-    edges = np.unique(np.concatenate([np.linspace(-1, 1, _BINS), np.quantile(scores, np.linspace(0, 1, _BINS))]))
+    from scipy.ndimage import gaussian_filter1d
+
+    edges = np.linspace(-1, 1, _BINS + 1)
     positive = np.histogram(of_flips, edges, weights=weights)[0] / max(float(weights.sum()), 1e-12)
     table = np.histogram(scores, edges)[0] / len(scores)
     # How many score so high: from the top bin down, and so increasing.
-    share = np.median(np.interp(_TOP, np.cumsum(positive[::-1]), np.cumsum(table[::-1])) / _TOP)
-    share = float(np.clip(share, 1 / max(len(scores), 2), 0.5))
-    there = positive + table > 0
-    at = ((edges[1:] + edges[:-1]) / 2)[there]
-    rate = _rising(at, (positive / np.maximum(positive + table, 1e-12))[there], (positive + table)[there])
+    so_high = np.interp(_TOP, np.cumsum(positive[::-1]), np.cumsum(table[::-1]))
+    told = _TOP <= max(_LEAST_DEEP, _TOP[min(np.searchsorted(so_high * len(scores), _ENOUGH), len(_TOP) - 1)])
+    share = float(np.clip(so_high[told].sum() / _TOP[told].sum(), 1 / max(len(scores), 2), 0.5))
+    # Of few rows the one that happens to stand a little lower than others is no less wrong.
+    positive, table = (gaussian_filter1d(each, _SMOOTHED * _BINS / 2, mode="reflect") for each in (positive, table))
+    at, both = (edges[1:] + edges[:-1]) / 2, np.maximum(positive + table, 1e-12)
+    rate = _rising(at, positive / both, both)
     probabilities = np.clip(share * rate / np.maximum(1 - rate, 1e-6), 0, _MOST)
     return Calibration(share, at.astype(np.float32), probabilities.astype(np.float32))
 

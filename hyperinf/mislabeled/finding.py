@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperinf.mislabeled.calibration import calibrated, flips, in_order_of
-from hyperinf.mislabeled.combination import likely_labels, loss, margin, margins, signals
+from hyperinf.mislabeled.calibration import in_order_of, probabilities_wrong
+from hyperinf.mislabeled.combination import likely_labels, loss, margin, signals
 from hyperinf.mislabeled.copies import Copies
 from hyperinf.mislabeled.detection import Rows, judge
 from hyperinf.mislabeled.folds import assign_folds
@@ -57,7 +57,7 @@ def find(
     scores = found[settings.ranking]
     probabilities, share = np.full(rows, np.nan, dtype=np.float32), None
     if settings.calibrate:
-        probabilities, share = _probabilities(likely, labels, ~trusted & (folds >= 0))
+        probabilities, share = probabilities_wrong(likely, labels, ~trusted & (folds >= 0))
         if settings.ranking != "combined":
             probabilities = in_order_of(scores, probabilities)
         probabilities[trusted] = 0
@@ -94,7 +94,7 @@ def find_in_probabilities(
     found = {"loss": loss(probabilities, labels), "margin": margin(probabilities, labels)}
     if influence is not None:
         found["hyperinf"] = influence
-    wrong, share = _probabilities(probabilities, labels, np.ones(len(labels), dtype=bool))
+    wrong, share = probabilities_wrong(probabilities, labels, np.ones(len(labels), dtype=bool))
     return Judged(
         labels,
         classes,
@@ -108,13 +108,3 @@ def find_in_probabilities(
         {},
         share,
     )
-
-
-def _probabilities(likely: Floats, labels: Ints, suspected: Bools) -> tuple[Floats, float]:
-    """Give the probability of being wrong of each row, ``[n]``, and the share of wrong ones among the suspected."""
-    if not suspected.any():
-        return np.zeros(len(labels), dtype=np.float32), 0.0
-    scores, weights = margins(likely), flips(likely, labels)
-    own = scores[np.arange(len(labels)), labels]
-    learned = calibrated(own[suspected], scores[weights > 0], weights[weights > 0])
-    return learned.of(own), learned.share
