@@ -171,10 +171,7 @@ READERS: dict[str, Callable[[Path], Rows]] = {
     "estonian": _estonian,
     "spam": _spam,
 }
-WIDE: dict[str, Callable[[Path], Rows]] = {
-    "languages": _languages,
-    "reuters52": READERS["reuters"],
-}
+WIDE: dict[str, Callable[[Path], Rows]] = {"languages": _languages}
 """Tables of many classes, of which more rows are drawn."""
 
 

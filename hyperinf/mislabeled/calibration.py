@@ -65,9 +65,9 @@ def probabilities_wrong(likely: Floats, labels: Ints, suspected: Bools) -> tuple
 
 def flips(likely: Floats, labels: Ints) -> Floats:
     """Weigh the labels that a row does not bear by how likely they are of them, ``[n, classes]``."""
-    weights = likely.copy()
+    weights = np.maximum(likely, 1e-6)
     weights[np.arange(len(labels)), labels] = 0
-    return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def calibrated(scores: Floats, of_flips: Floats, weights: Floats) -> Calibration:
@@ -81,11 +81,12 @@ def calibrated(scores: Floats, of_flips: Floats, weights: Floats) -> Calibration
     from scipy.ndimage import gaussian_filter1d
 
     edges = np.linspace(-1, 1, _BINS + 1)
-    positive = np.histogram(of_flips, edges, weights=weights)[0] / max(float(weights.sum()), 1e-12)
+    positive = np.histogram(of_flips, edges, weights=weights)[0] / weights.sum()
     table = np.histogram(scores, edges)[0] / len(scores)
     # How many score so high: from the top bin down, and so increasing.
     so_high = np.interp(_TOP, np.cumsum(positive[::-1]), np.cumsum(table[::-1]))
-    told = _TOP <= max(_LEAST_DEEP, _TOP[min(np.searchsorted(so_high * len(scores), _ENOUGH), len(_TOP) - 1)])
+    enough = min(np.searchsorted(so_high * len(scores), _ENOUGH), len(_TOP) - 1)
+    told = slice(max(np.searchsorted(_TOP, _LEAST_DEEP), enough) + 1)
     share = float(np.clip(so_high[told].sum() / _TOP[told].sum(), 1 / max(len(scores), 2), 0.5))
     # Of few rows the one that happens to stand a little lower than others is no less wrong.
     positive, table = (gaussian_filter1d(each, _SMOOTHED * _BINS / 2, mode="reflect") for each in (positive, table))

@@ -57,9 +57,10 @@ def find(
     scores = found[settings.ranking]
     probabilities, share = np.full(rows, np.nan, dtype=np.float32), None
     if settings.calibrate:
-        probabilities, share = probabilities_wrong(likely, labels, ~trusted & (folds >= 0))
+        suspected = ~trusted & (folds >= 0)
+        probabilities, share = probabilities_wrong(likely, labels, suspected)
         if settings.ranking != "combined":
-            probabilities = in_order_of(scores, probabilities)
+            probabilities[suspected] = in_order_of(scores[suspected], probabilities[suspected])
         probabilities[trusted] = 0
     part = slice(judged)
     scores = np.where(trusted, np.minimum(scores, scores.min()) - 1, scores)

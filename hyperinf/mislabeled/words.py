@@ -70,7 +70,7 @@ def _parts(name: str, texts: Sequence[str], seed: int) -> Iterator[Floats]:
 
 def _seconds(counts: Any, dimensions: int) -> float:
     """Tell how long a reduction takes: it multiplies six times, by some more columns than are wanted."""
-    few = counts[: max(1, counts.shape[0] // 50)]
+    few, columns = counts[: max(1, counts.shape[0] // 50)], np.ones((counts.shape[1], dimensions))
     began = time.monotonic()
-    few @ np.ones((counts.shape[1], dimensions))
+    few @ columns
     return (2 * _ITERATIONS + 2) * (time.monotonic() - began) * counts.shape[0] / few.shape[0]
