@@ -10,6 +10,7 @@ ones, and too small where the errors are harder to see than flips.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from hyperinf.mislabeled.combination import margins
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Numbers = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 _TOP = np.linspace(0.05, 0.99, 95)
 """Parts of the flips that score so high as where the share may be told."""
@@ -85,8 +87,8 @@ def calibrated(scores: Floats, of_flips: Floats, weights: Floats) -> Calibration
     table = np.histogram(scores, edges)[0] / len(scores)
     # How many score so high: from the top bin down, and so increasing.
     so_high = np.interp(_TOP, np.cumsum(positive[::-1]), np.cumsum(table[::-1]))
-    enough = min(np.searchsorted(so_high * len(scores), _ENOUGH), len(_TOP) - 1)
-    told = slice(max(np.searchsorted(_TOP, _LEAST_DEEP), enough) + 1)
+    deep = np.searchsorted(_TOP, _LEAST_DEEP), np.searchsorted(so_high * len(scores), _ENOUGH)
+    told = slice(int(max(deep)) + 1)
     share = float(np.clip(so_high[told].sum() / _TOP[told].sum(), 1 / max(len(scores), 2), 0.5))
     # Of few rows the one that happens to stand a little lower than others is no less wrong.
     positive, table = (gaussian_filter1d(each, _SMOOTHED * _BINS / 2, mode="reflect") for each in (positive, table))
@@ -101,8 +103,8 @@ def in_order_of(scores: Floats, probabilities: Floats) -> Floats:
     return _rising(scores, probabilities, np.ones(len(scores))).astype(np.float32)
 
 
-def _rising(at: Floats, values: NDArray[np.floating], weights: NDArray[np.floating]) -> NDArray[np.floating]:
+def _rising(at: Numbers, values: Numbers, weights: Numbers) -> Numbers:
     from sklearn.isotonic import IsotonicRegression
 
-    fitted: NDArray[np.floating] = IsotonicRegression().fit_transform(at, values, sample_weight=weights)
+    fitted: Numbers = IsotonicRegression().fit_transform(at, values, sample_weight=weights)
     return fitted
