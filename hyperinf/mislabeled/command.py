@@ -25,12 +25,15 @@ from hyperinf.mislabeled.suspects import Judged, suspects_frame, write_suspects
 from hyperinf.mislabeled.views import View
 from hyperinf.mislabeled.words import word_views
 from hyperinf.pipeline.opened import machine
+from hyperinf.runtime.progress import waiting
 from hyperinf.settings.mislabeled import Mislabeled
 from hyperinf.settings.sources import ModelSource
 
 _log = logging.getLogger(__name__)
 SUSPECTS, PAGE, SUMMARY = "suspects.csv", "suspects.html", "summary.json"
 _MODEL = "asset:minilm"
+_WRITING = 5e-5
+"""Seconds that a row takes to be written, about."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +66,15 @@ def mislabeled(settings: Mislabeled) -> None:
     for remark in table.remarks:
         _log.warning(remark)
     state, judged = judged_table(table, settings)
-    frame = suspects_frame(judged, table.table)
-    summary = summarised(table, judged, settings.ranking, time.monotonic() - began)
-    shown = list(lines(summary))
     texts = (
         table.texts
         if table.seconds is None
         else [" | ".join(pair) for pair in zip(table.texts, table.seconds, strict=True)]
     )
-    with written_folder(out) as folder:
+    with waiting("writing the table", _WRITING * len(table.labels)), written_folder(out) as folder:
+        frame = suspects_frame(judged, table.table)
+        summary = summarised(table, judged, settings.ranking, time.monotonic() - began)
+        shown = list(lines(summary))
         write_suspects(frame, folder / SUSPECTS)
         write_page(folder / PAGE, summary, shown, judged, frame, texts, table.images, settings.top)
         write_json(folder / SUMMARY, summary)
