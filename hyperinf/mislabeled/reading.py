@@ -17,6 +17,7 @@ from hyperinf.data.sampling import Corpus
 from hyperinf.data.sources.tables import TYPES, read_rows
 from hyperinf.data.sources.text_files import kind_of
 from hyperinf.errors import InputError, brief, listed
+from hyperinf.runtime.progress import track
 from hyperinf.settings.data import DataSettings, SplitNames
 from hyperinf.settings.mislabeled import Mislabeled
 from hyperinf.settings.sources import DataSource
@@ -170,7 +171,8 @@ def _original(path: Path, settings: Mislabeled) -> pd.DataFrame:
 
         others = [name.strip() for name in pq.ParquetFile(path).schema_arrow.names]
     rows = read_rows(path, wanted, [name for name in others if name not in wanted], TYPES, settings.encoding)
-    return pd.DataFrame([dict(row) for _, row in rows], dtype=object)
+    read = track(rows, None, f"reading all columns of {path.name}", "rows")
+    return pd.DataFrame([dict(row) for _, row in read], dtype=object)
 
 
 def _of_images(samples: Sequence[Sample]) -> pd.DataFrame:

@@ -26,7 +26,7 @@ class JudgeSettings(Settings):
         "combined", help="what rows are ranked by: combined, which the benchmark chose, or one signal alone"
     )
     folds: int = setting(5, ge=2, lt=1000, help="number of parts; each is judged by models trained on the others")
-    seed: Seed = setting(0, help="seed of the parts, of the adapters, and of the flips made for calibration")
+    seed: Seed = setting(0, help="seed of the parts and of the adapters")
     max_length: int | None = setting(
         None,
         ge=2,
@@ -37,7 +37,7 @@ class JudgeSettings(Settings):
     epochs: Count = setting(6, help="number of passes in which an adapter is trained")
     damping: Positive = setting(ScoringSettings.model_fields["damping"].default, help="damping of HyperINF")
     calibrate: Switch = setting(
-        True, help="flip some labels of a copy on purpose, to learn how probable it is that a row is wrong"
+        True, help="say how probable it is that a row is wrong, learned from what flipped labels would score"
     )
 
 

@@ -89,6 +89,7 @@ def test_trusted_rows_are_no_suspects_and_contradictions_are_named(words: list[s
     found = pd.read_csv(tmp_path / "mine.suspects" / "suspects.csv")
     assert set(found["row"].tail(4) - 1) == set(WRONG)
     assert (found.loc[found["sure"] == "yes", "probability_wrong"] == 0).all()
+    assert found.loc[found["sure"] != "yes", "probability_wrong"].is_monotonic_decreasing
     assert "row 11" in found.set_index("row").loc[121, "reasons"]
 
 
@@ -133,6 +134,19 @@ def test_from_python_the_same_rows_come_first(tiny_bert: Path) -> None:
     assert found["label"].to_dict() == frame["label"].to_dict()
 
 
+def test_of_many_rows_samples_are_learned_from(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, most in {
+        "linear._MOST": 60,
+        "nearest._MOST": 40,
+        "influential._MOST_TRAINED": 40,
+        "words._MOST_ROWS": 80,
+    }.items():
+        monkeypatch.setattr(f"hyperinf.mislabeled.{name}", most)
+    found = find_mislabeled(table(), text="text", model=str(tiny_bert), folds=3)
+    assert set(found["row"].head(4) - 1) == set(WRONG)
+    assert (found["probability_wrong"].head(4) > 0.5).all()
+
+
 def test_a_dataset_names_its_classes(tiny_bert: Path) -> None:
     from datasets import ClassLabel, Dataset, Features, Value
 
@@ -155,6 +169,7 @@ def test_ones_own_probabilities_and_gradients() -> None:
     gradients = {"head": torch.tensor(residual[:, :, None] * draw.normal(1, 0.1, (len(frame), 1, 6))).float()}
     found = find_mislabeled(frame, label="label", probabilities=probabilities, gradients=TensorSource(gradients))
     assert set(found["row"].head(4) - 1) == set(WRONG)
+    assert found["probability_wrong"].head(4).min() > 0.1 > 10 * found["probability_wrong"].tail(116).max()
     right = torch.tensor(np.abs(residual).max(axis=1) < 0.5)
     own = probabilities[np.arange(len(frame)), (frame["label"] == "low").astype(int)]
     names = frame["label"].to_numpy()
