@@ -21,8 +21,8 @@ import yaml
 from scipy.stats import t
 from transformers import AutoModel, AutoTokenizer
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "mislabeled")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "mislabeled"))
 from machine import device_name
 from tables import member_of
 
@@ -30,13 +30,14 @@ from hyperinf.data.sources import resolve_cache, resolve_model_folder
 from hyperinf.settings.runtime import CacheSettings
 from hyperinf.settings.sources import ModelSource
 
+HERE = Path(__file__).parent
 RESULT = HERE.parent / "results" / "selecting.json"
 Row = dict[str, Any]
 
 
 def rows_of(task: str, content: str, form: str) -> list[Row]:
     """Read a task's rows as chats, each once."""
-    found = {}
+    found: dict[str, Row] = {}
     for line in filter(str.strip, content.splitlines()):
         row = json.loads(line)
         asked = [turn for turn in row["input"] if form == "whole" or turn["role"] == "user"]
@@ -69,8 +70,8 @@ def select(folder: Path, plan: Row, seed: int) -> float:
     """Run the command, and give the CPU seconds that it took."""
     targets = [str(folder / f"{task}.jsonl") for task in plan["tasks"]]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", "hyperinf", "select", str(folder / "pool.jsonl"), "--target", *targets,
-               "--model", plan["model"], *plan["options"], "--seed", str(seed), "--out", str(folder / "kept.jsonl")]  # fmt: skip
+    given = ["--model", plan["model"], *plan["options"], "--seed", str(seed), "--out", str(folder / "kept.jsonl")]
+    command = [sys.executable, "-m", "hyperinf", "select", str(folder / "pool.jsonl"), "--target", *targets, *given]
     subprocess.run(command, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -90,7 +91,8 @@ def states(rows: Sequence[Row]) -> np.ndarray:
     for row in rows:
         inputs = tokenizer(text_of(row), truncation=True, max_length=128, return_tensors="pt")
         found.append(encoder(**inputs).last_hidden_state[0].mean(dim=0).numpy())
-    return np.array(found) / np.linalg.norm(found, axis=1, keepdims=True)
+    unit: np.ndarray = np.array(found) / np.linalg.norm(found, axis=1, keepdims=True)
+    return unit
 
 
 def measure(folder: Path, plan: Row, seed: int) -> list[Row]:

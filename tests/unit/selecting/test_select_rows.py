@@ -320,7 +320,7 @@ STEPS = (
     "pool",
     "warm-up.safetensors",
     "warm",
-    ".gradients-*",
+    "gradients.part",
     "scores",
     "evaluation/*.safetensors",
     "evaluation/*.json",
