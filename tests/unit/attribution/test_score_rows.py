@@ -214,11 +214,8 @@ score_rows(ScoreRows.model_validate_json(sys.argv[1]))
 """
 STEPS = (
     "train",
-    "gradients-train/gradients.part/shard-00000*",
     "gradients-train/gradients.part/shard-00005*",
-    "gradients-train/gradients",
     "gradients-target/gradients.part/shard-00002*",
-    "tokens/00000.json",
     "tokens/00003.json",
 )
 

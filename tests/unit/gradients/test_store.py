@@ -146,7 +146,7 @@ def live(stop_after=None):
     """Batches of one, three, three, ... samples of a linear model, and how many were taken; stops where told."""
     x = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
     y = torch.arange(10) % 3
-    model = torch.nn.Linear(4, 3)
+    model = torch.nn.Linear(4, 3, bias=False)
     with torch.no_grad():
         model.weight.copy_(torch.randn(3, 4, generator=torch.Generator().manual_seed(1)))
     pairs = [([str(i) for i in rows], (x[rows], y[rows])) for rows in ([0], [1, 2, 3], [4, 5, 6], [7, 8, 9])]
@@ -162,7 +162,7 @@ def live(stop_after=None):
 
 
 @pytest.mark.parametrize("shard_bytes", [1, 100, 10**6])
-@pytest.mark.parametrize("stops", [(1,), (2,), (3,), (2, 2, 1)])
+@pytest.mark.parametrize("stops", [(1,), (2,), (3,), (2, 1)])
 def test_a_sweep_that_was_stopped_goes_on_after_its_last_whole_shard(tmp_path, shard_bytes, stops):
     whole = {"fingerprint": {"model": "tiny"}, "shard_bytes": shard_bytes}
     at_once = GradientStore.write(tmp_path / "at once", live()[0], **whole)
