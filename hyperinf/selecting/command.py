@@ -205,6 +205,6 @@ def _write(selected: Selected, out: Path, files: Sequence[Path]) -> None:
         "kept_by_source": dict(Counter(map(str, selected.pool.sources[selected.kept]))),
         "length_bias": selected.bias,
         "dropped_duplicates": selected.dropped,
-        "helped": [{"target": each.target, **each.losses} for each in selected.helped],
+        "helped": [{"target": each.target, **each.losses, "right": each.right} for each in selected.helped],
     }
     write_record(out.with_suffix(".info.json"), fingerprint(settings.deciding(), settings_device(settings), **more))

@@ -125,6 +125,17 @@ def _question(row: Row) -> Exchange:
     return _asked(asked, rendered.answer.strip(), asked, "", rendered.answer)
 
 
+def _ideal(row: Row) -> Exchange:
+    """Read what OpenAI's evals ask: a text or turns, and the answer, or several of which the first is taken."""
+    asked, ideal = unpacked(row.get("input")), unpacked(row.get("ideal"))
+    answer = ideal[0] if isinstance(ideal, list) and ideal else ideal
+    if not isinstance(answer, str) or not answer.strip():
+        raise NoAnswerError("no answer in column 'ideal'")
+    if isinstance(asked, str):
+        asked = [{"role": "user", "content": asked}]
+    return Exchange((*_messages(asked, "input"), {"role": "assistant", "content": answer.strip()}))
+
+
 def _text(row: Row) -> Exchange:
     text = read_string(row, "text")
     if not text.strip():
@@ -139,12 +150,13 @@ FORMS: Mapping[str, tuple[Sequence[Sequence[str]], Callable[[Row], Exchange]]] =
     "instruction": ((("instruction",), ("output", "response")), _alpaca),
     "prompt": ((("prompt",), _COMPLETIONS), _prompt),
     "question": ((("question",), ("answer", "answerKey")), _question),
+    "input and ideal": ((("input",), ("ideal",)), _ideal),
     "text": ((("text",),), _text),
 }
 """Formats by name, the first that fits first: the columns that a row must have, any of each group, and its reader."""
 COLUMNS = ("messages", "conversations", "instruction", "input", "output", "response", "prompt", "completion", "answer",
-           "question", "choices", "context", "answerKey", "text", "system", "tools", "image", "images", "file_name",
-           "id", "kind")  # fmt: skip
+           "question", "choices", "context", "answerKey", "ideal", "text", "system", "tools", "image", "images",
+           "file_name", "id", "kind")  # fmt: skip
 """All columns that mean something."""
 
 
@@ -198,6 +210,8 @@ def _message(turn: Any, where: str) -> Message:
         for name, each in turn.items()
         if name not in ("role", "from", "content", "value") and each is not None
     }
+    if "loss_weight" in more:
+        more.setdefault("weight", more.pop("loss_weight"))
     if content is None and "tool_calls" in more:
         content = ""
     return {"role": role, "content": _content(content, where), **more}
@@ -205,7 +219,9 @@ def _message(turn: Any, where: str) -> Message:
 
 def _content(content: Any, where: str) -> str:
     if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
-        parts = [IMAGE if "image" in str(part.get("type", "")) else part.get("text") for part in content]
+        parts = [
+            IMAGE if "image" in str(part.get("type", "")) else part.get("text", part.get("value")) for part in content
+        ]
         if all(isinstance(part, str) for part in parts):
             return "\n".join(parts)
     if not isinstance(content, str):
