@@ -35,12 +35,12 @@ RESULT = HERE.parent / "results" / "selecting.json"
 Row = dict[str, Any]
 
 
-def rows_of(task: str, content: str, form: str) -> list[Row]:
-    """Read a task's rows as chats, each once."""
+def rows_of(task: str, content: str) -> list[Row]:
+    """Read a task's rows as chats without a system message, each once."""
     found: dict[str, Row] = {}
     for line in filter(str.strip, content.splitlines()):
         row = json.loads(line)
-        asked = [turn for turn in row["input"] if form == "whole" or turn["role"] == "user"]
+        asked = [turn for turn in row["input"] if turn["role"] == "user"]
         answer = row["ideal"] if isinstance(row["ideal"], str) else row["ideal"][0]
         chat = [*asked, {"role": "assistant", "content": answer.strip()}]
         found.setdefault(json.dumps(chat), {"messages": chat, "task": task})
@@ -52,14 +52,14 @@ def write(path: Path, rows: Sequence[Row]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
-def make_pool(folder: Path, plan: Row, packages: Path, form: str, seed: int) -> None:
+def make_pool(folder: Path, plan: Row, packages: Path, seed: int) -> None:
     """Write ``pool.jsonl``, in random order, and ``TASK.jsonl`` for each target."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     pool: list[Row] = []
     for task, member in plan["tasks"].items():
         content = member_of(packages, plan["package"], f"evals/registry/data/{member}").decode()
-        rows = rows_of(task, content, form)
+        rows = rows_of(task, content)
         drawn = [rows[place] for place in rng.permutation(len(rows))[: plan["pool"] + plan["target"]]]
         pool += drawn[: plan["pool"]]
         write(folder / f"{task}.jsonl", drawn[plan["pool"] :])
@@ -130,39 +130,36 @@ def interval(values: Sequence[float]) -> list[float]:
     return [round(float(np.mean(values)), 2), round(float(half), 2)]
 
 
+def report(plan: Row, cells: Sequence[Row]) -> None:
+    """Write what came of the cells that are there, and print the table."""
+    counts = pd.DataFrame([{"seed": cell["seed"], **count} for cell in cells for count in cell["counts"]])
+    means = counts.groupby(["ranking", "seed"])["own"].mean()
+    result: Row = {"machine": device_name(torch.device("cpu")), "protocol": plan, "cells": list(cells), "means": {}}
+    print(f"\n| kept of {plan['pool']} | {' | '.join(plan['tasks'])} | mean | difference to HyperINF |")
+    print("| --- " * (3 + len(plan["tasks"])) + "|")
+    for ranking in plan["rankings"]:
+        mean, apart = interval(means[ranking].tolist()), interval((means[ranking] - means["hyperinf"]).tolist())
+        result["means"][ranking] = {"mean": mean, "difference": apart}
+        of = counts[counts["ranking"] == ranking].groupby("target")["own"].mean()
+        shown = "" if ranking == "hyperinf" else f"{apart[0]:+.1f} ± {apart[1]:.1f}"
+        by_task = " | ".join(f"{of[task]:.1f}" for task in plan["tasks"])
+        print(f"| {ranking} | {by_task} | {mean[0]:.1f} ± {mean[1]:.1f} | {shown} |")
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
 def main(folder: Path) -> None:
-    """Run all cells, and write what came of them."""
+    """Run all cells, and write what came of them after each."""
     plan = yaml.safe_load((HERE / "protocol.yaml").read_text(encoding="utf-8"))
     done = folder / "cells.jsonl"
     cells = [json.loads(line) for line in done.read_text(encoding="utf-8").splitlines()] if done.is_file() else []
-    for form in plan["forms"]:
-        for seed in plan["seeds"]:
-            if any((cell["form"], cell["seed"]) == (form, seed) for cell in cells):
-                continue
-            place = folder / form / f"seed-{seed}"
-            make_pool(place, plan, folder / "packages", form, seed)
-            seconds = select(place, plan, seed)
-            cells.append({"form": form, "seed": seed, "cpu_seconds": seconds, "counts": measure(place, plan, seed)})
+    for seed in plan["seeds"]:
+        if all(cell["seed"] != seed for cell in cells):
+            place = folder / f"seed-{seed}"
+            make_pool(place, plan, folder / "packages", seed)
+            cells.append({"seed": seed, "cpu_seconds": select(place, plan, seed), "counts": measure(place, plan, seed)})
             with done.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(cells[-1]) + "\n")
-    counts = pd.DataFrame(
-        [{"form": cell["form"], "seed": cell["seed"], **count} for cell in cells for count in cell["counts"]]
-    )
-    means = counts.groupby(["form", "ranking", "seed"])["own"].mean()
-    result: Row = {"machine": device_name(torch.device("cpu")), "protocol": plan, "cells": cells, "means": {}}
-    for form in plan["forms"]:
-        print(
-            f"\n| {form} | " + " | ".join(plan["tasks"]) + " | mean | difference to HyperINF |\n" + "| --- " * 8 + "|"
-        )
-        for ranking in plan["rankings"]:
-            of = means[form, ranking]
-            mean, apart = interval(of.tolist()), interval((of - means[form, "hyperinf"]).tolist())
-            result["means"].setdefault(form, {})[ranking] = {"mean": mean, "difference": apart}
-            part = counts[(counts["form"] == form) & (counts["ranking"] == ranking)]
-            by_task = [f"{part[part['target'] == task]['own'].mean():.1f}" for task in plan["tasks"]]
-            shown = "" if ranking == "hyperinf" else f"{apart[0]:+.1f} ± {apart[1]:.1f}"
-            print(f"| {ranking} | {' | '.join(by_task)} | {mean[0]:.1f} ± {mean[1]:.1f} | {shown} |")
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        report(plan, cells)
 
 
 if __name__ == "__main__":

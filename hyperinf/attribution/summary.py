@@ -88,4 +88,6 @@ def _next(scored: Scored, out: Path) -> Iterator[str]:
             name: getattr(settings, name) for name in type(settings).model_fields if name in SelectRows.model_fields
         }
         kept = SelectRows(**{**given, "pool": settings.train, "family": "causal", "out": "kept.jsonl", "state": None})
-        yield f"next: keep what helps: {again('select', kept, keep='20%')}"
+        yield f"next: keep what helps: {again('select', kept)}"
+    else:
+        yield "next: look at the rows that harm most, mend or leave them out, and train again"

@@ -10,7 +10,6 @@ import numpy as np
 
 from hyperinf.selecting.selected import Selected
 from hyperinf.settings.base import Settings, mark
-from hyperinf.settings.sources import NamedModel
 
 _BIASED = 0.3
 """Rank correlation of helpfulness and length from which on it is worth a word."""
@@ -70,7 +69,10 @@ def _helped(selected: Selected) -> Iterator[str]:
 
 def _next(selected: Selected, out: Path) -> Iterator[str]:
     yield f"look at {out.with_suffix('.html')}; all scores are in {out.with_suffix('.scores.parquet')}"
-    if not selected.helped:
+    if selected.helped:
+        fewer = again("select", selected.settings, keep="10%")
+        yield f"next: train on {out}, or choose again, which needs no scoring: {fewer}"
+    else:
         yield f"next: train on {out}, or see whether it helps: {again('select', selected.settings, evaluate=True)}"
 
 
@@ -90,10 +92,7 @@ def again(command: str, settings: Settings, **other: Any) -> str:
         elif isinstance(value, tuple):
             words += [flag, *map(str, value)]
         else:
-            words += [
-                flag,
-                value.name if isinstance(value, NamedModel) and value.kind in ("path", "hub") else str(value),
-            ]
+            words += [flag, str(value)]
     return shlex.join(["hyperinf", command, *files, *words])
 
 
