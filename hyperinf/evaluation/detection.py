@@ -1,5 +1,7 @@
 """Measure how well a score finds the flipped labels."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,38 @@ def roc_auc(harmfulness: Array, flipped: NDArray[np.bool_]) -> float:
         raise ValueError(f"flipped: got {found[-1]:.0f} of {len(flipped)} samples, expected some and not all")
     # An area under counts has no rounding; that of roc_auc_score, under rates, has.
     return auc(clean, found) / float(clean[-1] * found[-1])
+
+
+def roc_auc_within(harmfulness: Array, flipped: NDArray[np.bool_], observed: Sequence[str]) -> float | None:
+    """Compute the same probability among samples of one observed answer, over all such pairs.
+
+    A score that only tells answers apart, as one does that is larger for every sample of a class, gains nothing here.
+
+    Args:
+        harmfulness: ``[n]``, larger is more suspicious.
+        flipped: ``[n]``.
+        observed: n answers, as they are in training.
+
+    Returns:
+        None where no answer has both flipped and clean samples.
+    """
+    names = np.asarray(observed, dtype=object)
+    pairs = won = 0.0
+    for name in dict.fromkeys(observed):
+        own = names == name
+        count = float(flipped[own].sum()) * float((~flipped[own]).sum())
+        if count:
+            pairs += count
+            won += count * roc_auc(harmfulness[own], flipped[own])
+    return won / pairs if pairs else None
+
+
+def rank_correlation(first: Array, second: Array) -> float:
+    """Compute Spearman's rank correlation of two scores ``[n]``, ties sharing their ranks; 0 where one is constant."""
+    from scipy.stats import spearmanr
+
+    constant = np.ptp(first) == 0 or np.ptp(second) == 0
+    return 0.0 if constant else float(spearmanr(first, second).statistic)
 
 
 def detection_curve(harmfulness: Array, flipped: NDArray[np.bool_], inspected: Array) -> Array:

@@ -12,12 +12,13 @@ from hyperinf.artifacts.files import sha256_file
 from hyperinf.artifacts.records import RECORD, read_record, write_record, write_settings
 from hyperinf.data.parquet import read_frame
 from hyperinf.errors import InputError
-from hyperinf.evaluation.detection import curve_auc, detection_curve, roc_auc
+from hyperinf.evaluation.detection import curve_auc, detection_curve, rank_correlation, roc_auc, roc_auc_within
 from hyperinf.pipeline.tables import CURVE_COLUMNS, METRIC_COLUMNS, write_table
 from hyperinf.settings.stages import Detect
 
 INSPECTED = (0.2, 0.4)
 _CURVE = np.arange(101)
+_EXACT = "influence_fim"
 _PREFIXES = ("influence_", "baseline_")
 
 
@@ -40,14 +41,17 @@ def detect(settings: Detect) -> None:
         inputs[f"{run['checkpoint']}/scores.parquet"] = sha256_file(folder / "scores.parquet")
         for metric, value in trained["accuracies"][run["checkpoint"]]["test"].items():
             metrics.append({**run, "method": "model", "metric": metric, "value": value})
-        frame = read_frame(folder / "scores.parquet", ["sample_id", "corruption"])
+        frame = read_frame(folder / "scores.parquet", ["sample_id", "answer", "corruption"])
         harmed = (frame["corruption"] != "").to_numpy(dtype=bool)
         if not 0 < harmed.sum() < len(harmed):
             continue
         for column in (name for name in frame.columns if name.startswith(_PREFIXES)):
             own = {**run, "method": column.split("_", 1)[1]}
             values = frame[column].to_numpy(dtype=np.float64)
-            metrics += [{**own, **row} for row in _metrics(values, harmed)]
+            if _EXACT in frame.columns and column != _EXACT:
+                near = rank_correlation(values, frame[_EXACT].to_numpy(dtype=np.float64))
+                metrics.append({**own, "metric": "fim_correlation", "value": near})
+            metrics += [{**own, **row} for row in _metrics(values, harmed, frame["answer"].tolist())]
             curves += [{**own, **row} for row in _curve(values, harmed)]
     write_table(out / "metrics.csv", metrics, METRIC_COLUMNS)
     write_table(out / "curves.csv", curves, CURVE_COLUMNS)
@@ -66,10 +70,12 @@ def _run_of(folder: Path, trained: Mapping[str, Any], finetuned: Path) -> dict[s
     return dict(info["run"])
 
 
-def _metrics(values: NDArray[np.float64], harmed: NDArray[np.bool_]) -> list[dict[str, Any]]:
+def _metrics(values: NDArray[np.float64], harmed: NDArray[np.bool_], answers: list[str]) -> list[dict[str, Any]]:
     found = detection_curve(values, harmed, np.array(INSPECTED))
+    within = roc_auc_within(values, harmed, answers)
     return [
         {"metric": "roc_auc", "value": roc_auc(values, harmed)},
+        *([] if within is None else [{"metric": "roc_auc_within", "value": within}]),
         {"metric": "curve_auc", "value": curve_auc(values, harmed)},
         *(
             {"metric": "detected", "fraction": fraction, "value": float(value)}

@@ -1,33 +1,69 @@
-"""Keep the claims ledger: what was published, what this run measured, and the verdict that a stated rule draws."""
+"""Judge claims: what was published, what this run measured, and the verdict that a stated rule draws."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
-from hyperinf.artifacts.files import write_text
 from hyperinf.reporting.intervals import Interval
 from hyperinf.reporting.labels import counted
-from hyperinf.reporting.table_writers import Table, markdown, write_csv
-
-SUPPORTED = "supported"
-CONTRADICTED = "contradicted"
-WITHIN_NOISE = "within noise"
-NOT_TESTED = "not tested"
-VERDICTS = (SUPPORTED, CONTRADICTED, WITHIN_NOISE, NOT_TESTED)
+from hyperinf.reporting.published import untested_claims
+from hyperinf.reporting.rule import rule
+from hyperinf.reporting.verdicts import (
+    CONTRADICTED,
+    NO_DIFFERENCE,
+    SUPPORTED,
+    Decision,
+    counted_verdict,
+    decide,
+    decide_equal,
+    distance_verdict,
+    holm_levels,
+    mean_by_seed,
+)
 
 PUBLISHED_CLAIM = "published"
 OWN_QUESTION = "asked here"
 
-MIN_SEEDS = 2
-COLUMNS = ["statement", "origin", "source", "setting", "published", "measured", "rule", "verdict"]
-
-PAIRED_RULE = (
-    "95 % t-interval of the difference, paired over seeds: above 0 supported, below 0 contradicted, holding 0 within "
-    "noise; fewer than two common seeds: not tested"
-)
+TESTED = ("difference", "equality")
+"""Kinds of claims that are judged by an interval."""
+Kind = Literal["difference", "equality", "count", "distance"]
+COLUMNS = [
+    "statement",
+    "origin",
+    "source",
+    "setting",
+    "published",
+    "measured",
+    "kind",
+    "metric",
+    "unit",
+    "values",
+    "rule",
+    "verdict",
+    "needed",
+]
+PRIMARY_COLUMNS = [
+    "statement",
+    "origin",
+    "source",
+    "settings",
+    "left_out",
+    "measured",
+    "kind",
+    "metric",
+    "unit",
+    "values",
+    "mean",
+    "low",
+    "high",
+    "level",
+    "p",
+    "verdict",
+    "needed",
+]
 
 
 @dataclass(frozen=True)
@@ -38,108 +74,201 @@ class Claim:
         statement: what is claimed.
         source: where it was published; ``""`` for a question that the publication does not pose.
         setting: the part of this run it is judged on.
+        kind: ``difference``: the values are positive; ``equality``: they do not matter; ``count``: they say whether it
+            holds, 1 or 0; ``distance``: the value is small.
+        metric: what the values are of, a key of the rule's margins; ``""`` of counts and distances.
+        values: one number a seed, or a repeat.
         published: the published numbers, empty where none are at hand.
-        measured: this run's numbers.
-        rule: how the verdict follows from them.
-        verdict: one of ``VERDICTS``.
+        measured: this run's numbers, in words; by default those of the interval.
+        rule: when it holds, of a count.
+        unit: what the numbers are taken over.
     """
 
     statement: str
     source: str
     setting: str
-    published: str
-    measured: str
-    rule: str
-    verdict: str
+    kind: Kind
+    metric: str
+    values: Mapping[int, float]
+    published: str = ""
+    measured: str = ""
+    rule: str = ""
+    unit: str = "seed"
 
     @property
     def origin(self) -> str:
         """``published``, or ``asked here``."""
         return PUBLISHED_CLAIM if self.source else OWN_QUESTION
 
+    @property
+    def decision(self) -> Decision:
+        """Its verdict in this setting."""
+        return _decided(self.kind, self.metric, self.values)
 
-def paired_claim(statement: str, source: str, setting: str, interval: Interval, published: str = "") -> Claim:
-    """Judge a claim that a difference is positive, by its paired interval."""
-    return Claim(statement, source, setting, published, points_text(interval), PAIRED_RULE, sign_verdict(interval.sign))
+    @property
+    def row(self) -> dict[str, object]:
+        """Its row in the ledger."""
+        decision = self.decision
+        told = self.measured or interval_text(self.metric, decision.interval, self.unit)
+        return {
+            "statement": self.statement,
+            "origin": self.origin,
+            "source": self.source,
+            "setting": self.setting,
+            "published": self.published,
+            "measured": told,
+            "kind": self.kind,
+            "metric": self.metric,
+            "unit": self.unit,
+            "values": values_text(self.values),
+            "rule": rule_of(self.kind, self.metric, self.unit, self.rule),
+            "verdict": decision.verdict,
+            "needed": "" if decision.needed is None else str(decision.needed),
+        }
 
 
-def points_text(interval: Interval) -> str:
-    """Print a difference of fractions in points of percent with its interval."""
+def _decided(kind: str, metric: str, values: Mapping[int, float], level: float | None = None) -> Decision:
+    numbers = list(values.values())
+    if kind in TESTED:
+        return (decide if kind == "difference" else decide_equal)(numbers, rule().margins[metric], level)
+    none = Interval(math.nan, math.nan, len(numbers))
+    if kind == "count":
+        return Decision(counted_verdict(numbers), none)
+    return Decision(distance_verdict(max(numbers, default=math.nan)), none)
+
+
+def rule_of(kind: str, metric: str, unit: str, holds: str = "") -> str:
+    """Say how a verdict of a setting is drawn."""
+    if kind == "count":
+        return f"{holds}: in every {unit} supported, in none contradicted, else undecided"
+    if kind == "distance":
+        near, far = rule().distance
+        return f"{holds}: at most {near:g} supported, above {far:g} contradicted, between undecided"
+    inside, above, below = _DRAWN[kind]
+    return (
+        f"{100 * (1 - rule().level):g} % t-interval of the difference, paired over {unit}s: within "
+        f"± {_MARGIN[metric](rule().margins[metric])} {inside}, else above 0 {above}, below 0 "
+        f"{below}, holding 0 undecided; exactly 0 in every {unit} degenerate; fewer than {rule().units} {unit}s "
+        "not tested"
+    )
+
+
+_DRAWN = {
+    "difference": (NO_DIFFERENCE, SUPPORTED, CONTRADICTED),
+    "equality": (SUPPORTED, CONTRADICTED, CONTRADICTED),
+}
+_MARGIN = {
+    "accuracy": lambda margin: f"{100 * margin:g} points",
+    "detected": lambda margin: f"{100 * margin:g} points",
+    "roc_auc": lambda margin: f"{margin:g}",
+    "correlation": lambda margin: f"{margin:g}",
+    "log_ratio": lambda margin: f"{100 * math.expm1(margin):.0f} %",
+}
+
+
+def interval_text(metric: str, interval: Interval, unit: str = "seed") -> str:
+    """Print a difference with its interval: in points, as a ratio, or as it is."""
     if interval.n == 0:
         return "not run"
-    spread = "no interval" if math.isnan(interval.half_width) else f"± {100 * interval.half_width:.1f}"
-    points = f"{100 * interval.mean:+.1f}".replace("-", "−")
-    return f"{points} points {spread} ({counted(interval.n, 'seed')})"
+    one = math.isnan(interval.half_width)
+    if metric == "log_ratio":
+        spread = "no interval" if one else f"95 %: {math.exp(interval.low):.3g} to {math.exp(interval.high):.3g}"
+        return f"{math.exp(interval.mean):.3g} times ({spread}, {counted(interval.n, unit)})"
+    scale, digits, name = (1, 3, "") if metric in ("roc_auc", "correlation") else (100, 1, " points")
+    spread = "no interval" if one else f"± {scale * interval.half_width:.{digits}f}"
+    mean = f"{scale * interval.mean:+.{digits}f}".replace("-", "−")
+    return f"{mean}{name} {spread} ({counted(interval.n, unit)})"
 
 
-def sign_verdict(sign: int | None) -> str:
-    """Draw the verdict on "the difference is positive" from the sign of its interval (see ``Interval.sign``)."""
-    if sign is None:
-        return NOT_TESTED
-    return {1: SUPPORTED, 0: WITHIN_NOISE, -1: CONTRADICTED}[sign]
+def values_text(values: Mapping[int, float]) -> str:
+    """Write the numbers of seeds so that nothing is lost: ``11:0.25 12:-0.5``."""
+    return " ".join(f"{seed}:{float(value)!r}" for seed, value in sorted(values.items()))
 
 
-def unanimous_verdict(per_seed: Sequence[bool]) -> str:
-    """Draw the verdict: supported when true of every seed, contradicted when of none; not tested below two seeds."""
-    if len(per_seed) < MIN_SEEDS:
-        return NOT_TESTED
-    if all(per_seed):
-        return SUPPORTED
-    return WITHIN_NOISE if any(per_seed) else CONTRADICTED
+def read_values(text: str) -> dict[int, float]:
+    """Read what ``values_text`` wrote.
+
+    Raises:
+        ValueError: another text.
+    """
+    pairs = (each.partition(":") for each in text.split())
+    return {int(seed): float(value) for seed, _, value in pairs}
 
 
-def separation_verdict(smaller: Sequence[float], larger: Sequence[float]) -> str:
-    """Draw the verdict on "the second set of values is larger", which is clear when the two do not overlap."""
-    if min(len(smaller), len(larger)) < MIN_SEEDS or any(map(math.isnan, [*smaller, *larger])):
-        return NOT_TESTED
-    if min(larger) > max(smaller):
-        return SUPPORTED
-    return CONTRADICTED if max(larger) < min(smaller) else WITHIN_NOISE
-
-
-def combined_verdict(steps: Sequence[str]) -> str:
-    """Draw the verdict on a claim about every step: that of all of them, not tested when one could not be."""
-    if not steps or NOT_TESTED in steps:
-        return NOT_TESTED
-    return steps[0] if len(set(steps)) == 1 else WITHIN_NOISE
+def untested() -> Iterator[Claim]:
+    """Give the published claims that no run of this size can speak to, with what it would take."""
+    for row in untested_claims().itertuples():
+        told = f"it would take {row.needs}"
+        yield Claim(row.statement, row.source, "of the publication", "difference", "accuracy", {}, measured=told)
 
 
 def claims_frame(claims: Iterable[Claim]) -> pd.DataFrame:
     """Make the ledger, one row per claim and setting."""
-    rows = [{**asdict(claim), "origin": claim.origin} for claim in claims]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame([claim.row for claim in claims], columns=COLUMNS)
 
 
-def summary_table(frame: pd.DataFrame) -> Table:
-    """Make one row per claim: in how many settings each verdict fell."""
-    rows = []
-    for (origin, statement, source), group in frame.groupby(["origin", "statement", "source"], sort=False):
-        counts = group["verdict"].value_counts()
-        rows.append((statement, *(str(int(counts.get(verdict, 0))) for verdict in VERDICTS), origin, source or "–"))
-    headers = ("claim", *VERDICTS, "origin", "source")
-    return Table("Claims and in how many settings each verdict fell", headers, tuple(rows))
+def primary_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Draw the one verdict of each claim, over all its settings.
+
+    Its numbers are the means over settings of each seed that all of them have; settings that are degenerate or not
+    tested are left out. Those of differences are corrected by Holm's procedure, over the published claims and over the
+    questions asked here.
+
+    Args:
+        frame: of ``claims_frame``.
+    """
+    rows = [_primary(group) for _, group in frame.groupby(["origin", "statement", "source"], sort=False)]
+    table = pd.DataFrame(rows, columns=PRIMARY_COLUMNS)
+    for origin in dict.fromkeys(table["origin"]):
+        own = table.index[(table["origin"] == origin) & table["kind"].isin(TESTED)]
+        first = [_of(table.loc[place]) for place in own]
+        for place, level in zip(own, holm_levels([each.p for each in first]), strict=True):
+            found = _of(table.loc[place], level)
+            table.loc[place, ["level", "p", "verdict"]] = [level, found.p, found.verdict]
+            table.loc[place, "needed"] = "" if found.needed is None else str(found.needed)
+    return table
 
 
-def ledger_sections(frame: pd.DataFrame) -> list[tuple[Table, str]]:
-    """Make the ledger for reading on a page: a table of settings for every claim, and the rule of its verdicts."""
-    sections = []
-    for (origin, statement, _, rule), group in frame.groupby(["origin", "statement", "source", "rule"], sort=False):
-        known = ("published",) if (group["published"] != "").any() else ()
-        columns = ("setting", "verdict", "measured", *known)
-        rows = tuple(tuple(str(row[column]) or "–" for column in columns) for _, row in group.iterrows())
-        sections.append((Table(f"{statement} ({origin})", columns, rows), str(rule)))
-    return sections
+def _of(row: pd.Series, level: float | None = None) -> Decision:
+    values = read_values(row["values"])
+    if not values:
+        return Decision(row["verdict"], Interval(math.nan, math.nan, 0))
+    return _decided(row["kind"], row["metric"], values, level)
 
 
-def ledger_table(frame: pd.DataFrame) -> Table:
-    """Make a row of every claim in every setting, with its numbers and rule."""
-    columns = ("statement", "setting", "verdict", "published", "measured", "rule")
-    rows = tuple(tuple(str(row[column]) or "–" for column in columns) for _, row in frame.iterrows())
-    return Table("All claims, setting by setting", ("claim", *columns[1:]), rows)
+def _primary(group: pd.DataFrame) -> dict[str, object]:
+    """The row of a claim, before correction."""
+    same = {name: str(group[name].iloc[0]) for name in ("statement", "origin", "source", "kind", "metric", "unit")}
+    kind, metric, unit = same["kind"], same["metric"], same["unit"]
+    told = group[~group["verdict"].isin(_SILENT)]
+    values = mean_by_seed([read_values(text) for text in told["values"]])
+    decision = _decided(kind, metric, values)
+    # Where no setting tells anything, the claim is what they are: degenerate, or not tested.
+    verdict = decision.verdict if len(told) else str(group["verdict"].iloc[0])
+    return {
+        **same,
+        "settings": len(told),
+        "left_out": len(group) - len(told),
+        "measured": _measured(kind, metric, unit, group, told, decision),
+        "values": values_text(values),
+        "mean": decision.interval.mean,
+        "low": decision.interval.low,
+        "high": decision.interval.high,
+        "level": math.nan,
+        "p": math.nan,
+        "verdict": verdict,
+        "needed": "",
+    }
 
 
-def write_claims(frame: pd.DataFrame, folder: Path, name: str) -> list[Path]:
-    """Write ``folder/name.csv`` and ``folder/name.md``."""
-    target = Path(folder) / f"{name}.md"
-    write_text(target, markdown([summary_table(frame), ledger_table(frame)]))
-    return [write_csv(frame, Path(folder) / f"{name}.csv"), target]
+_SILENT = ("degenerate", "not tested")
+
+
+def _measured(kind: str, metric: str, unit: str, group: pd.DataFrame, told: pd.DataFrame, found: Decision) -> str:
+    if not len(told):
+        return str(group["measured"].iloc[0])
+    if kind not in TESTED:
+        counts = told["verdict"].value_counts()
+        return ", ".join(f"{verdict} in {counts[verdict]}" for verdict in counts.index) + f" of {len(told)} settings"
+    over = f", mean of {len(told)} settings" if len(told) > 1 else ""
+    return interval_text(metric, found.interval, unit) + over

@@ -9,7 +9,7 @@ from hyperinf.reporting.frames import Cell, Place
 from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.table_writers import BOLD, INTERVALS, PAIRED, Table, Value, sentences, shown
 
-_METRICS = ("roc_auc", "detected", "curve_auc")
+_METRICS = ("roc_auc", "roc_auc_within", "fim_correlation", "detected", "curve_auc")
 _LARGER = "Larger is better, 0.5 is random for ROC-AUC and area."
 
 

@@ -15,7 +15,7 @@ from hyperinf.reporting.ranking import BySeed, leader
 if TYPE_CHECKING:
     from hyperinf.reporting.study_inputs import StudyResults
 
-RANKED = ("roc_auc", "curve_auc", "detected", "clean_fraction")
+RANKED = ("roc_auc", "roc_auc_within", "fim_correlation", "curve_auc", "detected", "clean_fraction")
 """Metrics of which more is better; so is every accuracy."""
 NONE = Interval(math.nan, math.nan, 0)
 
@@ -52,6 +52,7 @@ class Row:
         over_setting: this setting minus that one.
         leads: it has the highest mean of its place.
         lead: the method minus the second, where it leads.
+        best: it leads, and its intervals against all others exclude 0.
     """
 
     place: Place
@@ -63,11 +64,7 @@ class Row:
     over_setting: Interval = NONE
     leads: bool = False
     lead: Interval = NONE
-
-    @property
-    def best(self) -> bool:
-        """It leads, and its interval against the second excludes 0."""
-        return self.leads and self.lead.sign == 1
+    best: bool = False
 
     @property
     def flat(self) -> dict[str, object]:
@@ -182,7 +179,7 @@ class StudyFrame:
                     over_setting=paired_interval(seeds, elsewhere.get(method, {})),
                 )
         if best is not None:
-            rows[best[0]] = replace(rows[best[0]], leads=True, lead=best[1])
+            rows[best[0]] = replace(rows[best[0]], leads=True, lead=best[1], best=best[2])
         return rows
 
 

@@ -24,6 +24,8 @@ STRATEGY_LABELS = {"plain": "plain", "stratified": "stratified by answer"}
 
 METRIC_LABELS = {
     "roc_auc": "ROC-AUC",
+    "roc_auc_within": "ROC-AUC within an observed answer",
+    "fim_correlation": "rank correlation with the exact FIM",
     "detected": "found",
     "curve_auc": "area under the detection curve",
     "accuracy": "accuracy",

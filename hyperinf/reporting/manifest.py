@@ -13,7 +13,17 @@ from typing import Any
 from hyperinf.artifacts.files import read_json, write_json, write_text
 from hyperinf.errors import InputError
 from hyperinf.reporting.labels import ordered_settings, setting_label
-from hyperinf.reporting.register import ALL_CLAIMS, SIMULATION, STUDY, WORKFLOW, Kind, Product, SimulationShape
+from hyperinf.reporting.register import (
+    ALL_CLAIMS,
+    PRIMARY_CLAIMS,
+    SIMULATION,
+    STUDY,
+    VERDICTS_FIGURE,
+    WORKFLOW,
+    Kind,
+    Product,
+    SimulationShape,
+)
 from hyperinf.settings.reporting import StudyShape
 
 _SUFFIXES: Mapping[Kind, tuple[str, ...]] = {
@@ -123,14 +133,15 @@ def expected_simulation(simulation: SimulationShape = SimulationShape()) -> list
 
 def expected_page() -> list[Entry]:
     """List what is written beside the page."""
-    return [Entry(ALL_CLAIMS, "", "Claims")]
+    return [Entry(product, "", "Claims") for product in (VERDICTS_FIGURE, PRIMARY_CLAIMS, ALL_CLAIMS)]
 
 
 def caption_files() -> dict[str, str]:
     """Give the content of every caption file of Snakemake's report by its name."""
-    texts = {product.caption_name: product.text for product in (*STUDY, *SIMULATION, ALL_CLAIMS)} | {
-        "workflow": WORKFLOW
-    }
+    texts = {
+        product.caption_name: product.text
+        for product in (*STUDY, *SIMULATION, VERDICTS_FIGURE, PRIMARY_CLAIMS, ALL_CLAIMS)
+    } | {"workflow": WORKFLOW}
     del texts["manifest"]
     return {f"{name}.rst": "\n".join(textwrap.wrap(text, _CAPTION_WIDTH)) + "\n" for name, text in texts.items()}
 

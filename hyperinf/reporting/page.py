@@ -8,15 +8,20 @@ import pandas as pd
 from hyperinf import __version__
 from hyperinf.artifacts.files import write_text
 from hyperinf.errors import InputError
-from hyperinf.reporting.claims import COLUMNS, claims_frame, ledger_sections, summary_table, write_claims
+from hyperinf.reporting.claims import COLUMNS, claims_frame, primary_frame, untested
 from hyperinf.reporting.inputs import Schema, read_csv
+from hyperinf.reporting.ledger import ledger_sections, primary_table, summary_table, write_ledger, write_primary
 from hyperinf.reporting.manifest import expected_page, read_manifests
+from hyperinf.reporting.register import VERDICTS_FIGURE
 from hyperinf.reporting.rendering import embedded, render
 from hyperinf.reporting.sources import asset_records
+from hyperinf.reporting.style import house_style, save_figure
 from hyperinf.reporting.summary import claim_sentences
 from hyperinf.reporting.table_writers import printed
+from hyperinf.reporting.verdicts_figure import verdicts_figure
 
-_LEDGER = Schema(tuple(COLUMNS), (), (), (), optional=("source", "published", "measured"))
+_MAY_BE_EMPTY = ("source", "published", "measured", "metric", "values", "rule", "needed")
+_LEDGER = Schema(tuple(COLUMNS), (), (), (), optional=_MAY_BE_EMPTY)
 
 
 def write_page(results: Path, out: Path, studies: tuple[str, ...] = ()) -> list[Path]:
@@ -28,10 +33,14 @@ def write_page(results: Path, out: Path, studies: tuple[str, ...] = ()) -> list[
     there = {entry["name"]: (results / entry["files"][0]).is_file() for entry in entries}
     ledgers = [results / entry["files"][0] for entry in entries if entry["kind"] == "claims" and there[entry["name"]]]
     parts = [read_csv(path, _LEDGER, may_be_empty=True) for path in ledgers]
-    claims = pd.concat(parts, ignore_index=True) if parts else claims_frame([])
+    claims = pd.concat([*parts, claims_frame(untested())], ignore_index=True) if parts else claims_frame([])
+    primary = primary_frame(claims)
+    written = _write_claims(results, claims, primary)
     content = {
         "version": __version__,
-        "verdicts": list(claim_sentences(claims)),
+        "verdicts": list(claim_sentences(claims, primary)),
+        "picture": {"image": embedded(results / expected_page()[0].file), "product": VERDICTS_FIGURE},
+        "primary": printed(primary_table(primary)),
         "studies": [_study(results, manifest) for manifest in manifests],
         "summary": printed(summary_table(claims)),
         "ledger": [(printed(table), rule) for table, rule in ledger_sections(claims)],
@@ -39,8 +48,16 @@ def write_page(results: Path, out: Path, studies: tuple[str, ...] = ()) -> list[
         "missing": [entry["files"][0] for entry in entries if not there[entry["name"]]],
     }
     write_text(out, render("hyperinf.reporting", "page.html.j2", content))
-    (ledger,) = expected_page()
-    return [out, *write_claims(claims, (results / ledger.file).parent, ledger.name)]
+    return [out, *written]
+
+
+def _write_claims(results: Path, claims: pd.DataFrame, primary: pd.DataFrame) -> list[Path]:
+    """Write the figure of verdicts, the verdicts and the whole ledger."""
+    figure, verdicts, ledger = expected_page()
+    with house_style():
+        drawn = save_figure(verdicts_figure(primary), (results / figure.file).parent, figure.name)
+    tables = (results / ledger.file).parent
+    return [*drawn, *write_primary(primary, tables, verdicts.name), *write_ledger(claims, tables, ledger.name)]
 
 
 def _study(results: Path, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -62,6 +62,11 @@ def published_inversion() -> pd.DataFrame:
     return frame[["method", "dim", "seconds", "valid"]].reset_index(drop=True)
 
 
+def untested_claims() -> pd.DataFrame:
+    """Read the published claims that no run of this size can speak to: statement, source, needs."""
+    return _read("untested.csv")
+
+
 def published_influence_seconds() -> dict[str, float]:
     """Read the published seconds of each influence method (MRPC, RoBERTa-large, rank 16, 3,668 training samples)."""
     frame = _read("published_runtime.csv")

@@ -1,17 +1,33 @@
 """Tell who is best over seeds, and whether that is more than noise."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from hyperinf.reporting.intervals import Interval, paired_interval, t_interval
+from hyperinf.reporting.labels import SUBJECT
 from hyperinf.settings.methods import METHODS
+
+if TYPE_CHECKING:
+    from hyperinf.reporting.frames import Place, StudyFrame
 
 BySeed = Mapping[int, float]
 
 
-def leader(values: Mapping[str, BySeed]) -> tuple[str, Interval] | None:
-    """Find the method with the highest mean over seeds, and its lead over the second, paired over seeds.
+def minus(first: BySeed, second: BySeed) -> dict[int, float]:
+    """Subtract the numbers of the seeds that both have."""
+    return {seed: first[seed] - second[seed] for seed in sorted(set(first) & set(second))}
 
-    A method that solves another's equation exactly (``oracle_of``) does not contend with it: it is left out.
+
+def difference(frame: "StudyFrame", place: "Place", rival: str) -> dict[int, float]:
+    """Give HyperINF's number minus the rival's, by seed."""
+    return minus(frame.seeds(place, SUBJECT), frame.seeds(place, rival))
+
+
+def leader(values: Mapping[str, BySeed]) -> tuple[str, Interval, bool] | None:
+    """Find the method with the highest mean over seeds, its lead over the second, and whether it is clear of all.
+
+    It is clear where the intervals of its differences to all others, paired over seeds, lie above 0. A method that
+    solves another's equation exactly (``oracle_of``) does not contend with it: it is left out.
 
     Args:
         values: each method's value per seed; of equal means the first method given leads.
@@ -24,8 +40,9 @@ def leader(values: Mapping[str, BySeed]) -> tuple[str, Interval] | None:
     if len(contenders) < 2:
         return None
     means = {name: t_interval(list(seeds.values())).mean for name, seeds in contenders.items()}
-    first, second = sorted(means, key=lambda name: -means[name])[:2]
-    return first, paired_interval(contenders[first], contenders[second])
+    first, *others = sorted(means, key=lambda name: -means[name])
+    leads = [paired_interval(contenders[first], contenders[other]) for other in others]
+    return first, leads[0], all(lead.sign == 1 for lead in leads)
 
 
 def oracle_of(method: str) -> str | None:

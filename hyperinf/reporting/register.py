@@ -82,11 +82,27 @@ def _table(name: str, when: tuple[str, ...], folded: bool, builder: str, caption
     return Product("table", name, caption, builder, when=when, folded=folded)
 
 
+VERDICTS_FIGURE = Product(
+    "figure",
+    "verdicts",
+    "Verdicts on the published claims. One line a claim: the mean over its settings of the difference, paired over "
+    "seeds, with its 95 % t-interval. Right of 0 speaks for the claim. Grey: differences that do not matter. The sign "
+    "and colour are the verdict, which is corrected for the number of claims; claims that are counted have no "
+    "interval.",
+    "verdicts_figure:verdicts_figure",
+)
+PRIMARY_CLAIMS = Product(
+    "claims",
+    "claims_primary",
+    "Claims and their verdicts. Each claim over all its settings: one verdict, corrected for the number of claims.",
+)
 ALL_CLAIMS = Product(
     "claims",
     "claims",
-    "Claims. Each published claim, the published number, the number measured here, and whether it holds.",
-    "detection_claims:detection_claims detection_claims:cost_claims selection_claims:selection_claims",
+    "Claims. Each published claim in each setting, the published number, the number measured here, and whether it "
+    "holds.",
+    "detection_claims:detection_claims detection_claims:fidelity_claims cost_claims:cost_claims "
+    "selection_claims:selection_claims",
 )
 """Of one study; or of all, which the page's command writes."""
 _SOURCES = Product(
@@ -178,7 +194,7 @@ STUDY = (
         False,
         "selection_tables:accuracy_tables",
         "Accuracy after fine-tuning on the samples kept. Of every method, by task and fraction kept, and for every "
-        "column the best method and whether it is clear of the second. Below it HyperINF's differences to the others, "
+        "column the best method and whether it is clear of all others. Below it HyperINF's differences to the others, "
         f"paired over the seeds, and what the accuracies stand beside. {_MEANS}.",
     ),
     _table(

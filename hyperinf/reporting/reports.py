@@ -72,7 +72,8 @@ def report_page(results: Path, out: Path, studies: Sequence[str] = ()) -> list[P
         studies: whose manifests, in this order; of all that are there without any.
 
     Returns:
-        The HTML file and ``tables/claims.{csv,md}``, the ledgers of all studies in one.
+        The HTML file, ``tables/claims.{csv,md}`` (the ledgers of all studies in one),
+        ``tables/claims_primary.{csv,md}`` (one verdict a claim) and ``figures/verdicts.{png,pdf,csv}``.
 
     Raises:
         InputError: ``results`` is not a folder, or holds a manifest or a ledger that cannot be read.
@@ -84,7 +85,8 @@ def report_page(results: Path, out: Path, studies: Sequence[str] = ()) -> list[P
 
 def _write(entries: Sequence[Entry], read: Any, summary: Mapping[str, list[str]], records: Any) -> list[Path]:
     """Build and write every entry, the manifest last: where it is, all that it names is there, too."""
-    from hyperinf.reporting.claims import claims_frame, write_claims
+    from hyperinf.reporting.claims import claims_frame
+    from hyperinf.reporting.ledger import write_ledger
     from hyperinf.reporting.style import house_style, save_figure
     from hyperinf.reporting.table_writers import frame_as_table, printed, write_csv, write_tables
 
@@ -103,7 +105,7 @@ def _write(entries: Sequence[Entry], read: Any, summary: Mapping[str, list[str]]
             shown = [printed(table) for table in tables]
             written += write_tables(rows, tables, folder, entry.name)
         elif entry.kind == "claims":
-            written += write_claims(
+            written += write_ledger(
                 claims_frame(chain.from_iterable(each(read) for each in (build, *more))), folder, entry.name
             )
         else:

@@ -4,11 +4,10 @@ import itertools
 from collections.abc import Iterator
 
 from hyperinf.reporting import labels
-from hyperinf.reporting.claims import Claim, paired_claim
+from hyperinf.reporting.claims import Claim
 from hyperinf.reporting.detection_claims import where
 from hyperinf.reporting.frames import Cell, Place, settings_alike
-from hyperinf.reporting.intervals import paired_interval
-from hyperinf.reporting.ranking import BySeed
+from hyperinf.reporting.ranking import BySeed, difference, minus
 from hyperinf.reporting.study_inputs import StudyResults
 
 _RIVALS = ("random", "datainf", "lissa", "tracin")
@@ -19,6 +18,9 @@ _SOURCES = {
     "hand)",
     "vision": "HyperINF paper, selection for vision-language models at 20 to 80 % (no published numbers at hand)",
 }
+
+
+_DEGRADED = "HyperINF paper, abstract: other baselines suffer from significant degradation"
 
 
 def selection_claims(read: StudyResults) -> Iterator[Claim]:
@@ -34,10 +36,10 @@ def selection_claims(read: StudyResults) -> Iterator[Claim]:
     ]
     if selected:
         yield from _rival_claims(read, selected)
+        yield from _degraded_claims(read, selected)
         yield from _lead_claims(read, selected)
         yield from _full_claims(read, selected)
         yield from _gradient_claims(read)
-        yield from _score_claims(read)
 
 
 def _rival_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
@@ -46,13 +48,34 @@ def _rival_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
         kept = labels.selection_label(rival) if rival == "random" else f"what {labels.method_label(rival)} keeps"
         for place in selected:
             published = place.strategy == "plain" and round(place.fraction or 0, 8) in _PUBLISHED.get(family, ())
-            row = read.frame.row(place, rival)
-            yield paired_claim(
+            yield _accuracy_claim(
                 f"{_more_accurate(read, place)} than {kept}",
-                _SOURCES[family] if published else "",
                 where(read, place),
-                row.difference,
+                difference(read.frame, place, rival),
+                _SOURCES[family] if published else "",
             )
+
+
+def _degraded_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
+    """Whether what the others keep is worse than chance, and than all there is."""
+    family = read.shape.family
+    for rival in _RIVALS[1:]:
+        for place in selected:
+            published = place.strategy == "plain" and round(place.fraction or 0, 8) in _PUBLISHED.get(family, ())
+            theirs, whole = read.frame.seeds(place, rival), place._replace(strategy="plain", fraction=1.0)
+            beside = {"random selection": (place, "random"), "the whole training set": (whole, "full")}
+            for name, (at, method) in beside.items():
+                yield _accuracy_claim(
+                    f"{_selecting(read, place)}: what {labels.method_label(rival)} keeps trains a less accurate model "
+                    f"than {name}",
+                    where(read, place),
+                    minus(read.frame.seeds(at, method), theirs),
+                    _DEGRADED if published and method == "full" else "",
+                )
+
+
+def _accuracy_claim(statement: str, setting: str, values: BySeed, source: str = "") -> Claim:
+    return Claim(statement, source, setting, "difference", "accuracy", values)
 
 
 def _more_accurate(read: StudyResults, place: Place) -> str:
@@ -71,25 +94,18 @@ def _lead_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
             if len(places) > 1:
                 least, most = places[0], places[-1]
                 over = f"HyperINF's lead over {labels.selection_label(rival)}"
-                yield paired_claim(
+                yield _accuracy_claim(
                     f"{_selecting(read, least)}: {over} is larger where less is kept",
-                    "",
                     f"{where(read, least)} against {labels.percent(most.fraction or 0)}",
-                    paired_interval(_lead(read, least, rival), _lead(read, most, rival)),
+                    minus(difference(read.frame, least, rival), difference(read.frame, most, rival)),
                 )
-
-
-def _lead(read: StudyResults, place: Place, rival: str) -> BySeed:
-    """HyperINF's accuracy minus the rival's, by seed."""
-    ours, theirs = read.frame.seeds(place, labels.SUBJECT), read.frame.seeds(place, rival)
-    return {seed: ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))}
 
 
 def _full_claims(read: StudyResults, selected: list[Place]) -> Iterator[Claim]:
     for place in selected:
-        row = read.frame.row(place, labels.SUBJECT)
-        statement = f"{_more_accurate(read, place)} than the whole training set"
-        yield paired_claim(statement, "", where(read, place), row.over_full)
+        whole = place._replace(strategy="plain", fraction=1.0)
+        values = minus(read.frame.seeds(place, labels.SUBJECT), read.frame.seeds(whole, "full"))
+        yield _accuracy_claim(f"{_more_accurate(read, place)} than the whole training set", where(read, place), values)
 
 
 def _gradient_claims(read: StudyResults) -> Iterator[Claim]:
@@ -104,21 +120,9 @@ def _gradient_claims(read: StudyResults) -> Iterator[Claim]:
                 ]
                 part = labels.gradients_label(other)
                 rest = "all that is trained" if part == "all" else f"the {part}"
-                yield paired_claim(
+                yield _accuracy_claim(
                     f"{_selecting(read, places[0])}: HyperINF keeps better samples by gradients of the "
                     f"{labels.gradients_label(one)} than by those of {rest}",
-                    "",
                     where(read, places[0]),
-                    paired_interval(*(frame.seeds(place, labels.SUBJECT) for place in places)),
+                    minus(*(frame.seeds(place, labels.SUBJECT) for place in places)),
                 )
-
-
-def _score_claims(read: StudyResults) -> Iterator[Claim]:
-    """Only where samples were corrupted: elsewhere there is nothing to tell apart."""
-    family = read.shape.family
-    for rival in dict.fromkeys((*_RIVALS[1:], *labels.CHEAP)):
-        for place in (place for cell in read.frame.cells for place in read.frame.places(cell, "roc_auc")):
-            row = read.frame.row(place, rival)
-            found = f"{labels.family_label(family)}: HyperINF finds {labels.harmed_label(family)} better"
-            statement = f"{found} than {labels.method_label(rival)}"
-            yield paired_claim(statement, "", where(read, place), row.difference)

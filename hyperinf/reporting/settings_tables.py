@@ -14,7 +14,7 @@ _PAIRED = (
     "Paired over seeds, ± half-width of the 95 % t-interval. Positive favours the first. Bold: the interval excludes "
     "0; all else is within noise. The model that is trained is the same: only the samples it is trained on differ."
 )
-_BOLD = "Bold: the highest mean of its setting, and clear of the second there."
+_BOLD = "Bold: the highest mean of its setting, and clear of all others there."
 
 
 def settings_tables(read: StudyResults) -> tuple[pd.DataFrame, list[Table]]:

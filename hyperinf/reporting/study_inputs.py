@@ -41,7 +41,7 @@ CURVES = Schema(
     number=("inspected", "detected"),
     key=(*RUN, "method", "checkpoint", "inspected"),
 )
-_UNBOUNDED = ("kept", "steps")
+_UNBOUNDED = ("kept", "steps", "fim_correlation")
 """Metrics that are no fraction of anything."""
 _FRACTION = "fraction-"
 Parts = Mapping[Path, pd.DataFrame]

@@ -6,27 +6,27 @@ from collections.abc import Callable, Iterator, Mapping
 import pandas as pd
 
 from hyperinf.reporting import labels
-from hyperinf.reporting.claims import PUBLISHED_CLAIM, VERDICTS
+from hyperinf.reporting.claims import PUBLISHED_CLAIM
 from hyperinf.reporting.costs import SHARED, seconds_text
 from hyperinf.reporting.frames import Cell, Place, Row
 from hyperinf.reporting.intervals import Interval
 from hyperinf.reporting.selection_blocks import Block
 from hyperinf.reporting.simulation_tables import TARGET_ERROR
 from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.verdicts import VERDICTS
 
 COLLAPSED = 0.95
 """A fraction with one answer from which on a selection is called collapsed onto it."""
 
 
-def claim_sentences(claims: pd.DataFrame) -> Iterator[str]:
-    """Say how many published claims stand, setting by setting."""
-    published = claims[claims["origin"] == PUBLISHED_CLAIM]
-    if published.empty:
-        return
-    counts = published["verdict"].value_counts()
-    parts = ", ".join(f"{int(counts.get(verdict, 0))} {verdict}" for verdict in VERDICTS)
-    settings = f"{published['statement'].nunique()} published claims were looked at in {len(published)} settings"
-    yield f"{settings}: {parts}."
+def claim_sentences(claims: pd.DataFrame, primary: pd.DataFrame) -> Iterator[str]:
+    """Say how many published claims stand, over all settings and setting by setting."""
+    for frame, words in ((primary, "published claims"), (claims, "settings of them")):
+        published = frame[frame["origin"] == PUBLISHED_CLAIM]
+        if len(published):
+            counts = published["verdict"].value_counts()
+            parts = ", ".join(f"{int(counts[name])} {name}" for name in VERDICTS if name in counts)
+            yield f"Of {len(published)} {words}: {parts}."
 
 
 def simulation_sentences(frame: pd.DataFrame) -> Iterator[str]:
@@ -87,7 +87,7 @@ def _compared(rows: Mapping[str, Row], called: Callable[[str], str]) -> str:
     ]
     if groups[0]:
         names = ", ".join(called(row.method) for row in groups[0])
-        parts.append(f"within noise of {names if parts else 'all others'}")
+        parts.append(f"undecided against {names if parts else 'all others'}")
     return "; ".join(parts)
 
 
@@ -98,7 +98,7 @@ def _epochs(read: StudyResults, cell: Cell) -> Iterator[str]:
     if len(places) > 1 and leaders:
         parts = [
             f"{labels.checkpoint_label(place.checkpoint)}: {labels.method_label(row.method)} {row.value.mean:.3f} "
-            f"({'' if row.best else 'not '}clear of the second)"
+            f"({'' if row.best else 'not '}clear of all others)"
             for place, row in leaders
         ]
         yield f"Highest mean ROC-AUC – {'; '.join(parts)}."

@@ -13,7 +13,7 @@ from hyperinf.reporting.frames import NONE, Row
 
 INTERVALS = "Mean over seeds ± half-width of the 95 % t-interval; (n/a) where one seed allows none."
 BOLD = (
-    "Bold: the highest mean of its column, and its paired difference to the second excludes 0 (GFIM by Cholesky is "
+    "Bold: the highest mean of its column, and its paired differences to all others exclude 0 (GFIM by Cholesky is "
     "HyperINF's own equation solved exactly, so it is left out of that comparison). Intervals are not corrected for "
     "the number of comparisons."
 )

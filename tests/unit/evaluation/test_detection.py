@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hyperinf.evaluation.detection import curve_auc, detection_curve, roc_auc
+from hyperinf.evaluation.detection import curve_auc, detection_curve, rank_correlation, roc_auc, roc_auc_within
 
 
 def test_roc_auc_counts_the_pairs_that_are_in_order_ties_half():
@@ -51,3 +51,37 @@ def test_a_perfect_score_has_the_area_that_the_share_of_flips_allows():
 def test_with_nothing_flipped_there_is_no_roc_auc():
     with pytest.raises(ValueError, match="got 0 of 5 samples"):
         roc_auc(np.arange(5.0), np.zeros(5, dtype=bool))
+
+
+def test_within_answers_a_score_that_only_tells_answers_apart_is_worth_nothing():
+    observed = ["yes"] * 6 + ["no"] * 6
+    flipped = np.array([True, True, True, True, False, False] + [True] + [False] * 5)
+    offset = np.array([1.0] * 6 + [0.0] * 6)
+    assert roc_auc(offset, flipped) > 0.7
+    assert roc_auc_within(offset, flipped, observed) == 0.5
+    assert roc_auc_within(offset + 0.1 * flipped, flipped, observed) == 1.0
+
+
+def test_within_answers_pairs_of_one_answer_are_counted():
+    rng = np.random.default_rng(3)
+    scores, flipped = rng.integers(0, 5, 40).astype(float), rng.random(40) < 0.4
+    observed = [str(each) for each in rng.integers(0, 3, 40)]
+    pairs = [
+        (scores[p] > scores[n]) + 0.5 * (scores[p] == scores[n])
+        for p in np.flatnonzero(flipped)
+        for n in np.flatnonzero(~flipped)
+        if observed[p] == observed[n]
+    ]
+    assert roc_auc_within(scores, flipped, observed) == pytest.approx(np.mean(pairs), abs=1e-12)
+
+
+def test_within_answers_of_one_sample_each_there_is_nothing_to_tell():
+    assert roc_auc_within(np.arange(3.0), np.array([True, False, True]), ["a", "b", "c"]) is None
+
+
+def test_rank_correlation_is_that_of_ranks():
+    first = np.array([0.0, 1.0, 2.0, 10.0])
+    assert rank_correlation(first, np.exp(first)) == pytest.approx(1)
+    assert rank_correlation(first, -first) == pytest.approx(-1)
+    assert rank_correlation(first, np.array([1.0, 0.0, 2.0, 3.0])) == pytest.approx(1 - 6 * 2 / (4 * 15))
+    assert rank_correlation(first, np.ones(4)) == 0

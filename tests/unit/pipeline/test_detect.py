@@ -7,7 +7,7 @@ from stage_runs import detected, finetuned, questions, scored, table
 
 from hyperinf.artifacts.records import read_record
 from hyperinf.errors import InputError
-from hyperinf.evaluation.detection import curve_auc, detection_curve, roc_auc
+from hyperinf.evaluation.detection import curve_auc, detection_curve, roc_auc, roc_auc_within
 from hyperinf.pipeline.tables import CURVE_COLUMNS, METRIC_COLUMNS
 from hyperinf.settings.methods import BASELINES
 
@@ -26,7 +26,7 @@ def test_the_metrics_are_those_of_the_scores_at_every_checkpoint(run_of, detecti
     run, metrics = run_of("classifier"), table(detection)
     names = "study,task,model,family,setting,method,strategy,fraction,checkpoint,seed,metric,value"
     assert ",".join(metrics.columns) == ",".join(METRIC_COLUMNS) == names
-    assert len(metrics) == 2 * (1 + 4 * len(SCORES))
+    assert len(metrics) == 2 * (1 + 5 * len(SCORES))
     assert metrics["strategy"].isna().all()
     frame = pd.read_parquet(run.scores / "scores.parquet")
     harmed = (frame["corruption"] != "").to_numpy()
@@ -34,6 +34,8 @@ def test_the_metrics_are_those_of_the_scores_at_every_checkpoint(run_of, detecti
     for name in SCORES:
         values = frame[f"{'baseline' if name in BASELINES else 'influence'}_{name}"].to_numpy()
         assert last.loc[(name, "roc_auc"), "value"].item() == roc_auc(values, harmed)
+        within = roc_auc_within(values, harmed, frame["answer"].tolist())
+        assert last.loc[(name, "roc_auc_within"), "value"].item() == within
         assert last.loc[(name, "curve_auc"), "value"].item() == curve_auc(values, harmed)
         found = last.loc[(name, "detected")].set_index("fraction")["value"]
         assert found.to_dict() == dict(zip((0.2, 0.4), detection_curve(values, harmed, np.array([0.2, 0.4]))))
@@ -74,3 +76,13 @@ def test_scores_of_another_model_or_that_have_changed_are_refused(run_of, tmp_pa
     with pytest.raises(InputError, match="expected what 'hyperinf score' wrote"):
         detected(tmp_path / "out", run.finetuned, run.finetuned)
     assert not (tmp_path / "out").exists()
+
+
+def test_scores_are_held_against_those_of_the_exact_fim_where_they_were_taken(run_of, tmp_path):
+    run = run_of("classifier")
+    folder = run.score(tmp_path / "scores", methods=("hyperinf", "fim"))
+    metrics = table(detected(tmp_path / "out", run.finetuned, folder)).query("metric == 'fim_correlation'")
+    frame = pd.read_parquet(folder / "scores.parquet")
+    assert set(metrics["method"]) == {"hyperinf", *BASELINES}
+    own = metrics.set_index("method")["value"]
+    assert own["hyperinf"] == pytest.approx(frame["influence_hyperinf"].corr(frame["influence_fim"], method="spearman"))

@@ -7,8 +7,9 @@ import pytest
 from hyperinf.reporting import SimulationShape, expected, expected_page, expected_simulation
 from hyperinf.reporting.labels import ordered_settings, setting_label
 from hyperinf.reporting.manifest import caption_files, file_label
-from hyperinf.reporting.register import SIMULATION, STUDY
+from hyperinf.reporting.register import PRIMARY_CLAIMS, SIMULATION, STUDY, VERDICTS_FIGURE
 
+_ALL = (*STUDY, *SIMULATION, VERDICTS_FIGURE, PRIMARY_CLAIMS)
 CAPTIONS = Path(__file__).parents[3] / "workflow/report"
 
 
@@ -79,18 +80,22 @@ def test_the_synthetic_study_has_what_was_run_of_it():
     names = [entry.name for entry in expected_simulation(SimulationShape(fisher=False))]
     assert "simulation_timing" in names
     assert "simulation_fisher" not in names
-    assert [entry.file for entry in expected_page()] == ["tables/claims.csv"]
+    assert [entry.file for entry in expected_page()] == [
+        "figures/verdicts.png",
+        "tables/claims_primary.csv",
+        "tables/claims.csv",
+    ]
 
 
 def test_the_captions_of_snakemakes_report_are_in_step():
     """Make them again: python -c "from hyperinf.reporting import write_captions; write_captions('workflow/report')"."""
     assert {path.name: path.read_text() for path in CAPTIONS.glob("*.rst")} == caption_files()
-    shape = {product.caption_name for product in (*STUDY, *SIMULATION) if product.kind != "manifest"}
+    shape = {product.caption_name for product in _ALL if product.kind != "manifest"}
     assert {f"{name}.rst" for name in shape} <= set(caption_files())
 
 
 def test_every_caption_has_a_title_and_tells_how_to_read():
-    for product in (*STUDY, *SIMULATION):
+    for product in _ALL:
         assert 3 < len(product.title) < 70
         assert product.text.endswith(".")
 
@@ -105,7 +110,7 @@ def test_what_is_expected_is_known_without_anything_heavy():
 
 
 def test_no_builder_loads_torch():
-    names = {product.builder.partition(":")[0] for product in (*STUDY, *SIMULATION) if product.builder}
+    names = {product.builder.partition(":")[0] for product in _ALL if product.builder}
     imports = ", ".join(f"hyperinf.reporting.{name}" for name in sorted({*names, "page"}))
     code = f"import sys; import {imports}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,5 @@
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -165,7 +166,7 @@ def test_the_page_has_a_section_for_each_study_and_shows_all_of_it(page):
         ("flips", "Mislabel detection"),
         ("my_pictures", "Pictures"),
     ]
-    assert page.count('<img src="data:image/png;base64,') == 5 + 3 + 2 + 2 * 2
+    assert page.count('<img src="data:image/png;base64,') == 1 + 5 + 3 + 2 + 2 * 2
     for shown in (
         "After epoch 3 HyperINF&#39;s ROC-AUC is 0.800 (2 seeds): above DataInf (by 0.100), own loss (by 0.050).",
         "HyperINF, published start reached a relative error of 0.001 on all 2 (d, N) in 22 iterations",
@@ -190,8 +191,18 @@ def test_the_page_shows_the_studies_asked_for_in_their_order(results):
 def test_the_ledger_of_the_page_holds_the_claims_of_all_studies(results, page):
     claims = pd.read_csv(results / "tables/claims.csv")
     parts = [pd.read_csv(results / f"tables/claims_{name}.csv") for name in ("simulation", "flips", "my_pictures")]
-    assert len(claims) == sum(map(len, parts))
+    untested = claims[claims["setting"] == "of the publication"]
+    assert len(claims) == sum(map(len, parts)) + len(untested)
+    assert set(untested["verdict"]) == {"not tested"}
+    assert untested["measured"].str.startswith("it would take").all()
     assert {"published", "asked here"} == set(claims["origin"])
+    primary = pd.read_csv(results / "tables/claims_primary.csv")
+    assert len(primary) == len(claims.drop_duplicates(["origin", "statement", "source"]))
+    assert html.escape(primary["statement"].iloc[0]) in page
+    drawn = pd.read_csv(results / "figures/verdicts.csv")
+    assert set(drawn["statement"]) == set(
+        primary.query("origin == 'published' and verdict != 'not tested'")["statement"]
+    )
 
 
 def test_the_page_names_what_is_missing(results):

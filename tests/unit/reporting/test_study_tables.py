@@ -133,11 +133,11 @@ def test_sentences_say_what_differs_and_of_which_model(study):
     ((where, said),) = study_sentences(study(values, values, fractions=(0.2,))).items()
     assert where == "headlines, smol (Smol cut to 4 layers), LoRA rank 8"
     assert said[0] == (
-        "HyperINF's ROC-AUC is 0.657 ± 0.150 (3 seeds): above random order (by 0.150); within noise of DataInf."
+        "HyperINF's ROC-AUC is 0.657 ± 0.150 (3 seeds): above random order (by 0.150); undecided against DataInf."
     )
     assert said[2] == (
         "Stratified selection, 3 seeds: HyperINF's accuracy – 20 % kept: 0.657 ± 0.150 (above random selection (by "
-        "0.150); within noise of DataInf)."
+        "0.150); undecided against DataInf)."
     )
 
 
