@@ -151,7 +151,7 @@ STAGES = (
         "score training samples from gradient stores of one's own",
         "ScoreStores",
         "score_stores:score_stores",
-        "look at the largest influence of {out}/scores.parquet: those samples harm the target most",
+        "look at the largest influence in {out}: those samples harm the target most",
     ),
     _stage(
         "harness",

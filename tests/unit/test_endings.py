@@ -1,31 +1,12 @@
-"""No command ends in silence: each says what it came to, and what may follow."""
+"""What commands say in the end: what they came to, and what may follow (of stages see ``test_cli``)."""
 
-import shlex
-import string
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from hyperinf.cli.commands import GROUPS, STAGES, Stage
-from hyperinf.cli.main import build_parser, main, named
+from hyperinf.cli.main import main
 from hyperinf.cli.outcome import outcome
-
-
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_every_stage_says_what_may_follow_with_flags_that_there_are(stage: Stage) -> None:
-    assert stage.then
-    for following in stage.then:
-        asked = {field for _, field, _, _ in string.Formatter().parse(following) if field}
-        assert asked <= set(named(stage.settings).model_fields)
-        words = shlex.split(following.partition(",")[0])
-        if words[0] == "hyperinf":
-            name = words[1:3] if words[1] in GROUPS else words[1:2]
-            parser = build_parser(words[1:])
-            for word in name:
-                parser = parser._subparsers._group_actions[0].choices[word]  # type: ignore[union-attr, assignment]
-            known = {flag for action in parser._actions for flag in action.option_strings}
-            assert {word for word in words if word.startswith("--")} <= known
 
 
 def test_what_a_stage_came_to_is_said_by_method_and_by_rows(tmp_path: Path) -> None:
