@@ -14,12 +14,14 @@ from llama_budget import ADAPTER_BYTES, BASE_BYTES, SCHULZ_PRODUCTS, Setting, Sh
 
 from hyperinf.settings.experiment import SIMULATION, ExperimentSettings
 from hyperinf.settings.methods import METHODS
+from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.scoring import ScoringSettings
 from hyperinf.settings.simulation import SimulationSettings
 from hyperinf.settings.study import StudySettings
 from hyperinf.settings.training import TrainingSettings
 
 MATRIX_PRODUCTS = {"schulz_paper": 2, "schulz": 2, "chebyshev": 2, "datainf": 0}  # of d x d matrices an iteration
+CG_ITERATIONS = 110  # of conjugate gradients up to 1e-3, as seen on gradients of MiniLM
 
 
 @dataclass(frozen=True)
@@ -164,13 +166,15 @@ def scored_part(model: Model, setting: str) -> Trained:
     return trained_part(model, part) if part else whole
 
 
-def scoring(trained: Trained, samples: int, settings: ScoringSettings) -> float:
-    """All methods on gradients that are at hand.
+def scoring(trained: Trained, samples: int, settings: ScoringSettings, tokens: int = 1) -> float:
+    """All methods and their forms on gradients that are at hand.
 
-    GFIM ``2 n r d^2``; Schulz ``2 d^3`` a product, Cholesky ``d^3 / 3``; a sweep of DataInf or LiSSA ``4 n sum r d``;
-    the exact Fisher by the smaller Gram matrix, ``min(n, rd) n rd + min(n, rd)^3 / 3``; the scores ``2 n k sum r d``.
+    GFIM ``2 n r d^2``; Schulz ``2 d^3`` a product, Cholesky ``d^3 / 3``, conjugate gradients ``2 r d^2`` an iteration;
+    a sweep of DataInf, LiSSA or conjugate gradients on the FIM ``4 n sum r d``; the exact Fisher by the smaller Gram
+    matrix, ``min(n, rd) n rd + min(n, rd)^3 / 3``; K-FAC ``2 n t (r^2 + d^2)`` and eigenvectors ``10 d^3``, EK-FAC
+    ``2 n r d (r + d)`` besides; the scores ``2 n k sum r d``; and of forms that need it :func:`own_products`.
     """
-    n, methods = samples, settings.methods
+    n, methods = samples, settings.built
     total = 4.0 * n * trained.size * own_sweeps(settings) + 2.0 * n * len(methods) * trained.size
     if any("gfim" in METHODS[name].needs for name in methods):
         total += sum(2.0 * n * r * d * d for r, d in trained.weights)
@@ -179,15 +183,60 @@ def scoring(trained: Trained, samples: int, settings: ScoringSettings) -> float:
             total += sum(SCHULZ_PRODUCTS * 2.0 * d**3 for _, d in trained.weights)
         elif name in ("hyperinf", "gfim"):
             total += sum(d**3 / 3 for _, d in trained.weights)
+        elif name == "gfim_cg":
+            total += sum(CG_ITERATIONS * 2.0 * r * d * d for r, d in trained.weights)
         elif name == "fim":
             total += sum(min(n, r * d) * (n * r * d + min(n, r * d) ** 2 / 3) for r, d in trained.weights)
-    return total
+        elif name in ("kfac", "ekfac"):
+            total += sum(2.0 * n * tokens * (r * r + d * d) + 10.0 * (r**3 + d**3) for r, d in trained.weights)
+            total += sum(2.0 * n * r * d * (r + d) for r, d in trained.weights) if name == "ekfac" else 0.0
+    each = {ScoreName.of(name).method for name in settings.methods if ScoreName.of(name).needs_each}
+    return total + sum(own_products(trained, n, name, settings) for name in each)
+
+
+def own_products(trained: Trained, samples: int, method: str, settings: ScoringSettings) -> float:
+    """Every sample's product with the inverse curvature, and two numbers of each.
+
+    ``2 n r d^2`` of what multiplies by a matrix from the right, ``4 n r d (r + d)`` of a Kronecker product,
+    ``4 n^2 r d`` a sweep of what sweeps, ``2 n min(n, rd) rd`` of the exact Fisher, and of TracIN nothing.
+    """
+    n, needs = samples, METHODS[method].needs
+    total = 4.0 * n * trained.size
+    if "gfim" in needs:
+        return total + sum(2.0 * n * r * d * d for r, d in trained.weights)
+    if "factors" in needs:
+        return total + sum(4.0 * n * r * d * (r + d) for r, d in trained.weights)
+    if "gradients" in needs:
+        return total + sum(2.0 * n * min(n, r * d) * r * d for r, d in trained.weights)
+    return total + 4.0 * n * n * trained.size * rounds(method, settings)
+
+
+def rounds(method: str, settings: ScoringSettings) -> int:
+    """Sums over all gradients that a method asks for; conjugate gradients mostly end before the most they may."""
+    asked = METHODS[method].rounds(settings.options(method))
+    return min(asked, CG_ITERATIONS) if method == "fim_cg" else asked
 
 
 def own_sweeps(settings: ScoringSettings) -> int:
     """Sweeps over the training gradients that methods make beside the two that all share."""
-    whole = sum("gradients" in METHODS[name].needs for name in settings.methods)
-    return whole + sum(METHODS[name].rounds(settings.options(name)) for name in settings.methods)
+    whole = sum("gradients" in METHODS[name].needs for name in settings.built)
+    return whole + sum(rounds(name, settings) for name in settings.built)
+
+
+def extractions(settings: ScoringSettings, live: bool) -> int:
+    """How often the gradients of all training samples are taken from the model."""
+    again = any("factors" in METHODS[name].needs for name in settings.built)
+    return (2 + own_sweeps(settings) if live else 1 + again) + ("less" in settings.baselines)
+
+
+def baselines(model: Model, trained: Trained, train: int, target: int, tokens: int, settings: ScoringSettings) -> float:
+    """What baselines take beside gradients: LESS ``2 n m sum r d``, an embedding and a perplexity a forward pass."""
+    found = {
+        "less": 2.0 * train * target * trained.size,
+        "embedding": (train + target) * forward(model, tokens, 0),
+        "perplexity": train * forward(model, tokens, 1),
+    }
+    return sum(found.get(name, 0.0) for name in settings.baselines)
 
 
 def simulation_stages(study: SimulationSettings) -> Iterator[Stage]:
@@ -230,14 +279,16 @@ def study_stages(name: str, study: StudySettings, facts: dict[str, Any], models:
             kept += seeds * checkpoints * part.size * (ADAPTER_BYTES if part.adapters else BASE_BYTES)
         for setting in study.settings:
             scored = scored_part(model, setting)
-            sweeps = 2 + own_sweeps(study.scoring) if live else 1
-            extracted = (n * sweeps + study.samples.validation) * gradients(model, scored, tokens, answer)
-            score += seeds * checkpoints * (extracted + scoring(scored, n, study.scoring))
+            sweeps, target = extractions(study.scoring, live), study.samples.validation
+            extracted = (n * sweeps + target) * gradients(model, scored, tokens, answer)
+            cheap = baselines(model, scored, n, target, tokens, study.scoring)
+            score += seeds * checkpoints * (extracted + scoring(scored, n, study.scoring, tokens) + cheap)
             scratch = max(scratch, 0.0 if live else n * scored.size * ADAPTER_BYTES)
             if study.selection is not None:
                 trained = trained_part(model, setting.partition(".of-")[0])
                 step = training_step(model, trained, tokens, answer, how.gradient_checkpointing)
-                runs = (len(study.scoring.methods) + 1) * len(study.selection.strategies)
+                named = len(study.scoring.methods) + len(study.selection.baselines) + 1
+                runs = named * len(study.selection.strategies)
                 for fraction in fractions:
                     one = trained_on(study.selection.training, round(fraction * n)) * step
                     subsets += seeds * runs * (one + test * judged)

@@ -19,6 +19,7 @@ from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.sweeping import check_layers
 from hyperinf.gradients.weights import GfimAxis
 from hyperinf.influence import InfluenceMethod, build_methods, mean_gradient
+from hyperinf.influence.forms import own_products
 from hyperinf.influence.methods.building import DEFAULTS
 from hyperinf.influence.queries import queries_at_once, query_vectors, score_vectors
 from hyperinf.influence.tokens import token_frame, token_scores
@@ -291,9 +292,7 @@ class Attributor:
         method = self._fitted()
         ids: list[str] = []
         parts: list[Tensor] = []
-        most = queries_at_once(method, method.source.layers, memory_bytes)
-        for names, vectors in query_vectors(method.source, "train", most, method.statistics.devices):
-            hvp = method.precondition_each(vectors)
+        for names, vectors, hvp in own_products(method, memory_bytes):
             ids += names
             parts.append(torch.stack([(hvp[layer] * g).sum(dim=(1, 2)).cpu() for layer, g in vectors.items()]))
         values = torch.cat(parts, dim=1)[:, :, None]

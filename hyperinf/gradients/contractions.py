@@ -415,6 +415,37 @@ class Factors(LayerGradients):
         exponent = self._exponent()
         return shifted(self._balanced(-exponent).weighted_sum(ones).double(), exponent)
 
+    def covariances(self, mask: Tensor | None) -> tuple[Tensor, Tensor, int]:
+        """Compute ``sum_it L_it^T L_it`` and ``sum_it R_it^T R_it`` over all positions but padding.
+
+        Args:
+            mask: ``Tensor[b, w]``, zero where one of the batch's w tokens is padding; of a layer that saw other
+                positions than those, each as often as another, a position counts where one of the factors is not zero.
+
+        Returns:
+            ``Tensor[r, r]`` and ``Tensor[d, d]``, float64, and the number of positions.
+        """
+        real = self._real(mask)
+        _, r, d = self._sizes
+        left, right = (torch.zeros(x, x, dtype=torch.float64, device=self.device) for x in (r, d))
+        few = max(1, SCRATCH // max(1, self.left.shape[1] * max(r, d)))
+        for some, ours, theirs in zip(real.split(few), self.left.split(few), self.right.split(few), strict=True):
+            for total, factor in ((left, ours), (right, theirs)):
+                rows = factor[some].double()
+                total.addmm_(rows.T, rows)
+        return left, right, int(real.sum())
+
+    def _real(self, mask: Tensor | None) -> Tensor:
+        """Tell the positions that are no padding, ``Tensor[b, t]``."""
+        positions = self.left.shape[1]
+        if mask is None or positions == 1:
+            return torch.ones(self.left.shape[:2], dtype=torch.bool, device=self.device)
+        # The last token, which predicts nothing, may have been left out.
+        for width in (mask.shape[1], mask.shape[1] - 1):
+            if width > 0 and positions % width == 0:
+                return (mask[:, :width] != 0).repeat(1, positions // width)
+        return (self.left != 0).any(dim=2) | (self.right != 0).any(dim=2)
+
     def finite(self) -> Tensor:
         """Look at both factors; a product of finite ones can still overflow."""
         return torch.isfinite(self.left).flatten(1).all(dim=1) & torch.isfinite(self.right).flatten(1).all(dim=1)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperinf.gradients.batches import moved
+from hyperinf.gradients.batches import mask_of, moved
 from hyperinf.gradients.kinds import unwrapped
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.gradients.per_sample import Extraction
@@ -71,6 +71,10 @@ class LiveSource(GradientSource):
     def layers(self) -> dict[str, tuple[int, int]]:
         """``{layer name: (r, d)}``."""
         return {layer.name: layer.shape for layer in self._adapted}
+
+    def laid_out(self, layer: str, tensor: Tensor) -> Tensor:
+        """Lay a tensor in the shape of a layer's weight out as the layer's gradients are, ``Tensor[r, d]``."""
+        return next(each for each in self._adapted if each.name == layer).laid_out(tensor)
 
     @property
     def batches(self) -> Iterable[Batch]:
@@ -135,13 +139,14 @@ class LiveSource(GradientSource):
                 met.extend(names)
             else:
                 check_order(names, seen, self._ids, "batches")
-            gradients, losses = self._extraction(moved(batch, device), names)
+            batch = moved(batch, device)
+            gradients, losses = self._extraction(batch, names)
             if losses.shape[0] != len(names):
                 raise ValueError(f"batch: got {losses.shape[0]} losses for {len(names)} sample ids, expected as many")
             self._compare(losses, names, seen)
             swept.append(losses)
             seen += len(names)
-            block = GradientBlock(gradients, names, losses)
+            block = GradientBlock(gradients, names, losses, mask_of(batch))
             del gradients, batch, pair  # while the next batch is extracted, this one is its consumer's alone to keep
             yield block
             del block

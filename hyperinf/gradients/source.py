@@ -22,11 +22,13 @@ class GradientBlock:
         gradients: ``{layer name: the gradients of that layer}``: held, or as the factors that they are products of.
         sample_ids: the ``b`` samples' ids, in the order of the rows.
         losses: ``Tensor[b]``, each sample's own loss, where the source knows it.
+        mask: ``Tensor[b, w]``, zero where a token of the batch is padding, where the batch says so.
     """
 
     gradients: Mapping[str, LayerGradients]
     sample_ids: tuple[str, ...]
     losses: Tensor | None = None
+    mask: Tensor | None = None
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], sample_ids: tuple[str, ...], losses: Tensor | None = None) -> Self:
@@ -88,6 +90,9 @@ class TensorSource(GradientSource):
         block_size: samples in a block; no result depends on it beyond rounding. As `BLOCK_BYTES` has room when None.
         losses: ``Tensor[n]``, each sample's own loss, if known.
 
+    Attributes:
+        origin: where they were taken, whose factors can be had again; None where that is not at hand.
+
     Raises:
         ValueError: no layer, a tensor that is not ``[n, r, d]`` in float16, bfloat16, float32 or float64, different
             ``n``, or ids that do not fit.
@@ -126,6 +131,7 @@ class TensorSource(GradientSource):
         self._ids = ids
         self._block_size = block_size or _samples_in_block(self._gradients)
         self._losses = losses
+        self.origin: GradientSource | None = None
 
     @property
     def layers(self) -> dict[str, tuple[int, int]]:
@@ -161,9 +167,11 @@ class TensorSource(GradientSource):
                 held.append(block.gradients[name].dense())
             ids.extend(block.sample_ids)
             losses += [] if block.losses is None else [block.losses]
-        return cls(
+        gathered = cls(
             {name: torch.cat(held) for name, held in pieces.items()}, ids, losses=torch.cat(losses) if losses else None
         )
+        gathered.origin = source
+        return gathered
 
 
 def _samples_in_block(gradients: Mapping[str, Tensor]) -> int:

@@ -42,6 +42,9 @@ class GradientStore(GradientSource):
         fingerprint: when given, must equal the one written (model, data, ...).
         device: where blocks are put.
 
+    Attributes:
+        origin: where the gradients were taken, whose factors can be had again; set by who has the model at hand.
+
     Blocks come out as float32, or float64 where that was written. A layer whose gradients in a shard need it is stored
     in units of a power of two, ``2^e``, so that a narrow dtype loses no more than digits; it comes out as float64 where
     float32 could not hold it.
@@ -59,6 +62,7 @@ class GradientStore(GradientSource):
     ) -> None:
         self._folder = Path(folder)
         self._device = str(device)
+        self.origin: GradientSource | None = None
         header = read_json(self._folder / HEADER)
         if not isinstance(header, dict) or header.get("format") not in READABLE:
             raise InputError(

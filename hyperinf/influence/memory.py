@@ -23,12 +23,15 @@ def gfim_bytes(layers: Mapping[str, tuple[int, int]]) -> int:
     return 8 * (sum(squares) + COPIES * max(squares, default=0))
 
 
-def check_gfim_fits(layers: Mapping[str, tuple[int, int]], device: torch.device | str = "cpu") -> None:
+def check_gfim_fits(
+    layers: Mapping[str, tuple[int, int]], device: torch.device | str = "cpu", what: str = "GFIM"
+) -> None:
     """Refuse layers whose GFIM does not fit into the memory that is free, and say what it takes where it is much.
 
     Args:
         layers: ``{layer name: (r, d)}``.
         device: where the gradients are, and so the matrices.
+        what: another matrix of that size, for the message.
 
     Raises:
         ValueError: names the largest layer, what is needed and what is free.
@@ -37,14 +40,14 @@ def check_gfim_fits(layers: Mapping[str, tuple[int, int]], device: torch.device 
     name = max(layers, key=lambda layer: layers[layer][1])
     rank, columns = layers[name]
     if free is not None and needed > free:
+        smaller = ", or take its smaller axis with gfim_axis='smaller'" if what == "GFIM" else ""
         raise ValueError(
-            f"layer {name!r}: got a gradient of {rank:,} x {columns:,}, whose {columns:,} x {columns:,} GFIM takes,"
+            f"layer {name!r}: got a gradient of {rank:,} x {columns:,}, whose {columns:,} x {columns:,} {what} takes,"
             f" with those of the other layers and an inversion, {needed / GIB:.1f} GiB, expected at most the"
-            f" {free / GIB:.1f} GiB that are free; leave it out with layers, or take its smaller axis with"
-            " gfim_axis='smaller'"
+            f" {free / GIB:.1f} GiB that are free; leave it out with layers{smaller}"
         )
     if needed > WORTH_SAYING:
-        _log.warning("the GFIM of %d layers takes %.1f GiB with its inversion", len(layers), needed / GIB)
+        _log.warning("the %s of %d layers takes %.1f GiB with its inversion", what, len(layers), needed / GIB)
 
 
 def free_bytes(device: torch.device | str) -> int | None:

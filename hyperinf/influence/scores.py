@@ -7,14 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, TensorSource
 from hyperinf.gradients.sweeping import check_layers
+from hyperinf.influence.forms import lengths_of, needs_each, taken_own_products, with_forms
 from hyperinf.influence.methods import build_methods
 from hyperinf.influence.methods.building import DEFAULTS
 from hyperinf.influence.statistics import gradient_statistics, mean_gradient
 from hyperinf.influence.sweeps import sweep_scores, sweep_scores_alone
 from hyperinf.runtime.profiling import Cost, metered
 from hyperinf.settings.methods import MethodOptions
+from hyperinf.settings.scores import FORMS, ScoreName
 
 Gradients = GradientSource | Mapping[str, Tensor]
 
@@ -25,7 +28,7 @@ class ScoreTable:
 
     Attributes:
         sample_ids: n ids, those of the sweep for the statistics.
-        influence: ``{method: Tensor[n]}``, float64; positive is harmful.
+        influence: ``{score: Tensor[n]}``, float64; positive is harmful. Each method's own, and the forms asked for.
         grad_norm: ``Tensor[n]``, the norm of each sample's gradient over all layers.
         losses: ``Tensor[n]``, each sample's own loss, where the source knows it.
         reports: what each method says of how it got there.
@@ -47,6 +50,7 @@ def influence_scores(
     damping: float = DEFAULTS.damping,
     gfim_scale: str = DEFAULTS.gfim_scale,
     solver: str = DEFAULTS.solver,
+    normalize: str = "none",
     **kw: Any,
 ) -> Tensor:
     """Compute the influence of every training sample on the mean loss of the target samples.
@@ -62,20 +66,26 @@ def influence_scores(
         damping: delta of ``lambda[l] = delta * mean(g**2)``.
         gfim_scale: ``"sum"`` or ``"mean"``; used by the methods on the GFIM.
         solver: ``"schulz"``, ``"cholesky"`` or ``"auto"``; used by ``hyperinf``.
+        normalize: ``"none"``, or a form in ``hyperinf.settings.scores.FORMS``: ``"unit"``, ``"theta_relative"``,
+            ``"loss_relative"`` or ``"self_influence"``; see :mod:`hyperinf.influence.forms`.
         **kw: the method's own options: ``tol`` and ``max_iter`` (hyperinf), ``iterations`` (lissa).
 
     Returns:
         ``Tensor[n]``, float64, in the order of ``train``.
 
     Raises:
-        ValueError: an unknown method or option, ``damping <= 0``, layers of train and target that differ, gradients
-            that are not finite (names the layer), no samples, sweeps of different samples or in different orders,
-            scores that are not finite (names the sample and the layer).
+        ValueError: an unknown method, form or option, ``damping <= 0``, layers of train and target that differ,
+            gradients that are not finite (names the layer), no samples, sweeps of different samples or in different
+            orders, scores that are not finite (names the sample and the layer).
         ConvergenceError: Schulz's iteration could not invert a layer's matrix, or LiSSA's series diverges (names the
             layer).
     """
-    table = _scored(train, target, {method: kw}, damping, gfim_scale, solver, norms=False)
-    return table.influence[method].cpu()
+    if normalize not in ("none", *FORMS):
+        raise InputError(f"normalize: got {normalize!r}, expected none, {' or '.join(FORMS)}")
+    forms = () if normalize == "none" else (normalize,)
+    norms = normalize == "unit"
+    table = _scored(train, target, {method: kw}, damping, gfim_scale, solver, norms=norms, forms={method: forms})
+    return table.influence[str(ScoreName(method, *forms))].cpu()
 
 
 def score_methods(
@@ -86,6 +96,7 @@ def score_methods(
     gfim_scale: str = DEFAULTS.gfim_scale,
     solver: str = DEFAULTS.solver,
     device: str = "cpu",
+    forms: Mapping[str, Sequence[str]] | None = None,
 ) -> ScoreTable:
     """Score by several methods; one sweep gathers the statistics of all, one more takes all the dot products.
 
@@ -99,12 +110,13 @@ def score_methods(
         gfim_scale: as in :func:`influence_scores`.
         solver: as in :func:`influence_scores`.
         device: where the gradients are, for the cost record.
+        forms: ``{method: names in hyperinf.settings.scores.FORMS}``, taken beside the method's own score.
 
     Raises:
         ValueError: as in :func:`influence_scores`.
         ConvergenceError: as in :func:`influence_scores`.
     """
-    return _scored(train, target, methods, damping, gfim_scale, solver, device)
+    return _scored(train, target, methods, damping, gfim_scale, solver, device, forms=forms)
 
 
 def _scored(
@@ -116,23 +128,26 @@ def _scored(
     solver: str,
     device: str = "cpu",
     norms: bool = True,
+    forms: Mapping[str, Sequence[str]] | None = None,
 ) -> ScoreTable:
     """Score as :func:`score_methods` does; without ``norms`` the gradients' norms may be left out, as no numbers."""
     built = build_methods(methods, damping, gfim_scale, solver)
+    wanted = {name: tuple((forms or {}).get(name, ())) for name in built}
     train, target = _as_source(train), _as_source(target)
     check_layers(target.layers, train.layers, "target")
 
     costs: dict[tuple[str, str], Cost] = {}
     with metered(device) as costs["shared", "target gradient"]:
         v = mean_gradient(target)
-    if not any(method.needs_statistics for method in built.values()):
+    if not any(method.needs_statistics or needs_each(wanted[name]) for name, method in built.items()):
         with metered(device) as costs["shared", "scores"]:
             products = {name: method.precondition(v) for name, method in built.items()}
             alone = sweep_scores_alone(train, products, norms)
         if alone is not None:
             grad_norm = torch.empty(0) if alone.grad_norm is None else alone.grad_norm
             reports = {name: method.report() for name, method in built.items()}
-            return ScoreTable(alone.sample_ids, alone.influence, grad_norm, alone.losses, reports, costs)
+            influence = with_forms(alone.influence, wanted, lengths_of(products, wanted), grad_norm)
+            return ScoreTable(alone.sample_ids, influence, grad_norm, alone.losses, reports, costs)
     needs_gfim = any(method.needs_gfim for method in built.values())
     with metered(device) as costs["shared", "statistics"]:
         statistics = gradient_statistics(train, gfim=needs_gfim)
@@ -143,12 +158,16 @@ def _scored(
     for name, method in built.items():
         with metered(device) as costs[name, "precondition"]:
             products[name] = method.fit(train, statistics).precondition(v)
+    lengths, own = lengths_of(products, wanted), {}
+    for name in (name for name in built if needs_each(wanted[name])):
+        with metered(device) as costs[name, "own products"]:
+            own[name] = taken_own_products(built[name])
     with metered(device) as costs["shared", "scores"]:
         scores = sweep_scores(train, products, statistics.sample_ids, statistics.exponents)
     reports = {name: method.report() for name, method in built.items()}
     return ScoreTable(
         statistics.sample_ids or scores.sample_ids,
-        scores.influence,
+        with_forms(scores.influence, wanted, lengths, statistics.grad_norm, own),
         statistics.grad_norm,
         scores.losses,
         reports,

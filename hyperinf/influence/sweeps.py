@@ -22,11 +22,14 @@ class Sweep:
 
     Attributes:
         layers: whose sums are wanted.
-        term: the part of a layer's sum that a block of samples makes, ``Tensor[r, d]``.
+        term: the part of a layer's sum that a block of samples makes, ``Tensor[r, d]``, or of any shape that is the
+            same for all blocks.
+        factors: whether it needs the factors that gradients are products of, and not the gradients.
     """
 
     layers: tuple[str, ...]
     term: Callable[[GradientBlock, str], Tensor]
+    factors: bool = False
 
 
 Steps = Generator[Sweep, Vectors, Vectors]
@@ -38,6 +41,8 @@ def sweep_sums(
 ) -> list[Vectors]:
     """Take the sums that ``sweeps`` ask for, in float64, in one sweep over ``source``, or none if they ask for nothing.
 
+    Where gradients are held, sums of factors are taken in a sweep over their origin.
+
     Args:
         source: the training gradients.
         sweeps: what is asked for.
@@ -47,8 +52,21 @@ def sweep_sums(
         InputError: other samples than in the statistics, or in another order.
     """
     sums: list[Vectors] = [{} for _ in sweeps]
-    for block in checked(source, "train", sample_ids) if any(sweep.layers for sweep in sweeps) else ():
-        for sweep, totals in zip(sweeps, sums, strict=True):
+    origin = getattr(source, "origin", None)
+    for factors, swept in ((True, origin), (False, source)) if origin is not None else ((None, source),):
+        asked = [
+            (sweep, totals) for sweep, totals in zip(sweeps, sums, strict=True) if factors in (None, sweep.factors)
+        ]
+        _take_sums(swept, asked, sample_ids)
+    return sums
+
+
+def _take_sums(
+    source: GradientSource, asked: Sequence[tuple[Sweep, Vectors]], sample_ids: Sequence[str] | None
+) -> None:
+    """Add to the sums of each sweep what one sweep over ``source`` gives."""
+    for block in checked(source, "train", sample_ids) if any(sweep.layers for sweep, _ in asked) else ():
+        for sweep, totals in asked:
             for layer in sweep.layers:
                 term = sweep.term(block, layer)
                 if layer in totals:
@@ -56,7 +74,6 @@ def sweep_sums(
                 else:
                     totals[layer] = term.double()
         del block  # before the source makes the next one
-    return sums
 
 
 def replayed(steps: Steps, answers: Iterable[Vectors]) -> Sweep | Vectors:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save_file
+
 from hyperinf.artifacts.environment import digest, fingerprint, hashed, model_files
 from hyperinf.artifacts.files import atomic_directory, discard, read_json, write_json, write_text
 from hyperinf.artifacts.records import RECORD, read_record, write_record, write_settings
@@ -20,6 +22,7 @@ from hyperinf.runtime.process import is_main, wait_for_all
 from hyperinf.settings.registers import FAMILIES
 from hyperinf.settings.stages import Finetune
 from hyperinf.training.loop import SAVE_SECONDS, train
+from hyperinf.training.state import MOMENTS
 
 _log = logging.getLogger(__name__)
 EVALUATED = ("validation", "test")
@@ -69,7 +72,16 @@ def finetune(settings: Finetune, save_seconds: float = SAVE_SECONDS) -> None:
 
     resume = Path(settings.state_folder) / "resume.safetensors"
     logs = train(
-        model, encoded["train"], settings, settings.seed, resume, identity, on_epoch, family.loss, save_seconds
+        model,
+        encoded["train"],
+        settings,
+        settings.seed,
+        resume,
+        identity,
+        on_epoch,
+        family.loss,
+        save_seconds,
+        kept.take_moments if settings.keep_moments else None,
     )
     if names == ("last",):
         kept.keep("last")
@@ -126,6 +138,11 @@ class _Kept:
     ) -> None:
         self.folder = folder
         self._family, self._model, self._source, self._evaluations = family, model, source, evaluations
+        self._moments: dict[str, Any] | None = None
+
+    def take_moments(self, moments: dict[str, Any]) -> None:
+        """Hold AdamW's moments until the next checkpoint is kept."""
+        self._moments = moments
 
     def start(self, identity: str) -> None:
         """Remove checkpoints that a run of other settings has kept, or that are damaged."""
@@ -143,6 +160,8 @@ class _Kept:
         """Write the weights as they are now, and what the model scores with them."""
         with atomic_directory(self.folder / name) as temporary:
             self._family.save(self._model, self._source, temporary)
+            if self._moments is not None:
+                save_file(self._moments, str(temporary / MOMENTS))
             found = {split: evaluate(self._model) for split, evaluate in self._evaluations.items()}
             write_json(temporary / _ACCURACY, found)
             write_record(temporary / RECORD, {"outputs": hashed(temporary, "*")})

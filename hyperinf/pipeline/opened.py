@@ -108,6 +108,16 @@ class Finetuned:
         """Name the weights that were kept, in their order."""
         return self.settings.checkpoint_names
 
+    def up_to(self, checkpoint: str) -> tuple[str, ...]:
+        """Name the weights that were kept up to a checkpoint, in their order.
+
+        Raises:
+            InputError: no such checkpoint.
+        """
+        if checkpoint not in self.checkpoints:
+            raise InputError(f"checkpoint: got {checkpoint!r}, expected one of {', '.join(self.checkpoints)}")
+        return self.checkpoints[: self.checkpoints.index(checkpoint) + 1]
+
     def samples(self, split: str) -> tuple[Sample, ...]:
         """Read the samples of a split, without those that are skipped as too long."""
         samples = read_samples(self.data, split)
@@ -128,8 +138,7 @@ class Finetuned:
         Raises:
             InputError: no such checkpoint.
         """
-        if checkpoint not in self.checkpoints:
-            raise InputError(f"checkpoint: got {checkpoint!r}, expected one of {', '.join(self.checkpoints)}")
+        self.up_to(checkpoint)
         model = self.family.restored(self.settings, self.settings.seed, self.folder / checkpoint)
         return model.to(self.device)
 

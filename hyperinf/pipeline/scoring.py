@@ -13,9 +13,11 @@ import numpy as np
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, GradientStore, LiveSource, TensorSource
 from hyperinf.influence import ScoreTable, score_methods
+from hyperinf.influence.forms import forms_asked
 from hyperinf.runtime.profiling import Cost, metered
 from hyperinf.settings.methods import MethodOptions
 from hyperinf.settings.runtime import Store
+from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.scoring import ScoringSettings
 
 GRADIENTS = "gradients"
@@ -28,7 +30,7 @@ class Scored:
 
     Attributes:
         table: what ``score_methods`` returned.
-        columns: ``influence_<method>`` and ``baseline_<name>``, each ``[n]`` in the order that was asked for.
+        columns: ``influence_<score>`` and ``baseline_<name>``, each ``[n]`` in the order that was asked for.
         costs: by ``(method or "shared", stage)``.
         weights: see :func:`weights_of`; nothing where scores were taken in shards.
     """
@@ -41,7 +43,7 @@ class Scored:
 
 def method_options(settings: ScoringSettings) -> dict[str, MethodOptions]:
     """Give the options of each method by its name."""
-    return {name: settings.options(name) for name in settings.methods}
+    return {name: settings.options(name) for name in settings.built}
 
 
 def score_table(
@@ -53,7 +55,9 @@ def score_table(
         InputError: gradients that no score can be taken of.
     """
     try:
-        return score_methods(train, target, method_options(settings), device=device)
+        return score_methods(
+            train, target, method_options(settings), device=device, forms=forms_asked(settings.methods)
+        )
     except ValueError as error:
         raise InputError(str(error)) from error
 
@@ -89,7 +93,7 @@ def score_live(
             source = stack.enter_context(stored(train, store, scratch, device))
         table = score_table(source, target, settings, device)
     costs = {("shared", "gradients"): extraction if store != "live" else Cost(0.0, None), **table.costs}
-    return Scored(table, score_columns(table, sample_ids, settings.baselines, seed), costs, weights_of(train))
+    return Scored(table, score_columns(table, sample_ids, settings, seed), costs, weights_of(train))
 
 
 def weights_of(source: LiveSource) -> dict[str, list[str]]:
@@ -125,16 +129,26 @@ def stored(
             shutil.rmtree(left_by_a_kill, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".gradients-", dir=scratch) as folder:
             GradientStore.write(Path(folder) / "store", live)
-            yield GradientStore(Path(folder) / "store", device=device)
+            kept = GradientStore(Path(folder) / "store", device=device)
+            kept.origin = live
+            yield kept
 
 
-def score_columns(table: ScoreTable, sample_ids: Sequence[str], baselines: Sequence[str], seed: int) -> dict[str, Any]:
-    """Make ``influence_<method>`` and ``baseline_<name>``, each ``[n]`` in the order of ``sample_ids``."""
+def score_columns(table: ScoreTable, sample_ids: Sequence[str], settings: ScoringSettings, seed: int) -> dict[str, Any]:
+    """Make ``influence_<score>``, and ``baseline_<name>`` that come with the gradients, in the order of ``sample_ids``.
+
+    Args:
+        table: the scores.
+        sample_ids: n ids.
+        settings: which of them.
+        seed: of the random baseline.
+    """
     place = {sample: index for index, sample in enumerate(table.sample_ids)}
     order = [place[sample] for sample in sample_ids]
-    columns = {f"influence_{name}": values.cpu().numpy()[order] for name, values in table.influence.items()}
+    names = [name for name in settings.methods if not ScoreName.of(name).pool]
+    columns = {f"influence_{name}": table.influence[name].cpu().numpy()[order] for name in names}
     cheap: dict[str, Any] = {"grad_norm": table.grad_norm.cpu().double().numpy()[order]}
     if table.losses is not None:
         cheap["loss"] = table.losses.cpu().double().numpy()[order]
     cheap["random"] = np.random.default_rng([seed, 0]).random(len(order))
-    return columns | {f"baseline_{name}": cheap[name] for name in baselines}
+    return columns | {f"baseline_{name}": cheap[name] for name in settings.baselines if name in cheap}

@@ -102,15 +102,16 @@ def choose(settings: Select, samples: Sequence[Sample]) -> list[Selection]:
     table = read_frame(scores, ["sample_id"])
     if list(table["sample_id"]) != ids_of(samples):
         raise InputError(f"{scores}: got scores of other samples, expected those of the training samples")
+    chosen = [*(("influence", name) for name in settings.methods), *(("baseline", name) for name in settings.baselines)]
     selections = []
     for strategy in settings.strategies:
         strata = [sample.answer for sample in samples] if strategy == "stratified" else None
-        for method in settings.methods:
-            if f"influence_{method}" not in table:
-                raise InputError(f"{scores}: got no scores by {method!r}, expected a column influence_{method}")
-            influence = table[f"influence_{method}"].to_numpy(dtype=np.float64)
-            kept = keep_least_harmful(influence, settings.fraction, strata)
-            selections.append(Selection(method, strategy, _indices(kept)))
+        for kind, name in chosen:
+            if f"{kind}_{name}" not in table:
+                raise InputError(f"{scores}: got no scores by {name!r}, expected a column {kind}_{name}")
+            harmfulness = table[f"{kind}_{name}"].to_numpy(dtype=np.float64)
+            kept = keep_least_harmful(harmfulness, settings.fraction, strata)
+            selections.append(Selection(name, strategy, _indices(kept)))
         drawn = keep_random(len(samples), settings.fraction, settings.seed, strata)
         selections.append(Selection("random", strategy, _indices(drawn)))
     return selections

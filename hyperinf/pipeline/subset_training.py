@@ -12,7 +12,8 @@ from hyperinf.models.families.base import EncodedSamples, Evaluation
 from hyperinf.models.trainable import restore, trained_weights
 from hyperinf.runtime.process import wait_for_all
 from hyperinf.settings.training import TrainingSettings
-from hyperinf.training.loop import SAVE_SECONDS, total_steps, train
+from hyperinf.training.loop import SAVE_SECONDS, train
+from hyperinf.training.schedule import total_steps
 
 
 @dataclass

@@ -8,7 +8,14 @@ from matplotlib.axes import Axes
 
 from hyperinf.reporting import style
 from hyperinf.reporting.costs import SHARED
-from hyperinf.reporting.labels import method_label, ordered_methods, ordered_settings, setting_label, stage_label
+from hyperinf.reporting.labels import (
+    method_label,
+    ordered_methods,
+    ordered_settings,
+    setting_label,
+    shown_in_figures,
+    stage_label,
+)
 from hyperinf.reporting.manifest import Entry
 from hyperinf.reporting.study_inputs import StudyResults
 
@@ -19,7 +26,8 @@ _MARKERS = ("o", "D", "s", "^")
 def cost_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     """Draw one row a method (dot: median, bar: extremes), shared stages below the line."""
     data = read.costs[(read.costs["task"] == entry.task) & (read.costs["model"] == entry.model)]
-    methods = ordered_methods(set(data["method"]) - {SHARED})
+    methods = ordered_methods(shown_in_figures(set(data["method"]) - {SHARED}))
+    data = data[data["method"].isin({SHARED, *methods})]
     stages = list(dict.fromkeys(data.loc[data["method"] == SHARED, "stage"]))
     names = [(method, None) for method in methods] + [(SHARED, stage) for stage in stages]
     settings = ordered_settings(data["setting"])

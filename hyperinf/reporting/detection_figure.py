@@ -17,6 +17,7 @@ from hyperinf.reporting.labels import (
     ordered_settings,
     percent,
     setting_label,
+    shown_in_figures,
 )
 from hyperinf.reporting.manifest import Entry
 from hyperinf.reporting.published import PUBLISHED_FAMILY, published_detection
@@ -37,6 +38,7 @@ def detection_data(read: StudyResults, task: str, model: str) -> pd.DataFrame:
     """
     known = read.curves
     own = known[(known["task"] == task) & (known["model"] == model) & (known["checkpoint"] == read.shape.shown)]
+    own = own[own["method"].isin(shown_in_figures(own["method"]))]
     rows: list[tuple[Any, ...]] = []
     for (setting, method, inspected), values in own.groupby(["setting", "method", "inspected"], sort=True)["detected"]:
         interval = t_interval(values.to_list())

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator
 
 from hyperinf.reporting import style
-from hyperinf.reporting.labels import harmed_label, ordered_methods, ordered_settings, setting_label
+from hyperinf.reporting.labels import harmed_label, ordered_methods, ordered_settings, setting_label, shown_in_figures
 from hyperinf.reporting.manifest import Entry
 from hyperinf.reporting.study_inputs import StudyResults
 
@@ -23,6 +23,7 @@ def epochs_data(read: StudyResults, task: str, model: str) -> pd.DataFrame:
     frame = read.frame.table
     own = frame[(frame["task"] == task) & (frame["model"] == model) & (frame["checkpoint"] != "")]
     own = own[(own["metric"] == "roc_auc") | ((own["metric"] == "accuracy") & (own["method"] == "model"))]
+    own = own[own["method"].isin({"model", *shown_in_figures(set(own["method"]) - {"model"})})]
     epochs = own["checkpoint"].str.removeprefix("epoch-").astype(int)
     return own.assign(epoch=epochs)[["setting", "epoch", "method", "metric", "mean", "half_width", "n"]]
 

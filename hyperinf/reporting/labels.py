@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from hyperinf.settings.methods import BASELINES, METHODS, MethodSpec
 from hyperinf.settings.registers import FAMILIES
+from hyperinf.settings.scores import FORMS, POOLS, ScoreName
 from hyperinf.settings.solvers import SOLVERS, SolverSpec
 
 SUBJECT = "hyperinf"
@@ -53,7 +54,8 @@ def spec_of(method: str) -> MethodSpec | SolverSpec:
     """
     number = zlib.crc32(method.encode())
     spare = MethodSpec(method, method, _SPARE_COLOURS[number % 5], _SPARE_MARKERS[number // 5 % 5], "dashed")
-    return _SPECS.get(method, spare)
+    score = ScoreName.of(method)
+    return _SPECS.get(method) or (score.spec if score.known else spare)
 
 
 def method_label(method: str) -> str:
@@ -67,13 +69,33 @@ def selection_label(method: str) -> str:
 
 
 def ordered_methods(methods: Iterable[str]) -> list[str]:
-    """Sort methods and baselines as their registers are, without repeats; unknown ones follow by name."""
-    return _ordered(methods, _INFLUENCE)
+    """Sort methods and baselines as their registers are, without repeats; unknown ones follow by name.
+
+    Forms of a method's scores stand after it.
+    """
+    return sorted(set(methods), key=_place)
+
+
+def shown_in_figures(methods: Iterable[str]) -> set[str]:
+    """Leave out what only tables show; where that is all there is, figures show it, too."""
+    known = set(methods)
+    return {name for name in known if getattr(spec_of(name), "main", True)} or known
 
 
 def ordered_solvers(solvers: Iterable[str]) -> list[str]:
     """Sort solvers as their register is, without repeats; unknown ones follow by name."""
     return _ordered(solvers, _SOLVING)
+
+
+def _place(name: str) -> tuple[int, int, int, str]:
+    score = ScoreName.of(name)
+    form, pool = ([*known, ""].index(each) for known, each in ((FORMS, score.form), (POOLS, score.pool)))
+    return (
+        _INFLUENCE.get(score.method, len(_INFLUENCE)),
+        (pool + 1) % (len(POOLS) + 1),
+        (form + 1) % (len(FORMS) + 1),
+        name,
+    )
 
 
 def _ordered(names: Iterable[str], places: Mapping[str, int]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from hyperinf.reporting.intervals import Interval, paired_interval, t_interval
 from hyperinf.reporting.labels import SUBJECT
-from hyperinf.settings.methods import METHODS
+from hyperinf.settings.scores import ScoreName
 
 if TYPE_CHECKING:
     from hyperinf.reporting.frames import Place, StudyFrame
@@ -47,4 +47,5 @@ def leader(values: Mapping[str, BySeed]) -> tuple[str, Interval, bool] | None:
 
 def oracle_of(method: str) -> str | None:
     """Name the method that this one is the exact counterpart of."""
-    return METHODS[method].oracle_of if method in METHODS else None
+    score = ScoreName.of(method)
+    return score.spec.oracle_of if score.known else None

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator
 
 from hyperinf.reporting import style
 from hyperinf.reporting.frames import Cell
-from hyperinf.reporting.labels import REFERENCES, counted, selection_label
+from hyperinf.reporting.labels import REFERENCES, counted, selection_label, shown_in_figures
 from hyperinf.reporting.study_inputs import StudyResults
 
 QUANTITIES = ("accuracy", "clean_fraction", "largest_answer_fraction")
@@ -41,6 +41,8 @@ def selection_data(read: StudyResults, cell: Cell, *metrics: str) -> pd.DataFram
     frame = read.frame.table
     own = frame[(frame[list(Cell._fields)] == list(cell)).all(axis=1) & (frame["checkpoint"] == "")]
     own = own[own["metric"].isin(metrics)]
+    selecting = shown_in_figures(set(own["method"]) - set(REFERENCES))
+    own = own[own["method"].isin({*REFERENCES, *selecting})]
     reference = own["method"].isin(REFERENCES)
     return own.assign(strategy=own["strategy"].where(~reference, ""))[_COLUMNS]
 

@@ -159,7 +159,8 @@ def _message(error: ErrorDetails, node: Node, schema: Node, reason: object) -> s
         return f"got nothing, expected the {node['description']}"
     if isinstance(reason, ValueError) and str(reason).startswith("got "):
         return str(reason)
-    choices = [each for member in _members(node, schema) for each in member.get("enum", ()) if isinstance(each, str)]
+    names = [each for member in _members(node, schema) for each in member.get("enum", member.get("examples", ()))]
+    choices = [each for each in names if isinstance(each, str)]
     guess = suggestion(value, choices) if isinstance(value, str) else ""
     limit = " and below 2^63" if error.get("ctx", {}).get("lt") == _LIMIT else ""
     return f"got {shown(value)}, expected {expected(node, schema, null=False)}{limit}{guess}"

@@ -8,6 +8,7 @@ from hyperinf.settings.experiment import ExperimentSettings
 from hyperinf.settings.models import AlignmentEntry, ModelSettings
 from hyperinf.settings.registers import FAMILIES
 from hyperinf.settings.reporting import StudyShape
+from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.sources import ModelSource
 from hyperinf.settings.stages import (
     Align,
@@ -148,7 +149,11 @@ class Plan:
         own = self.experiment.studies[study]
         assert own.selection is not None
         # All samples are kept whatever the methods: a change of those must not train on them again.
-        kept = {} if float(fraction) == 1 else {"methods": own.scoring.methods, "strategies": own.selection.strategies}
+        kept = {
+            "methods": own.scoring.methods,
+            "baselines": own.selection.baselines,
+            "strategies": own.selection.strategies,
+        }
         return Select.of(
             own.selection.training,
             study=study,
@@ -160,7 +165,7 @@ class Plan:
             data=_PLACE,
             finetuned=_PLACE,
             out=_PLACE,
-            **kept,
+            **({} if float(fraction) == 1 else kept),
         )
 
     def convergence(self, dim: str, seed: str) -> SimulateConvergence:
@@ -179,6 +184,7 @@ class Plan:
         """What the report of a study is made of."""
         own = self.experiment.studies[study]
         names = own.finetuning.checkpoint_names
+        shown = tuple(name for name in own.scoring.methods if ScoreName.of(name).spec.main)
         return StudyShape(
             name=study,
             title=own.title,
@@ -186,7 +192,7 @@ class Plan:
             tasks=own.tasks,
             models=own.models,
             settings=own.settings,
-            methods=own.scoring.methods,
+            methods=shown or own.scoring.methods,
             checkpoints=names,
             checkpoint=None if own.report_epoch is None else f"epoch-{own.report_epoch}",
             detection=own.detection is not None,

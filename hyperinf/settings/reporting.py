@@ -16,7 +16,7 @@ class StudyShape(Settings):
     tasks: Words = setting(help="names of its data sets")
     models: Words = setting(help="names of its models")
     settings: Words = setting(help="ways in which a model is trained and scored, such as lora-8")
-    methods: Words = setting(help="influence methods to show")
+    methods: Words = setting(help="influence methods that pictures are shown of")
     checkpoints: Words = setting(("last",), help="checkpoints that were scored, in their order")
     checkpoint: Word | None = setting(None, help="checkpoint that the main figure and table show; by default the last")
     detection: Switch = setting(True, help="show how well the scores find the samples that were harmed")

@@ -12,7 +12,7 @@ from hyperinf.settings.data import CorruptionSettings, DataSettings, SampleSetti
 from hyperinf.settings.registers import FAMILIES
 from hyperinf.settings.reporting import StudyShape
 from hyperinf.settings.runtime import CacheSettings, DeviceSettings, MachineSettings, SweepSettings
-from hyperinf.settings.scoring import Methods, ScoringSettings, Strategies
+from hyperinf.settings.scoring import SELECTING_HELP, Scores, ScoringSettings, SelectingBaselines, Strategies
 from hyperinf.settings.simulation import ConvergenceSettings, FisherSettings, TimingSettings
 from hyperinf.settings.sources import ModelSource
 from hyperinf.settings.training import (
@@ -148,6 +148,13 @@ class Score(OfFinetuned, Named, ScoringSettings, SweepSettings, MachineSettings,
     gradients_of: GradientsOf = setting(
         "trained", help="weights whose gradients are taken: all that were trained, or a part of them"
     )
+    earlier: tuple[FilePath, ...] = setting(
+        (),
+        runtime=True,
+        help="folders that 'score' wrote at the checkpoints before, for scores over checkpoints such as tracin_cp",
+        metavar="FOLDER",
+        reads="a folder that 'score' wrote",
+    )
     products: FilePath | None = _read(
         "file that 'shard solve' wrote, to gather what shards scored; with `parts`", "FILE", default=None
     )
@@ -193,7 +200,8 @@ class Select(OfFinetuned, Resumed, Named, TrainingSettings, MachineSettings, Cac
         help="fraction of the training samples to keep; 1 for all of them, and the references"
     )
     seed: Seed = setting(help="seed of random selection and of the order of samples; stands in the tables")
-    methods: Methods = setting(("hyperinf",), help="influence methods to select by; random selection is always there")
+    methods: Scores = setting(("hyperinf",), help="scores to select by; random selection is always there")
+    baselines: SelectingBaselines = setting((), help=SELECTING_HELP)
     strategies: Strategies = setting(
         ("plain", "stratified"), help="plain: keep the least harmful of all samples; stratified: of each answer"
     )

@@ -6,9 +6,9 @@ from pydantic import Field, model_validator
 
 from hyperinf.settings.base import MisfitError, Place, Settings, setting
 from hyperinf.settings.data import CorruptionSettings, SampleSettings
-from hyperinf.settings.methods import not_sharded
 from hyperinf.settings.registers import FAMILIES
 from hyperinf.settings.runtime import StudyRuntime
+from hyperinf.settings.scores import not_sharded
 from hyperinf.settings.scoring import DetectionSettings, ScoringSettings, SelectionSettings
 from hyperinf.settings.training import FinetuningSettings, GradientsOf, LoraStrength, Trained
 from hyperinf.settings.types import Count, Distinct, Key, OneOf, Seeds, Word
@@ -108,6 +108,14 @@ class StudySettings(Settings):
             wrong["runtime", "shards"] = (
                 f"got {self.runtime.shards}, expected 1 with {refused[0]!r} among scoring.methods"
             )
+        taken = self.scoring.baselines
+        for index, name in enumerate(self.selection.baselines if self.selection else ()):
+            if name not in taken:
+                wrong["selection", "baselines", index] = (
+                    f"got {name!r}, expected one of scoring.baselines: {', '.join(taken) or 'none'}"
+                )
+        if "less" in taken and not self.finetuning.keep_moments:
+            wrong["finetuning", "keep_moments"] = "got false, expected true with 'less' among scoring.baselines"
         epoch, names = self.report_epoch, self.finetuning.checkpoint_names
         if epoch is not None and f"epoch-{epoch}" not in names:
             wrong["detection", "report_epoch"] = (

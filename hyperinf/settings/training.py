@@ -94,6 +94,10 @@ class FinetuningSettings(EncodingSettings, TrainingSettings):
         False, help="compute activations a second time in the backward pass, which saves memory"
     )
 
+    keep_moments: Switch = setting(
+        False, help="keep AdamW's moments beside the weights of every checkpoint, which the baseline less needs"
+    )
+
     @model_validator(mode="after")
     def _kept(self) -> Self:
         if self.checkpoints is None or max(self.checkpoints) == self.epochs:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hyperinf.errors import InputError
 from hyperinf.gradients.losses import LossFunction, default_loss
@@ -21,7 +21,8 @@ from hyperinf.models.encoding import Encoded
 from hyperinf.runtime.distributed import processes_of_command
 from hyperinf.runtime.progress import track
 from hyperinf.settings.training import TrainingSettings
-from hyperinf.training.state import EpochLog, load_state, save_state
+from hyperinf.training.schedule import schedule, steps_per_epoch, total_steps
+from hyperinf.training.state import EpochLog, load_state, moments_of, save_state
 
 GROUP = 50
 SAVE_SECONDS = 60.0
@@ -37,6 +38,7 @@ def train(
     on_epoch: Callable[[int], None] | None = None,
     loss_fn: LossFunction | None = None,
     save_seconds: float = SAVE_SECONDS,
+    on_moments: Callable[[dict[str, Tensor]], None] | None = None,
 ) -> list[EpochLog]:
     """Train in place; a run that was killed goes on where its last state was saved and ends in the same weights.
 
@@ -53,6 +55,7 @@ def train(
         on_epoch: called after every whole epoch (1, 2, ...), again for the last one if killed before the next save.
         loss_fn: ``(model, batch) -> Tensor[b]``; the mean over the batch is minimised.
         save_seconds: between two saves of the state; no result depends on it.
+        on_moments: given AdamW's moments (see :func:`moments_of`) before every call of ``on_epoch``, and at the end.
 
     Returns:
         One record an epoch; the last one may be of a part of an epoch.
@@ -100,32 +103,18 @@ def train(
         if whole_epoch or done == total:
             logs.append(EpochLog(step // per_epoch + 1, done, loss_sum / seen))
             loss_sum, seen = 0.0, 0
+            if on_moments is not None and whole_epoch:
+                on_moments(moments_of(trained, optimizer))
             if on_epoch is not None and whole_epoch:
                 on_epoch(step // per_epoch + 1)
                 model.train()
         if whole_epoch or done == total or overdue:
             save_state(state, fingerprint, trained, optimizer, done, loss_sum, logs)
             saved_at = time.monotonic()
+    if on_moments is not None:
+        on_moments(moments_of(trained, optimizer))
     processes.teardown()
     return logs
-
-
-def steps_per_epoch(settings: TrainingSettings, samples: int) -> int:
-    """Count the updates of one pass over so many samples; the last one may be of a smaller batch."""
-    return math.ceil(samples / settings.batch_size)
-
-
-def total_steps(settings: TrainingSettings, samples: int) -> int:
-    """Count the updates of a training on so many samples."""
-    return settings.max_steps or (settings.epochs or 0) * steps_per_epoch(settings, samples)
-
-
-def schedule(step: int, total: int, warmup_ratio: float) -> float:
-    """Give the factor on the learning rate: linearly up over ``warmup_ratio * total`` steps, then down to 0."""
-    rising = math.ceil(warmup_ratio * total)
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    return (total - step) / max(1, total - rising)
 
 
 def _groups(trained: dict[str, nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

@@ -13,6 +13,9 @@ from hyperinf.artifacts.files import atomic_file
 from hyperinf.artifacts.hashing import tensors_sha256
 from hyperinf.runtime.distributed import copy_into, full_tensor
 
+MOMENTS = "moments.safetensors"
+"""AdamW's at a checkpoint, where they are kept."""
+
 
 @dataclass(frozen=True)
 class EpochLog:
@@ -43,17 +46,23 @@ def save_state(
         loss_sum: of the epoch so far.
         logs: of the epochs before.
     """
-    tensors: dict[str, Tensor] = {}
-    for name, parameter in trained.items():
-        tensors[f"weight/{name}"] = full_tensor(parameter.detach()).cpu().contiguous()
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"{key}/{name}"] = full_tensor(value.detach()).cpu().contiguous()
+    tensors = {f"weight/{name}": full_tensor(weight.detach()).cpu().contiguous() for name, weight in trained.items()}
+    tensors |= moments_of(trained, optimizer)
     progress = json.dumps(
         {"done": done, "loss_sum": loss_sum, "logs": [[log.epoch, log.step, log.loss] for log in logs]}
     )
     metadata = {"fingerprint": fingerprint, "progress": progress, "sha256": tensors_sha256(tensors, progress)}
     with atomic_file(state) as temporary:
         save_file(tensors, str(temporary), metadata=metadata)
+
+
+def moments_of(trained: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Copy what AdamW keeps of each weight to the CPU: ``exp_avg/NAME``, ``exp_avg_sq/NAME`` and ``step/NAME``."""
+    return {
+        f"{key}/{name}": full_tensor(value.detach()).to("cpu", copy=True).contiguous()
+        for name, parameter in trained.items()
+        for key, value in optimizer.state[parameter].items()
+    }
 
 
 def load_state(

@@ -89,6 +89,32 @@ class Negated(InfluenceMethod):
     assert "negated TracIN" in copy.python("from hyperinf.reporting.labels import *; print(method_label('negated'))")
 
 
+def test_a_baseline(copy, tiny_bert, word_task):
+    import pandas as pd
+
+    copy.write(
+        "hyperinf/pipeline/baselines/words.py",
+        """import torch
+
+
+def words(scene):
+    return torch.tensor([len(each.context.split()) for each in scene.opened.samples("train")])
+""",
+    )
+    entry = '    _baseline("words", "words", "#123456", "*", "hyperinf.pipeline.baselines.words:words"),\n'
+    length = '    _baseline("length"'
+    copy.replace("hyperinf/settings/methods.py", length, entry + length)
+    assert len(copy.touched) == promised("a baseline")
+    model = ["--model", f"path:{tiny_bert}", "--family", "classifier", "--rank", 2, "--epochs", 1, "--seed", 1]
+    made = copy.folder / "finetuned"
+    copy.run("finetune", "--data", word_task, *model, "--out", made)
+    how = ["--methods", "tracin", "--baselines", "words", "random", "--seed", 1, "--out", copy.folder / "scores"]
+    copy.run("score", "--data", word_task, "--finetuned", made, *how)
+    frame = pd.read_parquet(copy.folder / "scores/scores.parquet")
+    assert list(frame)[-2:] == ["baseline_words", "baseline_random"]
+    assert frame["baseline_words"].min() > 1
+
+
 def test_a_family_of_models(copy, tiny_bert, word_task):
     copy.write(
         "hyperinf/models/families/shouting.py",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from scored_methods import HELD
 
 from hyperinf.cli import build_parser, main
 from hyperinf.cli.commands import GROUPS, STAGES
@@ -17,7 +18,7 @@ from hyperinf.cli.flags import settings_of
 from hyperinf.cli.main import named
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientStore, TensorSource
-from hyperinf.influence import METHODS, influence_scores
+from hyperinf.influence import influence_scores
 from hyperinf.settings.stages import Finetune, Score
 
 
@@ -171,13 +172,13 @@ def test_one_s_own_gradient_stores_are_scored_by_one_command(tmp_path, capsys):
     train, target = stores(tmp_path)
     paths = ["--train", str(tmp_path / "train"), "--target", str(tmp_path / "target")]
     out = tmp_path / "s.parquet"
-    assert main(["score-stores", *paths, "--methods", *METHODS, "--out", str(out)]) == 0
+    assert main(["score-stores", *paths, "--methods", *HELD, "--out", str(out)]) == 0
     wrote, following = capsys.readouterr().err.splitlines()
     assert wrote == f"hyperinf: wrote {out}"
     assert str(out) in following
     frame = pd.read_parquet(out)
     assert frame["sample_id"].tolist() == [f"r{index}" for index in range(9)]
-    for method in METHODS:
+    for method in HELD:
         expected = influence_scores(train, target, method=method)
         assert torch.allclose(torch.tensor(frame[f"influence_{method}"].to_numpy()), expected, rtol=1e-5, atol=1e-6)
 

@@ -10,6 +10,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hyperinf.settings.experiment import checked_experiment
+from hyperinf.settings.methods import METHODS
+from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.scoring import ScoringSettings
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -140,3 +142,36 @@ def test_llama_2_7b_has_a_forward_pass_of_two_operations_a_weight_and_token():
     linear = 2 * model.layers * model.layer_weights * 100
     assert ops.forward(model, 100, 0) == linear + 32 * 4 * 100**2 * 4096
     assert ops.trained_part(model, "last_layer").size == 202_375_168
+
+
+PLAIN = ("tracin",)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *(name for name in METHODS if name not in PLAIN),
+        *(f"{name}_self_influence" for name in METHODS),
+    ],
+)
+def test_every_method_and_form_adds_to_the_operations_of_a_scoring(more):
+    trained = ops.Trained(((8, 384), (8, 384)))
+    method = ScoreName.of(more).method
+    beside = dict.fromkeys((*PLAIN, *((method,) if more != method else ())))
+    before, after = (ScoringSettings(methods=names) for names in (tuple(beside), (*beside, more)))
+    assert ops.scoring(trained, 500, after, 30) > ops.scoring(trained, 500, before, 30)
+
+
+@pytest.mark.parametrize(("more", "sweeps"), [("ekfac", 1), ("kfac", 1), ("lissa", 0), ("fim_cg", 0)])
+def test_what_needs_factors_takes_gradients_from_the_model_once_more(more, sweeps):
+    plain, with_more = (ScoringSettings(methods=names) for names in (PLAIN, (*PLAIN, more)))
+    assert ops.extractions(with_more, live=False) - ops.extractions(plain, live=False) == sweeps
+    assert ops.extractions(with_more, live=True) > ops.extractions(plain, live=True)
+
+
+@pytest.mark.parametrize("name", ["less", "embedding", "perplexity"])
+def test_a_baseline_that_asks_the_model_is_counted(name):
+    trained, settings = ops.Trained(((8, 64),)), ScoringSettings(baselines=(name,))
+    counted = ops.baselines(LLAMA, trained, 500, 100, TOKENS, settings)
+    assert counted > ops.baselines(LLAMA, trained, 500, 100, TOKENS, ScoringSettings())
+    assert (ops.extractions(settings, live=False) == 2) == (name == "less")

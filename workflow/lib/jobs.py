@@ -11,9 +11,10 @@ import yaml
 from code_hash import code_hash, reached_modules
 
 from hyperinf.settings.experiment import DataEntry, ExperimentSettings
-from hyperinf.settings.methods import METHODS
+from hyperinf.settings.methods import BASELINES, METHODS
 from hyperinf.settings.plan import Plan, cells
 from hyperinf.settings.registers import FAMILIES, FORMATS
+from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.sources import DataSource, ModelSource
 from hyperinf.settings.study import StudySettings
 
@@ -109,7 +110,10 @@ class Jobs:
     def score_code(self, wildcards: Any) -> str:
         """Hash what scores are made by; what made shards, which are gone by then, where they are gathered from some."""
         sharded = [SHARDING] if self.shard_files(wildcards) else []
-        return self.scoring_code(wildcards, "hyperinf.pipeline.score", *sharded)
+        baselines = [BASELINES[name].implementation for name in self.study(wildcards).scoring.baselines]
+        return self.scoring_code(
+            wildcards, "hyperinf.pipeline.score", *sharded, *(_module(each) for each in baselines if each)
+        )
 
     def solve_code(self, wildcards: Any) -> str:
         """Hash what solves for the methods of a study."""
@@ -163,6 +167,14 @@ class Jobs:
         names = self.study(wildcards).finetuning.checkpoint_names
         return [f"{self._run(wildcards)}/scores/{name}/scores.parquet" for name in names]
 
+    def earlier_scores(self, wildcards: Any) -> list[str]:
+        """List the scores at the checkpoints before, where some are taken over checkpoints."""
+        study = self.study(wildcards)
+        if not any(ScoreName.of(name).pool for name in study.scoring.methods):
+            return []
+        before = study.finetuning.checkpoint_names.index(wildcards.checkpoint)
+        return self.scores(wildcards)[:before]
+
     def selecting_scores(self, wildcards: Any) -> list[str]:
         """List the scores that select: those of the last checkpoint. Training on all samples needs none."""
         return [] if float(wildcards.fraction) == 1 else self.scores(wildcards)[-1:]
@@ -207,7 +219,7 @@ class Jobs:
         return [f"{folder}/sums-{number}.safetensors" for number in range(1, last + 1)]
 
     def _methods(self, wildcards: Any) -> list[str]:
-        return [_module(METHODS[name].implementation) for name in self.study(wildcards).scoring.methods]
+        return [_module(METHODS[name].implementation) for name in self.study(wildcards).scoring.built]
 
     def _files(self, source: DataSource | ModelSource) -> list[str]:
         if source.kind == "asset":

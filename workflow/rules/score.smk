@@ -7,6 +7,7 @@ rule score:
         splits=[f"{DATA}/{split}.parquet" for split in SPLITS],
         info=f"{DATA}/info.json",
         finetuned=JOBS.finetuned,
+        earlier=JOBS.earlier_scores,
         shards=JOBS.shard_files,
     output:
         scores=f"{SCORES}/scores.parquet",
@@ -29,6 +30,7 @@ rule score:
         settings=lambda wildcards: PLAN.score(**wildcards).canonical(),
         data=lambda wildcards, input: Path(input.info).parent,
         folder=lambda wildcards, output: Path(output.info).parent,
+        earlier=lambda wildcards, input: some("--earlier", [Path(file).parent for file in input.earlier]),
         shards=lambda wildcards, input: (
             ["--products", input.shards[0], "--parts", *input.shards[1:]] if input.shards else []
         ),
@@ -37,5 +39,5 @@ rule score:
         "Score {wildcards.task} with {wildcards.model}, {wildcards.setting}, seed {wildcards.seed}, {wildcards.checkpoint}"
     shell:
         "python -m hyperinf score --config {params.settings:q} --data {params.data:q} --finetuned {input.finetuned:q} "
-        "{params.shards:q} {resources.gradients} {resources.cache} {resources.device} --threads {threads} "
+        "{params.earlier:q} {params.shards:q} {resources.gradients} {resources.cache} {resources.device} --threads {threads} "
         "--out {params.folder:q} > {log:q} 2>&1"

@@ -13,7 +13,7 @@ from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource, LayerGradients
 from hyperinf.gradients.units import all_largest, exponent_of, largest, shifted
 from hyperinf.influence.statistics import GradientStatistics, gradient_statistics
-from hyperinf.influence.sweeps import Steps, completed
+from hyperinf.influence.sweeps import Steps, Sweep, Vectors, completed
 from hyperinf.settings.methods import MethodOptions, MethodSpec
 
 
@@ -209,6 +209,17 @@ class SweepingMethod(InfluenceMethod):
         products = completed(steps, self.source, self.statistics.sample_ids)
         self._take_notes(twins)
         return _stacked(products, vectors)
+
+    def _times_fisher(self, vectors: Vectors) -> Steps:
+        """Compute ``F x = mean_i <g_i, x> g_i`` in one sweep; ``x: Tensor[r, d]``, float64."""
+
+        def term(block: GradientBlock, layer: str) -> Tensor:
+            gradients = self._gradients(block, layer)
+            weights = gradients.dots(vectors[layer][None].to(gradients.dtype))[:, 0]
+            return gradients.weighted_sum(weights)
+
+        sums = yield Sweep(tuple(vectors), term)
+        return {layer: total / self.statistics.samples for layer, total in sums.items()}
 
     def report(self) -> dict[str, Any]:
         """Say the sweeps of its own."""

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from hyperinf.gradients import GradientBlock
 from hyperinf.influence.methods.base import SweepingMethod, one_by_one
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors
 from hyperinf.linalg import ConvergenceError
@@ -145,15 +144,8 @@ class LiSSA(_ScaledSeries):
     scaling: ClassVar[str] = "estimated by {} Lanczos steps"
 
     def _multiply(self, vectors: Vectors) -> Steps:
-        """Compute ``F x = mean_i <g_i, x> g_i``; ``x: Tensor[r, d]``, float64."""
-
-        def term(block: GradientBlock, layer: str) -> Tensor:
-            gradients = self._gradients(block, layer)
-            weights = gradients.dots(vectors[layer][None].to(gradients.dtype))[:, 0]
-            return gradients.weighted_sum(weights)
-
-        sums = yield Sweep(tuple(vectors), term)
-        return {layer: total / self.statistics.samples for layer, total in sums.items()}
+        """Compute ``F x``."""
+        return self._times_fisher(vectors)
 
     def report(self) -> dict[str, Any]:
         """Say the sweeps, and how far the series got."""

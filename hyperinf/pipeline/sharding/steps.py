@@ -36,10 +36,12 @@ from hyperinf.influence import (
     sweep_scores,
     sweep_sums,
 )
+from hyperinf.influence.forms import forms_asked, lengths_of, with_forms
 from hyperinf.pipeline.scoring import Scored, method_options, score_columns
 from hyperinf.pipeline.sharding.parts import Part, Shard, Under, named_under, read_part, read_shards, total_costs
 from hyperinf.runtime.profiling import Cost, metered
-from hyperinf.settings.methods import METHODS, not_sharded
+from hyperinf.settings.methods import METHODS
+from hyperinf.settings.scores import not_sharded
 from hyperinf.settings.scoring import ScoringSettings
 
 Origin = Mapping[str, str]
@@ -229,15 +231,17 @@ def gathered(
     influence = {
         name: torch.cat([part.tensors[f"influence/{name}"] for part in parts]) for name in solved.content["methods"]
     }
+    forms = forms_asked(settings.methods)
+    lengths = lengths_of({name: Under(solved.tensors, name) for name in influence}, forms)
     table = ScoreTable(
         ids,
-        influence,
+        with_forms(influence, forms, lengths, solved.tensors["grad_norm"]),
         solved.tensors["grad_norm"],
         torch.cat(losses) if len(losses) == len(parts) else None,
         solved.content["reports"],
     )
     costs = {("shared", "gradients"): Cost(0.0, None), **total_costs([solved, *parts])}
-    return Scored(table, score_columns(table, sample_ids, settings.baselines, seed), costs)
+    return Scored(table, score_columns(table, sample_ids, settings, seed), costs)
 
 
 @dataclass(frozen=True)
@@ -308,7 +312,7 @@ class _Run:
 def _methods(settings: ScoringSettings) -> dict[str, InfluenceMethod]:
     for name in not_sharded(settings.methods):
         raise InputError(
-            f"methods: got {name}, which needs all gradients of a layer at once, expected it only without shards"
+            f"methods: got {name}, which needs more of the gradients than sums at once, expected it only without shards"
         )
     try:
         return build_methods(method_options(settings))

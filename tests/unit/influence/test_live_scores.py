@@ -11,8 +11,9 @@ from hyperinf.influence import METHODS, influence_scores, score_methods
 from hyperinf.models.lora import LoraSettings, add_lora
 
 LENGTHS = (7, 4, 9, 5, 6, 8, 4, 3, 6, 5)
-# The oracle fim takes all gradients of a layer at once, and datainf_gfim each gradient's own r x r matrix.
-FORMING = {"fim", "datainf_gfim"}
+# The oracle fim takes all gradients of a layer at once, datainf_gfim each gradient's own r x r matrix, and ekfac turns
+# each into its basis.
+FORMING = {"fim", "datainf_gfim", "ekfac"}
 
 
 def model_and_layers(kind, dtype=torch.float64):
@@ -72,15 +73,16 @@ def test_every_method_s_live_scores_equal_those_of_gradients_in_memory(kind):
     assert torch.allclose(live.losses, held.losses, rtol=1e-9)
     for method in METHODS:
         error = (live.influence[method] - held.influence[method]).norm() / held.influence[method].norm()
-        # Schulz's iteration is in float32 and stops at 1e-3; one float64 step squares that.
-        assert error < (1e-5 if method == "hyperinf" else 1e-9), method
+        # Schulz's iteration is in float32 and stops at 1e-3; one float64 step squares that. Conjugate gradients stop at
+        # 1e-4 of the residual, and let rounding grow up to there.
+        assert error < (1e-5 if method == "hyperinf" else 1e-3 if method.endswith("_cg") else 1e-9), method
 
 
 @pytest.mark.parametrize("kind", ["lora", "dense"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 1e-3)])
 def test_live_scores_in_low_precision_equal_those_of_the_float32_gradients_in_memory(kind, dtype, tolerance):
     train, target = sources(kind, dtype)
-    methods = sorted(set(METHODS) - FORMING)
+    methods = sorted(set(METHODS) - FORMING - {"gfim_cg", "fim_cg"})
     live = score_methods(train, target, methods)
     held = score_methods(TensorSource.gather(train), TensorSource.gather(target), methods)
     for method in methods:

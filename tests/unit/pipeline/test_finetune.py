@@ -11,7 +11,7 @@ def killed(monkeypatch, run, out, step=None, epoch=None):
     """Start a fine-tuning that dies before a step, or once an epoch's weights are kept but no state says so."""
     real = module.train
 
-    def dying(model, encoded, settings, seed, state, identity, on_epoch, loss_fn, save_seconds):
+    def dying(model, encoded, settings, seed, state, identity, on_epoch, loss_fn, save_seconds, on_moments):
         taken = []
 
         def loss(*arguments):
@@ -25,7 +25,7 @@ def killed(monkeypatch, run, out, step=None, epoch=None):
             if number == epoch:
                 raise KeyboardInterrupt
 
-        return real(model, encoded, settings, seed, state, identity, dies, loss, save_seconds)
+        return real(model, encoded, settings, seed, state, identity, dies, loss, save_seconds, on_moments)
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "train", dying)

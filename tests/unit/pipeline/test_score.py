@@ -9,7 +9,6 @@ from stage_runs import same_files, scored, table
 from hyperinf.artifacts.records import read_record, write_record
 from hyperinf.errors import InputError
 from hyperinf.evaluation.detection import roc_auc
-from hyperinf.settings.methods import BASELINES
 from hyperinf.settings.methods import METHODS as ALL
 from hyperinf.settings.scoring import ScoringSettings
 
@@ -26,7 +25,7 @@ def test_every_method_scores_every_sample_and_finds_wrong_labels(every_method, w
     frame, data = (pd.read_parquet(path) for path in (every_method / "scores.parquet", word_task / "train.parquet"))
     for name in ("sample_id", "answer", "true_answer", "corruption"):
         assert frame[name].tolist() == data[name].tolist()
-    scores = [*(f"influence_{name}" for name in ALL), *(f"baseline_{name}" for name in BASELINES)]
+    scores = [*(f"influence_{name}" for name in ALL), *(f"baseline_{name}" for name in ScoringSettings().baselines)]
     assert frame.columns.tolist() == ["sample_id", "answer", "true_answer", "corruption", *scores]
     assert np.isfinite(frame[scores].to_numpy()).all()
     harmed = (frame["corruption"] == "label_noise").to_numpy()

@@ -6,6 +6,7 @@ from functools import cache
 import pandas as pd
 import pytest
 import torch
+from scored_methods import HELD
 from stage_runs import in_shards, table
 
 from hyperinf.errors import InputError
@@ -26,16 +27,22 @@ from hyperinf.pipeline.sharding.steps import (
     take_target,
 )
 from hyperinf.runtime.profiling import Cost
-from hyperinf.settings.methods import LissaOptions, not_sharded
+from hyperinf.settings.methods import LissaOptions
+from hyperinf.settings.scores import not_sharded
 from hyperinf.settings.scoring import ScoringSettings
 
 SHARDED = tuple(name for name in METHODS if name not in not_sharded(METHODS))
-ITERATIONS = {"lissa": {"iterations": 3}, "lissa_gfim": {"iterations": 3}}
-ALL = ScoringSettings(methods=SHARDED, **ITERATIONS)
+ITERATIONS = {"lissa": {"iterations": 3}, "lissa_gfim": {"iterations": 3}, "fim_cg": {"tol": 0.5, "max_iter": 9}}
+ALL = ScoringSettings(methods=(*(name for name in SHARDED if name in HELD), "hyperinf_unit"), **ITERATIONS)
 BOTH = ScoringSettings(methods=("hyperinf", "datainf"))
 # What costs most sweeps is taken of one family only.
 HOW = {
-    "causal": {"methods": SHARDED, "gradient_batch_size": 4, "lissa": {"iterations": 1, "lanczos_steps": 4}},
+    "causal": {
+        "methods": (*SHARDED, "tracin_unit"),
+        "gradient_batch_size": 4,
+        "lissa": {"iterations": 1, "lanczos_steps": 4},
+        "fim_cg": {"tol": 0.9, "max_iter": 5},
+    },
     "classifier": {"methods": tuple(name for name in SHARDED if name not in ITERATIONS), "gradient_batch_size": 7},
 }
 WITHOUT_GFIM = ScoringSettings(methods=("tracin",))
@@ -114,7 +121,9 @@ def test_shards_of_dense_gradients_score_as_one_process_does(tmp_path, count, bl
     files = sharded(tmp_path, target, lambda shard: Blocks(train, shard), count)
     found = gathered(files, ORIGIN, expected.sample_ids, ALL, seed=1)
     for name, values in expected.influence.items():
-        assert relative(torch.from_numpy(found.columns[f"influence_{name}"]), values) < (1e-12 if count > 1 else 1e-15)
+        # Conjugate gradients let rounding grow up to their tolerance.
+        tolerance = 1e-15 if count == 1 else 1e-6 if name.endswith("_cg") else 1e-12
+        assert relative(torch.from_numpy(found.columns[f"influence_{name}"]), values) < tolerance
     assert torch.equal(torch.from_numpy(found.columns["baseline_grad_norm"]), expected.grad_norm.double())
     assert found.columns["baseline_loss"].tolist() == list(range(20))
     assert {name: set(report) for name, report in found.table.reports.items()} == {
@@ -157,8 +166,9 @@ def test_shards_write_the_files_of_one_process(wholes, tmp_path, family, count):
     assert found["sample_id"].tolist() == expected["sample_id"].tolist()
     for column in expected.columns[4:]:
         a, b, c = (torch.tensor(frame[column].to_numpy()) for frame in (found, expected, on_disk))
-        assert relative(a, b) < 1e-9, column
-        assert relative(a, c) < 1e-6, column
+        loose = column.endswith("_cg")  # rounding grows up to the tolerance
+        assert relative(a, b) < (1e-4 if loose else 1e-9), column
+        assert relative(a, c) < (1e-4 if loose else 1e-6), column
     stages = [set(map(tuple, table(each, "cost.csv")[["method", "stage"]].to_numpy())) for each in (whole, out)]
     assert stages[1] == stages[0] | {("shared", "sums of methods")}
 
@@ -194,7 +204,7 @@ def test_samples_stay_in_their_batches_whatever_the_number_of_shards():
 
 @pytest.mark.parametrize("iterations", [1, 10])
 def test_the_rounds_that_a_workflow_plans_are_those_that_the_methods_ask_for(iterations):
-    own = {name: {"iterations": iterations} for name in ITERATIONS}
+    own = {name: {"iterations": iterations} for name in ("lissa", "lissa_gfim")}
     for name, method in build_methods(method_options(ScoringSettings(methods=SHARDED, **own))).items():
         asked = method.sweeps if isinstance(method, SweepingMethod) else 0
         assert ScoringSettings(methods=(name,), **own).rounds() == asked, name

@@ -10,9 +10,11 @@ from hyperinf.reporting.accuracy_figure import accuracy_figure, spread
 from hyperinf.reporting.convergence_figures import convergence_data, convergence_figure, datainf_figure
 from hyperinf.reporting.cost_figure import cost_figure
 from hyperinf.reporting.detection_figure import detection_figure
+from hyperinf.reporting.detection_tables import detection_tables
 from hyperinf.reporting.epochs_figure import epochs_figure
 from hyperinf.reporting.manifest import expected_simulation
 from hyperinf.reporting.published import published_convergence
+from hyperinf.reporting.ranking import oracle_of
 from hyperinf.reporting.selection_panels import tick_label
 from hyperinf.reporting.settings_figure import settings_figure
 from hyperinf.reporting.simulation_inputs import SimulationResults, read_convergence
@@ -199,3 +201,28 @@ def test_labels_are_moved_apart_as_little_as_possible(wanted, gap, places):
 
 def test_ticks_less_than_a_percent_apart_have_labels_of_their_own():
     assert [tick_label(at) for at in (0.5, 0.575, 0.6166, 1.0)] == ["50%", "57.5%", "61.66%", "100%"]
+
+
+def test_figures_show_the_main_methods_and_tables_all_of_them(study):
+    names = ("hyperinf", "hyperinf_unit", "tracin", "tracin_cp", "kfac", "less", "loss")
+    main = {"hyperinf", "tracin", "loss"}
+    shape = {"family": "classifier", "checkpoint": "epoch-3"}
+    read = study(found=dict.fromkeys(names, OURS), checkpoints=("epoch-1", "epoch-3"), shape=shape)
+    for builder, name in ((detection_figure, "detection"), (epochs_figure, "epochs")):
+        shown = set(drawn(builder, read, name).data["method"])
+        assert shown & set(names) == main, name
+    _, (means, differences) = detection_tables(read)
+    labels = ["HyperINF", "HyperINF, cosine", "K-FAC", "TracIN", "TracIN, checkpoints by learning rate", "own loss"]
+    assert [str(row[0]) for row in means.rows] == [*labels, "LESS"]
+    assert len(differences.rows) == len(names) - 1
+
+
+def test_where_only_tables_would_show_what_was_taken_figures_show_it_too(study):
+    read = study(found=dict.fromkeys(("hyperinf_unit", "kfac"), OURS), shape={"family": "classifier"})
+    assert {"hyperinf_unit", "kfac"} <= set(drawn(detection_figure, read, "detection").data["method"])
+
+
+def test_an_oracle_s_form_is_that_of_the_form_it_checks():
+    assert oracle_of("gfim_unit") == "hyperinf_unit"
+    assert oracle_of("fim_cg_epochs") == "fim_epochs"
+    assert oracle_of("hyperinf_unit") is oracle_of("less") is oracle_of("anything") is None

@@ -96,3 +96,13 @@ def test_config_yaml_explains_every_key_once() -> None:
     assert len([note for note in notes if note.startswith("peak learning rate of AdamW")]) == 1
     assert any(note.endswith("(r)") for note in notes)
     assert max(map(len, config_text().splitlines())) <= 130
+
+
+def test_the_page_of_methods_has_a_line_for_every_method_form_pool_and_baseline():
+    from hyperinf.settings.methods import BASELINES, METHODS
+    from hyperinf.settings.scores import FORMS, POOLS
+
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    for name in (*METHODS, *BASELINES, *(f"_{form}" for form in FORMS)):
+        assert f"\n| `{name}` |" in page, name
+    assert all(f"`_{name}`" in page for name in POOLS)

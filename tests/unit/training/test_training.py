@@ -8,7 +8,8 @@ from torch import nn
 from hyperinf.errors import InputError
 from hyperinf.gradients.losses import default_loss
 from hyperinf.settings.training import TrainingSettings
-from hyperinf.training.loop import epoch_batches, schedule, train
+from hyperinf.training.loop import epoch_batches, train
+from hyperinf.training.schedule import schedule
 
 
 class Points:
