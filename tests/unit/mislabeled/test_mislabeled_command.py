@@ -13,6 +13,8 @@ from hyperinf import find_mislabeled, influence_scores
 from hyperinf.cli.main import main
 from hyperinf.errors import InputError
 from hyperinf.gradients import TensorSource
+from hyperinf.mislabeled.reading import with_columns
+from hyperinf.settings.mislabeled import Mislabeled
 
 WRONG = (3, 50, 77, 104)
 
@@ -67,6 +69,22 @@ def test_wrong_labels_stand_first_whatever_the_file(
     assert "0.40 of the first 10" in capsys.readouterr().out
     assert file.read_bytes() == before
     assert not (tmp_path / "mine.suspects.state").exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_columns_called_as_usual_need_not_be_named_and_others_are_listed(
+    suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = with_columns(
+        Mislabeled(file=str(write(table().rename(columns={"label": "labels"}), tmp_path / f"a{suffix}")))
+    )
+    assert (usual.text, usual.label) == (("text",), "labels")
+    others = write(table().rename(columns={"text": "Headline", "label": "Mood"}), tmp_path / f"b{suffix}")
+    assert main(["mislabeled", str(others), "--label", "Mood"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(part in line for part in ("--text", f"b{suffix}", "id, Headline, Mood, true"))
+    named = with_columns(Mislabeled(file=str(others), text=("Headline",), label="Mood"))
+    assert (named.text, named.label) == (("Headline",), "Mood")
 
 
 def test_json_is_all_that_is_printed(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -317,7 +317,7 @@ STEPS = (
     "pool",
     "warm-up.safetensors",
     "warm",
-    ".gradients-*",
+    "gradients.part",
     "scores",
     "evaluation/*.safetensors",
     "evaluation/*.json",
