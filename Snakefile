@@ -21,6 +21,7 @@ include: "workflow/rules/score.smk"
 include: "workflow/rules/shards.smk"
 include: "workflow/rules/detect.smk"
 include: "workflow/rules/select.smk"
+include: "workflow/rules/validate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/whole.smk"
 

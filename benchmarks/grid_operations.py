@@ -265,7 +265,7 @@ def study_stages(name: str, study: StudySettings, facts: dict[str, Any], models:
     how, seeds = study.finetuning, len(study.seeds)
     live = study.runtime.store == "live" or study.runtime.shards > 1
     checkpoints, fractions = len(how.checkpoint_names), () if study.selection is None else study.selection.fractions
-    tune, score, kept, scratch, subsets, whole = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    tune, score, kept, scratch, subsets, whole, again, validated = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for task, key in product(study.tasks, study.models):
         model, fact = models[key], facts["data"][task]
         tokens, answer = model.length(fact, how.max_length), fact.get("answer", 0)
@@ -277,6 +277,10 @@ def study_stages(name: str, study: StudySettings, facts: dict[str, Any], models:
             evaluated = checkpoints * (study.samples.validation + test) * judged
             tune += seeds * (trained_on(how, n) * step + evaluated)
             kept += seeds * checkpoints * part.size * (ADAPTER_BYTES if part.adapters else BASE_BYTES)
+            if study.validation is not None:
+                each, targets = study.validation, study.samples.validation * forward(model, tokens, max(answer, 1))
+                one = trained_on(how, n) * each.subset_fraction * step + targets
+                again += seeds * (each.subsets + min(each.again, each.subsets)) * one
         for setting in study.settings:
             scored = scored_part(model, setting)
             sweeps, target = extractions(study.scoring, live), study.samples.validation
@@ -284,6 +288,15 @@ def study_stages(name: str, study: StudySettings, facts: dict[str, Any], models:
             cheap = baselines(model, scored, n, target, tokens, study.scoring)
             score += seeds * checkpoints * (extracted + scoring(scored, n, study.scoring, tokens) + cheap)
             scratch = max(scratch, 0.0 if live else n * scored.size * ADAPTER_BYTES)
+            if study.validation is not None:
+                extracted = (n * sweeps + study.samples.validation) * gradients(model, scored, tokens, answer)
+                dots = 2.0 * n * study.samples.validation * len(study.scoring.methods) * scored.size
+                # Of the model, and of one that was randomised.
+                validated += seeds * 2 * (extracted + scoring(scored, n, study.scoring) + dots)
+                if study.validation.removal is not None:
+                    trained = trained_part(model, setting.partition(".of-")[0])
+                    step = training_step(model, trained, tokens, answer, how.gradient_checkpointing)
+                    validated += seeds * removals(study) * trained_on(how, n) * step
             if study.selection is not None:
                 trained = trained_part(model, setting.partition(".of-")[0])
                 step = training_step(model, trained, tokens, answer, how.gradient_checkpointing)
@@ -302,6 +315,17 @@ def study_stages(name: str, study: StudySettings, facts: dict[str, Any], models:
     if study.selection is not None:
         yield Stage(name, "select", runs * len(fractions), subsets, dtype, files=f"{folder}/fraction-0*.tsv")
         yield Stage(name, "select (all samples)", runs, whole, dtype, files=f"{folder}/fraction-1*.tsv")
+    if study.validation is not None:
+        yield Stage(name, "retrain", jobs, again, dtype, files=f"{folder}/retrain.tsv")
+        yield Stage(name, "validate", runs, validated, dtype, scratch=scratch, files=f"{folder}/validation.tsv")
+
+
+def removals(study: StudySettings) -> int:
+    """Count trainings on nearly all samples: without the most helpful, the most harmful, and random ones."""
+    assert study.validation is not None
+    assert study.validation.removal is not None
+    methods = max(len(study.validation.removal.methods), 1)
+    return 1 + (2 * methods + 1) * len(study.validation.removal.fractions)
 
 
 def trained_on(training: TrainingSettings, samples: int) -> int:

@@ -18,8 +18,8 @@ import pandas as pd
 MEASURED = ("seconds", "peak_memory_mib", "time", "ratio", "median_seconds", "samples_per_second")
 COMPARED = (".csv", ".parquet", ".png", ".safetensors")
 SKIPPED = ("assets", "logs", "benchmarks", ".snakemake")
-TIMED = ("timing", "cost")
-"""Of files whose names say so, all numbers may be times."""
+TIMED = ("timing", "cost", "lds")
+"""Of files whose names say so, all numbers may be times; scores by retraining stand in metrics.csv as well."""
 
 
 def main() -> int:

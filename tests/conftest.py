@@ -1,12 +1,29 @@
 """Tiny stand-ins in the layout that the hub has: a folder with config, weights and tokenizer."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 WORDS = [f"w{index}" for index in range(60)]
+
+
+# In this order where tests run in several processes: what waits for processes of its own comes first, and the many
+# short files after it keep the cores busy to the end.
+LONGEST = ("workflow/slurm", "workflow", "bad_input", "compatibility")
+
+
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):
+        here = Path(__file__).parent
+
+        def place(item):
+            folder = f"{item.path.relative_to(here).parent.as_posix()}/"
+            return next((n for n, name in enumerate(LONGEST) if folder.startswith(f"{name}/")), len(LONGEST))
+
+        items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)

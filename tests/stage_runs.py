@@ -11,15 +11,18 @@ import pandas as pd
 from hyperinf.pipeline.detect import detect
 from hyperinf.pipeline.finetune import finetune
 from hyperinf.pipeline.prepare import prepare
+from hyperinf.pipeline.retrain import retrain
 from hyperinf.pipeline.score import score
 from hyperinf.pipeline.select import select
 from hyperinf.pipeline.sharding import stages as shard
+from hyperinf.pipeline.validate import validate
 from hyperinf.settings.scoring import ScoringSettings
 from hyperinf.settings.stages import (
     Detect,
     Finetune,
     OneShard,
     Prepare,
+    Retrain,
     Score,
     Select,
     ShardAdd,
@@ -28,6 +31,7 @@ from hyperinf.settings.stages import (
     ShardStatistics,
     ShardSums,
     ShardTarget,
+    Validate,
 )
 
 ON_CPU = {"device": "cpu", "threads": 1}
@@ -70,6 +74,20 @@ def selected(
     """Train on what is kept; ``scores`` is the folder of a scoring."""
     given = {"seed": 1, "scores": None if scores is None else str(scores / "scores.parquet"), **ON_CPU, **settings}
     select(Select(**given, data=str(data), finetuned=str(run), out=str(out)), save_seconds)
+    return out
+
+
+def retrained(out: Path, data: Path, run: Path, **settings: Any) -> Path:
+    """Train again on a few subsets."""
+    given = {"seed": 1, "subsets": 6, "again": 3, "at_once": 2, **ON_CPU, **settings}
+    retrain(Retrain(**given, data=str(data), finetuned=str(run), out=str(out)))
+    return out
+
+
+def validated(out: Path, data: Path, run: Path, bank: Path, **settings: Any) -> Path:
+    """Judge scores by what retraining came to."""
+    given = {"seed": 1, "resamples": 20, "top_k": 3, **ON_CPU, **settings}
+    validate(Validate(**given, data=str(data), finetuned=str(run), retrained=str(bank), out=str(out)))
     return out
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/mislabeled/calibration.py FOLDER
 
-after ``run.py``; writes ``FOLDER/calibration.jsonl``, a tenth of the labels flipped, and goes on after a kill.
+after ``run.py``; writes ``FOLDER/calibration.jsonl``, and goes on after a kill.
 """
 
 import json
@@ -14,9 +14,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from hyperinf.artifacts.parts import State
+from hyperinf.mislabeled.calibration import probabilities_wrong
+from hyperinf.mislabeled.combination import likely_labels
+from hyperinf.mislabeled.detection import Rows, judge
 from hyperinf.mislabeled.encoding import encode_texts
-from hyperinf.mislabeled.finding import find
-from hyperinf.mislabeled.state import State
+from hyperinf.mislabeled.folds import assign_folds
 from hyperinf.mislabeled.words import word_views
 from hyperinf.settings.mislabeled import JudgeSettings
 
@@ -24,12 +27,12 @@ SETTINGS = JudgeSettings()
 
 
 def main(folder: Path) -> None:
-    """Judge each table with a tenth of its labels flipped, as the command does."""
+    """Judge each table with some of its labels flipped, as the command does."""
     plan = yaml.safe_load((Path(__file__).parent / "protocol.yaml").read_text(encoding="utf-8"))
     out = folder / "calibration.jsonl"
     done = [json.loads(line)["cell"] for line in out.read_text().splitlines()] if out.is_file() else []
-    rate, seed = 0.1, plan["seeds"][0]
-    for kind, name in product(plan["flips"], [*plan["decide"], *plan["report"]]):
+    seed = plan["seeds"][0]
+    for rate, kind, name in product((0.1, 0.05, 0.2), plan["flips"], [*plan["decide"], *plan["report"]]):
         if [name, kind, rate, seed] in done:
             continue
         texts = list(pd.read_csv(folder / "tables" / f"{name}.csv", dtype=str, keep_default_na=False)["text"])
@@ -38,14 +41,16 @@ def main(folder: Path) -> None:
         views = {"encoding": encoded, **word_views(texts, SETTINGS.seed, state)}
         cell = np.load(folder / "encodings" / f"{name}-{kind}-{rate}-{seed}.npz")
         given, wrong = cell["given"], cell["given"] != cell["true"]
-        names = [str(each) for each in range(int(cell["true"].max()) + 1)]
-        judged = find(views, given, names, texts, SETTINGS, np.zeros(len(texts), bool))
-        likely = judged.probabilities >= 0.5
+        folds, nobody = assign_folds(given, texts, SETTINGS.folds, SETTINGS.seed), np.zeros(len(texts), bool)
+        rows = Rows(views, int(cell["true"].max()) + 1, folds, nobody, tuple(texts))
+        evidence = judge(rows, given, SETTINGS, State(None, ""), adapters=False)
+        found, _ = probabilities_wrong(likely_labels(evidence, given), given, ~nobody)
+        likely = found >= 0.5
         line = {
             "cell": [name, kind, rate, seed],
             "wrong": int(wrong.sum()),
-            "estimated": round(float(judged.probabilities.sum()), 1),
-            "brier": round(float(np.mean((judged.probabilities - wrong) ** 2)), 4),
+            "estimated": round(float(found.sum()), 1),
+            "brier": round(float(np.mean((found - wrong) ** 2)), 4),
             "brier_of_the_share": round(float(wrong.mean() * (1 - wrong.mean())), 4),
             "likely_wrong": int(likely.sum()),
             "of_these_wrong": int((likely & wrong).sum()),

@@ -40,6 +40,11 @@ def read(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["table", "kind", "rate", "seed", "ranking", "metric", "value"])
 
 
+def listed(path: Path) -> list[Any]:
+    """Read lines of JSON; none where there is no such file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
 def interval(values: Any) -> tuple[float, float]:
     """Give the mean and the half-width of its 95 % t-interval."""
     values = np.asarray(values, dtype=float)
@@ -65,9 +70,10 @@ def chosen(frame: pd.DataFrame, plan: Any) -> tuple[str, dict[str, float]]:
 def main(folder: Path) -> None:
     """Write everything."""
     plan = yaml.safe_load((HERE / "protocol.yaml").read_text(encoding="utf-8"))
-    frame = read(folder)
+    everything = read(folder)
+    names = [each for each in [*plan["decide"], *plan["report"]] if each in set(everything["table"])]
+    frame = everything[everything["table"].isin(names)]
     default, merit = chosen(frame, plan)
-    names = [each for each in [*plan["decide"], *plan["report"]] if each in set(frame["table"])]
     wide = frame.pivot_table(index=["table", "kind", "rate", "seed", "metric"], columns="ranking", values="value")
     rows: dict[str, Any] = {}
     for name in names:
@@ -81,8 +87,10 @@ def main(folder: Path) -> None:
             found[metric]["default minus best peer"] = interval(part[default] - part[best])
         rows[name] = found
     by_kind = frame[frame["metric"] == "roc_auc"].groupby(["kind", "rate", "ranking"])["value"].mean().round(4)
-    lines = [json.loads(line) for line in (folder / "cells.jsonl").read_text(encoding="utf-8").splitlines()]
-    peer_lines = [json.loads(line) for line in (folder / "peers.jsonl").read_text().splitlines()]
+    lines, peer_lines = (
+        [each for each in listed(folder / f"{name}.jsonl") if each["cell"][0] in names] for name in ("cells", "peers")
+    )
+    wide = everything[everything["table"].isin(plan["wide"]) & everything["ranking"].isin([default, *PEERS])]
     result = {
         "protocol": plan,
         "machine": {"python": platform.python_version(), "processor": platform.processor() or platform.machine()},
@@ -94,8 +102,17 @@ def main(folder: Path) -> None:
             for (kind, rate, ranking), value in by_kind.items()
             if ranking in (default, *PEERS, "signal hyperinf", "signal loss", "own loss")
         ],
-        "calibration": [json.loads(line) for line in (folder / "calibration.jsonl").read_text().splitlines()],
-        "natural": json.loads((folder / "natural.json").read_text(encoding="utf-8")),
+        "many_classes": wide.pivot_table(index=["table", "kind", "metric"], columns="ranking", values="value")
+        .round(4)
+        .reset_index()
+        .to_dict("records"),
+        "calibration": listed(folder / "calibration.jsonl"),
+        "calibration_before": listed(folder / "calibration-before.jsonl"),
+        "scale": listed(folder / "scale.jsonl"),
+        **{
+            name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            for name in ("natural", "untranslated", "images")
+        },
         "suggested_right": {
             name: round(float(np.mean([each["suggested_right"] for each in lines if each["cell"][0] == name])), 4)
             for name in names
@@ -109,7 +126,8 @@ def main(folder: Path) -> None:
     }
     RESULT.write_text(json.dumps(result, sort_keys=True, separators=(",", ":")) + "\n", encoding="utf-8")
     print(table_of(rows, default, names))
-    print("\n".join(calibration_lines(result["calibration"])))
+    print("\n".join(calibration_lines(result["calibration"], result["calibration_before"])))
+    print(wide[wide["metric"].isin(["roc_auc", "precision_50"])].to_string())
     draw(rows, default, names)
 
 
@@ -145,19 +163,18 @@ def table_of(rows: Any, default: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def calibration_lines(cells: list[Any]) -> list[str]:
-    """Write the table of calibration as Markdown."""
+def calibration_lines(cells: list[Any], before: list[Any]) -> list[str]:
+    """Write the table of calibration as Markdown: said to be wrong of how many (and before); likely ones, and right."""
     kinds = list(dict.fromkeys(each["cell"][1] for each in cells))
     lines = [f"| table | {' | '.join(kinds)} |", "| --- |" + " --- |" * len(kinds)]
+    old = {tuple(each["cell"]): each for each in before}
     for name in dict.fromkeys(each["cell"][0] for each in cells):
-        found = {each["cell"][1]: each for each in cells if each["cell"][0] == name}
-        shown = [
-            f"{found[kind]['estimated']:.0f} of {found[kind]['wrong']}; {found[kind]['of_these_wrong']} of"
-            f" {found[kind]['likely_wrong']}"
-            if kind in found
-            else ""
-            for kind in kinds
-        ]
+        shown = []
+        for kind in kinds:
+            each = next(each for each in cells if each["cell"][:3] == [name, kind, 0.1])
+            was = f" (before {old[tuple(each['cell'])]['estimated']:.0f})" if tuple(each["cell"]) in old else ""
+            said = f"{each['estimated']:.0f} of {each['wrong']}{was}"
+            shown.append(f"{said}; {each['of_these_wrong']} of {each['likely_wrong']}")
         lines.append(f"| {name} | {' | '.join(shown)} |")
     return lines
 

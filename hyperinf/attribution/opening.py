@@ -6,6 +6,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from hyperinf.artifacts.environment import digest
+from hyperinf.artifacts.files import sha256_file
 from hyperinf.attribution.samples import Samples, answered, classified, read_examples, tagged
 from hyperinf.data.sources import resolve_cache, resolve_model_folder
 from hyperinf.errors import InputError, listed
@@ -18,6 +20,7 @@ from hyperinf.selecting.opening import PICTURES, open_model
 from hyperinf.selecting.preparing import Rows, prepare_rows
 from hyperinf.selecting.putting import reader_of
 from hyperinf.selecting.reading import names_of
+from hyperinf.selecting.steps import made
 from hyperinf.settings.scored import ScoreRows
 from hyperinf.settings.selecting import SelectRows
 from hyperinf.settings.sources import ModelSource
@@ -105,9 +108,10 @@ class Subject:
 
     def _prepared(self, role: str, files: Sequence[Path]) -> Samples:
         names = names_of(files)
-        folder = self._scratch / role
-        folder.mkdir(parents=True)
-        prepare_rows(folder, files, names, self._select, self._opened, self._scratch / PICTURES)
+        folder, pictures = self._scratch / role, self._scratch / PICTURES
+        how = [self._settings.encoding, self._settings.skip_bad_rows]
+        identity = digest([self._opened.identity, how, names, [sha256_file(path) for path in files]])
+        made(folder, identity, lambda part: prepare_rows(part, files, names, self._select, self._opened, pictures))
         rows = Rows.read(folder)
         encoded, about = rows.encoded(self._opened.pad, None), rows.about
         met = zip(names, about["rows"], about["left_out"], about["forms"], strict=True)

@@ -60,11 +60,13 @@ def _row(scored: Scored, row: int, influence: float, of_target: bool) -> Mapping
 def _tokens(scored: Scored, row: int) -> Iterator[tuple[str, str, str]]:
     """Give each token of a row with its colour and its influence: blue helps, orange harms."""
     assert scored.tokens is not None
-    own = scored.tokens[scored.tokens["sample_id"] == scored.train.ids[row]]
+    own = scored.tokens.of([scored.train.ids[row]])
     largest = float(own["influence"].abs().max()) or 1.0
+    # Some tokenizers have spaces in their tokens, of others none is left in a token alone.
+    gap = "" if own["text"].str.startswith(" ").any() else " "
     for part, text, value in zip(own["part"], own["text"], own["influence"], strict=True):
         colour = "213, 94, 0" if value > 0 else "0, 114, 178"
-        shown = "(no token)" if part == REST else text
+        shown = " (no token)" if part == REST else f"{text}{gap}"
         yield shown, f"rgba({colour}, {0.75 * abs(value) / largest:.3f})", f"{value:+.3g}"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hyperinf.data.formats.field_parsers import NoAnswerError, NoTextError, RowError, UnusableRowError, unpacked
 from hyperinf.data.sources.notes import Row
+from hyperinf.data.sources.tables import rows_about
 from hyperinf.errors import InputError, brief, listed
 from hyperinf.models.encoding import Encoded
 from hyperinf.models.rows import COLUMNS, class_of, tags_of
@@ -18,6 +19,8 @@ from hyperinf.selecting.putting import Putter
 from hyperinf.selecting.reading import Read, names_of, read_file
 from hyperinf.settings.scored import ScoreRows
 
+_MANY = 10_000
+"""Rows from which on making tokens of them takes seconds."""
 Parts = list[tuple[str, bool]]
 """A row as text, in parts, each with whether it is what the model is judged by."""
 
@@ -82,10 +85,12 @@ def read_examples(
     columns = [*named, *also, *OF_EXCHANGES, *(name for names in COLUMNS.values() for name in names)]
     for name, note in zip(names_of(files), notes, strict=True):
         rows = read_file(note, use, columns, settings.encoding, settings.skip_bad_rows)
-        for row in track(rows, None, f"reading {note.path.name}", "rows"):
+        for row in track(rows, rows_about(note.path), f"reading {note.path.name}", "rows"):
             assert isinstance(row.exchange, Example)
             examples.append(row.exchange)
             places.append((name, row.number))
+    if len(examples) >= _MANY:
+        print(f"{', '.join(names_of(files))}: making tokens of {len(examples):,} rows", flush=True)
     encoded = encode([each.values for each in examples], [f"{name}:{number}" for name, number in places])
     return Samples(
         encoded,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hyperinf.attribution.opening import Subject
 from hyperinf.attribution.samples import Samples
+from hyperinf.attribution.tokens import TokenTable
 from hyperinf.settings.scored import ScoreRows
 
 
@@ -25,7 +26,7 @@ class Scored:
             helpful), ``loss`` and ``grad_norm``.
         each: ``[n, m]``, the influence on each query, where it was asked for.
         layers: ``sample_id`` and what each layer adds, where that was asked for.
-        tokens: see ``Attributor.score_tokens``, with the token's ``text``, where that was asked for.
+        tokens: what each token adds, where that was asked for.
         left_out: names of weights that are trained and in no score.
     """
 
@@ -36,7 +37,7 @@ class Scored:
     table: pd.DataFrame
     each: NDArray[np.float64] | None
     layers: pd.DataFrame | None
-    tokens: pd.DataFrame | None
+    tokens: TokenTable | None
     left_out: Sequence[str]
 
     def best(self, query: int | None, count: int, harmful: bool) -> list[tuple[int, float]]:

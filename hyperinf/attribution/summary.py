@@ -1,13 +1,16 @@
 """What a scoring came to, in lines."""
 
-import shlex
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from hyperinf.attribution.samples import Parts
 from hyperinf.attribution.scored import Scored
+from hyperinf.selecting.summary import again
+from hyperinf.settings.selecting import SelectRows
 
 _CHARACTERS = 100
+_MARKS = re.compile(r"<\|[^|<>]*\|>|</?s>|<(start|end)_of_turn>")
 _FEW, _QUERIES = 3, 10
 
 
@@ -58,10 +61,19 @@ def _sides(scored: Scored, query: int | None, count: int) -> Iterator[str]:
 
 
 def one_line(parts: Parts) -> str:
-    """Write a row on one line, shortened in its middle."""
-    text = " ".join("".join(text for text, _ in parts).split())
+    """Write a row on one line: the end of what is asked and the beginning of the answer, or a text's two ends."""
+    answer = max((place for place, (_, counted) in enumerate(parts) if counted), default=0)
+    asked, said = (_plain("".join(text for text, _ in some)) for some in (parts[:answer], parts[answer:]))
     half = _CHARACTERS // 2
-    return text if len(text) <= _CHARACTERS else f"{text[:half]} ... {text[-half:]}"
+    if not asked:
+        return said if len(said) <= _CHARACTERS else f"{said[:half]} ... {said[-half:]}"
+    before, after = (" ..." if len(text) > half else "" for text in (asked, said))
+    return f"{before.strip()} {asked[-half:]} | {said[:half]}{after}".strip()
+
+
+def _plain(text: str) -> str:
+    """Leave out line breaks, and tokens by which a chat template marks turns."""
+    return " ".join(_MARKS.sub(" ", text).split())
 
 
 def _next(scored: Scored, out: Path) -> Iterator[str]:
@@ -70,28 +82,12 @@ def _next(scored: Scored, out: Path) -> Iterator[str]:
     more = [out.with_suffix(f".{name}{out.suffix}") for name, written in tables.items() if written]
     yield f"look at {out.with_suffix('.html')}; all scores are in {', '.join(map(str, [out, *more]))}"
     if settings.top is None:
-        yield f"next: see which rows each query owes most to: {command(scored)} --top 5 --out {shlex.quote(str(out))}"
+        yield f"next: see which rows each query owes most to: {again('score', settings, top=5)}"
     elif scored.subject.family == "causal":
-        files = " ".join(map(shlex.quote, settings.train)), " ".join(map(shlex.quote, settings.target))
-        adapter = "" if settings.adapter is None else f" --adapter {shlex.quote(settings.adapter)}"
-        model = shlex.quote(_named(scored))
-        given = f"{files[0]} --target {files[1]} --model {model}{adapter}"
-        yield f"next: keep what helps: hyperinf select {given} --keep 20%"
-
-
-def command(scored: Scored) -> str:
-    """Write the command again, as far as it decides what is scored."""
-    settings = scored.settings
-    words = ["hyperinf", "score", *settings.train, "--target", *settings.target, "--model", _named(scored)]
-    for name in ("adapter", "family", "text", "pair", "label", "template", "bits", "method"):
-        value, field = getattr(settings, name), type(settings).model_fields[name]
-        if value != field.default:
-            words += [f"--{name}", str(value)]
-    for name in ("layers", "classes"):
-        words += [f"--{name}", *getattr(settings, name)] if getattr(settings, name) else []
-    return shlex.join(words)
-
-
-def _named(scored: Scored) -> str:
-    model = scored.settings.model
-    return model.name if model.kind in ("path", "hub") else str(model)
+        given = {
+            name: getattr(settings, name) for name in type(settings).model_fields if name in SelectRows.model_fields
+        }
+        kept = SelectRows(**{**given, "pool": settings.train, "family": "causal", "out": "kept.jsonl", "state": None})
+        yield f"next: keep what helps: {again('select', kept)}"
+    else:
+        yield "next: look at the rows that harm most, mend or leave them out, and train again"

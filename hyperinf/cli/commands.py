@@ -18,7 +18,7 @@ class Stage:
         help: what it does, in a line.
         settings: ``module:Class`` of its settings.
         run: ``module:function`` that takes them.
-        then: commands that may follow, with the stage's settings in braces and what is to be chosen in capitals.
+        then: what may follow, with the stage's settings in braces and what is to be chosen in capitals.
         takes: name of what a command line gives it without a flag.
     """
 
@@ -30,9 +30,18 @@ class Stage:
     takes: str = ""
 
 
+_BY_HAND = ("look at ", "open ", "lm_eval ")
+_REPORT = (
+    "report study --name NAME --title TITLE --family NAME --tasks TASK ... --models NAME ... --settings NAME ..."
+    " --methods NAME ... --runs FOLDER --out FOLDER, when all seeds are there"
+)
+_SIMULATED = "report simulation --convergence FILE.csv ... --fisher FOLDER --timing FILE.csv --out FOLDER"
+
+
 def _stage(name: str, help: str, settings: str, run: str, *then: str) -> Stage:
     function = run if run.startswith("hyperinf.") else f"{_PIPELINE}.{run}"
-    return Stage(name, help, f"{_SETTINGS}:{settings}", function, tuple(f"hyperinf {each}" for each in then))
+    follow = tuple(each if each.startswith(_BY_HAND) else f"hyperinf {each}" for each in then)
+    return Stage(name, help, f"{_SETTINGS}:{settings}", function, follow)
 
 
 _SHARD = "--data {data} --finetuned {finetuned} --shard N --shards N --out FILE.safetensors"
@@ -65,6 +74,7 @@ STAGES = (
         "Finetune",
         "finetune:finetune",
         "score --data {data} --finetuned {out} --seed {seed} --out FOLDER",
+        "retrain --data {data} --finetuned {out} --seed {seed} --out FOLDER, to see what scores are worth",
     ),
     _stage(
         "score",
@@ -75,12 +85,34 @@ STAGES = (
         "select --data {data} --finetuned {finetuned} --scores {out}/scores.parquet --fraction X --max-steps N"
         " --seed {seed} --out FOLDER",
     ),
-    _stage("detect", "tell how well the scores find the samples that were harmed", "Detect", "detect:detect"),
+    _stage(
+        "detect",
+        "tell how well the scores find the samples that were harmed",
+        "Detect",
+        "detect:detect",
+        "look at {out}/metrics.csv",
+        _REPORT,
+    ),
     _stage(
         "select",
         "train a fresh adapter on the samples that each method keeps, and evaluate; goes on after a kill",
         "Select",
         "select:select",
+        "look at {out}/metrics.csv",
+        _REPORT,
+    ),
+    _stage(
+        "retrain",
+        "train afresh on random parts of the training samples, for scores to be judged by; goes on after a kill",
+        "Retrain",
+        "retrain:retrain",
+        "validate --data {data} --finetuned {finetuned} --retrained {out} --seed {seed} --out FOLDER",
+    ),
+    _stage(
+        "validate",
+        "tell how well scores predict what retraining comes to; goes on after a kill",
+        "Validate",
+        "validate:validate",
     ),
     _stage(
         "shard target",
@@ -133,45 +165,56 @@ STAGES = (
         "score training samples from gradient stores of one's own",
         "ScoreStores",
         "score_stores:score_stores",
+        "look at the largest influence in {out}: those samples harm the target most",
     ),
     _stage(
-        "harness", "write the test samples as a task of lm-evaluation-harness", "Harness", "harness:write_harness_task"
+        "harness",
+        "write the test samples as a task of lm-evaluation-harness",
+        "Harness",
+        "harness:write_harness_task",
+        "lm_eval --model hf --model_args pretrained=MODEL --include_path {out} --tasks {task}",
     ),
     _stage(
         "simulate convergence",
         "follow the error of every solver, iteration by iteration",
         "SimulateConvergence",
         "hyperinf.simulation.convergence:simulate_convergence",
+        _SIMULATED,
     ),
     _stage(
         "simulate fisher",
         "compare the GFIM with the FIM on random gradient matrices",
         "SimulateFisher",
         "hyperinf.simulation.fisher:simulate_fisher",
+        _SIMULATED,
     ),
     _stage(
         "simulate timing",
         "measure how long each solver takes to invert",
         "SimulateTiming",
         "hyperinf.simulation.timing:simulate_timing",
+        _SIMULATED,
     ),
     _stage(
         "report study",
         "make figures, tables and claims of a study",
         "ReportStudy",
         "hyperinf.reporting.stages:write_study",
+        "report page --results {out} --out {out}/report.html",
     ),
     _stage(
         "report simulation",
         "make figures, tables and claims of the synthetic study",
         "ReportSimulation",
         "hyperinf.reporting.stages:write_simulation",
+        "report page --results {out} --out {out}/report.html",
     ),
     _stage(
         "report page",
         "make one self-contained HTML page of all reports",
         "ReportPage",
         "hyperinf.reporting.stages:write_page",
+        "open {out}",
     ),
 )
 
@@ -197,6 +240,13 @@ ON_FILES: tuple[Stage, ...] = (
         "score training rows by their influence on a target, for a model or adapter trained anywhere",
         "hyperinf.settings.scored:ScoreRows",
         "hyperinf.attribution.command:score_rows",
+        takes="TRAIN ",
+    ),
+    Stage(
+        "validate",
+        "tell whether scores of one's own rows predict what training on parts of them comes to; goes on after a kill",
+        "hyperinf.settings.validating:ValidateRows",
+        "hyperinf.validating.command:validate_rows",
         takes="TRAIN ",
     ),
 )

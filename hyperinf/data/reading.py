@@ -24,6 +24,7 @@ from hyperinf.data.sources.tables import read_rows
 from hyperinf.data.sources.text_files import kind_of, stem_of
 from hyperinf.data.split_assignment import assign, named
 from hyperinf.errors import InputError, brief, listed
+from hyperinf.runtime.progress import track
 from hyperinf.settings.data import SplitNames
 
 _PATH = 300  # characters of a path in a message
@@ -287,7 +288,7 @@ def _usable(origin: Origin, split: _Split, cells: ImageCells) -> tuple[list[Samp
     folder = split.folder if data.images is None else Path(data.images)
     samples = []
     left_out = _LeftOut()
-    for number, (where, row) in enumerate(split.rows):
+    for number, (where, row) in enumerate(track(split.rows, None, f"reading {split.name}", "rows")):
         left_out.rows += 1
         try:
             sample = form.read(cells.named(row, where, number, split.again) if form.pictured else row)

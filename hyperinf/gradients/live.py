@@ -1,6 +1,7 @@
 """Gradients taken from a model again at every sweep: nothing is stored, time is paid instead of memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from itertools import islice
 from typing import Any
 
@@ -112,6 +113,21 @@ class LiveSource(GradientSource):
         """Names of the weights whose gradients need a backward pass for every sample, as far as is known."""
         return self._extraction.one_at_a_time
 
+    def after(self, count: int) -> "LiveSource":
+        """Leave out the batches whose samples are all among the first ``count``, of a source that has more.
+
+        What is left stays in the batches that it is in: the gradients are the same to the last bit.
+        """
+        passed = batches = 0
+        for names in (_pair(pair)[0] for pair in self._batches):
+            if passed + len(names) > count:
+                break
+            passed += len(names)
+            batches += 1
+        rest = copy(self)
+        rest._batches, rest._ids, rest._losses = _From(self._batches, batches), self.sample_ids[passed:], None
+        return rest
+
     def __iter__(self) -> Iterator[GradientBlock]:
         device = self._extraction.device
         seen = 0
@@ -155,6 +171,16 @@ class LiveSource(GradientSource):
             f" {float(first[place]):.6g} as in the first; batches must come in the same order with the same content,"
             " and the model must not change"
         )
+
+
+class _From:
+    """Batches without the first ones."""
+
+    def __init__(self, batches: Iterable[Batch], first: int) -> None:
+        self._batches, self._first = batches, first
+
+    def __iter__(self) -> Iterator[Batch]:
+        return islice(iter(self._batches), self._first, None)
 
 
 def _all_ids(batches: Iterable[Batch]) -> tuple[str, ...]:

@@ -75,12 +75,20 @@ def causal_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
     Raises:
         ValueError: a sample has no answer token.
     """
+    return mean_over_tokens(*answer_logits(model, batch))
+
+
+def answer_logits(model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Compute the logits ``[b, k, vocabulary]`` that predict the answers at the end, and their targets ``[b, k]``.
+
+    See :func:`causal_loss`; -100 stands where no answer token is predicted.
+    """
     inputs, labels = _split(batch)
     targets = next_tokens(labels, inputs)[:, :-1]
     answered = (targets != IGNORED).any(dim=0)
     keep = targets.shape[1] - int(answered.nonzero()[0, 0]) if bool(answered.any()) else 1
     shortened = {key: value[:, :-1] if value.ndim == 2 else value for key, value in inputs.items()}
-    return _mean_over_tokens(model(**shortened, logits_to_keep=keep).logits, targets[:, -keep:])
+    return model(**shortened, logits_to_keep=keep).logits, targets[:, -keep:]
 
 
 def logits_of(output: Any) -> Tensor:
@@ -131,7 +139,7 @@ def _token_loss(model: nn.Module, kind: str, inputs: Any, logits: Tensor, labels
         if virtual > 0:  # a learnt prompt stands in front, whose last token predicts the first one of the text
             targets = torch.cat([targets.new_full((len(targets), virtual), IGNORED), targets], dim=1)
             targets[:, virtual - 1] = _first_tokens(labels, inputs)
-        return _mean_over_tokens(logits, targets)
+        return mean_over_tokens(logits, targets)
     if kind not in ("token by token", "sequence to sequence"):
         raise ValueError(
             f"labels: got token labels [b, t] for a {type(plain_model(model)).__name__}, whose own loss is not known;"
@@ -139,7 +147,7 @@ def _token_loss(model: nn.Module, kind: str, inputs: Any, logits: Tensor, labels
         )
     if logits.shape[1] != labels.shape[1]:
         raise ValueError(f"labels: got {labels.shape[1]} positions, expected {logits.shape[1]}, those of the logits")
-    return _mean_over_tokens(logits, labels)
+    return mean_over_tokens(logits, labels)
 
 
 def next_tokens(labels: Tensor, inputs: Mapping[str, Any]) -> Tensor:
@@ -180,8 +188,12 @@ def _check_one_sample_a_row(inputs: Mapping[str, Any]) -> None:
         )
 
 
-def _mean_over_tokens(logits: Tensor, targets: Tensor) -> Tensor:
-    """Average the cross-entropy over each row's targets; ``logits[:, t]`` predict ``targets[:, t]``."""
+def mean_over_tokens(logits: Tensor, targets: Tensor) -> Tensor:
+    """Average the cross-entropy over each row's targets, ``Tensor[b]``; ``logits[:, t]`` predict ``targets[:, t]``.
+
+    Raises:
+        ValueError: a row has no target.
+    """
     counts = (targets != IGNORED).sum(dim=1)
     if bool((counts == 0).any()):
         row = int((counts == 0).nonzero()[0, 0])

@@ -1,8 +1,11 @@
 """Gradients on disk: safetensors shards under one JSON header, read a shard at a time by memory map."""
 
 import json
+import os
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from torch import Tensor
 
 from hyperinf.artifacts.files import atomic_directory, read_json, sha256_file, write_json
 from hyperinf.errors import InputError
+from hyperinf.gradients.live import LiveSource
 from hyperinf.gradients.source import GradientBlock, GradientSource
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.units import exponent_needed, exponent_of, shifted
@@ -22,6 +26,7 @@ FORMAT = "hyperinf-gradients-2"
 READABLE = (FORMAT, "hyperinf-gradients-1")
 HEADER = "store.json"
 LOSSES = "@losses"
+_UNFINISHED = ".unfinished"
 # Of the largest entry of a layer in a float16 shard: a quarter of the largest number there is.
 _HALF_EXPONENT = 13
 # Of units that no gradient in float64 goes beyond.
@@ -102,6 +107,7 @@ class GradientStore(GradientSource):
         fingerprint: Mapping[str, Any] | None = None,
         dtype: str = "float32",
         shard_bytes: int = 64 * 2**20,
+        go_on: bool = False,
     ) -> "GradientStore":
         """Write all of ``source`` to ``folder``: whole or not at all.
 
@@ -111,6 +117,8 @@ class GradientStore(GradientSource):
             fingerprint: what the gradients belong to (JSON values); checked when the store is opened.
             dtype: ``float32``, ``float64``, ``bfloat16`` or ``float16``.
             shard_bytes: a shard is closed once it holds this much; a sample larger than this has its own.
+            go_on: keep in ``folder.part`` what was written before a kill, and go on after its last whole shard; by one
+                process at a time. What belongs to another ``fingerprint`` is written anew.
 
         Raises:
             InputError: an unknown dtype; blocks that do not fit (see ``checked``); a gradient that the dtype turns into
@@ -122,30 +130,25 @@ class GradientStore(GradientSource):
         sample_bytes = sum(r * d for r, d in layers.values()) * _DTYPES[dtype].itemsize
         per_shard = max(1, shard_bytes // max(1, sample_bytes))
         of_what = json.dumps(dict(fingerprint or {}), sort_keys=True)
-        with atomic_directory(folder) as temporary:
-            shards: list[dict[str, Any]] = []
-            has_losses = False
-            for ids, originals in _regroup(source, per_shard):
+        if go_on and (Path(folder) / HEADER).is_file():
+            with suppress(InputError):
+                return cls(folder, fingerprint)
+        with _kept(Path(folder)) if go_on else atomic_directory(folder) as temporary:
+            shards, has_losses = _whole_shards(temporary, of_what)
+            done = sum(len(shard["sample_ids"]) for shard in shards)
+            for ids, originals in _regroup(source, per_shard, done):
                 has_losses = LOSSES in originals
                 tensors, exponents = _narrowed(originals, ids, _DTYPES[dtype])
-                file = f"shard-{len(shards):05d}.safetensors"
                 own = {
                     "format": FORMAT,
                     "sample_ids": json.dumps(ids),
                     "fingerprint": of_what,
                     "exponents": json.dumps(exponents, sort_keys=True),
                 }
-                save_file(tensors, str(temporary / file), metadata=own)
-                path = temporary / file
-                shards.append(
-                    {
-                        "file": file,
-                        "sample_ids": ids,
-                        "exponents": exponents,
-                        "bytes": path.stat().st_size,
-                        "sha256": sha256_file(path),
-                    }
-                )
+                path = temporary / _shard_name(len(shards))
+                save_file(tensors, str(temporary / _UNFINISHED), metadata=own)
+                os.replace(temporary / _UNFINISHED, path)
+                shards.append(_described(path, ids, exponents))
             header = {
                 "format": FORMAT,
                 "layers": [[name, r, d] for name, (r, d) in layers.items()],
@@ -213,6 +216,45 @@ class GradientStore(GradientSource):
         return tensors
 
 
+def _shard_name(number: int) -> str:
+    return f"shard-{number:05d}.safetensors"
+
+
+def _described(path: Path, ids: list[str], exponents: Mapping[str, int]) -> dict[str, Any]:
+    size, digest = path.stat().st_size, sha256_file(path)
+    return {"file": path.name, "sample_ids": ids, "exponents": exponents, "bytes": size, "sha256": digest}
+
+
+@contextmanager
+def _kept(folder: Path) -> Iterator[Path]:
+    """Give a folder beside ``folder`` that takes its place on success, and stays as it is on any error."""
+    part = folder.with_name(f"{folder.name}.part")
+    part.mkdir(parents=True, exist_ok=True)
+    yield part
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(part, folder)
+
+
+def _whole_shards(folder: Path, of_what: str) -> tuple[list[dict[str, Any]], bool]:
+    """List the shards that are there already, and whether they hold losses; what cannot be gone on from is removed."""
+    shards: list[dict[str, Any]] = []
+    has_losses = False
+    path = folder / _shard_name(0)
+    with suppress(SafetensorError, OSError, KeyError, ValueError):
+        while path.is_file():
+            with safe_open(str(path), framework="pt") as shard:
+                own, has_losses = shard.metadata() or {}, LOSSES in shard.keys()  # noqa: SIM118, it is no mapping
+            if own["format"] != FORMAT or own["fingerprint"] != of_what:
+                break
+            shards.append(_described(path, json.loads(own["sample_ids"]), json.loads(own["exponents"])))
+            path = folder / _shard_name(len(shards))
+    known = {shard["file"] for shard in shards}
+    for each in folder.iterdir():
+        if each.name not in known:
+            each.unlink()
+    return shards, has_losses
+
+
 def _read_exponents(value: Mapping[str, Any]) -> dict[str, int]:
     exponents = {str(name): int(exponent) for name, exponent in value.items()}
     for name, exponent in exponents.items():
@@ -261,10 +303,16 @@ def _widened(stored: Tensor, exponent: int) -> Tensor:
     return shifted(stored.to(torch.promote_types(stored.dtype, torch.float32 if fits else torch.float64)), exponent)
 
 
-def _regroup(source: GradientSource, per_shard: int) -> Iterator[tuple[list[str], dict[str, Tensor]]]:
-    """Put blocks of the source together, or cut them, to shards of ``per_shard`` samples."""
+def _regroup(source: GradientSource, per_shard: int, done: int) -> Iterator[tuple[list[str], dict[str, Tensor]]]:
+    """Put blocks of the source together, or cut them, to shards of ``per_shard`` samples; after the first ``done``."""
     waiting: list[dict[str, Tensor]] = []
     ids: list[str] = []
+    rest, passed = source, done
+    if done and done == len(source):
+        return
+    if done and isinstance(source, LiveSource):
+        rest = source.after(done)
+        passed -= len(source) - len(rest)
 
     def joined(count: int) -> tuple[list[str], dict[str, Tensor]]:
         nonlocal waiting, ids
@@ -275,12 +323,14 @@ def _regroup(source: GradientSource, per_shard: int) -> Iterator[tuple[list[str]
         waiting = [rest] if ids else []
         return taken, ready
 
-    for block in checked(source, "gradients"):
+    for block in checked(rest, "gradients"):
         piece = {name: gradients.dense().to("cpu") for name, gradients in block.gradients.items()}
         if block.losses is not None:
             piece[LOSSES] = block.losses.to("cpu", torch.promote_types(block.losses.dtype, torch.float32))
-        waiting.append(piece)
-        ids.extend(block.sample_ids)
+        # Of what is written already there may be some more in the first block.
+        there, passed = min(passed, len(block)), max(0, passed - len(block))
+        waiting.append({name: tensor[there:] for name, tensor in piece.items()})
+        ids.extend(block.sample_ids[there:])
         while len(ids) >= per_shard:
             yield joined(per_shard)
     if ids:

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hyperinf.artifacts.views import View
 from hyperinf.settings.training import TrainingSettings
 from hyperinf.training.loop import train
 
-Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 _BATCH = 64
 _RATE = 2e-3
@@ -60,7 +60,7 @@ class Encodings:
         rows: those that are meant.
     """
 
-    def __init__(self, features: Floats, labels: Ints, rows: Ints) -> None:
+    def __init__(self, features: View, labels: Ints, rows: Ints) -> None:
         self._features, self._labels, self._rows = features, labels, rows
         self.ids: Sequence[str] = [str(row) for row in rows]
         self.lengths: Sequence[int] = [1] * len(rows)
@@ -72,7 +72,7 @@ class Encodings:
 
 
 def trained_head(
-    features: Floats,
+    features: View,
     labels: Ints,
     classes: int,
     rows: Ints,
@@ -105,8 +105,3 @@ def trained_head(
 
     train(model, Encodings(features, labels, rows), settings, seed, state, "", note, loss_of, float("inf"))
     return model.eval()
-
-
-def in_parts(rows: int, size: int = 4096) -> list[slice]:
-    """Cut rows into parts that are computed at a time."""
-    return [slice(start, start + size) for start in range(0, rows, size)]

@@ -20,10 +20,17 @@ def loss(probabilities: Floats, labels: Ints) -> Floats:
 
 def margin(probabilities: Floats, labels: Ints) -> Floats:
     """Give by how much the most likely other label is more probable than the one a row bears, ``[n]``, -1 to 1."""
-    rows = np.arange(len(labels))
-    others = probabilities.copy()
-    others[rows, labels] = -np.inf
-    return (others.max(axis=1) - probabilities[rows, labels]).astype(np.float32)
+    return margins(probabilities)[np.arange(len(labels)), labels]
+
+
+def margins(probabilities: Floats) -> Floats:
+    """Give what the margin of each row would be with each label, ``[n, classes]``."""
+    rows, first = np.arange(len(probabilities)), probabilities.argmax(axis=1)
+    others = np.repeat(probabilities[rows, first][:, None], probabilities.shape[1], axis=1)
+    rest = probabilities.copy()
+    rest[rows, first] = -np.inf
+    others[rows, first] = rest.max(axis=1)
+    return (others - probabilities).astype(np.float32)
 
 
 def log_margin(probabilities: Floats, labels: Ints) -> Floats:
@@ -59,11 +66,6 @@ _OF_ADAPTERS: Mapping[str, Callable[[ByAdapters, Ints], Floats]] = {
     "neighbours": lambda adapters, labels: margin(adapters.neighbours, labels),
     "hyperinf": lambda adapters, _: adapters.influence,
 }
-
-
-def needs_adapters(name: str) -> bool:
-    """Tell whether a signal is one of the adapters'."""
-    return name in _OF_ADAPTERS
 
 
 def signals(evidence: Evidence, labels: Ints) -> dict[str, Floats]:

@@ -9,28 +9,31 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from hyperinf.artifacts.environment import digest, hashed
 from hyperinf.artifacts.files import write_json
+from hyperinf.artifacts.parts import State
 from hyperinf.artifacts.records import RECORD, write_record, write_settings
+from hyperinf.artifacts.views import View
 from hyperinf.data.folders import check_out, written_folder
 from hyperinf.data.sources import resolve_cache, resolve_model_folder
 from hyperinf.mislabeled.encoding import encode_images, encode_texts
 from hyperinf.mislabeled.finding import find
 from hyperinf.mislabeled.page import write_page
-from hyperinf.mislabeled.reading import Labelled, read_labelled_file, read_trusted
-from hyperinf.mislabeled.state import State
+from hyperinf.mislabeled.reading import Labelled, read_labelled_file, read_trusted, with_columns
 from hyperinf.mislabeled.summary import lines, summarised
 from hyperinf.mislabeled.suspects import Judged, suspects_frame, write_suspects
 from hyperinf.mislabeled.words import word_views
 from hyperinf.pipeline.opened import machine
+from hyperinf.runtime.progress import waiting
 from hyperinf.settings.mislabeled import Mislabeled
 from hyperinf.settings.sources import ModelSource
 
 _log = logging.getLogger(__name__)
 SUSPECTS, PAGE, SUMMARY = "suspects.csv", "suspects.html", "summary.json"
 _MODEL = "asset:minilm"
+_WRITING = 5e-5
+"""Seconds that a row takes to be written, about."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +62,20 @@ def mislabeled(settings: Mislabeled) -> None:
     out = Path(settings.out)
     check_out(out, [SUSPECTS, PAGE, SUMMARY])
     began = time.monotonic()
+    settings = with_columns(settings)
     table = read_labelled_file(settings)
     for remark in table.remarks:
         _log.warning(remark)
     state, judged = judged_table(table, settings)
-    frame = suspects_frame(judged, table.table)
-    summary = summarised(table, judged, settings.ranking, time.monotonic() - began)
-    shown = list(lines(summary))
     texts = (
         table.texts
         if table.seconds is None
         else [" | ".join(pair) for pair in zip(table.texts, table.seconds, strict=True)]
     )
-    with written_folder(out) as folder:
+    with waiting("writing the table", _WRITING * len(table.labels)), written_folder(out) as folder:
+        frame = suspects_frame(judged, table.table)
+        summary = summarised(table, judged, settings.ranking, time.monotonic() - began)
+        shown = list(lines(summary))
         write_suspects(frame, folder / SUSPECTS)
         write_page(folder / PAGE, summary, shown, judged, frame, texts, table.images, settings.top)
         write_json(folder / SUMMARY, summary)
@@ -107,7 +111,7 @@ def judged_table(table: Labelled, settings: Mislabeled, keep: bool = True) -> tu
     images = [*table.images, *(each.image for each in extra)] if table.images else []
     shown = [digest([texts, seconds, images, labels.tolist(), trusted.tolist()]), settings.deciding()]
     state = State(Path(settings.state_folder) if keep else None, digest(shown))
-    views: dict[str, NDArray[np.float32]]
+    views: dict[str, View]
     if images:
         views = {"encoding": encode_images(folder, images, device, state)}
         keys = tuple(images)

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hyperinf.mislabeled.adapter import AdaptedHead, in_parts, trained_head
+from hyperinf.artifacts.parts import Arrays, State
+from hyperinf.artifacts.views import Beside, View, in_parts
+from hyperinf.mislabeled.adapter import AdaptedHead, trained_head
 from hyperinf.mislabeled.confident import looks_clean, row_weights
 from hyperinf.mislabeled.copies import Copies
 from hyperinf.mislabeled.influential import FoldInfluence
 from hyperinf.mislabeled.linear import fit_and_predict, product_of
 from hyperinf.mislabeled.nearest import label_shares
-from hyperinf.mislabeled.state import Arrays, State
 from hyperinf.runtime.progress import track
 from hyperinf.settings.mislabeled import JudgeSettings
 
@@ -42,17 +43,16 @@ class Rows:
         keys: n values, equal for copies.
     """
 
-    views: Mapping[str, Floats]
+    views: Mapping[str, View]
     classes: int
     folds: Ints
     trusted: Bools
     keys: tuple[str, ...]
 
     @property
-    def features(self) -> Floats:
+    def features(self) -> View:
         """Put all views side by side, ``[n, d]``."""
-        scaled = [view if name == "encoding" else view * _WORDS_SCALE for name, view in self.views.items()]
-        return np.hstack(scaled).astype(np.float32)
+        return Beside(self.views, {name: _WORDS_SCALE for name in self.views if name != "encoding"})
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,6 @@ def judge(
     labels: Ints,
     settings: JudgeSettings,
     state: State,
-    name: str,
     adapters: bool = True,
     explained: int = 0,
 ) -> Evidence:
@@ -107,20 +106,19 @@ def judge(
         labels: ``[n]`` class numbers.
         settings: how.
         state: keeps the results of each part.
-        name: of this judgement in it.
         adapters: train an adapter for each part, too.
         explained: number of most suspicious rows for which the rows that speak against their label are looked for.
     """
     copies = Copies.found(rows.keys, labels)
     everything = np.ones(len(labels), dtype=np.float32)
-    first = _linear(rows, labels, everything, settings, state, f"{name}-first")
+    first = _linear(rows, labels, everything, settings, state, "first")
     seen = product_of(first.values())
     weights = np.where(rows.trusted, 1, row_weights(seen, labels)).astype(np.float32)
-    second = _linear(rows, labels, weights, settings, state, f"{name}-second")
+    second = _linear(rows, labels, weights, settings, state, "second")
     evidence = Evidence(first, second, copies)
     if not adapters:
         return evidence
-    return replace(evidence, adapters=_by_adapters(rows, labels, weights, evidence, settings, state, name, explained))
+    return replace(evidence, adapters=_by_adapters(rows, labels, weights, evidence, settings, state, explained))
 
 
 def _by_adapters(
@@ -130,7 +128,6 @@ def _by_adapters(
     evidence: Evidence,
     settings: JudgeSettings,
     state: State,
-    name: str,
     explained: int,
 ) -> ByAdapters:
     likely = product_of(evidence.second.values())
@@ -139,9 +136,9 @@ def _by_adapters(
     suspects = np.argsort(likely[np.arange(len(labels)), labels], kind="stable")[:explained]
     features, pairs = rows.features, []
     found: Arrays = {}
-    for fold in track(range(settings.folds), settings.folds, f"{_DOING[name]}: adapters and influence", "parts"):
+    for fold in track(range(settings.folds), settings.folds, "judging: adapters and influence", "parts"):
         work = partial(_adapted, rows, features, labels, fold, dropped, clean, suspects, settings)
-        part, own = state.once(f"{name}-adapter-{fold}", work), np.flatnonzero(rows.folds == fold)
+        part, own = state.once(f"adapter-{fold}", work), np.flatnonzero(rows.folds == fold)
         pairs.append(part.pop("against"))
         for key, values in part.items():
             whole = found.setdefault(key, np.zeros((len(labels), *values.shape[1:]), dtype=np.float32))
@@ -152,9 +149,6 @@ def _by_adapters(
     return ByAdapters(**found, against=against)
 
 
-_DOING = {"given": "judging", "flipped": "calibrating"}
-
-
 def _linear(
     rows: Rows, labels: Ints, weights: Floats, settings: JudgeSettings, state: State, name: str
 ) -> dict[str, Floats]:
@@ -162,15 +156,13 @@ def _linear(
     sure = np.eye(rows.classes, dtype=np.float32)[labels]
     found = {view: sure.copy() for view in rows.views}
     steps = [(view, fold) for view in rows.views for fold in range(settings.folds)]
-    doing = _DOING[name.partition("-")[0]]
-    for view, fold in track(
-        steps, len(steps), f"{doing}: regressions on views, {name.partition('-')[2]} round", "parts"
-    ):
+    for view, fold in track(steps, len(steps), f"judging: regressions on views, {name} round", "parts"):
         own = np.flatnonzero(rows.folds == fold)
         train = np.flatnonzero((rows.folds != fold) & (weights > 0))
 
         def fitted(view: str = view, own: Ints = own, train: Ints = train) -> Arrays:
-            return {"p": fit_and_predict(view, rows.views[view], labels, rows.classes, train, own, weights)}
+            seen = rows.views[view]
+            return {"p": fit_and_predict(view, seen, labels, rows.classes, train, own, weights, settings.seed)}
 
         found[view][own] = state.once(f"{name}-{view}-{fold}", fitted)["p"]
     return found
@@ -178,7 +170,7 @@ def _linear(
 
 def _adapted(
     rows: Rows,
-    features: Floats,
+    features: View,
     labels: Ints,
     fold: int,
     dropped: Bools,
@@ -191,7 +183,7 @@ def _adapted(
     epochs: list[Floats] = []
 
     def note(model: AdaptedHead) -> None:
-        epochs.append(_probabilities(model, features[own]))
+        epochs.append(_probabilities(model, features, own))
 
     with TemporaryDirectory() as folder:
         model = trained_head(
@@ -206,26 +198,30 @@ def _adapted(
             note,
         )
     other = np.array([each.argmax(axis=1) != labels[own] for each in epochs], dtype=np.float32)
-    influence = FoldInfluence(model, features, labels, train, own, settings.damping)
+    influence = FoldInfluence(model, features, labels, train, own, settings.damping, settings.seed)
     speaks = influence.against(np.intersect1d(suspects, own), _AGAINST)
     pairs = [(row, each) for row, others in speaks.items() for each in others]
     targets = np.flatnonzero(clean & (rows.folds != fold))
     return {
         "probabilities": np.mean(epochs, axis=0).astype(np.float32),
         "agreement": other.mean(axis=0),
-        "neighbours": label_shares(_space(model, features), train, own, labels, rows.classes, settings.seed),
-        "influence": influence.on_clean(targets if len(targets) else train, settings.seed),
+        "neighbours": label_shares(partial(_places, model, features), train, own, labels, rows.classes, settings.seed),
+        "influence": influence.on_clean(targets if len(targets) else train),
         "against": np.array(pairs, dtype=np.float64).reshape(-1, 2),
     }
 
 
 @torch.no_grad()
-def _probabilities(model: AdaptedHead, features: Floats) -> Floats:
-    parts = [model(torch.from_numpy(features[part])).softmax(dim=1).numpy() for part in in_parts(len(features))]
-    return np.concatenate(parts) if parts else np.zeros((0, model.head.out_features), dtype=np.float32)
+def _probabilities(model: AdaptedHead, features: View, rows: Ints) -> Floats:
+    found = np.zeros((len(rows), model.head.out_features), dtype=np.float32)
+    for part in in_parts(len(rows)):
+        found[part] = model(torch.from_numpy(features[rows[part]])).softmax(dim=1).numpy()
+    return found
 
 
 @torch.no_grad()
-def _space(model: AdaptedHead, features: Floats) -> Floats:
-    parts = [model.adapted(torch.from_numpy(features[part])).numpy() for part in in_parts(len(features))]
-    return np.concatenate(parts)
+def _places(model: AdaptedHead, features: View, rows: Ints) -> Floats:
+    found = np.zeros((len(rows), features.shape[1]), dtype=np.float32)
+    for part in in_parts(len(rows)):
+        found[part] = model.adapted(torch.from_numpy(features[rows[part]])).numpy()
+    return found

@@ -1,15 +1,16 @@
 """Encodings of rows by a frozen model: the mean of its last states, taken once, kept in whole files."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hyperinf.artifacts.parts import State
+from hyperinf.artifacts.views import View, in_parts
 from hyperinf.errors import InputError
-from hyperinf.mislabeled.state import State
 from hyperinf.models.encoding import Batches, EncodedText
 from hyperinf.models.loading import first_line, load_incomplete, load_tokenizer, loaded
 from hyperinf.models.padding import agree_on_padding, bounded, longest_input
@@ -17,6 +18,8 @@ from hyperinf.runtime.progress import track
 from hyperinf.settings.mislabeled import MANY_ROWS
 
 Floats = NDArray[np.float32]
+Encoder = Callable[[slice], Floats]
+"""Gives the encodings of a part of the rows, ``[b, d]``."""
 _CHUNK = 128
 _BATCH = 32
 _TOKENS, _FEW_TOKENS = 128, 64
@@ -29,7 +32,7 @@ def encode_texts(
     max_length: int | None,
     device: str,
     state: State,
-) -> Floats:
+) -> View:
     """Encode texts, or pairs of them, ``[n, d]``, standardised.
 
     Args:
@@ -43,6 +46,12 @@ def encode_texts(
     Raises:
         InputError: no such model.
     """
+    return _stored(len(texts), partial(_text_encoder, folder, texts, seconds, max_length, device), state, "rows")
+
+
+def _text_encoder(
+    folder: str, texts: Sequence[str], seconds: Sequence[str] | None, max_length: int | None, device: str
+) -> Encoder:
     from transformers import AutoModel
 
     tokenizer = load_tokenizer(folder)
@@ -55,8 +64,7 @@ def encode_texts(
     limit = bounded(wanted, longest_input(tokenizer, model.config, model))
     encoder.to(device).eval()
 
-    def chunk(start: int) -> dict[str, Floats]:
-        part = slice(start, start + _CHUNK)
+    def encode(part: slice) -> Floats:
         ids = [str(row) for row in range(len(texts[part]))]
         pairs = None if seconds is None else seconds[part]
         encoded = EncodedText(tokenizer, ids, texts[part], pairs, [0] * len(ids), limit)
@@ -64,17 +72,21 @@ def encode_texts(
         for rows, batch in Batches(encoded, _BATCH):
             inputs = {name: value.to(device) for name, value in batch.items() if name != "labels"}
             found[[int(row) for row in rows]] = _mean_state(encoder, inputs)
-        return {"encoding": found}
+        return found
 
-    return _standardised(_chunks(len(texts), chunk, state, "encoding", "rows"))
+    return encode
 
 
-def encode_images(folder: str, paths: Sequence[str], device: str, state: State) -> Floats:
+def encode_images(folder: str, paths: Sequence[str], device: str, state: State) -> View:
     """Encode images, ``[n, d]``, standardised.
 
     Raises:
         InputError: no such model, or one of anything but images; an image that cannot be read.
     """
+    return _stored(len(paths), partial(_image_encoder, folder, paths, device), state, "images")
+
+
+def _image_encoder(folder: str, paths: Sequence[str], device: str) -> Encoder:
     from PIL import Image
     from transformers import AutoImageProcessor, AutoModel
 
@@ -93,26 +105,45 @@ def encode_images(folder: str, paths: Sequence[str], device: str, state: State) 
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(f"{path}: cannot be read ({first_line(error)}), expected an image") from None
 
-    def chunk(start: int) -> dict[str, Floats]:
+    def encode(part: slice) -> Floats:
         parts = []
-        for first in range(start, min(start + _CHUNK, len(paths)), _BATCH):
-            last = min(first + _BATCH, start + _CHUNK)
-            pixels = processor(images=[opened(each) for each in paths[first:last]], return_tensors="pt")["pixel_values"]
+        for batch in in_parts(len(paths[part]), _BATCH):
+            images = [opened(each) for each in paths[part][batch]]
+            pixels = processor(images=images, return_tensors="pt")["pixel_values"]
             with torch.inference_mode():
                 states = model(pixel_values=pixels.to(device)).last_hidden_state
             # [b, t, d] of transformers, [b, d, h, w] of convolutions
             parts.append((states.mean(dim=1) if states.ndim == 3 else states.flatten(2).mean(dim=2)).cpu().numpy())
-        return {"encoding": np.concatenate(parts).astype(np.float32)}
+        return np.concatenate(parts).astype(np.float32)
 
-    return _standardised(_chunks(len(paths), chunk, state, "encoding", "images"))
+    return encode
 
 
-def _chunks(rows: int, chunk: Any, state: State, what: str, unit: str) -> Floats:
+def _stored(rows: int, encoder: Callable[[], Encoder], state: State, unit: str) -> View:
+    """Encode the rows and standardise them; a model is loaded where there is something to encode."""
+    loaded_encoder = cache(encoder)
+
+    def encoded(part: slice) -> dict[str, Floats]:
+        return {"encoding": loaded_encoder()(part)}
+
     def parts() -> Iterator[Floats]:
-        for start in range(0, rows, _CHUNK):
-            yield state.once(f"encoding-{start}", lambda start=start: chunk(start))["encoding"]  # type: ignore[misc]
+        for part in in_parts(rows, _CHUNK):
+            yield state.once(f"encoding-{part.start}", partial(encoded, part))["encoding"]
 
-    return np.concatenate(list(track(parts(), rows, what, unit, size=len)))
+    def standardised() -> Iterator[Floats]:
+        count, mean, squares = 0, np.zeros(()), np.zeros(())
+        for part in track(parts(), rows, "encoding", unit, size=len):
+            own = part.mean(axis=0, dtype=np.float64)
+            apart, total = own - mean, count + len(part)
+            # Sums of squares of parts are put together as by Chan, Golub and LeVeque (1983).
+            squares = squares + ((part - own) ** 2).sum(axis=0) + apart**2 * count * len(part) / total
+            mean, count = mean + apart * len(part) / total, total
+        spread = np.sqrt(squares / count)
+        spread = np.where(spread > 1e-8, spread, 1)
+        for part in parts():
+            yield ((part - mean) / spread).astype(np.float32)
+
+    return state.view("encoding", rows, standardised)
 
 
 @torch.inference_mode()
@@ -121,13 +152,3 @@ def _mean_state(encoder: Any, inputs: dict[str, torch.Tensor]) -> Floats:
     mask = inputs["attention_mask"][:, : states.shape[1], None].to(states.dtype)
     mean: Floats = ((states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).float().cpu().numpy()
     return mean
-
-
-def _standardised(view: Floats) -> Floats:
-    spread = view.std(axis=0)
-    return ((view - view.mean(axis=0)) / np.where(spread > 1e-8, spread, 1)).astype(np.float32)
-
-
-def folder_name(folder: str) -> str:
-    """Name a model by the last part of its path or hub name."""
-    return Path(folder).name

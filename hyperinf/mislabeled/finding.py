@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperinf.mislabeled.calibration import calibrated, flipped_labels
-from hyperinf.mislabeled.combination import likely_labels, loss, margin, needs_adapters, signals
+from hyperinf.artifacts.parts import State
+from hyperinf.artifacts.views import View
+from hyperinf.mislabeled.calibration import in_order_of, probabilities_wrong
+from hyperinf.mislabeled.combination import likely_labels, loss, margin, signals
 from hyperinf.mislabeled.copies import Copies
 from hyperinf.mislabeled.detection import Rows, judge
 from hyperinf.mislabeled.folds import assign_folds
-from hyperinf.mislabeled.state import State
 from hyperinf.mislabeled.suspects import Judged
 from hyperinf.settings.mislabeled import JudgeSettings
 
@@ -21,7 +22,7 @@ _EXPLAINED = 200
 
 
 def find(
-    views: Mapping[str, Floats],
+    views: Mapping[str, View],
     labels: Ints,
     classes: Sequence[str],
     keys: Sequence[str],
@@ -49,18 +50,17 @@ def find(
     folds = np.concatenate([folds, np.full(extra, -1)])
     seen = Rows(views, len(classes), folds, trusted, tuple(keys))
     state = state or State(None, "")
-    evidence = judge(seen, labels, settings, state, "given", explained=_EXPLAINED)
+    evidence = judge(seen, labels, settings, state, explained=_EXPLAINED)
     adapters = evidence.adapters
     assert adapters is not None
     likely, found = likely_labels(evidence, labels), signals(evidence, labels)
     scores = found[settings.ranking]
     probabilities, share = np.full(rows, np.nan, dtype=np.float32), None
     if settings.calibrate:
-        allowed = ~trusted & (folds >= 0)
-        changed, flipped = flipped_labels(likely, labels, allowed, settings.seed)
-        again = judge(seen, changed, settings, state, "flipped", needs_adapters(settings.ranking))
-        calibration = calibrated(signals(again, changed)[settings.ranking], flipped, allowed)
-        probabilities, share = calibration.of(scores), calibration.share
+        suspected = ~trusted & (folds >= 0)
+        probabilities, share = probabilities_wrong(likely, labels, suspected)
+        if settings.ranking != "combined":
+            probabilities[suspected] = in_order_of(scores[suspected], probabilities[suspected])
         probabilities[trusted] = 0
     part = slice(judged)
     scores = np.where(trusted, np.minimum(scores, scores.min()) - 1, scores)
@@ -95,17 +95,17 @@ def find_in_probabilities(
     found = {"loss": loss(probabilities, labels), "margin": margin(probabilities, labels)}
     if influence is not None:
         found["hyperinf"] = influence
-    unknown = np.full(len(labels), np.nan, dtype=np.float32)
+    wrong, share = probabilities_wrong(probabilities, labels, np.ones(len(labels), dtype=bool))
     return Judged(
         labels,
         classes,
         range(1, len(labels) + 1),
         found["margin"],
-        unknown,
+        wrong,
         probabilities,
         found,
         None,
         [copies.others(row, labels) for row in range(len(labels))],
         {},
-        None,
+        share,
     )

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hyperinf.artifacts.views import View, sampled
 from hyperinf.attributor import Attributor
 from hyperinf.gradients import LiveSource
 from hyperinf.mislabeled.adapter import AdaptedHead, Encodings, loss_of
@@ -14,6 +15,8 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 _BATCH = 256
 _MOST_TARGETS = 2_000
+_MOST_TRAINED = 20_000
+"""Of more training rows than these, statistics are of a sample, and only those of it can speak against a label."""
 
 
 class _Batches:
@@ -38,26 +41,24 @@ class FoldInfluence:
         train: rows that it was trained on.
         judged: rows of the part.
         damping: of HyperINF.
+        seed: of samples, where rows are many.
     """
 
     def __init__(
-        self, model: AdaptedHead, features: Floats, labels: Ints, train: Ints, judged: Ints, damping: float
+        self, model: AdaptedHead, features: View, labels: Ints, train: Ints, judged: Ints, damping: float, seed: int
     ) -> None:
-        self._model, self._features, self._labels = model, features, labels
-        self._train, self._judged = train, judged
+        self._model, self._features, self._labels, self._seed = model, features, labels, seed
+        self._train, self._judged = sampled(train, _MOST_TRAINED, seed), judged
         self._fitted = Attributor(model, damping=damping, solver="auto", loss=loss_of)
-        self._fitted.fit(self._source(np.concatenate([judged, train])))
+        self._fitted.fit(self._source(np.concatenate([judged, self._train])))
 
-    def on_clean(self, clean: Ints, seed: int) -> Floats:
+    def on_clean(self, clean: Ints) -> Floats:
         """Compute each judged row's influence on the mean loss of clean rows, ``[b]``; positive is harmful.
 
         Args:
             clean: rows that look clean and that the model has not seen, or has; a sample of them where they are many.
-            seed: of that sample.
         """
-        if len(clean) > _MOST_TARGETS:
-            clean = np.sort(np.random.default_rng(seed).choice(clean, _MOST_TARGETS, replace=False))
-        scores = self._fitted.score(self._source(clean))["influence"]
+        scores = self._fitted.score(self._source(sampled(clean, _MOST_TARGETS, self._seed)))["influence"]
         return scores.loc[[str(row) for row in self._judged]].to_numpy(np.float32)
 
     def against(self, suspects: Ints, most: int) -> dict[int, list[int]]:

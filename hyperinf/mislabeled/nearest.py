@@ -1,9 +1,11 @@
 """What the labels of the nearest rows in the adapted space say."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperinf.mislabeled.adapter import in_parts
+from hyperinf.artifacts.views import in_parts, sampled
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -13,24 +15,24 @@ _MOST = 20_000
 _SHARPNESS = 8.0
 
 
-def label_shares(space: Floats, train: Ints, judged: Ints, labels: Ints, classes: int, seed: int) -> Floats:
+def label_shares(
+    space: Callable[[Ints], Floats], train: Ints, judged: Ints, labels: Ints, classes: int, seed: int
+) -> Floats:
     """Weigh the labels of the ten nearest training rows of each judged row by closeness, ``[b, classes]``.
 
     Args:
-        space: ``[n, d]``.
+        space: gives the places of some rows, ``[b, d]``.
         train: rows to look among.
         judged: rows to look for.
         labels: ``[n]``.
         classes: number of classes.
         seed: of the sample of rows to look among, where they are many.
     """
-    if len(train) > _MOST:
-        train = np.sort(np.random.default_rng(seed).choice(train, _MOST, replace=False))
-    unit = space / np.maximum(np.linalg.norm(space, axis=1, keepdims=True), 1e-12)
-    among, most = unit[train], min(NEAREST, len(train))
+    train = sampled(train, _MOST, seed)
+    among, most = _unit(space(train)), min(NEAREST, len(train))
     shares = np.zeros((len(judged), classes), dtype=np.float32)
-    for part in in_parts(len(judged), 1024):
-        closeness = unit[judged[part]] @ among.T
+    for part in in_parts(len(judged), 256):
+        closeness = _unit(space(judged[part])) @ among.T
         nearest = np.argpartition(-closeness, most - 1, axis=1)[:, :most]
         weights = np.maximum(np.take_along_axis(closeness, nearest, axis=1), 1e-3) ** _SHARPNESS
         part_shares = np.zeros((len(nearest), classes), dtype=np.float32)
@@ -39,3 +41,8 @@ def label_shares(space: Floats, train: Ints, judged: Ints, labels: Ints, classes
         shares[part] = part_shares / part_shares.sum(axis=1, keepdims=True)
     # Ten rows never say that a class cannot be.
     return ((shares * most + 1 / classes) / (most + 1)).astype(np.float32)
+
+
+def _unit(rows: Floats) -> Floats:
+    unit: Floats = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return unit

@@ -14,9 +14,12 @@ from hyperinf.data.origin import Origin
 from hyperinf.data.reading import read_source
 from hyperinf.data.samples import Sample, squeezed
 from hyperinf.data.sampling import Corpus
+from hyperinf.data.sources.notes import Notes
 from hyperinf.data.sources.tables import TYPES, read_rows
 from hyperinf.data.sources.text_files import kind_of
 from hyperinf.errors import InputError, brief, listed
+from hyperinf.models.rows import COLUMNS
+from hyperinf.runtime.progress import track
 from hyperinf.settings.data import DataSettings, SplitNames
 from hyperinf.settings.mislabeled import Mislabeled
 from hyperinf.settings.sources import DataSource
@@ -66,6 +69,32 @@ class Labelled:
         seconds = self.seconds or ("",) * len(self.texts)
         pairs = zip(self.texts, seconds, strict=True)
         return tuple("\0".join(squeezed(each).casefold() for each in pair) for pair in pairs)
+
+
+def with_columns(settings: Mislabeled) -> Mislabeled:
+    """Name the columns of text and label where the command does not, by what such columns are called.
+
+    Raises:
+        InputError: none of the table's columns is called so; a line for each that has to be named, with all columns.
+    """
+    if settings.image or (settings.text and settings.label):
+        return settings
+    notes = Notes()
+    first = next(iter(read_rows(Path(settings.file), (), encoding=settings.encoding, notes=notes)), ("", {}))[1]
+    there = list(notes.columns) or list(first)
+    found = {
+        name: next((each for each in COLUMNS[name] if each in there), None)
+        for name in ("text", "label")
+        if not getattr(settings, name)
+    }
+    if lacking := [name for name, column in found.items() if column is None]:
+        raise InputError(
+            "\n".join(
+                f"--{name}: got nothing, expected one of {settings.file}'s columns {listed(there)}" for name in lacking
+            )
+        )
+    given = {name: [column] if name == "text" else column for name, column in found.items()}
+    return Mislabeled.model_validate(settings.model_dump() | given)
 
 
 def read_labelled_file(settings: Mislabeled) -> Labelled:
@@ -170,7 +199,8 @@ def _original(path: Path, settings: Mislabeled) -> pd.DataFrame:
 
         others = [name.strip() for name in pq.ParquetFile(path).schema_arrow.names]
     rows = read_rows(path, wanted, [name for name in others if name not in wanted], TYPES, settings.encoding)
-    return pd.DataFrame([dict(row) for _, row in rows], dtype=object)
+    read = track(rows, None, f"reading all columns of {path.name}", "rows")
+    return pd.DataFrame([dict(row) for _, row in read], dtype=object)
 
 
 def _of_images(samples: Sequence[Sample]) -> pd.DataFrame:

@@ -72,7 +72,7 @@ def lines(summary: Mapping[str, Any]) -> Iterator[str]:
     if summary["likely_wrong"] is not None:
         yield (
             f"about {summary['estimated_wrong']:,.0f} labels are wrong ({summary['estimated_share_wrong']:.1%}); of"
-            f" {summary['likely_wrong']:,} rows it is more likely than not (calibrated on flips made in a copy)"
+            f" {summary['likely_wrong']:,} rows it is more likely than not (calibrated on flips made in thought)"
         )
         worst = sorted(summary["by_class"].items(), key=lambda item: -item[1]["likely_wrong"])
         named = [f"{name} {each['likely_wrong']} of {each['rows']}" for name, each in worst if each["likely_wrong"]]

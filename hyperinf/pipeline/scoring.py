@@ -20,6 +20,9 @@ from hyperinf.settings.runtime import Store
 from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.scoring import ScoringSettings
 
+GRADIENTS = "gradients"
+"""Folder of those that are gone on from after a kill."""
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -100,12 +103,26 @@ def weights_of(source: LiveSource) -> dict[str, list[str]]:
 
 
 @contextlib.contextmanager
-def stored(live: LiveSource, store: Store, scratch: Path, device: str) -> Iterator[GradientSource]:
-    """Give gradients from where they are kept between sweeps: see :func:`score_live`."""
+def stored(
+    live: LiveSource, store: Store, scratch: Path, device: str, identity: str | None = None
+) -> Iterator[GradientSource]:
+    """Give gradients from where they are kept between sweeps: see :func:`score_live`.
+
+    Args:
+        live: the gradients.
+        store: where they are kept.
+        scratch: folder.
+        device: where they are put.
+        identity: of all that decides them: what a kill leaves on the disk is gone on from; the caller
+            removes it.
+    """
     if store == "live":
         yield live
     elif store == "memory":
         yield TensorSource.gather(live)
+    elif identity is not None:
+        GradientStore.write(scratch / GRADIENTS, live, {"identity": identity}, go_on=True)
+        yield GradientStore(scratch / GRADIENTS, device=device)
     else:
         scratch.mkdir(parents=True, exist_ok=True)
         for left_by_a_kill in scratch.glob(".gradients-*"):

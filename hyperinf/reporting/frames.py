@@ -15,7 +15,9 @@ from hyperinf.reporting.ranking import BySeed, leader
 if TYPE_CHECKING:
     from hyperinf.reporting.study_inputs import StudyResults
 
-RANKED = ("roc_auc", "roc_auc_within", "fim_correlation", "curve_auc", "detected", "clean_fraction")
+RANKED = (
+    "roc_auc", "roc_auc_within", "fim_correlation", "curve_auc", "detected", "clean_fraction", "lds", "lds_mean_target",
+)  # fmt: skip
 """Metrics of which more is better; so is every accuracy."""
 NONE = Interval(math.nan, math.nan, 0)
 

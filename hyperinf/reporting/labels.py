@@ -34,6 +34,11 @@ METRIC_LABELS = {
     "clean_fraction": "clean samples among the kept",
     "largest_answer_fraction": "share of the most frequent answer",
     "kept": "samples kept",
+    "lds": "linear datamodeling score, each target sample",
+    "lds_mean_target": "linear datamodeling score, mean target",
+    "top_overlap": "overlap of the most helpful",
+    "randomised_agreement": "agreement with scores of a randomised model",
+    "lds_randomised": "LDS of a randomised model's scores",
 }
 ALL_KINDS = "all questions"
 

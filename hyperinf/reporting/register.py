@@ -162,6 +162,25 @@ STUDY = (
         "says nothing of the scores' quality.",
     ),
     _figure(
+        "lds",
+        "model",
+        ("validation",),
+        "Predicting retraining against seconds. Models are trained afresh on random subsets of the training samples; "
+        "the linear datamodeling score is the rank correlation, over the subsets, of the summed influence of what a "
+        "subset holds with the loss that training on it ends in. Left: on each target sample, averaged; right: on "
+        "their mean. Mean over seeds with 95 % t-interval (one seed: 95 % of draws of the subsets). Dotted: how well "
+        "retraining in another order predicts the loss, on fewer subsets. Further up and left is better.",
+    ),
+    _figure(
+        "removal",
+        "model",
+        ("removal",),
+        "Without the most helpful and the most harmful samples. Change of the mean target loss when a model is trained "
+        "afresh without the samples that a method finds most helpful (it should rise) or most harmful (it should "
+        "fall), and when the scored model is trained for one more pass on those samples alone (the other way round). "
+        "Mean over seeds with 95 % t-interval; random samples beside them.",
+    ),
+    _figure(
         "contact",
         "setting",
         ("has_images",),
@@ -196,6 +215,23 @@ STUDY = (
         "Accuracy after fine-tuning on the samples kept. Of every method, by task and fraction kept, and for every "
         "column the best method and whether it is clear of all others. Below it HyperINF's differences to the others, "
         f"paired over the seeds, and what the accuracies stand beside. {_MEANS}.",
+    ),
+    _table(
+        "lds",
+        ("validation",),
+        False,
+        "validation_tables:lds_tables",
+        "Predicting retraining. The linear datamodeling score of every method, HyperINF's difference to it, paired "
+        f"over the seeds, and what retraining in another order predicts. {_MEANS}. The CSV has every seed. Larger is "
+        "better.",
+    ),
+    _table(
+        "removal",
+        ("removal",),
+        True,
+        "validation_tables:removal_tables",
+        "Without the most helpful and the most harmful samples. Change of the mean target loss; of a good method it "
+        f"rises without the most helpful samples and falls without the most harmful. {_MEANS}.",
     ),
     _table(
         "settings",

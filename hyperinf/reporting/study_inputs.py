@@ -41,7 +41,17 @@ CURVES = Schema(
     number=("inspected", "detected"),
     key=(*RUN, "method", "checkpoint", "inspected"),
 )
-_UNBOUNDED = ("kept", "steps", "fim_correlation")
+LDS = Schema(
+    text=("task", "model", "setting", "method", "target"),
+    whole=("seed", "subsets"),
+    number=("lds", "low", "high", "ceiling", "seconds"),
+    key=(*RUN, "method", "target"),
+    optional=("lds", "low", "high", "ceiling", "seconds"),
+)
+_UNBOUNDED = (
+    "kept", "steps", "fim_correlation", "lds", "lds_mean_target", "lds_ceiling", "lds_mean_target_ceiling",
+    "lds_randomised", "randomised_agreement", "loss_without", "loss_patched",
+)  # fmt: skip
 """Metrics that are no fraction of anything."""
 _FRACTION = "fraction-"
 Parts = Mapping[Path, pd.DataFrame]
@@ -58,6 +68,7 @@ class Run:
         metrics: in the form of ``METRICS``, by the file they came from; so are ``curves`` and ``cost`` in theirs.
         curves: of detection.
         cost: of scoring.
+        lds: how well scores predict retraining.
         note: what a reader must know of the model.
         truncated: samples of each split that were too long for the model.
         harmed: fraction of the training samples that were harmed; None where it is not known.
@@ -69,6 +80,7 @@ class Run:
     metrics: Parts
     curves: Parts
     cost: Parts
+    lds: Parts
     note: str
     truncated: Mapping[str, int]
     harmed: float | None
@@ -85,6 +97,7 @@ class StudyResults:
         curves: of detection, in the form of ``CURVES``.
         cost: in the form of ``COST``.
         costs: of ``costs.cost_frame``.
+        lds: in the form of ``LDS``.
         sheets: extreme samples of the first seed with their images, by cell.
         out: the results folder.
     """
@@ -95,6 +108,7 @@ class StudyResults:
     curves: pd.DataFrame
     cost: pd.DataFrame
     costs: pd.DataFrame
+    lds: pd.DataFrame
     sheets: Mapping[Cell, Sheet] = field(default_factory=dict)
     out: Path = Path()
 
@@ -128,9 +142,9 @@ class StudyResults:
     def sources(self) -> list[Source]:
         """The files that went in. Costs change from run to run, so they are named without a hash."""
         return [
-            Source(path, path.name != "cost.csv", {**run.cell._asdict(), "seed": run.seed})
+            Source(path, path.name not in ("cost.csv", "lds.csv"), {**run.cell._asdict(), "seed": run.seed})
             for run in self.runs
-            for path in [*run.metrics, *run.curves, *run.cost]
+            for path in [*run.metrics, *run.curves, *run.cost, *run.lds]
         ]
 
 
@@ -158,6 +172,7 @@ def read_study(study: StudyShape, runs: Sequence[Path], out: Path) -> StudyResul
         joined([part for run in read for part in run.curves.items()], CURVES),
         cost,
         cost_frame(cost),
+        joined([part for run in read for part in run.lds.items()], LDS),
         {cell: sheet for cell, sheet in sheets if sheet is not None},
         out,
     )
@@ -182,11 +197,16 @@ def _read_run(study: StudyShape, folder: Path) -> Run:
     for fraction, path in _fraction_files(study, folder):
         metrics[path] = _selection(path, fraction)
         infos.append(_record(path.with_name(RECORD)))
-    cell, seed = _identity({**metrics, **curves, **cost})
+    lds: dict[Path, pd.DataFrame] = {}
+    if study.validation:
+        path = folder / "validation/metrics.csv"
+        metrics[path] = _checked(path, read_csv(path, METRICS), "value")
+        lds = {path.with_name("lds.csv"): read_csv(path.with_name("lds.csv"), LDS)}
+    cell, seed = _identity({**metrics, **curves, **cost, **lds})
     truncated = {split: count for info in infos for split, count in (info.get("truncated") or {}).items()}
     note = " ".join(str(infos[0].get("model_note") or "").split())
     harmed = _harmed(scores_folder(folder, study.shown) / "scores.parquet") if study.detection else None
-    return Run(cell, seed, folder, metrics, curves, cost, note, truncated, harmed)
+    return Run(cell, seed, folder, metrics, curves, cost, lds, note, truncated, harmed)
 
 
 def _fraction_files(study: StudyShape, folder: Path) -> Iterator[tuple[float, Path]]:

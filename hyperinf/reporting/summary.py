@@ -13,6 +13,7 @@ from hyperinf.reporting.intervals import Interval
 from hyperinf.reporting.selection_blocks import Block
 from hyperinf.reporting.simulation_tables import TARGET_ERROR
 from hyperinf.reporting.study_inputs import StudyResults
+from hyperinf.reporting.validation_numbers import LDS, RETRAINING, TARGETS, lds_row
 from hyperinf.reporting.verdicts import VERDICTS
 
 COLLAPSED = 0.95
@@ -55,7 +56,7 @@ def simulation_sentences(frame: pd.DataFrame) -> Iterator[str]:
 
 def study_sentences(read: StudyResults) -> dict[str, list[str]]:
     """Say what a study measured: sentences of every task, model and setting."""
-    makers = (_detection, _epochs, _selections, _references, _collapsed, _cost)
+    makers = (_detection, _epochs, _validation, _selections, _references, _collapsed, _cost)
     said = {cell: [sentence for make in makers for sentence in make(read, cell)] for cell in read.frame.cells}
     return {read.where(cell): sentences for cell, sentences in said.items() if sentences}
 
@@ -102,6 +103,20 @@ def _epochs(read: StudyResults, cell: Cell) -> Iterator[str]:
             for place, row in leaders
         ]
         yield f"Highest mean ROC-AUC – {'; '.join(parts)}."
+
+
+def _validation(read: StudyResults, cell: Cell) -> Iterator[str]:
+    """HyperINF's linear datamodeling score, what differs from it, and what could be reached."""
+    for target, what in TARGETS.items():
+        places = read.frame.places(cell, LDS[target])
+        rows = read.frame.at(places[0]) if places else {}
+        if labels.SUBJECT in rows:
+            own, ceiling = rows[labels.SUBJECT].value, lds_row(read, cell, target, RETRAINING).value
+            reached = f"; retraining in another order predicts {_spread(ceiling)}" if ceiling.n else ""
+            yield (
+                f"Predicting retraining, {what}: HyperINF's linear datamodeling score is {_spread(own)} "
+                f"({labels.counted(own.n, 'seed')}): {_compared(rows, labels.method_label)}{reached}."
+            )
 
 
 def _selections(read: StudyResults, cell: Cell) -> Iterator[str]:

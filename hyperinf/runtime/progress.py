@@ -1,8 +1,11 @@
 """Say on stderr how far a long loop is: one line that changes on a terminal, a new one now and then in a log."""
 
+import contextlib
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from tqdm import tqdm
 
@@ -11,7 +14,11 @@ from hyperinf.runtime.process import is_main
 Item = TypeVar("Item")
 
 _SECONDS_ON_TERMINAL = {"delay": 3.0, "mininterval": 0.5}
-_SECONDS_IN_LOG = {"delay": 10.0, "mininterval": 10.0}
+_SECONDS_IN_LOG = {"delay": 8.0, "mininterval": 8.0}
+_SILENCE_ON_TERMINAL, _SILENCE_IN_LOG = 1.0, 9.0
+"""Seconds after which a loop says where it is, though its item is not done."""
+_PAUSE = 2.0
+"""Seconds without a loop after which silence is counted anew."""
 
 
 def track(
@@ -29,15 +36,18 @@ def track(
         size: units of an item.
     """
     share, rest = ("{n_fmt}", "{elapsed} so far") if total is None else ("{n_fmt} of {total_fmt}", "{remaining} left")
-    with _Bar(
-        total=total,
-        desc=what,
-        bar_format=f"{{desc}}: {share} {unit}, {{rate_noinv:.3g}} {unit}/s, {rest}",
-        disable=not is_main(),
-        leave=False,
-        miniters=1,
-        **(_SECONDS_ON_TERMINAL if sys.stderr.isatty() else _SECONDS_IN_LOG),
-    ) as bar:
+    with (
+        _Bar(
+            total=total,
+            desc=what,
+            bar_format=f"{{desc}}: {share} {unit}, {{rate_noinv:.3g}} {unit}/s, {rest}",
+            disable=not is_main(),
+            leave=False,
+            miniters=1,
+            **(_SECONDS_ON_TERMINAL if sys.stderr.isatty() else _SECONDS_IN_LOG),
+        ) as bar,
+        bar.watched(),
+    ):
         for item in iterable:
             done = size(item)
             yield item
@@ -45,13 +55,81 @@ def track(
             bar.update(done)
 
 
+@contextlib.contextmanager
+def waiting(what: str, seconds: float) -> Iterator[None]:
+    """Say now and then how much is left of a computation that cannot be looked into.
+
+    Args:
+        what: is computed.
+        seconds: that it will take, about.
+    """
+    with (
+        _Bar(
+            total=max(seconds, 1e-3),
+            desc=what,
+            bar_format="{desc}: {elapsed} so far, about {remaining} left",
+            disable=not is_main(),
+            leave=False,
+            **(_SECONDS_ON_TERMINAL if sys.stderr.isatty() else _SECONDS_IN_LOG),
+        ) as bar,
+        bar.watched(),
+    ):
+        bar.began = time.monotonic()
+        yield
+
+
 class _Bar(tqdm):
-    """Show what tqdm shows, without its thread; where stderr is no terminal, on new lines, with no carriage return."""
+    """Show what tqdm shows, without its thread; where stderr is no terminal, on new lines, with no carriage return.
+
+    Attributes:
+        began: where the unit is the second: what is done is the time that has passed since.
+        shown: when any of them was shown last.
+        idle: when one ended last.
+        open: those whose loop goes on, the innermost last.
+    """
 
     monitor_interval = 0
+    began: float | None = None
+    shown = idle = 0.0
+    open: ClassVar[list["_Bar"]] = []
+    _watcher: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Show it while its loop goes on, though an item takes long: a thread looks after the innermost bar."""
+        if self.disable:
+            yield
+            return
+        if not self.open and time.monotonic() - _Bar.idle > _PAUSE:
+            _Bar.shown = time.monotonic()
+        self.open.append(self)
+        if _Bar._watcher is None or not _Bar._watcher.is_alive():
+            _Bar._watcher = threading.Thread(target=_Bar._watch, name="progress", daemon=True)
+            _Bar._watcher.start()
+        try:
+            yield
+        finally:
+            _Bar.open = [each for each in self.open if each is not self]  # bars are equal where they are at one place
+            _Bar.idle = time.monotonic()
+
+    @staticmethod
+    def _watch() -> None:
+        while True:
+            time.sleep(0.5)
+            # A bar may be closed, and its stream too, while this thread looks at it.
+            with contextlib.suppress(IndexError, ValueError, OSError):
+                bar = _Bar.open[-1]
+                terminal = bar.fp.isatty()
+                if time.monotonic() - _Bar.shown > (_SILENCE_ON_TERMINAL if terminal else _SILENCE_IN_LOG):
+                    if bar.began is not None:
+                        bar.n = min(time.monotonic() - bar.began, 0.99 * bar.total)
+                    # On a terminal it is to be cleared in the end; in a log its own next line is not to follow at once.
+                    bar.delay = 0 if terminal else bar._time() - bar.start_t + _SECONDS_IN_LOG["delay"]
+                    bar.refresh()
 
     def display(self, msg: str | None = None, pos: int | None = None) -> Any:
         """Show the state, or clear it where ``msg`` is empty, which leaves a log as it is."""
+        _Bar.shown = time.monotonic()
         if self.fp.isatty():
             return super().display(msg, pos)
         if msg is None:

@@ -16,6 +16,7 @@ from hyperinf.artifacts.records import write_record
 from hyperinf.data.folders import check_out
 from hyperinf.errors import InputError
 from hyperinf.pipeline.opened import machine, warn_of_limit
+from hyperinf.pipeline.scoring import GRADIENTS
 from hyperinf.selecting.duplicates import groups
 from hyperinf.selecting.evaluating import evaluate_kept
 from hyperinf.selecting.keeping import best_of_groups, in_turns, number_kept, quarters, standardised
@@ -34,7 +35,8 @@ from hyperinf.settings.training import EncodingSettings
 from hyperinf.training.loop import SAVE_SECONDS
 
 _QUICK = {".lock", PICTURES, "pool", "target", "test"}
-_STATE = (PICTURES, "pool", "target", "test", "warm", "scores", "model", "evaluation", "warm-up.safetensors", ".*")
+_STEPS = ("pool", "target", "test", "warm-up.safetensors", "warm", "scores", "model", "evaluation")
+_STATE = (PICTURES, *_STEPS, f"{GRADIENTS}*", ".*")
 
 
 def select_rows(settings: SelectRows, save_seconds: float = SAVE_SECONDS) -> None:
@@ -80,11 +82,13 @@ def _selected(settings: SelectRows, files: Mapping[str, Sequence[Path]], state: 
     load, weights = warmed(settings, opened, pool, hashes["pool"], state, save_seconds)
     aims = {name: each.ids for name, each in targets.items()}
     decided = [weights, settings.method, settings.damping, settings.quota == "queries", hashes, aims]
+    of_pool = digest([weights, hashes["pool"], settings.gradient_batch_size])
     made(
         state / "scores",
         digest(decided),
-        lambda folder: score_pool(folder, settings, opened, load, pool, targets, state),
+        lambda folder: score_pool(folder, settings, opened, load, pool, targets, state, of_pool),
     )
+    shutil.rmtree(state / GRADIENTS, ignore_errors=True)
     selected = _chosen(settings, opened, sets["pool"], tuple(targets), *read_scores(state / "scores"))
     if settings.evaluate:
         kept = np.flatnonzero(selected.kept).tolist()
@@ -201,6 +205,6 @@ def _write(selected: Selected, out: Path, files: Sequence[Path]) -> None:
         "kept_by_source": dict(Counter(map(str, selected.pool.sources[selected.kept]))),
         "length_bias": selected.bias,
         "dropped_duplicates": selected.dropped,
-        "helped": [{"target": each.target, **each.losses} for each in selected.helped],
+        "helped": [{"target": each.target, **each.losses, "right": each.right} for each in selected.helped],
     }
     write_record(out.with_suffix(".info.json"), fingerprint(settings.deciding(), settings_device(settings), **more))

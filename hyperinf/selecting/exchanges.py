@@ -72,15 +72,35 @@ def read_exchange(row: Row) -> Exchange:
     raise RowError(f"got columns {listed(row)}, expected those of {known}; or name yours in a template (--template)")
 
 
+def _preferred(row: Row) -> Exchange:
+    """Read a pair of answers of which one is preferred: that one is the answer, or the whole conversation."""
+    chosen = unpacked(row.get("chosen"))
+    if isinstance(chosen, str):
+        chosen = {"role": "assistant", "content": chosen}
+    said = _messages([chosen] if isinstance(chosen, Mapping) else chosen, "chosen")
+    if said[0]["role"] != "assistant":
+        return Exchange(said)
+    column = next((name for name in _ASKED if row.get(name) is not None), None)
+    if column is None:
+        raise RowError(f"got a chosen answer without what it answers, expected {' or '.join(_ASKED)} beside it")
+    asked = unpacked(row[column])
+    turns = _messages([{"role": "user", "content": asked}] if isinstance(asked, str) else asked, column)
+    return Exchange((*_said_first(row, turns), *turns, *said), tools=unpacked(row.get("tools")))
+
+
+def _said_first(row: Row, turns: Sequence[Message]) -> Sequence[Message]:
+    """The system's message beside the turns, where they have none."""
+    system = read_string(row, "system")
+    return () if not system or turns[0]["role"] == "system" else ({"role": "system", "content": system},)
+
+
 def _chat(row: Row) -> Exchange:
     return Exchange(_messages(unpacked(row.get("messages")), "messages"), tools=unpacked(row.get("tools")))
 
 
 def _share_gpt(row: Row) -> Exchange:
     turns = _messages(unpacked(row.get("conversations")), "conversations")
-    system = read_string(row, "system")
-    before = () if not system or turns[0]["role"] == "system" else ({"role": "system", "content": system},)
-    return Exchange((*before, *turns))
+    return Exchange((*_said_first(row, turns), *turns))
 
 
 def _alpaca(row: Row) -> Exchange:
@@ -125,6 +145,17 @@ def _question(row: Row) -> Exchange:
     return _asked(asked, rendered.answer.strip(), asked, "", rendered.answer)
 
 
+def _ideal(row: Row) -> Exchange:
+    """Read what OpenAI's evals ask: a text or turns, and the answer, or several of which the first is taken."""
+    asked, ideal = unpacked(row.get("input")), unpacked(row.get("ideal"))
+    answer = ideal[0] if isinstance(ideal, list) and ideal else ideal
+    if not isinstance(answer, str) or not answer.strip():
+        raise NoAnswerError("no answer in column 'ideal'")
+    if isinstance(asked, str):
+        asked = [{"role": "user", "content": asked}]
+    return Exchange((*_messages(asked, "input"), {"role": "assistant", "content": answer.strip()}))
+
+
 def _text(row: Row) -> Exchange:
     text = read_string(row, "text")
     if not text.strip():
@@ -132,19 +163,22 @@ def _text(row: Row) -> Exchange:
     return Exchange(answer=text)
 
 
+_ASKED = ("messages", "conversations", "prompt", "question")
 _COMPLETIONS = ("completion", "response", "answer", "output")
 FORMS: Mapping[str, tuple[Sequence[Sequence[str]], Callable[[Row], Exchange]]] = {
+    "chosen": ((("chosen",),), _preferred),
     "messages": ((("messages",),), _chat),
     "conversations": ((("conversations",),), _share_gpt),
     "instruction": ((("instruction",), ("output", "response")), _alpaca),
     "prompt": ((("prompt",), _COMPLETIONS), _prompt),
     "question": ((("question",), ("answer", "answerKey")), _question),
+    "input and ideal": ((("input",), ("ideal",)), _ideal),
     "text": ((("text",),), _text),
 }
 """Formats by name, the first that fits first: the columns that a row must have, any of each group, and its reader."""
-COLUMNS = ("messages", "conversations", "instruction", "input", "output", "response", "prompt", "completion", "answer",
-           "question", "choices", "context", "answerKey", "text", "system", "tools", "image", "images", "file_name",
-           "id", "kind")  # fmt: skip
+COLUMNS = ("chosen", "messages", "conversations", "instruction", "input", "output", "response", "prompt", "completion",
+           "answer", "question", "choices", "context", "answerKey", "ideal", "text", "system", "tools", "image",
+           "images", "file_name", "id", "kind")  # fmt: skip
 """All columns that mean something."""
 
 
@@ -198,6 +232,8 @@ def _message(turn: Any, where: str) -> Message:
         for name, each in turn.items()
         if name not in ("role", "from", "content", "value") and each is not None
     }
+    if "loss_weight" in more:
+        more.setdefault("weight", more.pop("loss_weight"))
     if content is None and "tool_calls" in more:
         content = ""
     return {"role": role, "content": _content(content, where), **more}
@@ -205,7 +241,9 @@ def _message(turn: Any, where: str) -> Message:
 
 def _content(content: Any, where: str) -> str:
     if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
-        parts = [IMAGE if "image" in str(part.get("type", "")) else part.get("text") for part in content]
+        parts = [
+            IMAGE if "image" in str(part.get("type", "")) else part.get("text", part.get("value")) for part in content
+        ]
         if all(isinstance(part, str) for part in parts):
             return "\n".join(parts)
     if not isinstance(content, str):

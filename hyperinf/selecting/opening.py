@@ -7,19 +7,17 @@ from typing import Any
 
 from hyperinf.artifacts.environment import digest, model_files
 from hyperinf.artifacts.files import sha256_file
-from hyperinf.artifacts.records import PREPARED
 from hyperinf.data.sources import resolve_cache, resolve_model_folder
-from hyperinf.errors import InputError
 from hyperinf.models.families import ModelFamily, Task, open_family
 from hyperinf.models.language import PixelSource, padding_id
 from hyperinf.models.loading import load_tokenizer
 from hyperinf.models.pretrained import tokenizer_folder
-from hyperinf.pipeline.prepare_model import prepare_model
+from hyperinf.models.targets import usual_targets
+from hyperinf.pipeline.plain_model import plain_source
 from hyperinf.selecting.putting import Putter, Use, reader_of
 from hyperinf.selecting.tokens import Tokeniser
 from hyperinf.settings.selecting import SelectRows
 from hyperinf.settings.sources import ModelSource
-from hyperinf.settings.stages import PrepareModel
 from hyperinf.settings.training import Adaptation, EncodingSettings
 
 PICTURES = "pictures"
@@ -64,7 +62,7 @@ def open_model(settings: SelectRows, state: Path) -> Opened:
     Raises:
         InputError: no such model, one of another family, or a template that cannot be used.
     """
-    source = _plain(settings, state)
+    source = plain_source(settings.model, settings.seed, settings, state)
     folder = resolve_model_folder(source, resolve_cache(settings), settings.wheel_paths)
     task = Task(state / PICTURES)
     encoding = EncodingSettings(max_length=settings.max_length, dtype=settings.dtype)
@@ -106,33 +104,8 @@ def adaptation_of(settings: SelectRows, folder: str) -> Adaptation:
     Raises:
         InputError: PEFT knows none for such a model.
     """
-    targets = settings.target_modules or _known_targets(folder)
+    targets = settings.target_modules or usual_targets(folder)
     values: Mapping[str, Any] = {
         name: getattr(settings, name) for name in ("rank", "alpha_over_rank", "rslora", "dropout")
     }
     return Adaptation(**values, target_modules=targets)
-
-
-def _known_targets(folder: str) -> tuple[str, ...]:
-    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    kind = config.get_text_config().model_type
-    if kind not in KNOWN:
-        raise InputError(
-            f"target_modules: got nothing for a model of type {kind!r}, of which no usual ones are known; expected the"
-            " names of its linear layers that are to get an adapter"
-        )
-    return tuple(KNOWN[kind])
-
-
-def _plain(settings: SelectRows, state: Path) -> ModelSource:
-    source = ModelSource(**{settings.model.kind: settings.model.name})
-    packed = source.kind == "shape" or source.asset == "smollm2" or source.name.endswith(".gguf")
-    if not packed:
-        return source
-    out = state / "model" / digest(str(source))[:12]
-    if not (out / PREPARED).is_file():
-        prepare_model(PrepareModel.of(settings, source=source, seed=settings.seed, out=str(out)))
-    return ModelSource(path=str(out))

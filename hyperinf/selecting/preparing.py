@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hyperinf.artifacts.files import read_json, write_json, write_parquet
 from hyperinf.data.formats.field_parsers import RowError
+from hyperinf.data.sources.tables import rows_about
 from hyperinf.errors import InputError, brief
 from hyperinf.models.language import PixelSource
 from hyperinf.runtime.progress import track
@@ -106,7 +107,7 @@ def prepare_rows(
             below = Path(settings.images) if settings.images is not None else note.path.parent
             use = _checked(opened, below, pictures)
             rows = read_file(note, use, wanted, settings.encoding, settings.skip_bad_rows)
-            for batch in _batches(track(rows, None, f"reading {note.path.name}", "rows")):
+            for batch in _batches(track(rows, rows_about(note.path), f"reading {note.path.name}", "rows")):
                 put = [each.exchange for each in batch]
                 for each, tokens in zip(batch, opened.tokeniser.tokens([_pieces(row) for row in put]), strict=True):
                     place = writer.starts[-1]

@@ -14,7 +14,8 @@ from hyperinf.selecting.exchanges import Exchange
 
 _LEFT_OUT = 0.01
 """Share of a file's rows that may lack a text or an answer, and are left out."""
-_SHOWN = 20
+_SHOWN, _ALIKE = 20, 3
+"""Lines that are shown of rows that cannot be used, and of those with one reason: a column may be lacking in all."""
 _METADATA = tuple(f"metadata{suffix}" for suffix in (".jsonl", ".csv", ".parquet"))
 
 
@@ -95,31 +96,43 @@ def read_file(
         InputError: after the last row, a line for each that cannot be used, if they are not passed over; or more than a
             few lack a text or an answer.
     """
-    wrong: list[str] = []
-    lacking: list[str] = []
+    wrong, lacking = _Refused(), _Refused()
     for where, row in read_rows(note.path, (), columns, encoding=encoding):
         note.rows += 1
         try:
             exchange = use(row)
         except RowError as error:
             note.left_out[_kind(error)] += 1
-            (lacking if isinstance(error, UnusableRowError) else wrong).append(f"{where}: {error}")
-            # More lines than are shown need not be kept.
-            del lacking[_SHOWN + 1 :], wrong[_SHOWN + 1 :]
+            (lacking if isinstance(error, UnusableRowError) else wrong).add(where, str(error))
             continue
         note.forms[exchange.form] += 1
         yield ReadRow(where, int(where.rpartition(":")[2]), row, exchange)
-    if note.rows == sum(note.left_out.values()) and not (wrong or lacking):
+    if not note.rows:
         raise InputError(f"{note.path}: got no rows, expected at least one")
     few = sum(count for reason, count in note.left_out.items() if reason != _BAD) <= _LEFT_OUT * note.rows
-    refused = [] if skip_bad else [*wrong, *([] if few else lacking)]
+    refused = [] if skip_bad else [*wrong.lines, *([] if few else lacking.lines)][:_SHOWN]
     if refused:
         count = note.left_out[_BAD] + (0 if few else sum(note.left_out.values()) - note.left_out[_BAD])
-        more = [f"{note.path}: and {count - _SHOWN:,} rows more"] if count > _SHOWN else []
+        left = count - len(refused)
+        more = [f"{note.path}: and {left:,} rows more"] if left else []
         advice = f"{note.path}: {count:,} of {note.rows:,} rows cannot be used, expected none; mend them, or pass over"
-        raise InputError("\n".join([*refused[:_SHOWN], *more, f"{advice} them (--skip-bad-rows)"]))
+        raise InputError("\n".join([*refused, *more, f"{advice} them (--skip-bad-rows)"]))
     if note.rows == sum(note.left_out.values()):
-        raise InputError(f"{note.path}: got {note.rows:,} rows none of which can be used ({(wrong or lacking)[0]})")
+        first = (wrong.lines or lacking.lines)[0]
+        raise InputError(f"{note.path}: got {note.rows:,} rows none of which can be used ({first})")
+
+
+class _Refused:
+    """The first lines of rows that cannot be used, a few for each reason."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._seen: Counter[str] = Counter()
+
+    def add(self, where: str, reason: str) -> None:
+        if len(self.lines) < _SHOWN and self._seen[reason] < _ALIKE:
+            self._seen[reason] += 1
+            self.lines.append(f"{where}: {reason}")
 
 
 _BAD = "not of a known form"

@@ -101,6 +101,7 @@ def score_pool(
     pool: EncodedFile,
     targets: Mapping[str, EncodedFile],
     scratch: Path,
+    identity: str,
 ) -> None:
     """Write ``scores.parquet``, a row for each of the pool: ``influence_TARGET``, ``loss``, ``grad_norm``.
 
@@ -114,6 +115,7 @@ def score_pool(
         pool: the rows to score.
         targets: by name.
         scratch: folder of gradients between sweeps.
+        identity: of all that decides them.
 
     Raises:
         InputError: gradients that no score can be taken of.
@@ -127,7 +129,7 @@ def score_pool(
     method = build_methods({settings.method: options})[settings.method]
     store = settings.store or store_for(source, len(pool), scratch)
     try:
-        with stored(source, store, scratch, device) as gradients:
+        with stored(source, store, scratch, device, identity) as gradients:
             means = [mean_gradient(aim) for aim in aims]
             method.fit(gradients)
             devices = method.statistics.devices

@@ -4,10 +4,12 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hyperinf.selecting.selected import Selected
+from hyperinf.settings.base import Settings, mark
 
 _BIASED = 0.3
 """Rank correlation of helpfulness and length from which on it is worth a word."""
@@ -67,14 +69,31 @@ def _helped(selected: Selected) -> Iterator[str]:
 
 def _next(selected: Selected, out: Path) -> Iterator[str]:
     yield f"look at {out.with_suffix('.html')}; all scores are in {out.with_suffix('.scores.parquet')}"
-    if not selected.helped:
-        settings = selected.settings
-        files = " ".join(map(shlex.quote, settings.pool)), " ".join(map(shlex.quote, settings.target))
-        model = settings.model.name if settings.model.kind in ("path", "hub") else str(settings.model)
-        yield (
-            f"next: train on {out}, or see whether it helps: hyperinf select {files[0]} --target {files[1]}"
-            f" --model {shlex.quote(model)} --keep {settings.keep} --evaluate --out {shlex.quote(str(out))}"
-        )
+    if selected.helped:
+        fewer = again("select", selected.settings, keep="10%")
+        yield f"next: train on {out}, or choose again, which needs no scoring: {fewer}"
+    else:
+        yield f"next: train on {out}, or see whether it helps: {again('select', selected.settings, evaluate=True)}"
+
+
+def again(command: str, settings: Settings, **other: Any) -> str:
+    """Write a command as it was given, but for some settings; those that are as by default are left out."""
+    files: list[str] = []
+    words: list[str] = []
+    for name, field in type(settings).model_fields.items():
+        value = other.get(name, getattr(settings, name))
+        flag = f"--{name.replace('_', '-')}"
+        if mark(field, "positional"):
+            files += value
+        elif value == field.default and name != "out":
+            continue
+        elif isinstance(value, bool):
+            words.append(flag if value else f"--no-{flag[2:]}")
+        elif isinstance(value, tuple):
+            words += [flag, *map(str, value)]
+        else:
+            words += [flag, str(value)]
+    return shlex.join(["hyperinf", command, *files, *words])
 
 
 def shares(names: object, kept: object) -> str:

@@ -49,6 +49,11 @@ class Tokeniser:
         self._whole = set(whole)
         self._kept = {*whole, first} - {None}
 
+    @property
+    def special(self) -> tuple[int, ...]:
+        """Ids of tokens that stand for no text, such as those that end an answer."""
+        return tuple(self._tokenizer.all_special_ids)
+
     def tokens(self, rows: Sequence[tuple[Sequence[Piece], bool]]) -> list[Tokens]:
         """Make tokens of rows: their pieces, and whether they get the tokens that begin and end a text."""
         texts = ["".join(text for text, _ in pieces) for pieces, _ in rows]

@@ -62,6 +62,8 @@ _DATA: dict[str, Any] = {
     },
 }
 
+_METHODS = ["hyperinf", "gfim", "datainf", "lissa", "tracin", "fim"]
+
 _STUDIES: dict[str, Any] = {
     "mislabel": {
         "title": "Mislabel detection",
@@ -72,7 +74,7 @@ _STUDIES: dict[str, Any] = {
         "corruption": {"label_noise": 0.2},
         "adapter": {"ranks": [8, 16]},
         "finetuning": {"epochs": 5, "checkpoints": [1, 2, 3, 5], "learning_rate": 5e-4, "max_length": 32},
-        "scoring": {"methods": ["hyperinf", "gfim", "datainf", "lissa", "tracin", "fim"]},
+        "scoring": {"methods": _METHODS},
         "detection": {"report_epoch": 3},
         "runtime": {"gradient_batch_size": 32},
     },
@@ -98,6 +100,19 @@ _STUDIES: dict[str, Any] = {
         "finetuning": {"max_steps": 100},
         # Here it does not collapse to one answer, as it does in the study of the language model.
         "selection": {"fractions": [0.2, 0.4, 0.6, 0.8], "strategies": ["plain"], "training": {"max_steps": 200}},
+    },
+    "validation": {
+        "title": "Validation by retraining",
+        "family": "classifier",
+        "tasks": ["sarcasm"],
+        "models": ["minilm"],
+        "samples": {"train": 500, "validation": 300, "test": 1000},
+        "corruption": {"label_noise": 0.2},
+        "finetuning": {"epochs": 3, "learning_rate": 5e-4, "max_length": 32},
+        "scoring": {"methods": _METHODS},
+        "detection": None,
+        "validation": {},
+        "runtime": {"gradient_batch_size": 32},
     },
 }
 

@@ -50,6 +50,23 @@ class LissaOptions(MethodOptions):
         return self.lanczos_steps + self.iterations
 
 
+class PublishedHyperInfOptions(MethodOptions):
+    """What HyperINF in its published form can be told."""
+
+    iterations: int = setting(20, ge=1, help="number of steps of Schulz's iteration, however far it gets in them")
+
+
+class PublishedLissaOptions(MethodOptions):
+    """What LiSSA in its published form can be told."""
+
+    iterations: int = setting(10, ge=1, help="number of terms of the truncated Neumann series")
+
+    @property
+    def own_sweeps(self) -> int:
+        """One for each product with the curvature."""
+        return self.iterations
+
+
 class CgOptions(MethodOptions):
     """What conjugate gradients can be told."""
 
@@ -147,6 +164,18 @@ METHODS: Mapping[str, MethodSpec] = _methods(
         options=HyperInfOptions,
     ),
     MethodSpec(
+        "hyperinf_published",
+        "HyperINF as published",
+        "#0072B2",
+        "o",
+        "dashed",
+        filled=False,
+        implementation=f"{_ROOM}.published:PublishedHyperINF",
+        needs=frozenset({"gfim"}),
+        options=PublishedHyperInfOptions,
+        main=False,
+    ),
+    MethodSpec(
         "gfim",
         "exact GFIM (Cholesky)",
         "#56B4E9",
@@ -196,6 +225,18 @@ METHODS: Mapping[str, MethodSpec] = _methods(
         implementation=f"{_ROOM}.lissa:LiSSA",
         needs=frozenset({"sums"}),
         options=LissaOptions,
+    ),
+    MethodSpec(
+        "lissa_published",
+        "LiSSA as published",
+        "#009E73",
+        "s",
+        "dash-dotted",
+        filled=False,
+        implementation=f"{_ROOM}.published:PublishedLiSSA",
+        needs=frozenset({"sums"}),
+        options=PublishedLissaOptions,
+        main=False,
     ),
     MethodSpec(
         "lissa_gfim",

@@ -26,7 +26,7 @@ class JudgeSettings(Settings):
         "combined", help="what rows are ranked by: combined, which the benchmark chose, or one signal alone"
     )
     folds: int = setting(5, ge=2, lt=1000, help="number of parts; each is judged by models trained on the others")
-    seed: Seed = setting(0, help="seed of the parts, of the adapters, and of the flips made for calibration")
+    seed: Seed = setting(0, help="seed of the parts and of the adapters")
     max_length: int | None = setting(
         None,
         ge=2,
@@ -37,7 +37,7 @@ class JudgeSettings(Settings):
     epochs: Count = setting(6, help="number of passes in which an adapter is trained")
     damping: Positive = setting(ScoringSettings.model_fields["damping"].default, help="damping of HyperINF")
     calibrate: Switch = setting(
-        True, help="flip some labels of a copy on purpose, to learn how probable it is that a row is wrong"
+        True, help="say how probable it is that a row is wrong, learned from what flipped labels would score"
     )
 
 
@@ -56,9 +56,9 @@ with warnings.catch_warnings():
             reads="a table of rows, or a folder of images",
         )
         text: Annotated[tuple[Column, ...], Field(max_length=2)] = setting(
-            (), help="column of the text, or two columns", metavar="COLUMN"
+            (), help="column of the text, or two columns; by default text", metavar="COLUMN"
         )
-        label: Column | None = setting(None, help="column of the label", metavar="COLUMN")
+        label: Column | None = setting(None, help="column of the label; by default label or labels", metavar="COLUMN")
         image: Switch = setting(
             False, help="rows are images: FILE is a folder with a folder for each class, or a table of image and label"
         )
@@ -110,13 +110,9 @@ with warnings.catch_warnings():
         @model_validator(mode="after")
         def _fits(self) -> Self:
             wrong: dict[Any, str] = {}
-            if not self.image:
-                for name in ("text", "label"):
-                    if not getattr(self, name):
-                        wrong[name] = f"got nothing, expected the {type(self).model_fields[name].description}"
-            elif self.text:
+            if self.image and self.text:
                 wrong["text"] = f"got {self.text[0]!r} beside image, expected none"
-            elif self.model is None:
+            elif self.image and self.model is None:
                 wrong["model"] = "got nothing beside image, expected a model of images: a folder, or a name on the hub"
             columns = [name for name in (*self.text, self.label) if name is not None]
             for name in columns:

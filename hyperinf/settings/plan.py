@@ -17,6 +17,7 @@ from hyperinf.settings.stages import (
     Prepare,
     PrepareModel,
     ReportStudy,
+    Retrain,
     Score,
     Select,
     ShardSolve,
@@ -24,6 +25,7 @@ from hyperinf.settings.stages import (
     SimulateConvergence,
     SimulateFisher,
     SimulateTiming,
+    Validate,
 )
 from hyperinf.settings.study import StudySettings
 
@@ -168,6 +170,31 @@ class Plan:
             **({} if float(fraction) == 1 else kept),
         )
 
+    def retrain(self, study: str, seed: int, **_: str) -> Retrain:
+        """What parts of the samples are trained on again."""
+        own = self.experiment.studies[study].validation
+        assert own is not None
+        return Retrain.of(own, seed=seed, data=_PLACE, finetuned=_PLACE, out=_PLACE)
+
+    def validate(self, study: str, task: str, model: str, setting: str, seed: int) -> Validate:
+        """Which scores are judged by retrainings, and how."""
+        own = self.experiment.studies[study]
+        assert own.validation is not None
+        return Validate.of(
+            own.scoring,
+            own.validation,
+            study=study,
+            task=task,
+            model_name=model,
+            setting=setting,
+            gradients_of=gradients_of(setting),
+            seed=seed,
+            data=_PLACE,
+            finetuned=_PLACE,
+            retrained=_PLACE,
+            out=_PLACE,
+        )
+
     def convergence(self, dim: str, seed: str) -> SimulateConvergence:
         """Which solvers are followed on a matrix."""
         return SimulateConvergence.of(self.experiment.simulation, dim=dim, seed=seed, out=_PLACE)
@@ -197,6 +224,8 @@ class Plan:
             checkpoint=None if own.report_epoch is None else f"epoch-{own.report_epoch}",
             detection=own.detection is not None,
             fractions=() if own.selection is None else own.selection.fractions,
+            validation=own.validation is not None,
+            removal=own.validation is not None and own.validation.removal is not None,
             has_images=FAMILIES[own.family].images,
         )
 

@@ -23,6 +23,8 @@ class StudyShape(Settings):
     fractions: tuple[Fraction, ...] = setting(
         (), help="fractions of the training samples that were kept; none if the study selects nothing"
     )
+    validation: Switch = setting(False, help="show how well the scores predict what retraining comes to")
+    removal: Switch = setting(False, help="show what training without single samples comes to")
     has_images: Switch = setting(
         False, help="show the images of its samples, and tell samples apart by whether they have one"
     )

@@ -57,6 +57,18 @@ class RowScoringSettings(PuttingSettings):
         " them again); by default on the disk where they take little of it",
     )
     gradient_batch_size: Count = setting(8, runtime=True, help="number of rows whose gradients are taken at a time")
+    state: FilePath | None = setting(
+        None,
+        runtime=True,
+        help="folder of what was computed, to go on from; by default OUT.state",
+        metavar="FOLDER",
+        writes="folder",
+    )
+
+    @property
+    def state_folder(self) -> str:
+        """The folder ``state``."""
+        return self.state or f"{self.out}.state"
 
     def misfits(self, suffixes: tuple[str, ...], *read: str) -> dict[str | Place, str]:
         """Say what of the files does not go together, by key.

@@ -86,8 +86,6 @@ class ScoreRows(RowScoringSettings, MachineSettings, CacheSettings):
         wrong = self.misfits(SUFFIXES, *self.train, *self.target)
         if self.bits not in (None, 4, 8):
             wrong["bits"] = f"got {self.bits}, expected 4 or 8"
-        if self.per_token and self.store not in (None, "live"):
-            wrong["store"] = f"got {self.store!r} with --per-token, expected live: a store holds no tokens"
         if wrong:
             raise MisfitError(wrong)
         return self

@@ -111,14 +111,6 @@ class SelectRows(
         "causal", help="kind of model: a language model, or one that sees images, in the form of LLaVA"
     )
     seed: Seed = setting(0, help="seed of the adapter, of the order of rows, and of random shares")
-    state: FilePath | None = setting(
-        None,
-        runtime=True,
-        help="folder of what was computed, to go on from, and to choose again without scoring again; by default"
-        " OUT.state",
-        metavar="FOLDER",
-        writes="folder",
-    )
     out: FilePath = setting(
         "kept.jsonl",
         runtime=True,
@@ -139,8 +131,3 @@ class SelectRows(
         if wrong:
             raise MisfitError(wrong)
         return self
-
-    @property
-    def state_folder(self) -> str:
-        """The folder ``state``."""
-        return self.state or f"{self.out}.state"

@@ -23,6 +23,7 @@ from hyperinf.settings.training import (
     TrainingSettings,
 )
 from hyperinf.settings.types import Count, FilePath, OneOf, Seed, Word
+from hyperinf.settings.validation import JudgingSettings, RetrainingSettings, removal_misfits
 
 FamilyName = Annotated[str, OneOf(FAMILIES)]
 
@@ -205,6 +206,38 @@ class Select(OfFinetuned, Resumed, Named, TrainingSettings, MachineSettings, Cac
     strategies: Strategies = setting(
         ("plain", "stratified"), help="plain: keep the least harmful of all samples; stratified: of each answer"
     )
+
+
+class Retrain(OfFinetuned, Resumed, RetrainingSettings, MachineSettings, CacheSettings):
+    """Train afresh on random parts of the training samples, and keep each one's loss on every target sample."""
+
+    seed: Seed = setting(help="seed of the subsets")
+
+
+class Validate(
+    OfFinetuned, Resumed, Named, ScoringSettings, JudgingSettings, SweepSettings, MachineSettings, CacheSettings
+):
+    """Tell how well scores predict what retraining comes to."""
+
+    retrained: FilePath = _read("folder that 'retrain' wrote")
+    scores: tuple[FilePath, ...] = setting(
+        (),
+        help="tables of other scores to judge, say another tool's: sample_id, and a column a score; or a column a"
+        " target sample, named by its id",
+        metavar="FILE.parquet",
+        reads="a table of scores",
+    )
+    gradients_of: GradientsOf = setting(
+        "trained", help="weights whose gradients are taken: all that were trained, or a part of them"
+    )
+    seed: Seed = setting(help="seed of the random baseline and of draws; stands in the tables")
+
+    @model_validator(mode="after")
+    def _removes_what_is_scored(self) -> Self:
+        wrong = removal_misfits(self.removal, self.methods)
+        if wrong:
+            raise MisfitError(wrong)
+        return self
 
 
 class ShardStage(OfFinetuned, MachineSettings, CacheSettings):

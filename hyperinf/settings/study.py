@@ -12,6 +12,7 @@ from hyperinf.settings.scores import not_sharded
 from hyperinf.settings.scoring import DetectionSettings, ScoringSettings, SelectionSettings
 from hyperinf.settings.training import FinetuningSettings, GradientsOf, LoraStrength, Trained
 from hyperinf.settings.types import Count, Distinct, Key, OneOf, Seeds, Word
+from hyperinf.settings.validation import ValidationSettings, removal_misfits
 
 Keys = Annotated[tuple[Key, ...], Field(min_length=1), Distinct]
 
@@ -83,6 +84,9 @@ class StudySettings(Settings):
     selection: SelectionSettings | None = setting(
         None, help="train a fresh adapter on the least harmful samples, and evaluate it; null to leave it out"
     )
+    validation: ValidationSettings | None = setting(
+        None, help="tell how well scores predict what retraining on parts of the samples comes to; null to leave it out"
+    )
     runtime: StudyRuntime = setting(StudyRuntime, runtime=True, help="how its jobs run; a change reruns nothing")
 
     @model_validator(mode="after")
@@ -121,6 +125,8 @@ class StudySettings(Settings):
             wrong["detection", "report_epoch"] = (
                 f"got {epoch}, expected that of one of the checkpoints {', '.join(names)}"
             )
+        if self.validation is not None:
+            wrong |= removal_misfits(self.validation.removal, self.scoring.methods, "validation")
         if wrong:
             raise MisfitError(wrong)
         return self

@@ -413,7 +413,7 @@ MODELS = [
         "--target-modules": "query"},
         "bert", model=True),
     _one("layers that the model lacks", "finetune", {"--target-modules": "q_proj"}, "target_modules", "q_proj",
-        "query", model=True),
+        "nowhere", "query", model=True),
     _one("more layers than the model has", "prepare-model", {"--layers": "7"}, "llama", "7", "1 to 2", model=True),
     *(_one(f"a GGUF file {name}", "prepare-model", {"--source": "path:{here}/m.gguf"}, "m.gguf", "cannot be loaded",
         spoil=written("m.gguf", content), model=True)
@@ -521,6 +521,34 @@ SCORED = [
     _one("tokens of a store", "score, rows", {"--per-token": "", "--store": "disk"}, "--store", "disk", "live"),
 ]
 
+VALIDATED = [
+    _one("a bank with a bit flipped", "validate", {"--retrained": "{here}/bank"}, "losses.parquet", CHANGED,
+        spoil=flipped("bank/losses.parquet", 0.5)),
+    _one("a bank that is none", "validate", {"--retrained": "{world}/scores"}, "scores", "retrain"),
+    _one("a bank that is not there", "validate", {"--retrained": "{here}/bank"}, "--retrained", "bank"),
+    _one("scores to judge that are not there", "validate", {"--scores": "{here}/s.parquet"}, "--scores", "s.parquet"),
+    _one("scores to judge of other samples", "validate", {"--scores": "{world}/few/scores.parquet"},
+        "few/scores.parquet", "no row", "expected all"),
+    _one("scores to judge without ids", "validate", {"--scores": "{world}/words.parquet"}, "words.parquet",
+        "sample_id"),
+    _one("scores to judge that are cut off", "validate", {"--scores": "{here}/few/scores.parquet"}, "scores.parquet",
+        "Parquet", spoil=cut("few/scores.parquet", 0.5)),
+    _one("a method left out that is not scored by", "validate", {"--removal.methods": "datainf"}, "removal",
+        "'datainf'", "tracin"),
+    _one("a subset of all samples", "retrain", {"--subset-fraction": "1"}, "--subset-fraction", "1"),
+    _one("two subsets", "retrain", {"--subsets": "2"}, "--subsets", "2"),
+    _one("a fine-tuning to do again on other data", "retrain", {"--data": "{world}/other-data"}, "tuned", "other data"),
+    _one("rows to validate that are not there", "validate, rows", {"": "{here}/t.csv"}, "TRAIN", "t.csv"),
+    _one("a target that is trained on", "validate, rows", {"--target": "{world}/words.csv"}, "--target", "words.csv"),
+    _one("a column to validate by that is not there", "validate, rows", {"--label": "class"}, "words.csv", "'class'"),
+    _one("text to validate without a label", "validate, rows", {"--label": None}, "--label", "nothing"),
+    _one("questions to validate by no model", "validate, rows", {"--text": None, "--label": None, "--model": None},
+        "--model", "language model"),
+    _one("a model to validate that is not there", "validate, rows", {"--model": "{here}/none"}, "none"),
+    _one("layers to validate that the model lacks", "validate, rows", {"--target-modules": "nowhere"}, "target_modules",
+        "nowhere", "query", model=True),
+]
+
 SHARDED = [
     _one("a shard beyond the last", "shard statistics", {"--shard": "3"}, "shard", "3", "1 to 2"),
     _one("a shard's sums with a bit flipped", "shard add", SHARDS, "statistics-1.safetensors", CHANGED, "remove",
@@ -620,5 +648,5 @@ MISLABELED = [
 CATALOGUE = [
     *MISLABELED,
     *(COMMAND_LINES + OUTPUTS + TABLES + IMAGES + HUB_LAYOUTS + PREPARED + SCORES + MODELS + FINETUNED),
-    *(POOLS + SCORED + SHARDED + STORES + RESULTS + ASSETS),
+    *(POOLS + SCORED + VALIDATED + SHARDED + STORES + RESULTS + ASSETS),
 ]

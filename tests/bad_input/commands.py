@@ -56,6 +56,19 @@ COMMANDS: dict[str, dict[str, str]] = {
         "": "{world}/questions.jsonl", "--target": "{world}/questions.jsonl", "--model": "{world}/llama",
         "--layers": "q_proj", "--device": "cpu", "--out": "{here}/scores.parquet",
     },
+    "retrain": {
+        "--data": "{world}/data", "--finetuned": "{world}/tuned", "--subsets": "3", "--again": "2", "--seed": "1",
+        "--device": "cpu", "--out": "{here}/out",
+    },
+    "validate": {
+        "--data": "{world}/data", "--finetuned": "{world}/tuned", "--retrained": "{world}/bank", "--methods": "tracin",
+        "--seed": "1", "--resamples": "5", "--device": "cpu", "--out": "{here}/out",
+    },
+    "validate, rows": {
+        "": "{world}/words.csv", "--text": "sentence", "--label": "label", "--model": "{world}/bert", "--rows": "40",
+        "--queries": "10", "--subsets": "3", "--again": "2", "--epochs": "1", "--max-length": "20", "--device": "cpu",
+        "--out": "{here}/out",
+    },
     "shard target": {
         "--data": "{world}/questions", "--finetuned": "{world}/warm", "--gradient-batch-size": "6", "--device": "cpu",
         "--out": "{here}/out.safetensors",
@@ -94,6 +107,7 @@ MAKING: tuple[tuple[str, dict[str, str | None]], ...] = (
     ("prepare", {"--out": "{here}/other-data", "--seed": "2"}),
     ("finetune", {"--out": "{here}/tuned"}),
     ("score", {"--out": "{here}/scores"}),
+    ("retrain", {"--out": "{here}/bank"}),
     ("prepare, questions", {"--out": "{here}/questions"}),
     ("prepare, questions", {"--out": "{here}/other-questions", "--seed": "2"}),
     ("finetune, questions", {"--out": "{here}/warm"}),

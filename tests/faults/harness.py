@@ -34,7 +34,7 @@ CONFIG = ("workflow/config/smoke.yaml", "overlay.yaml")
 # Seconds and memory differ from run to run, and what is made of them: costs, timings, the ledger of claims about them,
 # the page and what is printed there. Settings name the folders of each copy.
 MEASURED = re.compile(
-    r"(^|/)(logs|benchmarks|assets|figures)/|cost|timing|claims|_manifest\.json$|/settings\.yaml$|\.lock$|report\.html$"
+    r"(^|/)(logs|benchmarks|assets|figures)/|cost|timing|lds|claims|_manifest\.json$|/settings\.yaml$|\.lock$|report\.html$"
 )
 # What a stopped job leaves to go on from, or to be swept away.
 LEFT = re.compile(r"[./]state/|/\.gradients-")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from peak_memory import PeakMemory
+from processor_time import quickest
 from scored_methods import LINEAR
 
 from hyperinf import Attributor, GradientStore, LiveSource, TensorSource, influence_scores
@@ -261,11 +262,8 @@ def test_a_store_is_given_as_its_folder(tmp_path):
 
 def test_importing_the_package_imports_neither_torch_nor_numpy_and_takes_no_time():
     code = (
-        "import time; start = time.perf_counter(); import hyperinf; took = time.perf_counter() - start; import sys;"
-        "assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules); print(took, dir(hyperinf))"
+        "import time; start = time.process_time(); import hyperinf; took = time.process_time() - start; import sys;"
+        "assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules); assert 'Attributor' in dir(hyperinf);"
+        "print(took)"
     )
-    took, _, names = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    ).stdout.partition(" ")
-    assert float(took) < 0.1
-    assert "Attributor" in names
+    assert quickest(lambda: float(subprocess.check_output([sys.executable, "-c", code])), 0.1) < 0.1

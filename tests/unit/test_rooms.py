@@ -26,6 +26,7 @@ ORDER = (
     "selecting",
     "attribution",
     "mislabeled",
+    "validating",
     "cli",
 )
 """From the ground up: a room imports from those before it, and from no other."""
@@ -83,7 +84,7 @@ def test_some_rooms_know_nothing_of_the_others(arrows):
 
 def test_there_are_fewer_than_70_arrows_between_rooms(arrows):
     # Commands on people's files stand on all that is below them.
-    assert len([own for own, _ in arrows if own not in ("selecting", "attribution", "mislabeled")]) < 70
+    assert len([own for own, _ in arrows if own not in ("selecting", "attribution", "mislabeled", "validating")]) < 70
 
 
 def test_no_file_is_in_a_circle_of_imports():

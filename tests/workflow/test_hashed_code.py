@@ -36,6 +36,7 @@ STUDIES = {
         "scoring": {"methods": ["gfim", "tracin", "lissa_gfim", "fim"], "damping": 10.0},
         "detection": None,
         "selection": {"fractions": [0.5], "strategies": ["plain"], "training": {"max_steps": 2}},
+        "validation": {"subsets": 3, "again": 0, "resamples": 5, "removal": None},
     },
     "pictures": {
         "title": "Pictures",
@@ -44,6 +45,7 @@ STUDIES = {
         "models": ["llava"],
         "adapter": {"trained": ["lora_projector"], "ranks": [2]},
         "scoring": {"methods": ["hyperinf"]},
+        "validation": {"subsets": 3, "again": 2, "at_once": 2, "resamples": 5, "removal": {"fractions": [0.1]}},
     },
 }
 
@@ -93,13 +95,16 @@ def given(experiment: Workspace) -> list[Command]:
 
 def test_a_study_is_a_section_of_yaml(experiment: Workspace) -> None:
     jobs = job_counts(experiment.snakemake("--dry-run", "--configfile", SMOKE, "mine.yaml"))
-    # Of each study: data, a fine-tuning, scores at each checkpoint; detection and selection where they are asked for.
-    assert {name: jobs[name] for name in ("prepare", "finetune", "score", "detect", "select")} == {
+    # Of each study: data, a fine-tuning, scores at each checkpoint; what is done with them where it is asked for.
+    stages = ("prepare", "finetune", "score", "detect", "select", "retrain", "validate")
+    assert {name: jobs[name] for name in stages} == {
         "prepare": 3,
         "finetune": 3,
         "score": 1 + 2 + 1,
         "detect": 1 + 0 + 1,
         "select": 0 + 2 + 0,
+        "retrain": 0 + 1 + 1,
+        "validate": 0 + 1 + 1,
     }
     assert {name for name in jobs if name.startswith("report_")} == {
         *(f"report_{name}" for name in ("simulation", *STUDIES)),
@@ -124,6 +129,7 @@ def test_no_stage_reads_code_that_its_rule_does_not_hash(
     stages = {stage for stage, _ in seen}
     shards = {f"shard {step}" for step in ("target", "statistics", "sums", "add", "solve", "scores")}
     assert {"prepare", "prepare-model", "align", "finetune", "score", "detect", "select", *shards} <= stages
+    assert {"retrain", "validate"} <= stages
     assert {"report study", "report page", "simulate convergence", "simulate fisher", "simulate timing"} <= stages
 
 
@@ -133,5 +139,7 @@ def test_such_studies_come_to_metrics_of_the_one_schema(experiment: Workspace) -
     assert set(found["study"]) == set(STUDIES)
     wrong = found[found["study"] == "wrong_labels"]
     assert {"roc_auc", "accuracy"} <= set(wrong["metric"])
-    assert set(found.loc[found["study"] == "kept", "fraction"]) == {0.0, 0.5, 1.0}
+    assert set(found.loc[found["study"] == "kept", "fraction"].dropna()) == {0.0, 0.5, 1.0}
+    for study in ("kept", "pictures"):
+        assert {"lds", "lds_mean_target"} <= set(found.loc[found["study"] == study, "metric"])
     assert (experiment.root / "results/mine/report.html").is_file()

@@ -180,7 +180,7 @@ def test_a_full_disk_is_one_line_before_the_first_job_and_with_room_it_works(fre
         pass
     try:
         running = fresh.start("--configfile", SMOKE, "--cores", "2", *FEW)
-        printed, _ = running.communicate(timeout=120)
+        printed, _ = running.communicate(timeout=300)
         assert running.returncode
         assert "Traceback" not in printed
         assert "No space left on device" in printed.splitlines()[-1]

@@ -1,22 +1,28 @@
 """A copy of the workflow with stubs for commands, and what Snakemake says in it."""
 
+import atexit
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import traceback
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
-import pydantic  # noqa: F401 (as the next one: imported once, for all forks)
+import pydantic  # noqa: F401 (as the next two: imported once, for all forks)
 import smart_open  # noqa: F401
+import snakemake.benchmark
 import snakemake.cli
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "workflow" / "lib"
 sys.path.insert(0, str(LIBRARY))
+
+import meaning  # noqa: E402
 
 PARTS = ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "hyperinf")
 SMOKE = "workflow/config/smoke.yaml"
@@ -42,12 +48,13 @@ class Workspace:
     def snakemake(self, *arguments: str, check: bool = True, **variables: str) -> str:
         """Run ``snakemake`` and return what it printed.
 
-        In a fork of this process, which has imported Snakemake already: that is half of the time of a dry run.
+        In a fork of this process, which has imported Snakemake and read the library: most of the time of a dry run.
         """
-        printed = self.root / "printed.txt"
+        read_once()
+        printed, variables = self.root / "printed.txt", {**environment(), **variables}
         child = os.fork()
         if not child:
-            _become_snakemake(arguments, self.root, printed, {**environment(), **variables})
+            _become_snakemake(arguments, self.root, printed, variables)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if check and status:
             raise AssertionError(printed.read_text())
@@ -78,9 +85,10 @@ def _become_snakemake(arguments: tuple[str, ...], root: Path, printed: Path, var
             os.environ.clear()
             os.environ.update(variables)
             os.chdir(root)
-            # What was imported from the repository must come from the workspace.
+            # What was imported from the repository must come from the workspace, but for what sources mean.
+            own = {"hyperinf", *(path.stem for path in LIBRARY.glob("*.py"))} - {meaning.__name__}
             for name in [*sys.modules]:
-                if name.partition(".")[0] in ("hyperinf", *(path.stem for path in LIBRARY.glob("*.py"))):
+                if name.partition(".")[0] in own:
                     del sys.modules[name]
             sys.path[:] = [path for path in sys.path if Path(path) not in (ROOT, LIBRARY)]
             sys.argv = ["snakemake", *arguments]
@@ -93,12 +101,39 @@ def _become_snakemake(arguments: tuple[str, ...], root: Path, printed: Path, var
         os._exit(status)
 
 
+@cache
+def read_once() -> None:
+    """Do what every run of Snakemake begins with, so that forks find it done."""
+    snakemake.cli.get_argument_parser()  # it looks for plugins
+    for path in (ROOT / "hyperinf").rglob("*.py"):
+        meaning.meaning(path.read_bytes())
+
+
 def environment() -> dict[str, str]:
     """Without the settings of a run that the tests may be part of."""
     ours = ("HYPERINF_", "SNAKEMAKE_", "STUB_", "CUDA_VISIBLE_DEVICES", "MAKE")
     # What `make test ARGS=...` was given, make hands on.
     given = ("ARGS", "CORES", "PYTHON")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours) and name not in given}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours) and name not in given}
+    return {**kept, "STUB_KNOWN": known_commands(), "XDG_CACHE_HOME": own_cache()}
+
+
+@cache
+def own_cache() -> str:
+    """A folder for what Snakemake, and the workflow of its runs, note in the user's."""
+    folder = tempfile.mkdtemp(prefix="hyperinf-cache-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def known_commands() -> str:
+    """The folder in which the stubs of these tests, in all of their processes, keep what commands promise."""
+    folder = Path(tempfile.gettempdir(), f"hyperinf-stubs-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}")
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)  # another user's runs are among the tests
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return str(folder)
 
 
 def job_counts(printed: str) -> dict[str, int]:

@@ -16,14 +16,14 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+from meaning import meaning
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # What settings decide is among a job's parameters, as values: how they are declared, described and checked is not.
 DECLARED = "hyperinf.settings"
 # Where a distribution has another name than the package that it installs.
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "PyYAML"}
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def code_hash(*modules: str, data: Sequence[str] = (), root: Path = ROOT) -> str:
@@ -140,34 +140,11 @@ def _locate(name: str, root: Path) -> Path:
 @cache
 def _read(path: Path) -> tuple[str, tuple[ast.Import | ast.ImportFrom, ...]]:
     """A module's hash and its import statements; a package without ``__init__.py`` is an empty module."""
-    tree = ast.parse(path.read_bytes() if path.is_file() else b"", filename=str(path))
-    imports: list[ast.Import | ast.ImportFrom] = []
-    return hashlib.sha256(_meaning(tree, imports).encode()).hexdigest(), tuple(imports)
-
-
-def _meaning(node: Any, imports: list[ast.Import | ast.ImportFrom]) -> str:
-    """The syntax tree as text, without docstrings and ``__version__``; it has no comments and no layout."""
-    if isinstance(node, list):
-        return f"[{','.join([_meaning(each, imports) for each in node])}]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        imports.append(node)
-    if isinstance(node, _DOCUMENTED):
-        node.body = [each for place, each in enumerate(node.body) if not _is_comment(each, place)]
-    # Whether a name is read or written shows in where it stands.
-    fields = [_meaning(getattr(node, field, None), imports) for field in node._fields if field != "ctx"]
-    return f"{type(node).__name__}({','.join(fields)})"
-
-
-def _is_comment(statement: ast.stmt, place: int) -> bool:
-    """Whether a statement is a docstring (the first one, if it is a string) or sets the version."""
-    match statement:
-        case ast.Expr(value=ast.Constant(value=str())):
-            return place == 0
-        case ast.Assign(targets=[ast.Name(id="__version__")]):
-            return True
-    return False
+    try:
+        return meaning(path.read_bytes() if path.is_file() else b"")
+    except SyntaxError as error:
+        error.filename = str(path)
+        raise
 
 
 def _missing(pattern: str, root: Path) -> Path:

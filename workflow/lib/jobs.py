@@ -179,6 +179,11 @@ class Jobs:
         """List the scores that select: those of the last checkpoint. Training on all samples needs none."""
         return [] if float(wildcards.fraction) == 1 else self.scores(wildcards)[-1:]
 
+    def retrained(self, wildcards: Any) -> list[str]:
+        """List what a run's scores are judged by: retrainings, the same whatever gradients are taken."""
+        folder = self.finetuned(wildcards).removesuffix("/finetuned")
+        return [f"{folder}/retrained/{name}" for name in ("info.json", "subsets.parquet", "losses.parquet")]
+
     def runs(self, study: str, name: str) -> list[str]:
         """List a file of every run of a study, whatever its seed."""
         return [
@@ -193,6 +198,7 @@ class Jobs:
         names = [f"scores/{name}/cost.csv" for name in own.finetuning.checkpoint_names]
         names += ["detection/metrics.csv"] if own.detection else []
         names += [f"fraction-{each}/metrics.csv" for each in (*own.selection.fractions, 1.0)] if own.selection else []
+        names += [f"validation/{name}.csv" for name in ("metrics", "lds")] if own.validation else []
         return [file for name in names for file in self.runs(study, name)]
 
     def report_settings(self, study: str) -> Callable[..., str]:

@@ -12,7 +12,7 @@ REPORTING = code_hash(
     "hyperinf.settings.registers",
     "hyperinf.settings.reporting",
     "hyperinf.settings.solvers",
-    data=["hyperinf/reporting/published/*.csv", "hyperinf/reporting/templates/*"],
+    data=["hyperinf/reporting/rule.yaml", "hyperinf/reporting/published/*.csv", "hyperinf/reporting/templates/*"],
 )
 
 

@@ -27,6 +27,7 @@ def of_run(study, own, task, model, setting, seed):
     stages = [rules.prepare, rules.finetune]
     stages += [rules.align_data, rules.align] if EXPERIMENT.models[model].align else []
     stages += [rules.detect] if own.detection else []
+    stages += [rules.retrain, rules.validate] if own.validation else []
     for stage in stages:
         yield from made(stage, **names)
     for checkpoint in own.finetuning.checkpoint_names:

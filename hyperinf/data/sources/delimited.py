@@ -98,14 +98,15 @@ def _header(where: str, cells: Sequence[str], columns: Sequence[str], optional: 
 
 
 def _delimiter(path: Path, line: str, columns: Collection[str], optional: Collection[str]) -> str:
-    """Find what the columns that are looked for stand between; else what makes most columns, commas before others."""
+    """Find what the columns that are looked for stand between; else what the suffix says, or makes most columns."""
+    tabs = kind_of(path) == ".tsv"
 
-    def merit(delimiter: str) -> tuple[int, int, int]:
+    def merit(delimiter: str) -> tuple[int, int, bool, int]:
         cells = {cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))}
-        return len(cells.intersection(columns)), len(cells.intersection(optional)), len(cells)
+        meant = tabs and delimiter == "\t" and len(cells) > 1
+        return len(cells.intersection(columns)), len(cells.intersection(optional)), meant, len(cells)
 
-    own = "\t" if kind_of(path) == ".tsv" else ","
-    return max((own, *_DELIMITERS), key=merit)
+    return max(("\t" if tabs else ",", *_DELIMITERS), key=merit)
 
 
 def _quotes_are_text(path: Path, encoding: str | None) -> bool:

@@ -36,4 +36,5 @@ def check_columns(where: str, names: Sequence[str], there: Sequence[str]) -> Non
             # Of a folder with one class, datasets gives the images only.
             hint = "; folders are labels of the images in them where there are two folders or more"
             more = hint if name == "label" and list(there) == ["image"] else ""
-            raise InputError(f"{where}: got columns {listed(there)}, expected {name!r} among them{more}")
+            shown = listed([each or "''" for each in there])
+            raise InputError(f"{where}: got columns {shown}, expected {name!r} among them{more}")

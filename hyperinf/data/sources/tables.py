@@ -42,6 +42,26 @@ def read_rows(
     return _READERS[kind_of(path)](path, columns, optional, encoding, notes or Notes())
 
 
+def rows_about(path: Path) -> int | None:
+    """Tell about how many rows a file has, for the time left: its lines, or what Parquet says; None where it is packed.
+
+    A cell of several lines is counted as several rows; a file that cannot be read is refused where it is read.
+    """
+    kind = kind_of(path)
+    if kind == ".json" or path.suffix.lower() != kind:
+        return None
+    try:
+        if kind == ".parquet":
+            import pyarrow.parquet as pq
+
+            return int(pq.read_metadata(path).num_rows)
+        with open(path, "rb") as file:
+            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b""))
+    except (OSError, ValueError):
+        return None
+    return lines - (kind not in (".jsonl", ".ndjson"))
+
+
 def _read_parquet(
     path: Path, columns: Sequence[str], optional: Collection[str], encoding: str | None, notes: Notes
 ) -> Iterator[Located]:

@@ -124,6 +124,21 @@ def by_hand(ran_by_hand, tmp_path, monkeypatch):
     return tmp_path / "mine"
 
 
+@pytest.fixture(scope="module")
+def ran_and_reported(ran_by_hand, tmp_path_factory):
+    """The same with a report of it."""
+    base = shutil.copytree(ran_by_hand, tmp_path_factory.mktemp("reported") / "mine")
+    with contextlib.chdir(base):
+        assert main(f"report study {SHAPE} --runs run --out report".split()) == 0
+        assert main(["report", "page", "--results", "report", "--out", "report/report.html"]) == 0
+    return base
+
+
+@pytest.fixture
+def reported(ran_and_reported, tmp_path):
+    return shutil.copytree(ran_and_reported, tmp_path / "mine")
+
+
 SHAPE = "--name mine --title Mine --family classifier --tasks task --models model --settings lora-2 --methods hyperinf"
 
 
@@ -141,17 +156,14 @@ def test_what_was_run_by_hand_has_its_report_where_nothing_was_flipped(by_hand, 
 
 @pytest.mark.parametrize("asked", ["report/tables/mine_sources.csv", "report/report.html", "run/scores/scores.parquet"])
 @pytest.mark.parametrize("where", [".", "run/data", "report/tables", "/"])
-def test_the_chain_holds_from_whatever_folder_it_is_asked(by_hand, asked, where, monkeypatch, capsys):
-    assert main(f"report study {SHAPE} --runs run --out report".split()) == 0
-    assert main(["report", "page", "--results", "report", "--out", "report/report.html"]) == 0
-    monkeypatch.chdir(by_hand / where)
-    capsys.readouterr()
-    file = os.path.relpath(by_hand / asked)
+def test_the_chain_holds_from_whatever_folder_it_is_asked(reported, asked, where, monkeypatch, capsys):
+    monkeypatch.chdir(reported / where)
+    file = os.path.relpath(reported / asked)
     assert main(["provenance", file]) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "words.csv: matches" in lines
-    assert f"{by_hand}/run/data/train.parquet: matches" in lines
-    (by_hand / "words.csv").write_text("another\n")
+    assert f"{reported}/run/data/train.parquet: matches" in lines
+    (reported / "words.csv").write_text("another\n")
     assert main(["provenance", file]) == 2
     assert "words.csv: CHANGED" in [line.strip() for line in capsys.readouterr().out.splitlines()]
 

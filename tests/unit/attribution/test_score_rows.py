@@ -16,6 +16,7 @@ from foreign import KINDS, adapter, base, by_hand, rows_of, score, write
 from hyperinf import Attributor
 from hyperinf.cli.main import main
 from hyperinf.errors import InputError
+from hyperinf.settings.scored import ScoreRows
 
 
 class Place:
@@ -138,7 +139,7 @@ def test_tables_of_every_suffix_say_the_same(causal, suffix):
     np.testing.assert_allclose(found["influence"], expected["influence"], rtol=1e-9)
     record = json.loads((causal.folder / "other.info.json").read_text())
     assert set(record["outputs"]) == {f"other{suffix}"}
-    assert not [path for path in causal.folder.iterdir() if path.name.endswith(".tmp")]
+    assert not [path for path in causal.folder.iterdir() if path.name.endswith((".tmp", ".state"))]
 
 
 def test_the_command_says_what_it_read_and_what_may_follow(causal, capsys):
@@ -199,24 +200,72 @@ def test_labels_are_names_of_classes_where_they_are_told_and_columns_have_any_na
         place.score(text="Headline", label="Mood")
 
 
-def test_a_run_that_was_killed_leaves_no_table_and_does_not_harm_the_next(causal, tmp_path):
-    out, folder = tmp_path / "s.parquet", tmp_path / ".s.parquet.tmp"
-    words = [*causal.words()[:-1], str(out)]
-    command = [sys.executable, "-m", "hyperinf", *words]
-    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(1200):
-            if (folder / "target").is_dir():
-                break
-            time.sleep(0.05)
-    finally:
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
-    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
-    assert (folder / "train").is_dir()
-    assert main(words) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.html", "s.info.json", "s.parquet"]
-    np.testing.assert_array_equal(pd.read_parquet(out)["influence"], causal.score()["influence"])
+# Parts of a sweep are of one sample, so that there is something to go on from in few samples.
+CODE = """
+import sys
+from hyperinf.attribution import tokens
+from hyperinf.attribution.command import score_rows
+from hyperinf.gradients import GradientStore
+from hyperinf.settings.scored import ScoreRows
+write = GradientStore.write.__func__
+GradientStore.write = classmethod(lambda cls, *given, **named: write(cls, *given, **named, shard_bytes=1))
+tokens._SAMPLES = 1
+score_rows(ScoreRows.model_validate_json(sys.argv[1]))
+"""
+STEPS = (
+    "train",
+    "gradients-train/gradients.part/shard-00005*",
+    "gradients-target/gradients.part/shard-00002*",
+    "tokens/00003.json",
+)
+
+
+def killable(causal):
+    settings = ScoreRows(
+        train=(causal.train,), target=(causal.target,), model=f"path:{causal.base}", adapter=str(causal.adapter),
+        gradient_batch_size=2, device="cpu", threads=1, per_token=True, top=2, out="s.parquet",
+    )  # fmt: skip
+    return settings, [sys.executable, "-c", CODE, settings.model_dump_json()]
+
+
+def test_a_run_that_was_killed_at_every_step_goes_on_and_ends_in_the_same_files(causal, tmp_path):
+    places = {name: tmp_path / name for name in ("undisturbed", "killed")}
+    for place in places.values():
+        place.mkdir()
+    settings, command = killable(causal)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=places["undisturbed"])
+    state, met, made = places["killed"] / settings.state_folder, [], {}
+    for step in STEPS:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(command, **quiet, cwd=places["killed"])
+        while process.poll() is None and not any(state.glob(step)):
+            time.sleep(0.001)
+        met.append(process.poll() is None)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for path, when in made.items():  # what was whole before is there still, and was not made again
+            assert not path.exists() or path.stat().st_mtime_ns == when
+        made = {path: path.stat().st_mtime_ns for path in state.rglob("shard-*.safetensors")}
+        assert [path.name for path in places["killed"].iterdir()] == [state.name]
+    assert sum(met) >= len(STEPS) - 1
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=places["killed"])
+    written = {place: sorted(path.name for path in place.iterdir()) for place in places.values()}
+    assert written[places["killed"]] == ["s.html", "s.info.json", "s.parquet", "s.tokens.parquet"]
+    for name in ("s.html", "s.parquet", "s.tokens.parquet"):
+        assert (places["killed"] / name).read_bytes() == (places["undisturbed"] / name).read_bytes()
+
+
+def test_other_rows_or_settings_after_a_kill_are_not_mixed_with_what_is_kept(causal, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("hyperinf.attribution.command._write", killed)
+        score(tmp_path, causal.train, causal.target, causal.base, adapter=str(causal.adapter), max_length=8)
+    assert (tmp_path / "scores.parquet.state" / "gradients-train").is_dir()
+    table = score(tmp_path, causal.train, causal.target, causal.base, adapter=str(causal.adapter))
+    pd.testing.assert_frame_equal(table, causal.score())
+    assert not (tmp_path / "scores.parquet.state").exists()
 
 
 def test_the_library_gives_the_scores_of_the_command_from_the_same_files(place):
@@ -241,7 +290,6 @@ def refused(words, capsys):
         (["--top", "0"], ("--top", "0")),
         (["--bits", "3"], ("--bits", "3", "4")),
         (["--template", __file__], ("--template", ".yaml")),
-        (["--per-token", "--store", "disk"], ("--store", "disk", "live")),
         (["--family", "vision"], ("--family", "vision", "causal")),
         (["--target", "nowhere.jsonl"], ("nowhere.jsonl",)),
         (["--adapter", "."], ("adapter_config.json",)),

@@ -145,7 +145,7 @@ def test_processes_that_share_a_cache_fetch_once_and_all_succeed(make_asset, tmp
             assert run.stdout.readline() == "ready\n"
         time.sleep(0.3)
         assert not (cache / "toy").exists()
-    answers = [run.communicate(timeout=60)[0] for run in runs]
+    answers = [run.communicate(timeout=300)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0, 0]
     assert answers == [f"{(cache / 'toy').stat().st_ino} {8 << 20}\n"] * 3
     assert sorted(path.name for path in cache.iterdir()) == [".toy.lock", "toy"]

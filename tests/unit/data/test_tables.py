@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from hyperinf.data.origin import Origin
 from hyperinf.data.reading import read_source
 from hyperinf.data.samples import Sample
+from hyperinf.data.sources.tables import rows_about
 from hyperinf.errors import InputError
 from hyperinf.settings.data import DataSettings
 
@@ -191,3 +193,19 @@ def test_ids_that_are_no_ids_are_refused(write_jsonl):
 
 def test_a_column_name_that_occurs_twice_is_refused(write):
     assert "got a column name twice" in refusal(write("reviews.csv", "text,label,text\na,1,b\n"))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".json", ".csv.gz"])
+def test_a_file_knows_about_how_many_rows_it_has(tmp_path, suffix, rows):
+    path = tmp_path / f"mine{suffix}"
+    frame = pd.DataFrame({"text": ["a, b"] * rows, "label": ["c"] * rows})
+    if suffix in (".jsonl", ".json"):
+        frame.to_json(path, orient="records", lines=suffix == ".jsonl")
+    elif suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
+    if rows or suffix != ".jsonl":  # pandas writes an empty line for none
+        assert rows_about(path) == (None if suffix in (".json", ".csv.gz") else rows)
+    assert rows_about(tmp_path / "nowhere.csv") is None

@@ -14,6 +14,7 @@ import pytest
 from tasks import by_id, prepared, refusal, write_task
 
 from hyperinf.data.samples import read_data_info
+from hyperinf.data.sources.tables import read_rows
 
 SIZES = {"train": 40, "validation": 10, "test": 10}
 NAMED: dict[str, Any] = {"text": "text", "label": "label", **SIZES}
@@ -273,3 +274,10 @@ def test_an_encoding_of_a_folder_that_holds_other_files_is_refused(tmp_path):
     folder.mkdir()
     pq.write_table(pa.Table.from_pylist(OBJECTS), folder / "train.parquet")
     assert "'latin-1'" in refusal(tmp_path / "task", folder, **NAMED, encoding="latin-1")
+
+
+@pytest.mark.parametrize("columns", [["Name", "Text, with commas, many"], ["text", "label"]])
+def test_a_table_named_as_one_of_tabs_is_split_at_them_whatever_its_texts_hold(tmp_path, columns):
+    path = written(tmp_path, "mine.tsv", "\t".join(columns) + '\nAda\t"Hm," she said, "yes, no, well."\n')
+    (row,) = [dict(row) for _, row in read_rows(path, ())]
+    assert row == dict(zip(columns, ["Ada", '"Hm," she said, "yes, no, well."'], strict=True))

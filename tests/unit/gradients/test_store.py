@@ -6,7 +6,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from hyperinf.errors import InputError
-from hyperinf.gradients import GradientBlock, GradientStore, TensorSource
+from hyperinf.gradients import GradientBlock, GradientStore, LiveSource, TensorSource
 
 
 def source(samples=7, losses=True):
@@ -127,6 +127,79 @@ def test_a_source_that_fails_halfway_leaves_nothing_and_keeps_the_old_store(tmp_
         GradientStore.write(tmp_path / "store", Failing(tensors, block_size=2))
     GradientStore(tmp_path / "store", {"model": "tiny"}).verify()
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+class StoppedError(Exception):
+    pass
+
+
+def assert_same(store, other):
+    """The same shards; their files may name what they are of in another order."""
+    for ours, theirs in zip(store, other, strict=True):
+        assert ours.sample_ids == theirs.sample_ids
+        assert torch.equal(ours.losses, theirs.losses)
+        assert all(torch.equal(ours.gradients[name].dense(), theirs.gradients[name].dense()) for name in store.layers)
+    store.verify()
+
+
+def live(stop_after=None):
+    """Batches of one, three, three, ... samples of a linear model, and how many were taken; stops where told."""
+    x = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(10) % 3
+    model = torch.nn.Linear(4, 3, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.randn(3, 4, generator=torch.Generator().manual_seed(1)))
+    pairs = [([str(i) for i in rows], (x[rows], y[rows])) for rows in ([0], [1, 2, 3], [4, 5, 6], [7, 8, 9])]
+    taken = []
+
+    def loss(model, batch):
+        if stop_after is not None and len(taken) == stop_after:
+            raise StoppedError
+        taken.append(len(batch[1]))
+        return torch.nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+    return LiveSource(model, pairs, loss, check=False), taken
+
+
+@pytest.mark.parametrize("shard_bytes", [1, 100, 10**6])
+@pytest.mark.parametrize("stops", [(1,), (2,), (3,), (2, 1)])
+def test_a_sweep_that_was_stopped_goes_on_after_its_last_whole_shard(tmp_path, shard_bytes, stops):
+    whole = {"fingerprint": {"model": "tiny"}, "shard_bytes": shard_bytes}
+    at_once = GradientStore.write(tmp_path / "at once", live()[0], **whole)
+    for stop in stops:
+        with pytest.raises(StoppedError):
+            GradientStore.write(tmp_path / "store", live(stop)[0], **whole, go_on=True)
+        assert not (tmp_path / "store").exists()
+    source, taken = live()
+    GradientStore.write(tmp_path / "store", source, **whole, go_on=True)
+    if shard_bytes == 1:  # each sample its own shard: but for what was in work, nothing is taken twice
+        assert sum(taken) < 10
+    store = GradientStore.write(tmp_path / "store", live(0)[0], **whole, go_on=True)  # is there, and is taken as it is
+    assert_same(store, at_once)
+    assert len(list((tmp_path / "store").iterdir())) == len(list((tmp_path / "at once").iterdir()))
+
+
+@pytest.mark.parametrize("harm", ["another model", "damaged", "unfinished"])
+def test_what_cannot_be_gone_on_from_is_written_anew(tmp_path, harm):
+    at_once = GradientStore.write(tmp_path / "at once", live()[0], {"model": "tiny"}, shard_bytes=1)
+    of = {"model": "other" if harm == "another model" else "tiny"}
+    with pytest.raises(StoppedError):
+        GradientStore.write(tmp_path / "store", live(3)[0], of, shard_bytes=1, go_on=True)
+    part = tmp_path / "store.part"
+    if harm == "damaged":
+        (part / "shard-00001.safetensors").write_bytes(b"nothing")
+    if harm == "unfinished":
+        (part / ".unfinished").write_bytes(b"nothing")
+    assert_same(
+        GradientStore.write(tmp_path / "store", live()[0], {"model": "tiny"}, shard_bytes=1, go_on=True), at_once
+    )
+
+
+def test_a_sweep_that_was_stopped_before_its_header_needs_no_gradient_more(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(StoppedError):
+        patched.setattr("hyperinf.gradients.store.write_json", lambda *_: (_ for _ in ()).throw(StoppedError))
+        GradientStore.write(tmp_path / "store", live()[0], shard_bytes=100, go_on=True)
+    assert len(GradientStore.write(tmp_path / "store", live(0)[0], shard_bytes=100, go_on=True)) == 10
 
 
 @pytest.mark.parametrize(

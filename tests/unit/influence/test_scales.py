@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from scored_methods import LINEAR
+from scored_methods import SCALE_FREE
 
 from hyperinf.gradients import Factors, GradientBlock, TensorSource
 from hyperinf.influence import build_method, gradient_statistics, influence_scores, score_methods, sweep_scores
@@ -40,7 +40,7 @@ RANGES = [
 
 
 @pytest.mark.parametrize(("dtype", "c", "tolerance"), RANGES)
-@pytest.mark.parametrize("method", LINEAR)
+@pytest.mark.parametrize("method", SCALE_FREE)
 def test_a_unit_of_the_gradients_changes_no_score(method, dtype, c, tolerance):
     train, target = (times(gradients(n, seed), c) for n, seed in ((12, 0), (4, 1)))
     train, target = ({name: tensor.to(dtype) for name, tensor in each.items()} for each in (train, target))
@@ -91,7 +91,7 @@ class Factored:
         (torch.float64, 1e75, 1e75, 1e-11),
     ],
 )
-@pytest.mark.parametrize("method", sorted(set(LINEAR) - {"fim"}))
+@pytest.mark.parametrize("method", sorted(set(SCALE_FREE) - {"fim"}))
 def test_nor_does_a_unit_of_a_factor(method, dtype, of_left, of_right, tolerance, positions):
     def scores(dtype, of_left, of_right):
         sources = (Factored(n, seed, positions, dtype, of_left, of_right) for n, seed in ((12, 0), (4, 1)))
@@ -101,7 +101,7 @@ def test_nor_does_a_unit_of_a_factor(method, dtype, of_left, of_right, tolerance
     assert error(actual / c / c if method == "tracin" else actual, expected) < tolerance
 
 
-@pytest.mark.parametrize("method", LINEAR)
+@pytest.mark.parametrize("method", SCALE_FREE)
 def test_layers_and_target_may_each_have_a_unit_of_their_own(method):
     train, target = gradients(), gradients(4, seed=1)
     units = {"a": 1e-70, "b": 1e70}

@@ -2,21 +2,19 @@
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from killable import kill_when, start
 
 from hyperinf import find_mislabeled, influence_scores
 from hyperinf.cli.main import main
 from hyperinf.errors import InputError
 from hyperinf.gradients import TensorSource
+from hyperinf.mislabeled.reading import with_columns
+from hyperinf.settings.mislabeled import Mislabeled
 
 WRONG = (3, 50, 77, 104)
 
@@ -73,6 +71,22 @@ def test_wrong_labels_stand_first_whatever_the_file(
     assert not (tmp_path / "mine.suspects.state").exists()
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_columns_called_as_usual_need_not_be_named_and_others_are_listed(
+    suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = with_columns(
+        Mislabeled(file=str(write(table().rename(columns={"label": "labels"}), tmp_path / f"a{suffix}")))
+    )
+    assert (usual.text, usual.label) == (("text",), "labels")
+    others = write(table().rename(columns={"text": "Headline", "label": "Mood"}), tmp_path / f"b{suffix}")
+    assert main(["mislabeled", str(others), "--label", "Mood"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(part in line for part in ("--text", f"b{suffix}", "id, Headline, Mood, true"))
+    named = with_columns(Mislabeled(file=str(others), text=("Headline",), label="Mood"))
+    assert (named.text, named.label) == (("Headline",), "Mood")
+
+
 def test_json_is_all_that_is_printed(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write(table(), tmp_path / "mine.csv")
     out = ["--out", str(tmp_path / "o")]
@@ -93,6 +107,7 @@ def test_trusted_rows_are_no_suspects_and_contradictions_are_named(words: list[s
     found = pd.read_csv(tmp_path / "mine.suspects" / "suspects.csv")
     assert set(found["row"].tail(4) - 1) == set(WRONG)
     assert (found.loc[found["sure"] == "yes", "probability_wrong"] == 0).all()
+    assert found.loc[found["sure"] != "yes", "probability_wrong"].is_monotonic_decreasing
     assert "row 11" in found.set_index("row").loc[121, "reasons"]
 
 
@@ -119,13 +134,9 @@ def test_a_killed_command_goes_on_and_ends_in_the_same_table(words: list[str], t
     file = write(table(600), tmp_path / "mine.csv")
     assert main(["mislabeled", str(file), *words, "--out", str(tmp_path / "whole")]) == 0
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "hyperinf", "mislabeled", str(file), *words, "--out", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     state = tmp_path / "killed.state"
-    while process.poll() is None and len(list(state.glob("*.npz"))) < 9:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process = start(main, ["mislabeled", str(file), *words, "--out", str(out)])
+    assert kill_when(process, lambda: len(list(state.glob("*.npz"))) >= 9)
     kept = {each.name: each.stat().st_mtime_ns for each in state.glob("*.npz")}
     assert len(kept) >= 9
     assert not out.exists()
@@ -139,6 +150,19 @@ def test_from_python_the_same_rows_come_first(tiny_bert: Path) -> None:
     found = find_mislabeled(frame, text="text", label="label", model=str(tiny_bert), folds=3, calibrate=False)
     assert set(found.index[:4]) == {1000 + row for row in WRONG}
     assert found["label"].to_dict() == frame["label"].to_dict()
+
+
+def test_of_many_rows_samples_are_learned_from(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, most in {
+        "linear._MOST": 60,
+        "nearest._MOST": 40,
+        "influential._MOST_TRAINED": 40,
+        "words._MOST_ROWS": 80,
+    }.items():
+        monkeypatch.setattr(f"hyperinf.mislabeled.{name}", most)
+    found = find_mislabeled(table(), text="text", model=str(tiny_bert), folds=3)
+    assert set(found["row"].head(4) - 1) == set(WRONG)
+    assert (found["probability_wrong"].head(4) > 0.5).all()
 
 
 def test_a_dataset_names_its_classes(tiny_bert: Path) -> None:
@@ -163,6 +187,7 @@ def test_ones_own_probabilities_and_gradients() -> None:
     gradients = {"head": torch.tensor(residual[:, :, None] * draw.normal(1, 0.1, (len(frame), 1, 6))).float()}
     found = find_mislabeled(frame, label="label", probabilities=probabilities, gradients=TensorSource(gradients))
     assert set(found["row"].head(4) - 1) == set(WRONG)
+    assert found["probability_wrong"].head(4).min() > 0.1 > 10 * found["probability_wrong"].tail(116).max()
     right = torch.tensor(np.abs(residual).max(axis=1) < 0.5)
     own = probabilities[np.arange(len(frame)), (frame["label"] == "low").astype(int)]
     names = frame["label"].to_numpy()

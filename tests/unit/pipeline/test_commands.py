@@ -1,11 +1,9 @@
 """The commands on a file of one's own, in processes that are killed and started again."""
 
 import json
-import subprocess
-import sys
-import time
 
 import pytest
+from killable import kill_when, start
 from stage_runs import same_files
 
 from hyperinf.cli import main
@@ -58,24 +56,12 @@ def select(folder, out):
     return ["select", *inputs(folder), *kept, "--max-steps", "90", "--batch-size", "4", "--out", str(out)]
 
 
-def kill_when(command, path, pattern):
-    """Run a command in a process of its own and kill it, as ``kill -9`` does, when such a file is there."""
-    process = subprocess.Popen([sys.executable, "-m", "hyperinf", *command], stderr=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + 300
-        while not any(path.glob(pattern)) and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.005)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == -9, "the command had ended before it could be killed"
-
-
 @pytest.mark.parametrize(("stage", "pattern"), [("finetuned", "resume.safetensors"), ("selected", "*.json")])
 def test_a_stage_that_was_killed_goes_on_and_ends_in_the_same_bytes(own, tiny_llama, tmp_path, stage, pattern):
     whole, again = own / stage, tmp_path / "again"
     command = finetune(own, tiny_llama, again) if stage == "finetuned" else select(own, again)
-    kill_when(command, tmp_path / "again.state", pattern)
+    state = tmp_path / "again.state"
+    assert kill_when(start(main, command), lambda: any(state.glob(pattern)))
     assert not again.exists()
     assert main(command) == 0
     same_files(whole, again)

@@ -1,10 +1,12 @@
 import io
 import re
 import sys
+import time
 
 import pytest
 
-from hyperinf.runtime.progress import track
+from hyperinf.runtime import progress
+from hyperinf.runtime.progress import track, waiting
 
 
 class Terminal(io.StringIO):
@@ -33,12 +35,12 @@ def test_a_quick_loop_is_silent(steps, monkeypatch, stream):
     assert sys.stderr.getvalue() == ""
 
 
-def test_a_log_gets_a_line_every_ten_seconds_and_no_carriage_return(steps, monkeypatch):
+def test_a_log_gets_a_line_every_eight_seconds_and_no_carriage_return(steps, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     assert len(list(track(steps(400, 0.25), 400, "fine-tuning", "batches"))) == 400
     lines = sys.stderr.getvalue()
     assert "\r" not in lines
-    assert 9 <= lines.count("\n") <= 10
+    assert 11 <= lines.count("\n") <= 12
     first = re.match(r"fine-tuning: (\d+) of 400 batches, (\S+) batches/s, (\d\d):(\d\d) left\n", lines)
     done, rate, minutes, seconds = map(float, first.groups())
     assert rate == pytest.approx(4, rel=0.1)
@@ -48,7 +50,7 @@ def test_a_log_gets_a_line_every_ten_seconds_and_no_carriage_return(steps, monke
 def test_without_a_total_there_is_no_time_left(steps, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     list(track(steps(30, 1.0), None, "reading", "rows"))
-    assert re.match(r"reading: \d+ rows, \S+ rows/s, 00:1\d so far\n", sys.stderr.getvalue())
+    assert re.match(r"reading: \d+ rows, \S+ rows/s, 00:(08|09) so far\n", sys.stderr.getvalue())
     assert "left" not in sys.stderr.getvalue()
 
 
@@ -72,3 +74,40 @@ def test_only_the_first_of_several_processes_writes(steps, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     assert len(list(track(steps(100, 1.0), 100, "scoring", "batches"))) == 100
     assert sys.stderr.getvalue() == ""
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Silence is as long as it may be after a fifth of a second."""
+    for name in ("_SILENCE_IN_LOG", "_SILENCE_ON_TERMINAL"):
+        monkeypatch.setattr(progress, name, 0.2)
+
+
+def test_an_item_that_takes_long_is_not_passed_in_silence(impatient, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    for step in track(range(4), 4, "fitting", "parts"):
+        time.sleep(1.2 if step == 2 else 0)
+    assert re.match(r"fitting: 2 of 4 parts, \S+ parts/s, 00:0\d left\n", sys.stderr.getvalue())
+
+
+def test_of_nested_loops_the_inner_one_tells(impatient, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    for _ in track(range(1), 1, "outside", "parts"):
+        for _ in track(range(1), 1, "inside", "rows"):
+            time.sleep(0.8)
+    assert set(re.findall(r"^\w+", sys.stderr.getvalue(), re.MULTILINE)) == {"inside"}
+
+
+def test_what_cannot_be_looked_into_tells_the_time_left(impatient, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with waiting("reducing", 60):
+        time.sleep(0.8)
+    assert re.match(r"reducing: 00:0\d so far, about (00:5\d|01:00) left\n", sys.stderr.getvalue())
+
+
+def test_a_terminal_is_clean_after_what_took_long(impatient, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with waiting("reducing", 60):
+        time.sleep(0.8)
+    assert "reducing" in sys.stderr.getvalue()
+    assert sys.stderr.getvalue().rpartition("\r")[2].strip() == ""

@@ -19,6 +19,22 @@ USER, REPLY = {"role": "user", "content": "Hi"}, {"role": "assistant", "content"
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, REPLY]},
         {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]},
         {"conversations": [{"role": "User", "content": "Hi"}, {"role": "assistant", "content": "Ho"}], "id": 3},
+        {"messages": [{"role": "user", "content": [{"type": "text", "value": "Hi"}]}, REPLY]},
+        {
+            "conversations": [{"from": "human", "value": "Hi"}],
+            "chosen": {"from": "gpt", "value": "Ho"},
+            "rejected": "No",
+        },
+        {"messages": [USER], "chosen": [REPLY], "rejected": [REPLY]},
+        {"prompt": "Hi", "chosen": "Ho", "rejected": "No"},
+        {"prompt": [USER], "chosen": json.dumps([REPLY]), "rejected": "[]"},
+        {"prompt": "Hi", "chosen": [USER, REPLY], "rejected": [USER, REPLY]},
+        {"chosen": [USER, REPLY], "rejected": [USER, REPLY]},
+        {"question": "Hi", "chosen": "Ho"},
+        {"input": [USER], "ideal": "Ho"},
+        {"input": [USER], "ideal": ["Ho", "Oh"]},
+        {"input": "Hi", "ideal": "Ho", "text": "something else"},
+        {"input": json.dumps([USER]), "ideal": json.dumps(["Ho"])},
         {"instruction": "Hi", "input": "", "output": "Ho"},
         {"instruction": "Hi", "output": "Ho"},
         {"instruction": "Hi", "input": None, "response": "Ho"},
@@ -34,6 +50,25 @@ def test_one_exchange_in_any_format_is_the_same_conversation(row):
         ("user", "Hi"),
         ("assistant", "Ho"),
     ]
+
+
+def test_of_an_earlier_answer_and_a_preferred_one_both_are_there():
+    row = {"conversations": [USER, REPLY, USER], "chosen": {"role": "assistant", "content": "Oh"}, "system": "Be brief"}
+    assert [each["content"] for each in read_exchange(row).messages] == ["Be brief", "Hi", "Ho", "Hi", "Oh"]
+    with pytest.raises(RowError, match=r"messages or conversations or prompt"):
+        read_exchange({"chosen": "Ho", "rejected": "No"})
+
+
+@pytest.mark.parametrize("name", ["weight", "loss_weight"])
+def test_the_weight_of_a_turn_is_read_by_either_name(name):
+    (_, turn) = read_exchange({"messages": [USER, {**REPLY, name: 0.0}]}).messages
+    assert turn["weight"] == 0
+
+
+@pytest.mark.parametrize("ideal", ["", " ", [], 3, None])
+def test_an_evaluation_without_an_answer_is_left_out(ideal):
+    with pytest.raises(RowError):
+        read_exchange({"input": [USER], "ideal": ideal})
 
 
 def test_a_system_message_beside_the_turns_comes_first():

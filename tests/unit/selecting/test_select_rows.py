@@ -3,15 +3,12 @@
 import json
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from killable import kill_when, start
 from selecting_place import Place, add, chat, lines, shout, write
 
 from hyperinf.cli.main import main
@@ -320,40 +317,26 @@ STEPS = (
     "pool",
     "warm-up.safetensors",
     "warm",
-    ".gradients-*",
+    "gradients.part",
     "scores",
     "evaluation/*.safetensors",
     "evaluation/*.json",
 )
-CODE = """
-import sys
-from hyperinf.selecting.command import select_rows
-from hyperinf.settings.selecting import SelectRows
-select_rows(SelectRows.model_validate_json(sys.argv[1]), 0.0)
-"""
-
-
-def killable(place):
-    settings = place.settings(keep="25%", evaluate=True, store="disk")
-    return settings, [sys.executable, "-c", CODE, settings.model_dump_json()]
 
 
 def test_a_run_that_was_killed_at_every_step_ends_in_the_same_files(place, tmp_path, tiny_llama):
-    # Both in processes of their own: what other tests have told torch in this one may change the last bits.
+    # All in processes of their own: what other tests have told torch in this one may change the last bits.
     (tmp_path / "undisturbed").mkdir()
     undisturbed = Place(tmp_path / "undisturbed", tiny_llama)
-    subprocess.run(killable(undisturbed)[1], check=True, stdout=subprocess.DEVNULL)
-    settings, command_line = killable(place)
+    theirs, settings = (each.settings(keep="25%", evaluate=True, store="disk") for each in (undisturbed, place))
     state, met = Path(settings.state_folder), []
     for step in STEPS:
-        process = subprocess.Popen(command_line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and not any(state.glob(step)):
-            time.sleep(0.002)
-        met.append(process.poll() is None)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process = start(command.select_rows, settings, 0.0)
+        met.append(kill_when(process, lambda step=step: any(state.glob(step))))
     assert sum(met) >= len(STEPS) - 2  # a step may be over before it is seen
-    subprocess.run(command_line, check=True, stdout=subprocess.DEVNULL)
+    for process in [start(command.select_rows, each, 0.0) for each in (theirs, settings)]:
+        process.join()
+        assert process.exitcode == 0
     for name in ("kept.jsonl", "kept.scores.parquet"):
         assert (place.folder / name).read_bytes() == (undisturbed.folder / name).read_bytes()
     assert not [path.name for path in state.glob(".*") if path.name != ".lock"]

@@ -33,7 +33,7 @@ def launch(kind, *command):
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=900,
     )
 
 

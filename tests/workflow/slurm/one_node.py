@@ -152,7 +152,7 @@ def _daemon(folder: Path, *command: str, user: str | None = None) -> subprocess.
 def _end_jobs() -> None:
     if _works("scancel", "--full", "--signal=KILL", "--user=root"):
         _works("scancel", "--user=root")
-        until = time.monotonic() + 20
+        until = time.monotonic() + 120
         while _printed("squeue", "--noheader") and time.monotonic() < until:
             time.sleep(0.2)
 
@@ -165,7 +165,7 @@ def _stop(daemon: subprocess.Popen[bytes]) -> None:
     daemon.wait()
 
 
-def _wait(folder: Path, daemon: str, ready: Callable[[], bool], seconds: float = 30) -> None:
+def _wait(folder: Path, daemon: str, ready: Callable[[], bool], seconds: float = 300) -> None:
     until = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > until:
