@@ -17,10 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hyperinf.influence.methods import InfluenceMethod
+from hyperinf.influence.methods import InfluenceMethod, SweepingMethod
 from hyperinf.influence.queries import queries_at_once, query_vectors
 from hyperinf.influence.sweeps import Vectors
 from hyperinf.settings.scores import FORMS, ScoreName
+
+ENOUGH_BYTES = 2**29
+"""Of vectors at a time for products that need no sweep."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ def own_products(
 def taken_own_products(method: InfluenceMethod) -> OwnProducts:
     """Sum :func:`own_products` up over the layers, in the order of the training samples."""
     lengths, dots = [], []
-    for _, vectors, products in own_products(method):
+    # More at a time save sweeps, and nothing where there are none.
+    most = None if isinstance(method, SweepingMethod) else ENOUGH_BYTES
+    for _, vectors, products in own_products(method, most):
         lengths.append(torch.stack([x.flatten(1).norm(dim=1).cpu() for x in products.values()]).norm(dim=0))
         dots.append(sum((products[layer] * g).sum(dim=(1, 2)).cpu() for layer, g in vectors.items()))
     return OwnProducts(torch.cat(lengths), torch.cat([torch.as_tensor(each) for each in dots]))

@@ -21,6 +21,7 @@ from hyperinf.evaluation.datamodeling import (
     top_overlap,
 )
 from hyperinf.pipeline.bank import Bank, read_scores
+from hyperinf.pipeline.baselines import Scene, taken_baselines
 from hyperinf.pipeline.opened import Finetuned, ids_of, machine, run_key
 from hyperinf.pipeline.query_scores import QueryScores, query_scores
 from hyperinf.pipeline.removal import chosen_samples, removal_rows
@@ -62,7 +63,9 @@ def validate(settings: Validate) -> None:
     del model
 
     run = run_key(settings, opened) | {"checkpoint": checkpoint}
-    scores = {**scored.influence, **_baselines(settings, scored, len(targets)), **others}
+    scene = Scene(opened, checkpoint, settings.gradients_of, settings.gradient_batch_size)
+    own, _ = taken_baselines(scene, settings.baselines)
+    scores = {**scored.influence, **_baselines(settings, scored, own, len(targets)), **others}
     judged = list(_judged(scores, bank, settings))
     for row in judged:
         row["seconds"] = seconds.get(row["method"])
@@ -125,10 +128,13 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
             weight.copy_(weight.flatten()[order].view_as(weight))
 
 
-def _baselines(settings: Validate, scored: QueryScores, targets: int) -> dict[str, Array]:
+def _baselines(settings: Validate, scored: QueryScores, own: Mapping[str, Any], targets: int) -> dict[str, Array]:
     """Give the cheap scores, ``[n, q]``: the same for every target sample."""
     found: dict[str, Array] = {}
     for name in settings.baselines:
+        if f"baseline_{name}" in own:
+            found[name] = np.repeat(own[f"baseline_{name}"][:, None], targets, axis=1)
+            continue
         if name == "random":
             # Another order for every target sample: one order for all would be one draw, and not the mean of many.
             found[name] = np.random.default_rng([settings.seed, 0]).random((len(scored.grad_norm), targets))

@@ -110,10 +110,12 @@ class Jobs:
     def score_code(self, wildcards: Any) -> str:
         """Hash what scores are made by; what made shards, which are gone by then, where they are gathered from some."""
         sharded = [SHARDING] if self.shard_files(wildcards) else []
+        return self.scored_code(wildcards, "hyperinf.pipeline.score", *sharded)
+
+    def scored_code(self, wildcards: Any, *modules: str) -> str:
+        """Hash as :meth:`scoring_code` does, with the baselines that have a function of their own."""
         baselines = [BASELINES[name].implementation for name in self.study(wildcards).scoring.baselines]
-        return self.scoring_code(
-            wildcards, "hyperinf.pipeline.score", *sharded, *(_module(each) for each in baselines if each)
-        )
+        return self.scoring_code(wildcards, *modules, *(_module(each) for each in baselines if each))
 
     def solve_code(self, wildcards: Any) -> str:
         """Hash what solves for the methods of a study."""

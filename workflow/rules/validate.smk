@@ -75,7 +75,7 @@ rule validate:
         retrained=lambda wildcards, input: Path(input.retrained[0]).parent,
         folder=lambda wildcards, output: Path(output.info).parent,
         state=lambda wildcards, output: f"{Path(output.info).parent}.state",
-        code=lambda wildcards: JOBS.scoring_code(wildcards, "hyperinf.pipeline.validate"),
+        code=lambda wildcards: JOBS.scored_code(wildcards, "hyperinf.pipeline.validate"),
     message:
         "Judge scores of {wildcards.task} by retraining, {wildcards.setting}, seed {wildcards.seed}"
     shell:

@@ -241,3 +241,15 @@ def test_no_ceiling_is_told_where_nothing_is_trained_on_again(run_of, tmp_path):
     assert RETRAINING not in set(found["method"])
     assert found["ceiling"].isna().all()
     assert read_record(tmp_path / "judged" / "info.json")["retrained"]["again"] == 0
+
+
+def test_a_baseline_with_a_function_of_its_own_is_judged_by_its_own_scores():
+    from types import SimpleNamespace
+
+    from hyperinf.pipeline.validate import _baselines
+
+    scored = SimpleNamespace(losses=np.array([1.0, 2.0]), grad_norm=np.array([3.0, 4.0]))
+    settings = SimpleNamespace(baselines=("loss", "length"), seed=1)
+    found = _baselines(settings, scored, {"baseline_length": np.array([-5.0, -6.0])}, 3)
+    assert found["loss"].tolist() == [[1.0] * 3, [2.0] * 3]
+    assert found["length"].tolist() == [[-5.0] * 3, [-6.0] * 3]
