@@ -171,7 +171,8 @@ def test_one_s_own_gradient_stores_are_scored_by_one_command(tmp_path, capsys):
     assert frame["sample_id"].tolist() == [f"r{index}" for index in range(9)]
     for method in HELD:
         expected = influence_scores(train, target, method=method)
-        assert torch.allclose(torch.tensor(frame[f"influence_{method}"].to_numpy()), expected, rtol=1e-5, atol=1e-6)
+        near = 1e-3 if method.endswith("_cg") else 1e-5  # where conjugate gradients end
+        assert torch.allclose(torch.tensor(frame[f"influence_{method}"].to_numpy()), expected, rtol=near, atol=1e-6)
 
 
 def test_all_mistakes_of_a_user_are_lines_exit_2_and_nothing_written(tmp_path, capsys, monkeypatch):

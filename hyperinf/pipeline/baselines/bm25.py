@@ -23,7 +23,7 @@ def bm25(scene: Scene) -> Tensor:
     from sklearn.feature_extraction.text import CountVectorizer
 
     train, target = ([_text(each) for each in scene.opened.samples(split)] for split in ("train", "validation"))
-    words = CountVectorizer(token_pattern=r"(?u)\w+")
+    words = CountVectorizer(token_pattern=r"(?u)\w+")  # nosec B106 (no password)
     try:
         counts = words.fit_transform(train).astype(np.float64).tocoo()
     except ValueError:
