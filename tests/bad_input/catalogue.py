@@ -625,7 +625,14 @@ def _mislabeled(name: str, flags: Mapping[str, str | None], *parts: str, content
 MISLABELED = [
     _one("no such file (mislabeled)", "mislabeled", {"": "{here}/none.csv"}, "none.csv", "no such file"),
     _mislabeled("no text column", {"--text": None}, "--text", "column"),
-    _mislabeled("no label column", {"--label": None}, "--label", "column"),
+    _one(
+        "no label column (mislabeled)",
+        "mislabeled",
+        {"": "{here}/mine.csv", "--label": None},
+        "--label",
+        "Grade",
+        spoil=written("mine.csv", "sentence,Grade\na b,x\n"),
+    ),
     _mislabeled("another text column", {"--text": "text"}, "mine.csv", "'text'", "sentence"),
     _mislabeled("three text columns", {"--text": "sentence sure other"}, "--text"),
     _mislabeled("one column for both", {"--label": "sentence"}, "--label", "'sentence'"),
