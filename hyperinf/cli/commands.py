@@ -113,6 +113,8 @@ STAGES = (
         "tell how well scores predict what retraining comes to; goes on after a kill",
         "Validate",
         "validate:validate",
+        "look at {out}/lds.csv",
+        _REPORT,
     ),
     _stage(
         "shard target",

@@ -6,9 +6,10 @@ from hyperinf.reporting import labels
 from hyperinf.reporting.claims import Claim
 from hyperinf.reporting.frames import Cell, Place
 from hyperinf.reporting.published import PUBLISHED_FAMILY, RELEASE, published_detection
-from hyperinf.reporting.ranking import difference
+from hyperinf.reporting.ranking import difference, oracle_of
 from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.verdicts import mean_by_seed
+from hyperinf.settings.methods import BASELINES, METHODS
 
 _CURVES = f"{RELEASE}: Mislabeled_Data_Detection/cola_r=16_detection_rate.pdf (CoLA, RoBERTa-large)"
 _RIVALS = ("datainf", "tracin", "lissa")
@@ -16,7 +17,7 @@ _INSPECTED = (0.2, 0.4)
 
 
 def detection_claims(read: StudyResults) -> Iterator[Claim]:
-    """Judge HyperINF against each rival and each cheap baseline, wherever samples were harmed and scored.
+    """Judge HyperINF against the published rivals and all else that was scored by, wherever samples were harmed.
 
     By the share found at 20 % and 40 % inspected, as published, and by how well all samples are ranked: over all, and
     among samples of the same observed answer, where no method can win by telling answers apart. The checkpoints of one
@@ -26,7 +27,7 @@ def detection_claims(read: StudyResults) -> Iterator[Claim]:
     curves = published_detection().set_index(["inspected_percent", "method"])["detected_percent"]
     prefix = "" if family == PUBLISHED_FAMILY else f"{labels.family_label(family)}: "
     harmed = labels.harmed_label(family)
-    for rival in (*_RIVALS, *labels.CHEAP):
+    for rival in (*_RIVALS, *_others(read)):
         published = family == PUBLISHED_FAMILY and rival in _RIVALS
         for inspected in _INSPECTED:
             at = round(100 * inspected)
@@ -40,6 +41,14 @@ def detection_claims(read: StudyResults) -> Iterator[Claim]:
             statement = f"{prefix}HyperINF ranks {harmed} higher than {labels.method_label(rival)}{among}"
             for cell in frame.cells:
                 yield from _over_checkpoints(read, cell, metric, None, rival, statement)
+
+
+def _others(read: StudyResults) -> list[str]:
+    """Name what was scored by beside HyperINF and its rivals: no counterpart of HyperINF, and no form of a method."""
+    places = [place for cell in read.frame.cells for place in read.frame.places(cell, "roc_auc")]
+    found = {method for place in places for method in read.frame.at(place)} - {labels.SUBJECT, *_RIVALS}
+    known = [name for name in labels.ordered_methods(found) if name in METHODS or name in BASELINES]
+    return [name for name in known if oracle_of(name) != labels.SUBJECT]
 
 
 def fidelity_claims(read: StudyResults) -> Iterator[Claim]:

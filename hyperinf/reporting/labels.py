@@ -10,7 +10,6 @@ from hyperinf.settings.solvers import SOLVERS, SolverSpec
 
 SUBJECT = "hyperinf"
 """The method that all others are held against."""
-CHEAP = tuple(BASELINES)
 
 _SELECTION_LABELS = {
     "random": "random selection",

@@ -413,7 +413,7 @@ MODELS = [
         "--target-modules": "query"},
         "bert", model=True),
     _one("layers that the model lacks", "finetune", {"--target-modules": "q_proj"}, "target_modules", "q_proj",
-        "nowhere", "query", model=True),
+        "query", model=True),
     _one("more layers than the model has", "prepare-model", {"--layers": "7"}, "llama", "7", "1 to 2", model=True),
     *(_one(f"a GGUF file {name}", "prepare-model", {"--source": "path:{here}/m.gguf"}, "m.gguf", "cannot be loaded",
         spoil=written("m.gguf", content), model=True)
@@ -518,7 +518,6 @@ SCORED = [
         model=True),
     _one("scores of no known kind", "score, rows", {"--out": "{here}/scores.xlsx"}, "--out", "scores.xlsx", ".csv"),
     _one("bits that no model has", "score, rows", {"--bits": "3"}, "--bits", "3", "4 or 8"),
-    _one("tokens of a store", "score, rows", {"--per-token": "", "--store": "disk"}, "--store", "disk", "live"),
 ]
 
 VALIDATED = [
@@ -649,7 +648,7 @@ MISLABELED = [
     _mislabeled("one part", {"--folds": "1"}, "--folds", "2"),
     _mislabeled("no such model", {"--model": "./none"}, "path:./none", "folder", model=True),
     _mislabeled("images without a model", {"--image": "", "--text": None, "--label": None, "--model": None}, "--model"),
-    _mislabeled("a foreign folder", {"--out": "{world}"}, "bert", "empty"),
+    _mislabeled("a foreign folder", {"--out": "{world}"}, "bank", "empty"),
 ]
 
 CATALOGUE = [

@@ -4,9 +4,11 @@ In a workspace that :func:`name_hashed` has changed, a job's hash of code is the
 stands behind its command.
 """
 
+import logging
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,13 +85,15 @@ def _forgotten() -> Iterator[None]:
     def own() -> list[str]:
         return [name for name in sys.modules if name.split(".")[0] == "hyperinf"]
 
-    before = {name: sys.modules.pop(name) for name in own()}
+    before, log = {name: sys.modules.pop(name) for name in own()}, logging.getLogger("hyperinf")
+    handlers, shown = list(log.handlers), warnings.showwarning
     try:
         yield
     finally:
         for name in own():
             del sys.modules[name]
         sys.modules.update(before)
+        log.handlers[:], warnings.showwarning = handlers, shown
 
 
 @contextmanager

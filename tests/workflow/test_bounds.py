@@ -138,7 +138,7 @@ def test_what_was_killed_is_tried_again_within_its_limit(fresh: Workspace) -> No
     printed = fresh.snakemake("--configfile", SMOKE, "--cores", "2", *RETRIED, STUB_KILL_ONCE="finetune")
     assert printed.count("Trying to restart job") == 1
     calls = [json.loads(line)[0] for line in (fresh.root / "calls.jsonl").read_text().splitlines()]
-    assert calls.count("finetune") == 4
+    assert calls.count("finetune") == 5
 
 
 def test_what_refused_its_input_is_not_tried_again_and_says_so_in_few_lines(fresh: Workspace) -> None:
@@ -147,7 +147,7 @@ def test_what_refused_its_input_is_not_tried_again_and_says_so_in_few_lines(fres
     )
     assert "Trying to restart job" not in printed
     calls = [json.loads(line)[0] for line in (fresh.root / "calls.jsonl").read_text().splitlines()]
-    assert calls.count("finetune") == 3
+    assert calls.count("finetune") == 4
     last = printed.partition("failed: finetune, ")[2]
-    assert last.count("hyperinf: error: the stub was told to fail") == 3
-    assert len(last.splitlines()) < 12
+    assert last.count("hyperinf: error: the stub was told to fail") == 4
+    assert len(last.splitlines()) < 14

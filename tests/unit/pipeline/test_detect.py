@@ -9,8 +9,8 @@ from hyperinf.artifacts.records import read_record
 from hyperinf.errors import InputError
 from hyperinf.evaluation.detection import curve_auc, detection_curve, roc_auc, roc_auc_within
 from hyperinf.pipeline.tables import CURVE_COLUMNS, METRIC_COLUMNS
-from hyperinf.settings.methods import BASELINES
 
+BASELINES = ("loss", "grad_norm", "random")
 SCORES = ("hyperinf", "gfim", "tracin", *BASELINES)
 
 

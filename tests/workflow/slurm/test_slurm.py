@@ -299,7 +299,9 @@ def test_what_a_killed_run_left_in_slurm_is_cancelled_before_anything_is_submitt
     run, jobs = killed
     left = {job.id for job in jobs if job.state in ("RUNNING", "PENDING")}
     ended = [job for job in run.jobs if job.id in left]
-    assert {job.state for job in ended} == {"CANCELLED"}
+    # A short one may end by itself before the next run begins; a fine-tuning does not.
+    assert {job.state for job in ended} <= {"CANCELLED", "COMPLETED"}
+    assert {job.state for job in of_rule(ended, "finetune", "mislabel")} == {"CANCELLED"}
     assert max(job.ended for job in ended) <= min(job.submitted for job in resumed.jobs)
 
 
