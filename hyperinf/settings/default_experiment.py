@@ -108,9 +108,9 @@ _STUDIES: dict[str, Any] = {
         "models": ["minilm"],
         "samples": {"train": 500, "validation": 300, "test": 1000},
         "corruption": {"label_noise": 0.2},
-        # One seed, and nothing left out: retraining is what costs. On seeds 0 and 1 these samples taught next to nothing
-        # at 5e-4 (test accuracy .60 and .52), and every score of a model that has hardly moved is alike; at 2e-3 .73 and
-        # .78.
+        # One seed, and nothing left out: retraining is what costs. On seeds 0 and 1 these samples taught next to
+        # nothing at 5e-4 (test accuracy .60 and .52), and all scores of a model that has hardly moved are alike; at
+        # 2e-3 it was .73 and .78.
         "seeds": [11],
         "finetuning": {"epochs": 3, "learning_rate": 2e-3, "max_length": 32},
         "scoring": {"methods": _METHODS},
