@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from hyperinf.settings.base import MisfitError, Settings, setting
-from hyperinf.settings.runtime import CacheSettings, MachineSettings
+from hyperinf.settings.runtime import CacheSettings, MachineSettings, Resumed
 from hyperinf.settings.scoring import ScoringSettings
 from hyperinf.settings.sources import NamedModel
-from hyperinf.settings.types import Column, Count, Encoding, FilePath, Positive, Seed, Switch
+from hyperinf.settings.types import Column, Count, Encoding, FilePath, Positive, Seed, Switch, beside
 
 RANKINGS = ("combined", "loss", "margin", "agreement", "neighbours", "hyperinf")
 """By what rows may be ranked; ``combined`` is what the benchmark chose."""
@@ -45,7 +45,7 @@ with warnings.catch_warnings():
     # A method of pydantic's that it has given up is called json; the flag is --json.
     warnings.simplefilter("ignore", UserWarning)
 
-    class Mislabeled(JudgeSettings, MachineSettings, CacheSettings):
+    class Mislabeled(JudgeSettings, Resumed, MachineSettings, CacheSettings):
         """Rank the rows of a labelled table by how likely their label is wrong."""
 
         file: FilePath = setting(
@@ -84,13 +84,6 @@ with warnings.catch_warnings():
         out: FilePath = setting(
             "", runtime=True, help="folder to write; by default FILE.suspects", metavar="FOLDER", writes="folder"
         )
-        state: FilePath | None = setting(
-            None,
-            runtime=True,
-            help="folder of what a kill leaves to go on from; by default OUT.state",
-            metavar="FOLDER",
-            writes="folder",
-        )
 
         @model_validator(mode="before")
         @classmethod
@@ -103,8 +96,7 @@ with warnings.catch_warnings():
             }
             file = values.get("file")
             if not values.get("out") and isinstance(file, str) and Path(file).name:
-                stem = Path(file).name.split(".")[0] or Path(file).name
-                values["out"] = str(Path(file).parent / f"{stem}.suspects")
+                values["out"] = beside(file, "suspects")
             return values
 
         @model_validator(mode="after")
@@ -123,8 +115,3 @@ with warnings.catch_warnings():
             if wrong:
                 raise MisfitError(wrong)
             return self
-
-        @property
-        def state_folder(self) -> str:
-            """The folder ``state``."""
-            return self.state or f"{self.out}.state"

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from hyperinf.settings.base import Place, Settings, setting
-from hyperinf.settings.runtime import Store
+from hyperinf.settings.runtime import Resumed, Store
 from hyperinf.settings.scoring import MethodName
 from hyperinf.settings.types import Count, Distinct, Encoding, FilePath, Positive, Switch
 
@@ -37,10 +37,9 @@ class PuttingSettings(Settings):
     skip_bad_rows: Switch = setting(False, help="pass over rows that cannot be used, instead of stopping")
 
 
-class RowScoringSettings(PuttingSettings):
+class RowScoringSettings(PuttingSettings, Resumed):
     """How rows are scored by their influence on a target."""
 
-    out: FilePath
     target: Files = setting(
         min_length=1,
         runtime=True,
@@ -57,18 +56,6 @@ class RowScoringSettings(PuttingSettings):
         " them again); by default on the disk where they take little of it",
     )
     gradient_batch_size: Count = setting(8, runtime=True, help="number of rows whose gradients are taken at a time")
-    state: FilePath | None = setting(
-        None,
-        runtime=True,
-        help="folder of what was computed, to go on from; by default OUT.state",
-        metavar="FOLDER",
-        writes="folder",
-    )
-
-    @property
-    def state_folder(self) -> str:
-        """The folder ``state``."""
-        return self.state or f"{self.out}.state"
 
     def misfits(self, suffixes: tuple[str, ...], *read: str) -> dict[str | Place, str]:
         """Say what of the files does not go together, by key.

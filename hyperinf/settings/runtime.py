@@ -31,6 +31,24 @@ class MachineSettings(DeviceSettings):
     )
 
 
+class Resumed(Settings):
+    """What goes on after a kill."""
+
+    out: FilePath
+    state: FilePath | None = setting(
+        None,
+        runtime=True,
+        help="folder of what a kill leaves to go on from; by default OUT.state",
+        metavar="FOLDER",
+        writes="folder",
+    )
+
+    @property
+    def state_folder(self) -> str:
+        """The folder ``state``."""
+        return self.state or f"{self.out}.state"
+
+
 class CacheSettings(Settings):
     """Where fetched models and data are."""
 

@@ -11,7 +11,7 @@ from hyperinf.settings.base import MisfitError, Place, Settings, setting
 from hyperinf.settings.data import CorruptionSettings, DataSettings, SampleSettings
 from hyperinf.settings.registers import FAMILIES
 from hyperinf.settings.reporting import StudyShape
-from hyperinf.settings.runtime import CacheSettings, DeviceSettings, MachineSettings, SweepSettings
+from hyperinf.settings.runtime import CacheSettings, DeviceSettings, MachineSettings, Resumed, SweepSettings
 from hyperinf.settings.scoring import SELECTING_HELP, Scores, ScoringSettings, SelectingBaselines, Strategies
 from hyperinf.settings.simulation import ConvergenceSettings, FisherSettings, TimingSettings
 from hyperinf.settings.sources import ModelSource
@@ -39,22 +39,10 @@ def _written(help: str = "folder to write", metavar: str = "FOLDER") -> FilePath
     return written
 
 
-class Resumed(Settings):
+class ResumedStage(Resumed):
     """A stage that goes on after a kill."""
 
     out: FilePath = _written()
-    state: FilePath | None = setting(
-        None,
-        runtime=True,
-        help="folder of what a kill leaves to go on from; by default OUT.state",
-        metavar="FOLDER",
-        writes="folder",
-    )
-
-    @property
-    def state_folder(self) -> str:
-        """The folder ``state``."""
-        return self.state or f"{self.out}.state"
 
 
 class Prepare(DataSettings, SampleSettings, CorruptionSettings, CacheSettings):
@@ -98,14 +86,14 @@ class OfModel(Settings):
     )
 
 
-class Align(OfModel, Resumed, AlignmentSettings, MachineSettings, CacheSettings):
+class Align(OfModel, ResumedStage, AlignmentSettings, MachineSettings, CacheSettings):
     """Teach a vision-language model to caption: its vision tower first, then the parts named."""
 
     data: FilePath = _read("folder that 'prepare' wrote; its answers are captions")
     seed: Seed = setting(help="seed of the order of samples")
 
 
-class Finetune(OfModel, Resumed, Adaptation, FinetuningSettings, MachineSettings, CacheSettings):
+class Finetune(OfModel, ResumedStage, Adaptation, FinetuningSettings, MachineSettings, CacheSettings):
     """Fine-tune a model on the training samples, harmed ones included, and keep its weights."""
 
     family: FamilyName = setting(help="family of models that it belongs to")
@@ -191,7 +179,7 @@ class Detect(Settings):
     out: FilePath = _written()
 
 
-class Select(OfFinetuned, Resumed, Named, TrainingSettings, MachineSettings, CacheSettings):
+class Select(OfFinetuned, ResumedStage, Named, TrainingSettings, MachineSettings, CacheSettings):
     """Keep the least harmful samples by every method, train a fresh adapter on them, and evaluate it."""
 
     scores: FilePath | None = _read(
@@ -208,14 +196,14 @@ class Select(OfFinetuned, Resumed, Named, TrainingSettings, MachineSettings, Cac
     )
 
 
-class Retrain(OfFinetuned, Resumed, RetrainingSettings, MachineSettings, CacheSettings):
+class Retrain(OfFinetuned, ResumedStage, RetrainingSettings, MachineSettings, CacheSettings):
     """Train afresh on random parts of the training samples, and keep each one's loss on every target sample."""
 
     seed: Seed = setting(help="seed of the subsets")
 
 
 class Validate(
-    OfFinetuned, Resumed, Named, ScoringSettings, JudgingSettings, SweepSettings, MachineSettings, CacheSettings
+    OfFinetuned, ResumedStage, Named, ScoringSettings, JudgingSettings, SweepSettings, MachineSettings, CacheSettings
 ):
     """Tell how well scores predict what retraining comes to."""
 

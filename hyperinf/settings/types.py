@@ -26,6 +26,12 @@ def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
     return values
 
 
+def beside(file: str, ending: str) -> str:
+    """Name what lies beside a file: its name up to the first dot, and another ending."""
+    path = Path(file)
+    return str(path.parent / f"{path.name.split('.')[0] or path.name}.{ending}")
+
+
 def at_home(path: str) -> str:
     """Put a user's home in the place of a leading ``~`` or ``~NAME``: no shell has, in a file or after ``--flag=``.
 

@@ -7,15 +7,15 @@ from pydantic import model_validator
 
 from hyperinf.settings.base import MisfitError, setting
 from hyperinf.settings.data import COLUMNS
-from hyperinf.settings.runtime import CacheSettings, MachineSettings
+from hyperinf.settings.runtime import CacheSettings, MachineSettings, Resumed
 from hyperinf.settings.scoring import Scores
 from hyperinf.settings.sources import NamedModel
 from hyperinf.settings.training import EncodingSettings
-from hyperinf.settings.types import Column, Count, Encoding, FilePath, Positive, Seed, Words
+from hyperinf.settings.types import Column, Count, Encoding, FilePath, Positive, Seed, Words, beside
 from hyperinf.settings.validation import RetrainingSettings
 
 
-class ValidateRows(RetrainingSettings, EncodingSettings, MachineSettings, CacheSettings):
+class ValidateRows(RetrainingSettings, EncodingSettings, Resumed, MachineSettings, CacheSettings):
     """Tell whether influence scores on one's own data and model predict retraining."""
 
     train: FilePath = setting(
@@ -61,13 +61,6 @@ class ValidateRows(RetrainingSettings, EncodingSettings, MachineSettings, CacheS
     out: FilePath = setting(
         "", runtime=True, help="folder to write; by default TRAIN.validation", metavar="FOLDER", writes="folder"
     )
-    state: FilePath | None = setting(
-        None,
-        runtime=True,
-        help="folder of what a kill leaves to go on from; by default OUT.state",
-        metavar="FOLDER",
-        writes="folder",
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -75,8 +68,7 @@ class ValidateRows(RetrainingSettings, EncodingSettings, MachineSettings, CacheS
         """Write beside the table, where nothing else is said."""
         train = values.get("train") if isinstance(values, dict) else None
         if isinstance(train, str) and Path(train).name and not values.get("out"):
-            stem = Path(train).name.split(".")[0] or Path(train).name
-            return {**values, "out": str(Path(train).parent / f"{stem}.validation")}
+            return {**values, "out": beside(train, "validation")}
         return values
 
     @model_validator(mode="after")
@@ -104,8 +96,3 @@ class ValidateRows(RetrainingSettings, EncodingSettings, MachineSettings, CacheS
     def family(self) -> Literal["classifier", "causal"]:
         """The family of the model: what the columns say."""
         return "causal" if self.text is None else "classifier"
-
-    @property
-    def state_folder(self) -> str:
-        """The folder ``state``."""
-        return self.state or f"{self.out}.state"

@@ -45,13 +45,12 @@ class PublishedHyperINF(InfluenceMethod):
             if mean_square == 0:
                 result[layer] = torch.zeros_like(vector)
                 continue
-            matrix = self.statistics.gfim[layer].double()
-            if self.options.gfim_scale == "mean":
-                matrix = matrix / self.statistics.layers[layer][0]
-            matrix = matrix + (self.options.damping * mean_square + MORE_DAMPING) * _one(matrix)
-            inverse = START * _one(matrix)
+            rank, columns = self.statistics.layers[layer]
+            matrix = self.statistics.gfim[layer].double() / (rank if self.options.gfim_scale == "mean" else 1)
+            matrix.diagonal().add_(self.options.damping * mean_square + MORE_DAMPING)
+            inverse = START * torch.eye(columns, dtype=matrix.dtype, device=matrix.device)
             for _ in range(self.options.iterations):
-                inverse = inverse @ (2 * _one(matrix) - matrix @ inverse)
+                inverse = 2 * inverse - inverse @ (matrix @ inverse)
             result[layer] = _finite(vector @ inverse, layer, self.name)
         return result
 
@@ -90,10 +89,6 @@ class PublishedLiSSA(LiSSA):
     def report(self) -> dict[str, Any]:
         """Say the steps."""
         return {"sweeps": self.products, "iterations": self.options.iterations, "scale": 1}
-
-
-def _one(matrix: Tensor) -> Tensor:
-    return torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
 
 
 def _finite(product: Tensor, layer: str, name: str) -> Tensor:

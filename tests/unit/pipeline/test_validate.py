@@ -1,6 +1,7 @@
 """Retrainings as a bank, and scores that are judged by it."""
 
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,9 @@ def test_adapters_side_by_side_come_to_what_they_come_to_one_by_one(run, bank_of
     pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-3, atol=1e-4)
 
 
-def test_a_killed_retraining_ends_in_the_same_bytes(run, bank_of, tmp_path, monkeypatch):
+@contextmanager
+def killed_in_the_third(monkeypatch):
+    """What is computed here dies when it trains for the third time."""
     original, calls = module.train_side_by_side, []
 
     def dying(*arguments):
@@ -71,12 +74,16 @@ def test_a_killed_retraining_ends_in_the_same_bytes(run, bank_of, tmp_path, monk
             raise KeyboardInterrupt
         return original(*arguments)
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(module, "train_side_by_side", dying)
-        with pytest.raises(KeyboardInterrupt):
-            retrained(tmp_path / "bank", run.data, run.finetuned)
+        yield
+
+
+def test_a_killed_retraining_ends_in_the_same_bytes(run, bank_of, tmp_path, monkeypatch):
+    original, calls = module.train_side_by_side, []
+    with killed_in_the_third(monkeypatch):
+        retrained(tmp_path / "bank", run.data, run.finetuned)
     assert not (tmp_path / "bank").exists()
-    calls.clear()
     with monkeypatch.context() as patch:
         patch.setattr(module, "train_side_by_side", lambda *arguments: calls.append(0) or original(*arguments))
         retrained(tmp_path / "bank", run.data, run.finetuned)
@@ -159,18 +166,8 @@ def test_removals_and_checks_stand_in_the_metrics(run, bank_of, tmp_path):
 def test_a_killed_validation_ends_in_the_same_numbers(run_of, bank_of, tmp_path, monkeypatch):
     run, bank = run_of("classifier"), bank_of("classifier")
     judge(run, bank, tmp_path / "whole", removal=REMOVAL)
-    original, calls = module.train_side_by_side, []
-
-    def dying(*arguments):
-        calls.append(0)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return original(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "train_side_by_side", dying)
-        with pytest.raises(KeyboardInterrupt):
-            judge(run, bank, tmp_path / "again", removal=REMOVAL)
+    with killed_in_the_third(monkeypatch):
+        judge(run, bank, tmp_path / "again", removal=REMOVAL)
     judge(run, bank, tmp_path / "again", removal=REMOVAL)
     assert (tmp_path / "again" / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
     first, second = (table(tmp_path / name, "lds.csv").drop(columns="seconds") for name in ("whole", "again"))
