@@ -146,6 +146,18 @@ def _crate(parsed: argparse.Namespace) -> None:
     show_written(parsed.out, ["send it on: ro-crate-metadata.json in it says what each file is"])
 
 
+def _add_init(add: Add) -> None:
+    add("folder", type=path, metavar="FOLDER", help="new or empty folder to write")
+
+
+def _init(parsed: argparse.Namespace) -> None:
+    from hyperinf.cli.project import write_project
+
+    _writable("FOLDER", parsed.folder, "folder")
+    write_project(parsed.folder)
+    show_written(parsed.folder, [f"cd {shlex.quote(str(parsed.folder))} && make smoke, a few minutes; then make run"])
+
+
 def _writable(flag: str, path: Path, kind: str) -> None:
     from hyperinf.cli.places import objection
     from hyperinf.errors import InputError
@@ -155,6 +167,12 @@ def _writable(flag: str, path: Path, kind: str) -> None:
 
 
 OTHERS = (
+    Other(
+        "init",
+        "write the workflow into a folder: Snakefile, default experiment, profiles, Makefile",
+        _add_init,
+        _init,
+    ),
     Other("assets list", "list the known assets with origin and licence", _no_arguments, _list_assets),
     Other("assets fetch", "fetch, verify and unpack one asset; does nothing if it is there", _add_fetch, _fetch),
     Other("settings", "print config.yaml, write it, or check a configuration", _add_settings, _settings),

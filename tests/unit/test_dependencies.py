@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 import yaml
+from locks import LOCKS, PYTHONS, locked, pins
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]
-TESTED = ("", "workflow", "crate", "cluster", "dev")
+TESTED = ("", "workflow", "crate", "cluster", "vision", "dev")
 # Loaded by transformers, not by a line of ours.
 LOADED_BY_OTHERS = {"gguf"}
 # Pinned by the package beside it, so nobody can choose its release.
@@ -70,20 +73,46 @@ def test_nothing_is_declared_that_the_library_does_not_import():
     assert set(declared()) | set(declared("crate")) == found | LOADED_BY_OTHERS
 
 
-def locked() -> dict[str, str]:
-    pins = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
-    return {canonicalize_name(name): version for name, version in (pin.split("==") for pin in pins)}
-
-
 def ours() -> list[Requirement]:
     """All that is declared for what the tests run; benchmarks against other programs are run by hand."""
     found = [each for extra in TESTED for each in declared(extra).values() if each.name != "hyperinf"]
     return [*found, *map(Requirement, BUILD["requires"])]
 
 
-def test_the_lock_has_every_declared_package_within_its_bounds():
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_has_every_declared_package_within_its_bounds(python):
+    releases = locked(python)
     for requirement in ours():
-        assert requirement.specifier.contains(locked()[canonicalize_name(requirement.name)]), requirement
+        assert requirement.specifier.contains(releases[canonicalize_name(requirement.name)]), requirement
+
+
+def test_the_locks_are_for_every_python_that_is_declared():
+    declared_for = SpecifierSet(PROJECT["requires-python"])
+    minors = [f"3.{minor}" for minor in range(8, 30) if f"3.{minor}" in declared_for]
+    assert minors == list(PYTHONS)
+    named = {line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)}
+    assert named == set(PYTHONS)
+
+
+def test_torch_and_what_only_its_build_needs_stand_apart_and_nothing_of_ours_is_locked():
+    packages, of_torch = ({pin.name for pin in pins(lock)} for lock in LOCKS)
+    assert "torch" in of_torch
+    assert {name for name in packages if name.startswith(("torch", "nvidia", "cuda", "triton"))} == set()
+    assert {name for name in of_torch if not name.startswith(("torch", "nvidia", "cuda", "triton"))} == set()
+    assert "hyperinf" not in packages
+
+
+def test_the_locks_name_no_index():
+    for lock in LOCKS:
+        assert "://" not in (ROOT / lock).read_text()
+        assert all(pin.hashes for pin in pins(lock))
+
+
+def test_the_extra_all_has_whatever_a_run_may_use():
+    extras = PROJECT["optional-dependencies"]
+    assert {"workflow", "cluster", "vision", "dev", "all"} <= set(extras)
+    (everything,) = map(Requirement, extras["all"])
+    assert {"workflow", "cluster", "crate", "vision"} <= everything.extras
 
 
 def test_no_release_older_than_the_tested_one_is_declared_to_do():

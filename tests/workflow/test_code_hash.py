@@ -6,6 +6,8 @@ from pathlib import Path
 import code_hash as module
 import pytest
 from code_hash import DISTRIBUTIONS, code_hash, imported_packages, reached_modules, release
+from locks import locked
+from packaging.utils import canonicalize_name
 from processor_time import quickest
 from workspaces import ROOT
 
@@ -141,15 +143,13 @@ def test_packages_count_by_their_release_wherever_they_are_imported(
 
 
 def test_every_package_that_the_library_imports_has_a_release_in_the_lock() -> None:
-    lock = dict(
-        line.lower().split("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line
-    )
+    lock = locked()
     files = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "hyperinf").rglob("[!_]*.py")]
     imported = imported_packages(*(path.as_posix().replace("/", ".") for path in files))
     assert {"torch", "PIL", "yaml", "matplotlib"} <= imported
     for package in imported:
         assert release(package) is not None, package
-        assert DISTRIBUTIONS.get(package, package).lower() in lock
+        assert canonicalize_name(DISTRIBUTIONS.get(package, package)) in lock
 
 
 def test_scoring_depends_on_what_takes_scores_and_fine_tuning_does_not() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import yaml
+from locks import locked
 from test_shards import SHARDED
 from workspaces import ROOT, SMOKE, Workspace
 
@@ -163,22 +164,10 @@ def test_the_html_report_of_snakemake_holds_the_figures_with_their_captions(done
 
 def test_the_conda_environment_has_the_versions_of_the_lock() -> None:
     names = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
-    lock = dict(
-        line.lower().split("==")
-        for line in (ROOT / "requirements.lock").read_text().splitlines()
-        if line and not line.startswith("#")
-    )
+    lock = locked()
     environment = yaml.safe_load((ROOT / "envs/hyperinf.yaml").read_text())
     python, *packages = environment["dependencies"]
     assert python == "python >=3.11,<3.14"
     for package in packages:
         name, version = package.split(" ==")
         assert lock[names.get(name, name)] == version, name
-
-
-def test_the_lock_pins_every_package_exactly_and_torch_without_a_build() -> None:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    pins = [line for line in lines if line and not line.startswith("#")]
-    assert [line for line in pins if not re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+", line)] == []
-    assert [line for line in pins if line.startswith("torch==")] == ["torch==2.13.0"]
-    assert not [line for line in pins if line.lower().startswith("hyperinf")]

@@ -197,7 +197,13 @@ def test_a_report_is_one_of_the_last_run_and_computes_nothing(done: Workspace) -
     text = (Path(__file__).parents[2] / "Makefile").read_text()
     makefile.write_text(text.replace("$(BIN)/python workflow", f"{sys.executable} workflow"))
     (done.root / ".venv/bin").mkdir(parents=True)
-    for name in (".venv/bin/python", "requirements.lock", "pyproject.toml", ".venv/.installed"):
+    for name in (
+        ".venv/bin/python",
+        "requirements.lock",
+        "requirements-cu130.lock",
+        "pyproject.toml",
+        ".venv/.installed",
+    ):
         (done.root / name).touch()
     made = subprocess.run(
         ["make", "report"], cwd=done.root, env=environment(), capture_output=True, text=True, check=False
@@ -215,7 +221,13 @@ def test_make_hands_its_number_of_jobs_on(tmp_path: Path, words: list[str], core
     text = (Path(__file__).parents[2] / "Makefile").read_text()
     (tmp_path / "Makefile").write_text(text.replace("$(BIN)/python workflow/run.py", "@echo"))
     (tmp_path / ".venv/bin").mkdir(parents=True)
-    for name in (".venv/bin/python", "requirements.lock", "pyproject.toml", ".venv/.installed"):
+    for name in (
+        ".venv/bin/python",
+        "requirements.lock",
+        "requirements-cu130.lock",
+        "pyproject.toml",
+        ".venv/.installed",
+    ):
         (tmp_path / name).touch()
     made = subprocess.run(
         ["make", "-s", *words, "run"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True

@@ -15,11 +15,21 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from meaning import meaning
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+
+def _root() -> Path:
+    """The folder that holds the package: that of this workflow, or where it is installed (``hyperinf init``)."""
+    own = Path(__file__).resolve().parents[2]
+    if (own / "hyperinf").is_dir() or not (installed := find_spec("hyperinf")) or not installed.origin:
+        return own
+    return Path(installed.origin).parents[1]
+
+
+ROOT = _root()
 # What settings decide is among a job's parameters, as values: how they are declared, described and checked is not.
 DECLARED = "hyperinf.settings"
 # Where a distribution has another name than the package that it installs.

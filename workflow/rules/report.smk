@@ -1,3 +1,5 @@
+from code_hash import ROOT
+
 from hyperinf.reporting.manifest import expected, expected_page, expected_simulation
 
 REPORTED = {name: expected(PLAN.shape(name)) for name in STUDIES}
@@ -5,9 +7,7 @@ if SIMULATION in EXPERIMENT.run:
     REPORTED = {SIMULATION: expected_simulation(), **REPORTED}
 REPORTING = code_hash(
     "hyperinf.reporting.stages",
-    *sorted(
-        f"hyperinf.reporting.{path.stem}" for path in Path(workflow.basedir, "hyperinf/reporting").glob("[!_]*.py")
-    ),
+    *sorted(f"hyperinf.reporting.{path.stem}" for path in (ROOT / "hyperinf/reporting").glob("[!_]*.py")),
     "hyperinf.settings.methods",
     "hyperinf.settings.registers",
     "hyperinf.settings.reporting",
