@@ -73,6 +73,7 @@ class Workspace:
     """A copy of the workflow with results and cache of its own."""
 
     root: Path
+    studies: Sequence[str] = ()
     results: Path = field(init=False)
     cache: Path = field(init=False)
     log: Path = field(init=False)
@@ -86,6 +87,9 @@ class Workspace:
             copy: Callable[..., object] = shutil.copytree if source.is_dir() else shutil.copy2
             copy(source, self.root / part)
         shutil.copy2(ROOT / "tests/every_job.yaml", self.root / "overlay.yaml")
+        if self.studies:
+            with open(self.root / "overlay.yaml", "a", encoding="utf-8") as overlay:
+                overlay.write(f"run: [{', '.join(self.studies)}]\n")
         self.results = self.root / "results" / "smoke"
         self.cache = self.root / "cache"
         self.log = self.root.with_suffix(".log")
@@ -355,9 +359,9 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
             subprocess.run(["umount", "-l", str(folder)], check=False)
 
 
-def undisturbed(folder: Path) -> tuple[dict[str, str], float]:
+def undisturbed(folder: Path, studies: Sequence[str]) -> tuple[dict[str, str], float]:
     """Hashes of a run that is left alone, and its seconds."""
-    here = Workspace(folder)
+    here = Workspace(folder, studies)
     began = time.monotonic()
     if here.start().wait() != 0:
         sys.exit(f"the undisturbed run failed:\n{here.said()[-3000:]}")
@@ -365,11 +369,11 @@ def undisturbed(folder: Path) -> tuple[dict[str, str], float]:
 
 
 def disturbed(
-    folder: Path, stops: int, seed: int, seconds: float, wanted: Sequence[str]
+    folder: Path, studies: Sequence[str], stops: int, seed: int, seconds: float, wanted: Sequence[str]
 ) -> tuple[dict[str, str], list[dict[str, object]]]:
     """Hashes of a run that met so many faults, and what they were."""
     rng = random.Random(seed)
-    here = Workspace(folder)
+    here = Workspace(folder, studies)
     met: list[dict[str, object]] = []
     with small_disk(here.results.parent, 512) as can_be_full:
         kinds = [kind for kind in wanted if can_be_full or kind != "disk_full"]
@@ -427,13 +431,16 @@ def main() -> None:
     parser.add_argument("--stops", type=int, default=25)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of faults; by default all")
+    parser.add_argument("--run", nargs="+", default=(), metavar="STUDY", help="studies; by default all")
     parser.add_argument("--report", type=Path, default=None, help="JSON file to write")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="hyperinf-faults-") as folder:
-        expected, seconds = undisturbed(Path(folder) / "alone")
+        expected, seconds = undisturbed(Path(folder) / "alone", arguments.run)
         print(f"undisturbed: {len(expected)} files in {seconds:.0f} s", flush=True)
-        found, met = disturbed(Path(folder) / "disturbed", arguments.stops, arguments.seed, seconds, arguments.kinds)
+        found, met = disturbed(
+            Path(folder) / "disturbed", arguments.run, arguments.stops, arguments.seed, seconds, arguments.kinds
+        )
     different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     for name in different:
         print(f"differs: {name}", flush=True)

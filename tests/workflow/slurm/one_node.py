@@ -93,6 +93,7 @@ def _write_configuration(folder: Path) -> None:
         SlurmctldPort={controller}
         SlurmdPort={node}
         AuthType=auth/munge
+        AuthInfo=cred_expire=10
         StateSaveLocation={state}
         SlurmdSpoolDir={spool}
         SlurmctldPidFile={folder}/slurmctld.pid

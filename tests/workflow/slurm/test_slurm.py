@@ -28,14 +28,23 @@ FINETUNE = "mislabel/sarcasm/minilm/lora-8/seed-11"
 KILLED, FAILING = FINETUNE.replace("11", "12"), FINETUNE.replace("11", "13")
 # A fine-tuning asks for 6000 MB and 240 minutes, a second attempt would for twice as much.
 LIMITED = "partitions: {cpu: {max_gpu: 0}, gpu: {max_gpu: 1, max_mem_mb: 9000, max_runtime: 300}}"
+# Whatever Slurm treats apart is in them: a measurement, groups, shards.
+STUDIES = ("simulation", "mislabel", "llm")
 THREE_SEEDS_ON_GPUS = "{device: cuda, run: [mislabel], studies: {mislabel: {seeds: [11, 12, 13]}}}"
 
 
-def real(damping: float) -> str:
-    """Every study of the smoke experiment, as small as it can be, with the real commands."""
+# Enough that the fine-tuning can be stopped between two of them.
+EPOCHS = 20
+
+
+def real() -> str:
+    """Three studies of the smoke experiment, as small as they can be, with the real commands."""
     overlay = yaml.safe_load((ROOT / "tests/every_job.yaml").read_text())
-    overlay["device"] = "cpu"
-    overlay["studies"]["mislabel"]["scoring"] = {"damping": damping}
+    overlay |= {"device": "cpu", "run": [*STUDIES]}
+    overlay["studies"]["mislabel"] |= {
+        "finetuning": {"epochs": EPOCHS, "checkpoints": [1, EPOCHS]},
+        "detection": {"report_epoch": EPOCHS},
+    }
     return yaml.safe_dump(overlay)
 
 
@@ -55,6 +64,7 @@ class Job:
     gpus: str
     submitted: str
     ended: str
+    restarts: int
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,7 @@ def jobs_named(name: str) -> list[Job]:
             gpus=job.get("TresPerJob", ""),
             submitted=job["SubmitTime"],
             ended=job["EndTime"],
+            restarts=int(job["Restarts"]),
         )
         for job in shown
         if job.get("JobName") == name
@@ -183,7 +194,7 @@ def cache() -> dict[str, str]:
 def killed(slurm: None, workspace: Workspace, cache: dict[str, str]) -> tuple[Run, list[Job]]:
     """The smoke run, killed while its fine-tuning ran again after having been cancelled; its jobs at that moment."""
     log = workspace.root / "results/smoke/logs" / FINETUNE / "finetune.log"
-    with started(workspace, real(damping=0.1), **cache) as run:
+    with started(workspace, real(), **cache) as run:
         wait_until(log.exists, run)
         (first,) = of_rule(run.jobs, "finetune", "mislabel")
         subprocess.run(["scancel", first.id], check=True)
@@ -194,17 +205,21 @@ def killed(slurm: None, workspace: Workspace, cache: dict[str, str]) -> tuple[Ru
 
 
 @pytest.fixture(scope="module")
-def resumed(killed: tuple[Run, list[Job]], workspace: Workspace, cache: dict[str, str]) -> Run:
-    """The run after the one that was killed, started as `make run` does."""
-    with started(workspace, real(damping=0.1), program="workflow/run.py", **cache) as run:
-        run.finish()
-    return run
+def preempted() -> list[float]:
+    """When Slurm took the node from the fine-tuning of ``resumed``, by the clock of the file system."""
+    return []
 
 
 @pytest.fixture(scope="module")
-def changed(resumed: Run, workspace: Workspace, cache: dict[str, str]) -> Run:
-    """A run with another damping."""
-    with started(workspace, real(damping=0.2), **cache) as run:
+def resumed(killed: tuple[Run, list[Job]], workspace: Workspace, cache: dict[str, str], preempted: list[float]) -> Run:
+    """The run after the one that was killed, started as `make run` does; its fine-tuning is preempted in the middle."""
+    state, began = workspace.root / "results/smoke" / FINETUNE / "finetuned.state/resume.safetensors", time.time()
+    with started(workspace, real(), program="workflow/run.py", **cache) as run:
+        wait_until(lambda: state.exists() and state.stat().st_mtime > began, run)
+        (job,) = of_rule(run.jobs, "finetune", "mislabel")
+        preempted.append(state.stat().st_mtime)
+        # What Slurm does to a job that a partition of higher priority preempts with PreemptMode=REQUEUE.
+        subprocess.run(["scontrol", "requeue", job.id], check=True)
         run.finish()
     return run
 
@@ -310,25 +325,29 @@ def test_a_resumed_run_finishes_and_computes_nothing_again(
 ) -> None:
     assert resumed.process.returncode == 0, resumed.printed
     finished = Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", killed[0].printed, re.M))
-    assert {"asset_record", "prepare", "align_data"} <= set(finished)
+    assert {"asset_record", "prepare"} <= set(finished)
     assert not Counter(job_counts(resumed.printed)) + finished - Counter(job_counts(killed[0].printed))
     assert len(of_rule(resumed.jobs, "finetune", "mislabel")) == 1
 
 
-def test_every_study_of_the_smoke_run_has_gone_through_slurm(
+def test_a_job_that_slurm_preempts_in_mid_training_goes_on_where_it_was(
+    resumed: Run, workspace: Workspace, preempted: list[float]
+) -> None:
+    (job,) = of_rule(resumed.jobs, "finetune", "mislabel")
+    assert (job.state, job.restarts) == ("COMPLETED", 1)
+    made = workspace.root / "results/smoke" / FINETUNE / "finetuned"
+    first, last = ((made / f"epoch-{n}/adapter_model.safetensors").stat().st_mtime for n in (1, EPOCHS))
+    assert first <= preempted[0] < last
+
+
+def test_every_study_of_the_run_has_gone_through_slurm(
     killed: tuple[Run, list[Job]], resumed: Run, workspace: Workspace
 ) -> None:
     results = workspace.root / "results/smoke"
     assert (results / "report.html").is_file()
-    for study in ("simulation", "mislabel", "llm", "vlm"):
+    for study in STUDIES:
         assert (results / f"tables/claims_{study}.csv").stat().st_size > 0
     names = {job.rule for job in [*killed[1], *resumed.jobs] if job.state == "COMPLETED"}
     groups = "".join(name for name in names if name.startswith(("data_", "reports_")))
     rules = set(job_counts(killed[0].printed))
     assert {rule for rule in rules if rule in names or rule in groups} == rules - {"asset_record"}
-
-
-def test_another_damping_submits_the_scoring_and_what_follows(changed: Run) -> None:
-    assert changed.process.returncode == 0, changed.printed
-    assert job_counts(changed.printed) == {"score": 2, "detect": 1, "report_mislabel": 1, "report_page": 1}
-    assert [job.rule for job in changed.jobs] == ["score", "score", "detect", "reports_report_mislabel_report_page"]
