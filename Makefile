@@ -4,6 +4,7 @@
 # make test    the tests                                    make lint    what CI checks before the tests
 # make cost    GPU hours and disk of a grid, estimated      make faults  stop runs in every way, compare their results
 # make clean   remove what was produced, not what was fetched
+# make wheel   sdist and wheel, into dist
 # make lock    resolve the locks anew (ARGS=--upgrade for the newest of everything)
 #
 # The first call installs requirements.lock and torch into .venv: TORCH=cpu, cu126, cu130, index or a wheel's path; by default
@@ -31,7 +32,7 @@ SMOKE := --configfile workflow/config/smoke.yaml
 # Threads that wait for work must not take the processor from other jobs.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: setup run smoke test lint report cost faults lock clean another-torch
+.PHONY: setup run smoke test lint report cost faults lock wheel clean another-torch
 
 setup: $(STAMP)
 
@@ -61,6 +62,11 @@ cost: $(STAMP)
 faults: $(STAMP)
 	$(BIN)/python tests/faults/inverses.py --count $(MATRICES) --seed $(SEED)
 	$(BIN)/python tests/faults/harness.py --stops $(STOPS) --seed $(SEED) $(ARGS)
+
+wheel: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -c 'import setuptools.build_meta as backend; print(backend.build_sdist("dist"))'
+	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist dist/hyperinf-*.tar.gz
 
 lock: $(STAMP)
 	$(BIN)/python packaging/lock.py $(ARGS)

@@ -7,7 +7,7 @@ min_version("9.27")
 
 
 # From whatever folder it is run: an overlay alone would be another experiment.
-configfile: "config.yaml" if Path("config.yaml").is_file() else f"{workflow.basedir}/config.yaml"
+configfile: "config.yaml" if Path("config.yaml").is_file() else f"{workflow.current_basedir}/config.yaml"
 
 
 include: "workflow/rules/common.smk"

@@ -83,3 +83,32 @@ def test_a_file_has_the_form_that_its_readers_expect(kind, pattern):
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{kind}", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_what_a_hosted_service_runs_is_what_the_project_runs_itself():
+    """Every make of the jobs is a target, and .ci/run makes the same ones; the wheel, which a test builds, apart."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    steps = " ; ".join(step.get("run", "") for job in jobs.values() for step in job["steps"])
+    made, own = (set(re.findall(r"make (?:--question )?([a-z]+)", text)) for text in (steps, _ci()))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert made <= targets | {"docs"}
+    assert own - {"docs"} <= made
+    assert made - {"docs", "wheel"} <= own
+    assert {"3.11", "3.12", "3.13"} == set(jobs["tests"]["strategy"]["matrix"]["python"])
+
+
+def _ci():
+    return re.sub(r"#.*", "", (ROOT / ".ci/run").read_text())
+
+
+def test_the_workflow_catalogue_finds_what_it_asks_for():
+    """Of standardized usage: https://snakemake.github.io/snakemake-workflow-catalog."""
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert {"software-stack-deployment", "mandatory-flags", "report"} == set(usage)
+    assert all((ROOT / name).is_file() for name in ("workflow/Snakefile", "config/README.md"))
+    readme = (ROOT / "README.md").read_text().lower()
+    assert "snakemake" in readme
+    assert "workflow" in readme
+    links = re.findall(r"\]\((\.\./[^)]+)\)", (ROOT / "config/README.md").read_text())
+    assert links
+    assert all((ROOT / "config" / link).is_file() for link in links)

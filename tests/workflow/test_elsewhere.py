@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from workspaces import SMOKE, Workspace, environment
+from workspaces import SMOKE, Workspace, environment, job_counts
 
 # Little of the smoke experiment, which is merged over the default one.
 LITTLE = "run: [mislabel]\nstudies: {mislabel: {seeds: [11]}}\n"
@@ -100,3 +100,11 @@ def test_a_home_is_one_in_every_path_of_the_experiment(fresh: Workspace, tmp_pat
     fresh.snakemake(*arguments, f"{home}/results/mislabel/sarcasm/data/seed-11/info.json", HOME=str(home), check=False)
     assert not (fresh.root / "~").exists()
     assert (home / "results").is_dir()
+
+
+def test_the_snakefile_of_the_catalogue_plans_what_the_other_one_plans(pristine: Workspace) -> None:
+    planned = [
+        job_counts(pristine.snakemake("--snakefile", name, "--dry-run", "--configfile", SMOKE))
+        for name in ("Snakefile", "workflow/Snakefile")
+    ]
+    assert planned[1] == {**planned[0], "everything": 1}

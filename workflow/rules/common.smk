@@ -4,7 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-sys.path[:0] = [f"{workflow.basedir}/workflow/lib", str(workflow.basedir)]
+# Of the project, whichever Snakefile includes this.
+PROJECT = str(Path(workflow.current_basedir).parents[1])
+sys.path[:0] = [f"{PROJECT}/workflow/lib", PROJECT]
 
 from asking import Asking
 from code_hash import code_hash
@@ -31,7 +33,7 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 # `python` is the interpreter that runs Snakemake, unless a conda environment is activated after this.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
 # What is hashed is what runs, from whatever folder.
-os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")])))
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [PROJECT, os.environ.get("PYTHONPATH")])))
 # Threads that wait for work must not take the processor from other jobs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Snakemake prints who runs it, and fails for a user without a name, as in a container.

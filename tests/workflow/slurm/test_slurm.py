@@ -22,13 +22,13 @@ from one_node import CPUS, one_node_slurm, reason_against
 
 pytestmark = pytest.mark.slurm
 PROFILE = ["--workflow-profile", "profiles/slurm", "--configfile", SMOKE, "overlay.yaml", "--cores", str(CPUS)]
-# The first look at jobs after 12 s, which most of them need; one more would come 22 s after it.
-IMPATIENT = ["--slurm-init-seconds-before-status-checks", "12", "--latency-wait", "10"]
+# Jobs are looked at within 3 s, and 13 s after that, which most of them need; once more after another 23 s.
+IMPATIENT = ["--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"]
 FINETUNE = "mislabel/sarcasm/minilm/lora-8/seed-11"
 KILLED, FAILING = FINETUNE.replace("11", "12"), FINETUNE.replace("11", "13")
 # A fine-tuning asks for 6000 MB and 240 minutes, a second attempt would for twice as much.
 LIMITED = "partitions: {cpu: {max_gpu: 0}, gpu: {max_gpu: 1, max_mem_mb: 9000, max_runtime: 300}}"
-# Whatever Slurm treats apart is in them: a measurement, groups, shards.
+# Whatever Slurm treats apart is in them: a measurement, and groups.
 STUDIES = ("simulation", "mislabel", "llm")
 THREE_SEEDS_ON_GPUS = "{device: cuda, run: [mislabel], studies: {mislabel: {seeds: [11, 12, 13]}}}"
 
@@ -45,6 +45,8 @@ def real() -> str:
         "finetuning": {"epochs": EPOCHS, "checkpoints": [1, EPOCHS]},
         "detection": {"report_epoch": EPOCHS},
     }
+    # Jobs that wait for each other, and are the same to Slurm.
+    overlay["studies"]["llm"]["runtime"] = {"shards": 1}
     return yaml.safe_dump(overlay)
 
 
