@@ -24,9 +24,10 @@ class BuildWithProject(build_py):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for target, source in PYPROJECT["tool"]["hyperinf"]["project"].items():
-            copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
-            options = {"ignore": shutil.ignore_patterns("__pycache__")} if (ROOT / source).is_dir() else {}
-            copy(ROOT / source, folder / target, **options)
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, folder / target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / source, folder / target)
 
 
 def page() -> str:
@@ -39,8 +40,10 @@ def page() -> str:
     repository = PYPROJECT["project"]["urls"].get("Repository", "").rstrip("/")
     inside = r"\]\((?!https?:|#|mailto:)([^)\s]+)\)"
     if repository:
+        text = re.sub(r'\b(src|srcset)="(?!https?:)([^"]+)"', rf'\1="{repository}/raw/main/\2"', text)
         text = re.sub(r"(!\[[^\]]*)" + inside, rf"\1]({repository}/raw/main/\2)", text)
         return re.sub(r"((?<!!)\[[^\]]*)" + inside, rf"\1]({repository}/blob/main/\2)", text)
+    text = re.sub(r"<picture>.*?</picture>\n*", "", text, flags=re.DOTALL)
     text = re.sub(r"!\[[^\]]*" + inside + r"\n*", "", text)
     return re.sub(r"(?<!!)\[([^\]]*)" + inside, r"\1", text)
 

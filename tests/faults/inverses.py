@@ -281,7 +281,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    began, done, wrong = time.monotonic(), 0, collections.Counter()
+    began, done = time.monotonic(), 0
+    wrong: collections.Counter[str] = collections.Counter()
     for case in cases(arguments.count, arguments.seed):
         said = complaints(case)
         for line in said:

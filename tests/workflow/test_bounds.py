@@ -4,6 +4,7 @@ import json
 import os
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -52,7 +53,7 @@ def test_a_measurement_runs_alone_whatever_resources_are_given(fresh: Workspace,
     assert not any(overlap(timing, other) for other in others)
 
 
-def with_gpus(workspace: Workspace, count: int) -> dict[str, str]:
+def with_gpus(workspace: Workspace, count: int) -> dict[str, Any]:
     """A machine with so many GPUs, as far as it can be told without one."""
     tools = workspace.root / "tools"
     tools.mkdir()

@@ -17,7 +17,7 @@ from workspaces import SMOKE, Workspace, job_counts
 
 TINY = {"max_steps": 2, "batch_size": 4, "max_length": 48}
 SAMPLES = {"train": 12, "validation": 4, "test": 4}
-STUDIES = {
+STUDIES: dict[str, dict[str, object]] = {
     "wrong_labels": {
         "title": "A language model finds wrong labels",
         "family": "causal",

@@ -128,7 +128,7 @@ def test_the_page_of_an_index_has_no_link_or_picture_that_leads_nowhere(metadata
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert "# hyperinf" in text
     assert not re.findall(r"\]\((?!https?:|#|mailto:)[^)]*\)", text)
-    assert not re.findall(r"""(?:src|href)=["'](?!https?:|#)""", text)
+    assert not re.findall(r"""(?:src|srcset|href)=["'](?!https?:|#)""", text)
 
 
 def test_the_metadata_names_pythons_licence_addresses_and_extras(metadata: Message) -> None:

@@ -1,5 +1,6 @@
 """What the profiles say of the rules must hold for the rules that there are."""
 
+import dataclasses
 import re
 from typing import Any
 
@@ -48,3 +49,28 @@ def test_a_dry_run_with_the_profile_shows_the_same_jobs(pristine: Workspace, nam
     printed = pristine.snakemake("--dry-run", "--configfile", SMOKE, "--workflow-profile", f"profiles/{name}")
     assert f"Using workflow specific profile profiles/{name}" in printed
     assert job_counts(printed) == job_counts(plain) != {}
+
+
+def test_what_the_profile_and_its_page_name_of_the_executors_is_theirs() -> None:
+    texts = [
+        (ROOT / name).read_text()
+        for name in ("docs/cluster.md", *(f"profiles/{each}/config.yaml" for each in PROFILES))
+    ]
+    for kind in ("slurm", "cluster_generic"):
+        plugin = pytest.importorskip(f"snakemake_executor_plugin_{kind}")
+        known = {each.name.replace("_", "-") for each in dataclasses.fields(plugin.ExecutorSettings)}
+        prefix = kind.replace("_", "-")
+        named = {word for text in texts for word in re.findall(rf"(?<![\w/-])(?:--)?{prefix}-([a-z-]+)(?=:|`| )", text)}
+        assert named
+        assert named <= known
+
+
+def test_images_install_what_make_setup_installs() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for name in ("Dockerfile", "hyperinf.def"):
+        recipe = (ROOT / "packaging/container" / name).read_text()
+        for part in ("--no-deps --require-hashes --requirement requirements.lock", "--no-deps --no-build-isolation"):
+            assert part in makefile
+            assert part in recipe
+        assert "packaging/torch.sh python" in recipe
+        assert re.search(r"python:3\.11", recipe)

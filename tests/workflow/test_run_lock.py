@@ -158,7 +158,7 @@ def acquired(folder: Path, path: str) -> subprocess.CompletedProcess[str]:
         "import sys; sys.path.insert(0, sys.argv[1]); import run_lock; lock = run_lock.acquire(sys.argv[2]); "
         "print(lock.note); lock.begin(slurm=True)"
     )
-    command = [sys.executable, "-c", program, LIBRARY, folder]
+    command = [sys.executable, "-c", program, str(LIBRARY), str(folder)]
     return subprocess.run(command, env={**environment(), "PATH": path}, capture_output=True, text=True, check=False)
 
 
