@@ -28,6 +28,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
 
 from hyperinf.artifacts.records import read_record, write_record
+from hyperinf.cli.project import write_project
 from hyperinf.data.assets import fetch_asset
 from hyperinf.gradients import LiveSource, TensorSource, adapted_layers, per_sample_gradients
 from hyperinf.influence import influence_scores
@@ -317,6 +318,11 @@ def _flipped() -> None:
     read_record(Path("data/info.json"))
 
 
+def _initialised() -> None:
+    write_project(Path("paper"))
+    write_project(Path("paper"))
+
+
 def _shard() -> None:
     from hyperinf.pipeline.sharding.parts import _damaged
 
@@ -468,6 +474,7 @@ PLACES = [
     Refusal("results that cannot be written, or a full disk", lambda: _planned(lambda here: (here / ".lock").mkdir()), "room, leave to write, or another `results`"),
     Refusal("results in which a colleague's run is at work", lambda: _planned(_beside_another), "wait, or another `results`"),
     Refusal("a colleague's lock, of a folder that was not shared", lambda: _planned(_locked_out), "remove it, or another `results`"),
+    Refusal("a folder for `hyperinf init` that holds something", _initialised, "another folder, or an empty one"),
     Refusal("a project folder of a colleague", _closed, "a copy of one's own, or `chmod -R g+w .snakemake`"),
 ]  # fmt: skip
 
