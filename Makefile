@@ -32,7 +32,8 @@ SMOKE := --configfile workflow/config/smoke.yaml
 # Threads that wait for work must not take the processor from other jobs.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: setup run smoke test lint report cost faults lock wheel clean another-torch
+.PHONY: setup run smoke test lint report cost faults clean
+.PHONY: wheel lock another-torch
 
 setup: $(STAMP)
 
@@ -54,6 +55,14 @@ lint: $(STAMP)
 	$(BIN)/snakefmt --check --line-length 120 Snakefile workflow
 	$(BIN)/snakemake --lint
 
+wheel: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -c 'import setuptools.build_meta as backend; print(backend.build_sdist("dist"))'
+	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist dist/hyperinf-*.tar.gz
+
+lock: $(STAMP)
+	$(BIN)/python packaging/lock.py $(ARGS)
+
 report: $(STAMP)
 	$(BIN)/python workflow/run.py --report results/snakemake-report.html $(ARGS)
 
@@ -63,14 +72,6 @@ cost: $(STAMP)
 faults: $(STAMP)
 	$(BIN)/python tests/faults/inverses.py --count $(MATRICES) --seed $(SEED)
 	$(BIN)/python tests/faults/harness.py --stops $(STOPS) --seed $(SEED) $(ARGS)
-
-wheel: $(STAMP)
-	rm -rf dist
-	$(BIN)/python -c 'import setuptools.build_meta as backend; print(backend.build_sdist("dist"))'
-	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist dist/hyperinf-*.tar.gz
-
-lock: $(STAMP)
-	$(BIN)/python packaging/lock.py $(ARGS)
 
 clean:
 	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name assets -exec rm -rf {} +
