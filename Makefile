@@ -33,7 +33,6 @@ SMOKE := --configfile workflow/config/smoke.yaml
 export OMP_WAIT_POLICY := passive
 
 .PHONY: setup run smoke test lint report cost faults clean
-.PHONY: wheel lock another-torch
 
 setup: $(STAMP)
 
@@ -54,6 +53,8 @@ lint: $(STAMP)
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hyperinf workflow
 	$(BIN)/snakefmt --check --line-length 120 Snakefile workflow
 	$(BIN)/snakemake --lint
+
+.PHONY: wheel lock another-torch
 
 wheel: $(STAMP)
 	rm -rf dist
