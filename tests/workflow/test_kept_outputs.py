@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 from test_run_lock import wait_until
@@ -120,12 +121,22 @@ REMOVED = {
 
 
 @pytest.mark.parametrize("name", REMOVED)
-def test_what_was_removed_after_the_run_is_made_again(done: Workspace, name: str) -> None:
-    path = done.root / name
-    assert path.exists()
+def test_what_was_removed_after_the_run_would_be_made_again(finished: Workspace, tmp_path: Path, name: str) -> None:
+    path = finished.root / name
+    path.rename(tmp_path / "removed")
+    try:
+        assert REMOVED[name] in finished.would_run()
+    finally:
+        (tmp_path / "removed").rename(path)
+
+
+def test_all_that_was_removed_after_the_run_is_made_again(done: Workspace) -> None:
     before = files_of(done)
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert REMOVED[name] in done.would_run()
+    for path in (done.root / name for name in REMOVED):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:  # it may have gone with a folder
+            path.unlink(missing_ok=True)
     done.smoke()
     assert before.keys() - files_of(done).keys() == set()
     assert done.would_run() == {}

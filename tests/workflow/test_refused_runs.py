@@ -1,5 +1,6 @@
 """What a run would fail of is said before its first job, and what is advised works."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -8,6 +9,10 @@ from pathlib import Path
 
 import pytest
 from workspaces import SMOKE, Workspace, environment
+
+from hyperinf.pipeline.preflight import objections
+from hyperinf.settings.experiment import checked_experiment
+from hyperinf.settings.yaml_files import merged, read_yaml
 
 ENCODER = {
     "model_type": "bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
@@ -130,7 +135,15 @@ def test_what_a_job_would_refuse_is_refused_before_the_first_one(refused: Refuse
     line = printed.splitlines()[-1]
     assert all(part in line for part in refused.parts), printed
     assert not (fresh.root / "calls.jsonl").exists()
-    fresh.smoke("--until", "prepare", overlay=refused.mended)
+    (fresh.root / "overlay.yaml").write_text(refused.mended)
+    with contextlib.chdir(fresh.root):
+        experiment = checked_experiment(
+            merged(*map(read_yaml, map(Path, ("config.yaml", SMOKE, "overlay.yaml")))), Path()
+        )
+        # What a run looks at before its first job, but for devices.
+        assert [*objections(experiment)] == []
+    if "launcher" in refused.mended:
+        fresh.smoke("--until", "prepare", overlay=refused.mended)
 
 
 TARGETS = {
