@@ -79,7 +79,7 @@ clean:
 	rm -rf .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # What a killed installation has left is not to be trusted, and is made anew: it, and only it, leaves $(UNFINISHED).
-# The stamp is newer than the lock only after both installations succeeded.
+# The stamp is newer than the lock only after all three installations succeeded.
 $(STAMP): requirements.lock requirements-cu130.lock pyproject.toml $(if $(filter-out $(TORCH),$(CHOSEN)),another-torch)
 	@if test -e $(UNFINISHED) || ! $(BIN)/python -m pip --version > /dev/null 2>&1; then \
 		$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

@@ -131,6 +131,25 @@ def test_the_page_of_an_index_has_no_link_or_picture_that_leads_nowhere(metadata
     assert not re.findall(r"""(?:src|srcset|href)=["'](?!https?:|#)""", text)
 
 
+def test_with_a_repository_links_and_pictures_of_the_page_lead_there(sdist: Path, wheel: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(wheel.parent / sdist.name.removesuffix(".tar.gz"), copy)
+    pyproject = copy / "pyproject.toml"
+    address = "https://example.org/of/hyperinf"
+    pyproject.write_text(
+        pyproject.read_text().replace("[project.urls]\n", f'[project.urls]\nRepository = "{address}"\n')
+    )
+    (copy / "README.md").write_text('![a](docs/a.png) [b](docs/b.md#c) [d](#e)\n<img src="docs/f.svg">\n')
+    made = build("sdist", copy, tmp_path)
+    with tarfile.open(made) as archive:
+        file = archive.extractfile(f"{made.name.removesuffix('.tar.gz')}/PKG-INFO")
+        assert file
+        text = str(email.message_from_bytes(file.read()).get_payload())
+    first, second = text.splitlines()
+    assert first == f"![a]({address}/raw/main/docs/a.png) [b]({address}/blob/main/docs/b.md#c) [d](#e)"
+    assert second == f'<img src="{address}/raw/main/docs/f.svg">'
+
+
 def test_the_metadata_names_pythons_licence_addresses_and_extras(metadata: Message) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     assert set(PROJECT["classifiers"]) == set(metadata.get_all("Classifier") or ())
