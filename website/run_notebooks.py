@@ -27,12 +27,11 @@ def executed(notebook: Path, folder: Path) -> nbformat.NotebookNode:
 
 def _results(outputs: list[nbformat.NotebookNode]) -> Iterator[nbformat.NotebookNode]:
     """Leave out progress: what goes to standard error, lines that are written over, and how long is left."""
-    for output in outputs:
-        if output.output_type == "stream":
-            lines = [line.rstrip() for line in output.text.splitlines()]
-            output.text = "".join(f"{line}\n" for line in lines if line and not line.endswith(" left"))
-        if output.get("name") != "stderr" and output.get("text") != "":
-            yield output
+    said = "".join(output.text for output in outputs if output.get("name") == "stdout")
+    lines = [line.rstrip() for line in said.splitlines()]
+    if kept := [f"{line}\n" for line in lines if line.strip() and not line.endswith(" left")]:
+        yield nbformat.v4.new_output("stream", name="stdout", text="".join(kept))
+    yield from (output for output in outputs if output.output_type != "stream")
 
 
 if __name__ == "__main__":
