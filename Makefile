@@ -64,7 +64,7 @@ docs: $(DOCS)
 
 clean:
 	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name assets -exec rm -rf {} +
-	rm -rf .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build/docs .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(DOCS): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation --editable '.[docs]'
