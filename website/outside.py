@@ -11,7 +11,16 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 # Pages of their own; all other files are shown as their text.
 PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
-SHOWN = {".yaml": "yaml", ".json": "json", ".py": "python", ".toml": "toml", ".cff": "yaml"}
+LANGUAGES = {
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".json": "json",
+    ".py": "python",
+    ".toml": "toml",
+    ".sh": "bash",
+    ".smk": "python",
+}
+PICTURES = (".png", ".svg", ".jpg", ".webp")
 _LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")
 # What is longer is of no use on a page.
 _LONGEST = 60_000
@@ -53,17 +62,20 @@ def _place(page: str, link: str) -> str:
 
 
 def _shown(place: str) -> str:
-    """Where a file of the project stands in the site; nothing for one that does not."""
+    """Where a file or folder of the project stands in the site; nothing for one that does not."""
     path = ROOT / place
     if place in PAGES:
         return place
-    if place.startswith(("docs/", "..")) or not path.is_file() or path.suffix not in SHOWN:
+    if place.startswith(("docs/", "..")) or not path.exists() or path.suffix in PICTURES:
         return ""
     return f"files/{place}.md"
 
 
 def _text(place: str) -> str:
-    text = (ROOT / place).read_text(encoding="utf-8")
+    head = f"---\nsearch: {{exclude: true}}\n---\n# {place}\n\n"
+    path = ROOT / place
+    if path.is_dir():
+        return head + "".join(f"- `{each.name}`\n" for each in sorted(path.iterdir()))
+    text = path.read_text(encoding="utf-8")
     cut = f"\n\nThe first {_LONGEST:,} of {len(text):,} characters." if len(text) > _LONGEST else ""
-    block = f"~~~~{SHOWN[Path(place).suffix]}\n{text[:_LONGEST]}\n~~~~"
-    return f"---\nsearch: {{exclude: true}}\n---\n# {place}\n\n{block}{cut}\n"
+    return f"{head}~~~~{LANGUAGES.get(path.suffix, 'text')}\n{text[:_LONGEST]}\n~~~~{cut}\n"
