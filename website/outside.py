@@ -3,6 +3,7 @@
 import posixpath
 import re
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -28,26 +29,25 @@ _LONGEST = 60_000
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages and the files that are linked."""
-    docs = Path(config.docs_dir)
     for name in PAGES:
         files.append(File.generated(config, name, content=(ROOT / name).read_text(encoding="utf-8")))
     for page in [each for each in files if each.src_uri.endswith(".md")]:
         for _, link, _, _ in _LINK.findall(page.content_string):
             place = _place(page.src_uri, link)
             shown = _shown(place)
-            if shown and not (docs / place).exists() and files.get_file_from_path(shown) is None:
+            if shown and files.get_file_from_path(shown) is None:
                 files.append(File.generated(config, shown, content=_text(place)))
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
     """Point links that lead out of ``docs/`` to where their targets are in the site."""
 
     def pointed(found: re.Match[str]) -> str:
         before, link, anchor, after = found.groups()
         place = _place(page.file.src_uri, link)
         target = place.removeprefix("docs/") if place.startswith("docs/") else _shown(place)
-        if not target or files.get_file_from_path(target) is None or (Path(config.docs_dir) / place).exists():
+        if not target or files.get_file_from_path(target) is None:
             return found[0]
         relative = posixpath.relpath(target, posixpath.dirname(page.file.src_uri) or ".")
         return f"{before}{relative}{anchor or ''}{after}"
