@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hyperinf.gradients.scratch import GRAM_NUMBERS, Scratch, symmetric_product
+from hyperinf.gradients.scratch import GRAM_NUMBERS, Scratch, at_once, symmetric_product
 from hyperinf.gradients.units import exponent_needed, exponent_of, largest, shifted
 
 # Squares of numbers of a size between its inverse and this are well inside float32.
@@ -163,7 +163,7 @@ class Dense(LayerGradients):
             yield self
             return
         _, rank, columns = self.shape
-        for rows in self._gradients.split(self._scratch.samples(rank * columns, self._gradients.device)):
+        for rows in self._gradients.split(at_once(rank * columns, self._gradients.device)):
             yield Dense(rows, self._scratch, self._scratch.widened(rows.flatten(1)))
 
     def _doubles(self) -> Iterator[Tensor]:

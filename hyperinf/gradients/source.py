@@ -122,8 +122,8 @@ class TensorSource(GradientSource):
         samples = next(iter(counts.values()))
         if len(set(counts.values())) > 1:
             raise ValueError(f"gradients: got {counts} samples, expected as many of every layer")
-        ids = clean_ids(range(samples) if sample_ids is None else sample_ids)
-        if len(ids) != samples or len(set(ids)) != samples:
+        ids = tuple(map(str, range(samples))) if sample_ids is None else clean_ids(sample_ids)
+        if len(ids) != samples or (sample_ids is not None and len(set(ids)) != samples):
             raise ValueError(f"sample_ids: got {len(ids)} ({len(set(ids))} distinct), expected {samples} distinct ids")
         if losses is not None and tuple(losses.shape) != (samples,):
             raise ValueError(f"losses: got shape {list(losses.shape)}, expected [{samples}]")
@@ -146,8 +146,9 @@ class TensorSource(GradientSource):
     def __iter__(self) -> Iterator[GradientBlock]:
         for start in range(0, len(self._ids), self._block_size):
             rows = slice(start, start + self._block_size)
+            whole = self._block_size >= len(self._ids)
             yield GradientBlock.of(
-                {name: tensor[rows] for name, tensor in self._gradients.items()},
+                self._gradients if whole else {name: tensor[rows] for name, tensor in self._gradients.items()},
                 self._ids[rows],
                 None if self._losses is None else self._losses[rows],
             )

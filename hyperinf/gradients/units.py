@@ -22,7 +22,7 @@ def exponent_needed(size: float) -> int:
 
 def largest(x: Tensor) -> float:
     """Find the largest absolute value of ``x``, 0 of nothing."""
-    return float(x.abs().amax()) if x.numel() else 0.0
+    return float(torch.linalg.vector_norm(x, ord=math.inf)) if x.numel() else 0.0
 
 
 def numbers(scalars: Sequence[Tensor]) -> list[float]:
@@ -34,7 +34,12 @@ def numbers(scalars: Sequence[Tensor]) -> list[float]:
 
 def all_largest(tensors: Sequence[Tensor]) -> list[float]:
     """Find the largest absolute value of each tensor, as :func:`largest` does of one."""
-    return numbers([x.abs().amax().double() if x.numel() else x.new_zeros((), dtype=torch.float64) for x in tensors])
+    sizes = iter(numbers(_norms([x for x in tensors if x.numel()])))
+    return [next(sizes) if x.numel() else 0.0 for x in tensors]
+
+
+def _norms(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    return torch._foreach_norm(list(tensors), math.inf) if tensors else []
 
 
 def shifted(x: Tensor, exponent: int) -> Tensor:
@@ -43,3 +48,13 @@ def shifted(x: Tensor, exponent: int) -> Tensor:
         return x
     half = exponent // 2  # the power itself can be out of the range that x and the result are in
     return x * 2.0**half * 2.0 ** (exponent - half)
+
+
+def all_shifted(tensors: Sequence[Tensor], exponents: Sequence[int]) -> list[Tensor]:
+    """Compute ``2^exponent x`` of each tensor, as :func:`shifted` does of one, with few operations for all."""
+    if not any(exponents):
+        return list(tensors)
+    halves = [exponent // 2 for exponent in exponents]
+    rest = [exponent - half for exponent, half in zip(exponents, halves, strict=True)]
+    half_way = torch._foreach_mul(list(tensors), [2.0**half for half in halves])
+    return list(torch._foreach_mul(half_way, [2.0**each for each in rest]))
