@@ -1,5 +1,6 @@
 """The one interface between gradients and everything that uses them."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
@@ -177,5 +178,5 @@ class TensorSource(GradientSource):
 
 def _samples_in_block(gradients: Mapping[str, Tensor]) -> int:
     """Count the samples whose gradients of all layers are at most `BLOCK_BYTES`, at least 1."""
-    sample = sum(tensor[0].numel() * tensor.element_size() for tensor in gradients.values() if len(tensor))
+    sample = sum(math.prod(tensor.shape[1:]) * tensor.element_size() for tensor in gradients.values())
     return max(1, BLOCK_BYTES // max(1, sample))

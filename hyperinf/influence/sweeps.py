@@ -13,7 +13,7 @@ from hyperinf.gradients import GradientBlock, GradientSource
 from hyperinf.gradients.alike import together
 from hyperinf.gradients.contractions import SAFE
 from hyperinf.gradients.sweeping import checked
-from hyperinf.gradients.units import all_largest, all_shifted, exponent_needed, numbers, shifted
+from hyperinf.gradients.units import all_largest, all_shifted, exponent_needed, shifted
 
 Vectors = dict[str, Tensor]
 """``{layer: Tensor[r, d]}``."""
@@ -210,13 +210,14 @@ def sweep_scores_alone(source: GradientSource, products: Mapping[str, Vectors], 
             own = {layer: vectors[layer].to(few.device) for layer in few.layers}
             dots = few.dots(own)
             layers += few.layers
-            sizes += torch.linalg.vector_norm(dots, ord=math.inf, dim=(1, 2)).unbind()
+            sizes.append(torch.linalg.vector_norm(dots, ord=math.inf, dim=(1, 2)))
             dots = _in_their_units(dots, [units.get(layer) for layer in few.layers])
             total = total.to(dots) + _over_layers(dots)
             if norms:
                 found = few.squares()
                 squares = squares.to(found) + _over_layers(found)
-        largest = dict(zip(layers, numbers(sizes), strict=True))
+        found_sizes = torch.cat([each.to(sizes[0].device) for each in sizes]).tolist()
+        largest = dict(zip(layers, found_sizes, strict=True))
         if not all(size == 0 or 1 / SAFE <= size <= SAFE for size in largest.values()):
             return None
         heard.update(layer for layer, size in largest.items() if size > 0)
