@@ -113,7 +113,8 @@ def _scored(settings: ScoreRows, files: dict[str, list[Path]], state: Path, devi
                 store = settings.store or store_for(live[role], len(each.ids), state)
                 folder = state / f"{GRADIENTS}-{role}"
                 kept[role] = stack.enter_context(stored(live[role], store, folder, device, identity[role]))
-            attributor = Attributor(subject.model, settings.method, settings.damping).fit(kept["train"])
+            attributor = Attributor(subject.model, settings.method, settings.damping, memory_bytes=0)
+            attributor.fit(kept["train"])
             table, layers, by_query = _tables(settings, attributor, samples["train"], samples["target"], kept["target"])
             tokens = None
             if settings.per_token:
