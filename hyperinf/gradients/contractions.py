@@ -260,7 +260,7 @@ class Factors(LayerGradients):
         return self.left.shape[0], self.left.shape[2], self.right.shape[2]
 
     @cached_property
-    def dtype(self) -> torch.dtype:  # type: ignore[override]
+    def dtype(self) -> torch.dtype:
         """The wider dtype of the two factors, float32 at least; the factors are taken to it a few samples at a time."""
         return torch.promote_types(torch.promote_types(self.left.dtype, self.right.dtype), torch.float32)
 

@@ -7,8 +7,8 @@ from torch import Tensor
 # anew, which takes several times as long as the products, and fewer at a time take as long to begin. A GPU has its
 # memory at hand, and takes as long to begin a product as to multiply many numbers.
 NUMBERS, NUMBERS_ON_GPU = 2**19, 2**25
-# For a Gram matrix, whose product takes longer than the memory.
-GRAM_NUMBERS = 2**20
+# For a Gram matrix, whose product takes longer than the memory, and its sum with others as long as many rows.
+GRAM_NUMBERS = 2**22
 
 
 def takes_many(device: torch.device) -> bool:

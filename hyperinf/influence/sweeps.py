@@ -204,7 +204,8 @@ def sweep_scores_alone(source: GradientSource, products: Mapping[str, Vectors], 
     heard: set[str] = set()
     for block in checked(source, "train"):
         ids.extend(block.sample_ids)
-        layers, sizes = [], []
+        layers: list[str] = []
+        sizes: list[Tensor] = []
         total = squares = torch.zeros(())
         for few in together({layer: block.gradients[layer] for layer in vectors}):
             own = {layer: vectors[layer].to(few.device) for layer in few.layers}
