@@ -40,17 +40,14 @@ def summary_table(frame: pd.DataFrame) -> Table:
     return Table("In how many settings each verdict fell", headers, tuple(rows))
 
 
-def ledger_sections(frame: pd.DataFrame) -> list[tuple[Table, str]]:
-    """Make the ledger for reading on a page: a table of settings for every claim, and the rule of its verdicts."""
-    sections = []
-    for (origin, statement, _, rule), group in frame.groupby(["origin", "statement", "source", "rule"], sort=False):
-        known = ("published",) if (group["published"] != "").any() else ()
-        rows = tuple(
-            (row["setting"], verdict_text(row), row["measured"], *(str(row[name]) or "–" for name in known))
-            for _, row in group.iterrows()
-        )
-        sections.append((Table(f"{statement} ({origin})", ("setting", "verdict", "measured", *known), rows), str(rule)))
-    return sections
+def claim_table(frame: pd.DataFrame) -> Table:
+    """Make the table of one claim for reading on a page: a row of every setting."""
+    known = ("published",) if (frame["published"] != "").any() else ()
+    rows = tuple(
+        (row["setting"], verdict_text(row), row["measured"], *(str(row[name]) or "–" for name in known))
+        for _, row in frame.iterrows()
+    )
+    return Table("Setting by setting", ("setting", "verdict", "measured", *known), rows)
 
 
 def ledger_table(frame: pd.DataFrame) -> Table:

@@ -1,0 +1,223 @@
+"""Lay out the verdicts for the page's first screen: claims by study, each a line with its place on a shared axis."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hyperinf.reporting.ledger import verdict_text
+from hyperinf.reporting.rule import rule
+from hyperinf.reporting.verdicts import (
+    CONTRADICTED,
+    DEGENERATE,
+    NO_DIFFERENCE,
+    NOT_TESTED,
+    SUPPORTED,
+    UNDECIDED,
+    VERDICTS,
+)
+from hyperinf.settings.registers import FAMILIES
+
+Ledgers = Sequence[tuple[str, pd.DataFrame]]
+"""The title of every study with its claims."""
+SIGNS = {SUPPORTED: "✓", CONTRADICTED: "✗", NO_DIFFERENCE: "≈", UNDECIDED: "?", DEGENERATE: "=", NOT_TESTED: "–"}
+"""What stands for a verdict where a word has no room; colour never stands alone."""
+
+_SHORTER = (
+    (r" \(HyperINF is charged for the GFIM\)", ""),
+    (r"^HyperINF finds more ([\w ]+?) than (.+) at (\d+) % inspected", r"finds more than \2, \3 % inspected"),
+    (r"^HyperINF ranks ([\w ]+?) higher than (.+)", r"ranks \1 above \2"),
+    (r", published start, (\d+ steps), inverts a matrix faster than", r", \1, inverts faster than"),
+    (r"HyperINF's lead over (.+) is larger where less is kept", r"lead over \1 grows where less is kept"),
+    (r"what (\w+) keeps trains a more accurate model than what (.+) keeps", r"\1's picks train better than \2's"),
+    (r"what (\w+) keeps trains a (?:more) accurate model than random selection", r"\1's picks beat random ones"),
+    (r"what (\w+) keeps trains a (?:less) accurate model than random selection", r"\1's picks fall short of random ones"),
+    (r"what (\w+) keeps trains a (?:more) accurate model than (.+)", r"\1's picks beat \2"),
+    (r"what (\w+) keeps trains a (?:less) accurate model than (.+)", r"\1's picks fall short of \2"),
+    (r"^(plain|stratified) selection: ", r"\1: "),
+    (r"the whole training set$", "all samples"),
+)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A scale that lines share.
+
+    Attributes:
+        label: what is drawn along it.
+        reach: from the middle to either end, in its own units.
+        margin: up to which a difference does not matter.
+        ticks: places in percent of the width, with what stands there.
+    """
+
+    label: str
+    reach: float
+    margin: float
+    ticks: tuple[tuple[float, str], ...]
+
+    def at(self, value: float) -> float:
+        """Place a value, in percent of the width; what is outside is put to the edge."""
+        return round(50 + 48 * min(max(value / self.reach, -1.0), 1.0), 2)
+
+
+def claim_anchor(number: int) -> str:
+    """Name the place of a claim's numbers on the page, by its place in the frame of primary claims."""
+    return f"claim-{number + 1}"
+
+
+def short_label(row: pd.Series, study: bool = True) -> str:
+    """Give a claim's label: its own where it has one, else its statement without what its surroundings say.
+
+    Args:
+        row: of ``claims.primary_frame``.
+        study: leave out whose models these are, as the study stands above.
+    """
+    text = str(row.get("label") or row["statement"])
+    if study:
+        for family in FAMILIES.values():
+            text = re.sub(rf"^{re.escape(family.label)}(?:, |: )", "", text)
+    for pattern, replacement in _SHORTER:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def tally(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Count the verdicts that fell, in their order: ``verdict``, ``sign``, ``count``."""
+    counts = frame["verdict"].value_counts()
+    return [
+        {"verdict": name, "sign": SIGNS[name], "count": int(counts[name])} for name in VERDICTS if name in counts.index
+    ]
+
+
+def studies_of(statement: str, ledgers: Ledgers) -> str:
+    """Name the studies that a claim was judged in; ``""`` for none."""
+    return " and ".join(title for title, frame in ledgers if (frame["statement"] == statement).any())
+
+
+def forest(primary: pd.DataFrame, ledgers: Ledgers, origin: str) -> list[dict[str, Any]]:
+    """Make the groups of lines that the template draws.
+
+    Args:
+        primary: of ``claims.primary_frame``.
+        ledgers: of all studies.
+        origin: of the claims that are drawn.
+
+    Returns:
+        For each study ``title`` (``""`` for claims of none, which come last), ``tally``, and ``panels``: ``axis`` (None where claims are counted) and ``lines``, each
+        with its label, verdict, numbers, link and places in percent of the width.
+    """
+    told = primary[primary["origin"] == origin]
+    titles = pd.Series([studies_of(str(text), ledgers) for text in told["statement"]], index=told.index, dtype=str)
+    order = sorted(dict.fromkeys(titles), key=lambda title: not title)
+    published = _published(ledgers)
+    return [
+        {"title": title, "tally": tally(told[titles == title]), "panels": list(_panels(told[titles == title], published))}
+        for title in order
+    ]
+
+
+def _panels(rows: pd.DataFrame, published: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    scales = rows["metric"].map(lambda metric: _SCALES.get(metric, ""))
+    for scale in ("points", "ratio", ""):
+        own = rows[scales == scale]
+        if len(own):
+            drawn = own[own["mean"].map(math.isfinite)]
+            axis = _axis(scale, drawn) if scale and len(drawn) else None
+            yield {"axis": axis, "lines": [_line(row, axis, published) for _, row in own.iterrows()]}
+
+
+_SCALES = {
+    **dict.fromkeys(("accuracy", "detected", "roc_auc", "correlation"), "points"),
+    "log_ratio": "ratio",
+}
+_FACTOR = {"points": 100.0, "ratio": 1 / math.log(10)}
+_LABELS = {
+    "points": "points (of ROC-AUC and correlations: hundredths)",
+    "ratio": "ratio, logarithmic scale",
+}
+
+
+def _axis(scale: str, rows: pd.DataFrame) -> Axis:
+    """Reach to every mean, and to the ends of most intervals: a few very wide ones would press all else together."""
+    factor = _FACTOR[scale]
+    means = factor * rows["mean"].abs()
+    ends = factor * rows[["low", "high"]].abs().max(axis=1).dropna()
+    reach = max(1.08 * means.max(), np.quantile(ends, 0.75) if len(ends) else 0.0)
+    margin = factor * max(rule().margins[name] for name in rows["metric"] if name in rule().margins)
+    reach = max(float(reach), 2.5 * margin)
+    steps = _decades(reach) if scale == "ratio" else _steps(reach)
+    axis = Axis(_LABELS[scale], reach, margin, ())
+    named = (f"{round(10**step, 9):g}×" if scale == "ratio" else f"{step:+g}".replace("-", "−") if step else "0" for step in steps)
+    return Axis(axis.label, reach, margin, tuple((axis.at(step), name) for step, name in zip(steps, named, strict=True)))
+
+
+def _steps(reach: float) -> list[float]:
+    """Two or three round numbers on each side of 0."""
+    rough = reach / 2.5
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = size * max(each for each in (1, 2, 5) if each * size <= rough)
+    return [step * k for k in range(-int(reach / step), int(reach / step) + 1)][:: 1 if reach / step < 4 else 2]
+
+
+def _decades(reach: float) -> list[float]:
+    """Powers of ten; of less than one the third part of it."""
+    if reach < 1:
+        third = math.log10(2) if reach >= math.log10(2) else math.log10(1.2)
+        return [-third, 0.0, third] if reach >= third else [0.0]
+    step = math.ceil(int(reach) / 2)
+    return [float(step * k) for k in range(-int(reach / step), int(reach / step) + 1)]
+
+
+def _line(row: pd.Series, axis: Axis | None, published: Mapping[str, str]) -> dict[str, Any]:
+    theirs = published.get(str(row["statement"]), "")
+    line = {
+        "label": short_label(row),
+        "statement": row["statement"],
+        "verdict": row["verdict"],
+        "sign": SIGNS[row["verdict"]],
+        "told": verdict_text(row),
+        "measured": _measured(row),
+        "published": theirs.removesuffix(" points"),
+        "anchor": claim_anchor(int(row.name)),
+        "mean": None,
+    }
+    if axis is None or not math.isfinite(row["mean"]):
+        return line
+    factor = _FACTOR[_SCALES[row["metric"]]]
+    line["mean"] = axis.at(factor * row["mean"])
+    if math.isfinite(row["low"]):
+        ends = [factor * row[name] for name in ("low", "high")]
+        line["ends"] = [axis.at(end) for end in ends]
+        line["beyond"] = [abs(end) > axis.reach for end in ends]
+    if found := re.fullmatch(r"([+−-][\d.]+) points", theirs):
+        line["theirs"] = axis.at(float(found[1].replace("−", "-")))
+    return line
+
+
+def _measured(row: pd.Series) -> str:
+    """The numbers without their seeds and settings, which the table has."""
+    text = re.sub(r"(, mean of \d+ settings| \(\d+ \w+\)|, \d+ \w+(?=\)))", "", str(row["measured"]))
+    return re.sub(r"\(95 %: (.+) to (.+)\)", r"(\1 to \2)", text).replace(" points", "")
+
+
+def _published(ledgers: Ledgers) -> dict[str, str]:
+    """The published number of each claim; of different ones in several settings none."""
+    found: dict[str, set[str]] = {}
+    for _, frame in ledgers:
+        for statement, number in frame[["statement", "published"]].itertuples(index=False):
+            if number:
+                found.setdefault(statement, set()).add(number)
+    return {statement: next(iter(numbers)) for statement, numbers in found.items() if len(numbers) == 1}
+
+
+def published_rows(ledgers: Ledgers) -> Sequence[tuple[str, ...]]:
+    """List what was published beside what was measured: study, claim, setting, published, measured, verdict."""
+    return [
+        (title, *(str(row[name]) for name in ("statement", "setting", "published", "measured")), verdict_text(row))
+        for title, frame in ledgers
+        for _, row in frame[frame["published"] != ""].iterrows()
+    ]
