@@ -115,3 +115,14 @@ def new_model(tmp_path_factory, shape):
     folder = tmp_path_factory.mktemp("models") / shape
     prepare_model(PrepareModel(source=f"shape:{shape}", out=str(folder)))
     return folder
+
+
+@pytest.fixture(scope="session")
+def faults_of():
+    """What is wrong with a page for those who read it, in a browser."""
+    import looked_at
+    from chromium import Chromium
+
+    looked_at.needed()
+    with Chromium() as browser:
+        yield lambda page: looked_at.faults(page, browser)

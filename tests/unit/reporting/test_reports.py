@@ -205,6 +205,10 @@ def test_the_ledger_of_the_page_holds_the_claims_of_all_studies(results, page):
     )
 
 
+def test_the_page_is_fit_for_every_reader(results, page, faults_of):
+    assert faults_of(results / "report.html") == []
+
+
 def test_the_page_names_what_is_missing(results):
     gone = ["figures/simulation_convergence.png", "tables/my_pictures_details.csv", "tables/claims_flips.csv"]
     for name in gone:
