@@ -1,4 +1,4 @@
-"""Look at a page as its readers do: at several widths, light and dark, with a keyboard, on paper; and by axe-core's rules."""
+"""Look at a page as its readers do: at several widths, light and dark, with a keyboard; and by axe-core's rules."""
 
 import base64
 import functools
@@ -69,15 +69,17 @@ def axe() -> str:
 
 _FOUND = """(async () => {
   const found = await axe.run(document, {resultTypes: ["violations"]});
-  return found.violations.map(each => `${each.id}: ${each.help}: ${each.nodes.length} times, first ${each.nodes[0].html.slice(0, 160)}`
-    + (each.nodes[0].any[0] ? `: ${each.nodes[0].any[0].message}` : ""));
+  return found.violations.map(({id, help, nodes: [first, ...more]}) =>
+    `${id}: ${help}: ${first.html.slice(0, 160)} (${first.any[0]?.message}), and ${more.length} more`);
 })()"""
 _UNFOLDED = "document.querySelectorAll('details').forEach(each => each.open = true)"
 _TOO_WIDE = """(() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return [];
-  const outside = [...document.querySelectorAll("main *")].filter(each => each.getBoundingClientRect().right > width + 1 && !each.closest(".wide"));
-  return [`${document.documentElement.scrollWidth} wide, of ${width}: ${outside.slice(0, 3).map(each => each.outerHTML.slice(0, 120)).join(" | ")}`];
+  const beyond = each => each.getBoundingClientRect().right > width + 1 && !each.closest(".wide");
+  const found = [...document.querySelectorAll("main *")].filter(beyond).slice(0, 3);
+  const named = found.map(each => each.outerHTML.slice(0, 120));
+  return [`${document.documentElement.scrollWidth} wide, of ${width}: ${named.join(" | ")}`];
 })()"""
 _LINKS = "[...document.querySelectorAll('a[href]')].map(each => each.getAttribute('href'))"
 _SEEN = """(() => {

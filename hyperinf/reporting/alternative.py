@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from hyperinf.reporting.costs import seconds_text
-from hyperinf.reporting.labels import checkpoint_label, method_label, percent, selection_label, setting_label
+from hyperinf.reporting.labels import method_label, percent, selection_label
 
 _OURS = "this run"
 

@@ -86,7 +86,7 @@ def _span(low: float, high: float) -> str:
 
 
 def _standing(read: StudyResults, places: Sequence[Place], called: Callable[[str], str]) -> str:
-    """HyperINF's number, and whom it is ahead of or behind in every place by more than the interval; ``""`` for none."""
+    """HyperINF's number, and whom it is ahead of or behind in every place by more than noise; ``""`` for none."""
     rows = [found for found in map(read.frame.at, places) if labels.SUBJECT in found]
     if not rows:
         return ""
@@ -106,7 +106,9 @@ def _standing(read: StudyResults, places: Sequence[Place], called: Callable[[str
         groups[word].append(called(name))
     cases = "" if len(rows) == 1 else " in both cases" if len(rows) == 2 else f" in all {len(rows)} cases"
     parts = (
-        f"{word} {_listed(names)}{'' if word.startswith('undecided') else cases}" for word, names in groups.items() if names
+        f"{word} {_listed(names)}{'' if word.startswith('undecided') else cases}"
+        for word, names in groups.items()
+        if names
     )
     return ", ".join([span, *parts])
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperinf.reporting.ledger import verdict_text
+from hyperinf.reporting.ledger import Ledgers, verdict_text
 from hyperinf.reporting.rule import rule
 from hyperinf.reporting.verdicts import (
     CONTRADICTED,
@@ -22,8 +22,7 @@ from hyperinf.reporting.verdicts import (
 )
 from hyperinf.settings.registers import FAMILIES
 
-Ledgers = Sequence[tuple[str, pd.DataFrame]]
-"""The title of every study with its claims."""
+Lines = Sequence[Mapping[str, Any]]
 SIGNS = {SUPPORTED: "✓", CONTRADICTED: "✗", NO_DIFFERENCE: "≈", UNDECIDED: "?", DEGENERATE: "=", NOT_TESTED: "–"}
 """What stands for a verdict where a word has no room; colour never stands alone."""
 
@@ -35,7 +34,10 @@ _SHORTER = (
     (r"HyperINF's lead over (.+) is larger where less is kept", r"lead over \1 grows where less is kept"),
     (r"what (\w+) keeps trains a more accurate model than what (.+) keeps", r"\1's picks train better than \2's"),
     (r"what (\w+) keeps trains a (?:more) accurate model than random selection", r"\1's picks beat random ones"),
-    (r"what (\w+) keeps trains a (?:less) accurate model than random selection", r"\1's picks fall short of random ones"),
+    (
+        r"what (\w+) keeps trains a (?:less) accurate model than random selection",
+        r"\1's picks fall short of random ones",
+    ),
     (r"what (\w+) keeps trains a (?:more) accurate model than (.+)", r"\1's picks beat \2"),
     (r"what (\w+) keeps trains a (?:less) accurate model than (.+)", r"\1's picks fall short of \2"),
     (r"^(plain|stratified) selection: ", r"\1: "),
@@ -107,15 +109,19 @@ def forest(primary: pd.DataFrame, ledgers: Ledgers, origin: str) -> list[dict[st
         origin: of the claims that are drawn.
 
     Returns:
-        For each study ``title`` (``""`` for claims of none, which come last), ``tally``, and ``panels``: ``axis`` (None where claims are counted) and ``lines``, each
-        with its label, verdict, numbers, link and places in percent of the width.
+        For each study ``title`` (``""`` for claims of none, which come last), ``tally`` and ``panels``: ``axis`` (None
+        where claims are counted) and ``lines``, each with label, verdict, numbers, link, and places in percent.
     """
     told = primary[primary["origin"] == origin]
     titles = pd.Series([studies_of(str(text), ledgers) for text in told["statement"]], index=told.index, dtype=str)
     order = sorted(dict.fromkeys(titles), key=lambda title: not title)
     published = _published(ledgers)
     return [
-        {"title": title, "tally": tally(told[titles == title]), "panels": list(_panels(told[titles == title], published))}
+        {
+            "title": title,
+            "tally": tally(told[titles == title]),
+            "panels": list(_panels(told[titles == title], published)),
+        }
         for title in order
     ]
 
@@ -151,8 +157,13 @@ def _axis(scale: str, rows: pd.DataFrame) -> Axis:
     reach = max(float(reach), 2.5 * margin)
     steps = _decades(reach) if scale == "ratio" else _steps(reach)
     axis = Axis(_LABELS[scale], reach, margin, ())
-    named = (f"{round(10**step, 9):g}×" if scale == "ratio" else f"{step:+g}".replace("-", "−") if step else "0" for step in steps)
-    return Axis(axis.label, reach, margin, tuple((axis.at(step), name) for step, name in zip(steps, named, strict=True)))
+    named = (
+        f"{round(10**step, 9):g}×" if scale == "ratio" else f"{step:+g}".replace("-", "−") if step else "0"
+        for step in steps
+    )
+    return Axis(
+        axis.label, reach, margin, tuple((axis.at(step), name) for step, name in zip(steps, named, strict=True))
+    )
 
 
 def _steps(reach: float) -> list[float]:

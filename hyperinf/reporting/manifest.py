@@ -213,7 +213,7 @@ def read_manifests(results: Path, studies: tuple[str, ...] = ()) -> list[dict[st
     found = {}
     for path in paths:
         content = read_json(path)
-        if not isinstance(content, dict) or not _CONTENT <= set(content):
+        if not isinstance(content, dict) or not set(content) >= _CONTENT:
             raise InputError(f"{path}: got another file, expected a manifest; make the report again")
         found[str(content["study"])] = content
     names = studies or tuple(sorted(found, key=lambda name: (name != _NAME, name)))

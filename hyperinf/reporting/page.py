@@ -10,17 +10,17 @@ from hyperinf import __version__
 from hyperinf.artifacts.files import write_text
 from hyperinf.errors import InputError
 from hyperinf.reporting.alternative import alternative
-from hyperinf.reporting.claims import (
-    COLUMNS,
-    OWN_QUESTION,
-    PUBLISHED_CLAIM,
-    claims_frame,
-    primary_frame,
-    untested,
+from hyperinf.reporting.claims import OWN_QUESTION, PUBLISHED_CLAIM, claims_frame, primary_frame, untested
+from hyperinf.reporting.forest import SIGNS, claim_anchor, forest, published_rows, studies_of, tally
+from hyperinf.reporting.ledger import (
+    Ledgers,
+    claim_table,
+    primary_table,
+    read_ledgers,
+    summary_table,
+    write_ledger,
+    write_primary,
 )
-from hyperinf.reporting.forest import SIGNS, Ledgers, claim_anchor, forest, published_rows, studies_of, tally
-from hyperinf.reporting.inputs import Schema, read_csv
-from hyperinf.reporting.ledger import claim_table, primary_table, summary_table, write_ledger, write_primary
 from hyperinf.reporting.manifest import expected_page, read_manifests
 from hyperinf.reporting.rendering import embedded_figure, render
 from hyperinf.reporting.run_time import spent
@@ -30,8 +30,6 @@ from hyperinf.reporting.summary import claim_sentences
 from hyperinf.reporting.table_writers import Table, printed
 from hyperinf.reporting.verdicts_figure import verdicts_figure
 
-_MAY_BE_EMPTY = ("source", "published", "measured", "metric", "values", "rule", "needed")
-_LEDGER = Schema(tuple(COLUMNS), (), (), (), optional=_MAY_BE_EMPTY)
 _LEADS = ("lds", "accuracy", "detection", "convergence_relative")
 """Figures that stand first in a study, by their captions: the first that it has."""
 _SHEETS = ("figure_contact",)
@@ -45,12 +43,7 @@ def write_page(results: Path, out: Path, studies: tuple[str, ...] = ()) -> list[
     manifests = read_manifests(results, studies)
     entries = [entry for manifest in manifests for entry in manifest["entries"]]
     there = {entry["name"]: (results / entry["files"][0]).is_file() for entry in entries}
-    ledgers = [
-        (str(manifest["title"]), read_csv(results / entry["files"][0], _LEDGER, may_be_empty=True))
-        for manifest in manifests
-        for entry in manifest["entries"]
-        if entry["kind"] == "claims" and there[entry["name"]]
-    ]
+    ledgers = read_ledgers(results, manifests)
     parts = [*(frame for _, frame in ledgers), claims_frame(untested())]
     claims = pd.concat(parts, ignore_index=True) if ledgers else claims_frame([])
     primary = primary_frame(claims)
@@ -110,7 +103,9 @@ def _study(results: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         if image is not None and image.is_file():
             figures.append({**entry, "image": embedded_figure(image), "alternative": alternative(entry, table)})
     names = [f"figure_{name}" for name in _LEADS]
-    leads = sorted((each for each in figures if each["caption"] in names), key=lambda each: names.index(each["caption"]))
+    leads = sorted(
+        (each for each in figures if each["caption"] in names), key=lambda each: names.index(each["caption"])
+    )
     first = leads[:1] or figures[:1]
     sheets = [each for each in figures if each["caption"] in _SHEETS]
     others: dict[str, list[dict[str, Any]]] = {}

@@ -38,7 +38,7 @@ def embedded(image: Path) -> str:
 
 
 def embedded_figure(image: Path) -> dict[str, Any]:
-    """Write a figure as a URL that holds it, a third of its size and not a pixel different: ``url``, ``width``, ``height``."""
+    """Write a figure as a URL that holds it, a third of its bytes, with all its pixels: ``url, width, height``."""
     with Image.open(image) as opened:
         smaller = io.BytesIO()
         opened.convert("RGB").save(smaller, "WEBP", lossless=True, method=4)

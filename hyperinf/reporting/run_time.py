@@ -8,9 +8,8 @@ from typing import Any
 import pandas as pd
 
 from hyperinf.reporting.labels import counted
+from hyperinf.settings.reporting import RUN_BEGAN
 
-BEGAN = "HYPERINF_RUN_BEGAN"
-"""Environment variable that the workflow sets: when the run began, in seconds since 1970 by the file system's clock."""
 FOLDER = "benchmarks"
 _COLUMNS = ["study", "stage", "seconds", "reused"]
 _STAGES = {
@@ -33,7 +32,7 @@ _TONES = 6
 
 def times(results: Path) -> pd.DataFrame:
     """Read the seconds of every job: study (the folder's name), stage, seconds, reused (made before this run began)."""
-    return pd.DataFrame(_jobs(results / FOLDER, float(os.environ.get(BEGAN, "-inf"))), columns=_COLUMNS)
+    return pd.DataFrame(_jobs(results / FOLDER, float(os.environ.get(RUN_BEGAN, "-inf"))), columns=_COLUMNS)
 
 
 def _jobs(folder: Path, began: float) -> Iterator[tuple[str, str, float, bool]]:
@@ -62,8 +61,8 @@ def spent(results: Path, titles: Mapping[str, str]) -> dict[str, Any] | None:
         titles: of the studies that are shown, by name.
 
     Returns:
-        ``total``, ``jobs``, ``reused`` (a sentence, or ``""``), ``longest`` (a sentence) and for each study ``title``,
-        ``told``, ``width`` in percent, and ``parts``: stage, text, start and width in percent, tone; None without a file.
+        ``told`` and ``reused`` (sentences), and ``studies``: ``title``, ``told`` and ``parts``, each with its text, tone,
+        and start and width in percent; None where there are no times.
     """
     frame, known = times(results), {**_BEFORE, **titles, **_AFTER}
     frame = frame[frame["study"].isin(known)]
@@ -95,7 +94,7 @@ def spent(results: Path, titles: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _reused(frame: pd.DataFrame) -> str:
-    if BEGAN not in os.environ:
+    if RUN_BEGAN not in os.environ:
         return "Each time is that of the run that made the file."
     old = frame[frame["reused"]]
     if old.empty:
