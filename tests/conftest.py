@@ -118,11 +118,19 @@ def new_model(tmp_path_factory, shape):
 
 
 @pytest.fixture(scope="session")
-def faults_of():
-    """What is wrong with a page for those who read it, in a browser."""
+def browser():
+    """A browser to look at pages with."""
     import looked_at
     from chromium import Chromium
 
     looked_at.needed()
-    with Chromium() as browser:
-        yield lambda page: looked_at.faults(page, browser)
+    with Chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def faults_of(browser):
+    """What is wrong with a page for those who read it."""
+    import looked_at
+
+    return lambda page: looked_at.faults(page, browser)

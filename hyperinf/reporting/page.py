@@ -98,9 +98,9 @@ def _claim(number: Any, row: pd.Series, claims: pd.DataFrame, ledgers: Ledgers) 
 def _study(results: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest with the figure that stands first, the others by what they are of, and its tables."""
     figures = []
-    for entry in manifest["entries"]:
-        image, _, table = (results / file for file in entry["files"]) if entry["kind"] == "figure" else (None,) * 3
-        if image is not None and image.is_file():
+    for entry in (each for each in manifest["entries"] if each["kind"] == "figure"):
+        image, _, table = (results / file for file in entry["files"])
+        if image.is_file():
             figures.append({**entry, "image": embedded_figure(image), "alternative": alternative(entry, table)})
     names = [f"figure_{name}" for name in _LEADS]
     leads = sorted(

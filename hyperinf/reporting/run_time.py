@@ -61,8 +61,8 @@ def spent(results: Path, titles: Mapping[str, str]) -> dict[str, Any] | None:
         titles: of the studies that are shown, by name.
 
     Returns:
-        ``told`` and ``reused`` (sentences), and ``studies``: ``title``, ``told`` and ``parts``, each with its text, tone,
-        and start and width in percent; None where there are no times.
+        ``told`` and ``reused`` (sentences), and ``studies``: ``title``, ``told`` and ``parts``, each with its text, its
+        tone, and start and width in percent; None where there are no times.
     """
     frame, known = times(results), {**_BEFORE, **titles, **_AFTER}
     frame = frame[frame["study"].isin(known)]

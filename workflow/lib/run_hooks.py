@@ -200,7 +200,7 @@ def _verdicts(results: Path, studies: tuple[str, ...]) -> list[str]:
     """What the run found on the published claims; nothing where that cannot be read: the run is done all the same."""
     from hyperinf.reporting.verdict_lines import verdict_lines
 
-    with suppress(InputError, OSError, ValueError):
+    with suppress(InputError, OSError, LookupError, ValueError):
         width = shutil.get_terminal_size((110, 24)).columns - len("hyperinf: ")
         return verdict_lines(results, studies, width, colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
     return []

@@ -19,6 +19,7 @@ from hyperinf.reporting import (
     report_study,
 )
 
+_SEARCH = "document.querySelector('#claims ~ details input')"
 FINDS = {
     "name": "flips",
     "title": "Mislabel detection",
@@ -207,6 +208,34 @@ def test_the_ledger_of_the_page_holds_the_claims_of_all_studies(results, page):
 
 def test_the_page_is_fit_for_every_reader(results, page, faults_of):
     assert faults_of(results / "report.html") == []
+
+
+def test_tables_of_the_page_are_sorted_and_searched_and_links_unfold_what_they_lead_to(results, page, browser):
+    browser.open(results / "report.html")
+    first = "document.querySelector('#claims ~ details table')"
+    column = f"[...{first}.tBodies[0].rows].filter(row => !row.hidden).map(row => row.cells[0].textContent)"
+    before = browser.run(column)
+    browser.run(f"{first}.tHead.rows[0].cells[0].querySelector('button').click()")
+    assert sorted(before) == sorted(browser.run(column)) != before
+    browser.run(f"(field => {{ field.value = 'lissa'; field.dispatchEvent(new Event('input')); }})({_SEARCH})")
+    assert browser.run(column)
+    assert all("LiSSA" in text for text in browser.run(column))
+
+
+def test_the_page_is_whole_without_its_script_and_on_paper(results, page, browser):
+    folded = (
+        "[...document.querySelectorAll('details:not([open]) p')].filter(each => each.getBoundingClientRect().height)"
+    )
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(results / "report.html")
+        assert browser.run("document.querySelectorAll('button, input').length") == 0
+        assert browser.run("document.querySelectorAll('.forest li a').length") > 5
+        browser.call("Emulation.setEmulatedMedia", media="print")
+        assert browser.run(f"{folded}.length") > 10
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+        browser.call("Emulation.setEmulatedMedia", media="")
 
 
 def test_the_page_names_what_is_missing(results):
