@@ -45,11 +45,20 @@ class Chromium:
             os.close(each)
         self._numbers, self._buffer, self._session = itertools.count(1), b"", ""
         self.requests: list[str] = []
+        """Addresses of all that pages have asked for."""
+        try:
+            self._attach()
+        except RuntimeError:
+            self.__exit__()
+            raise
+        return self
+
+    def _attach(self) -> None:
+        """Open a page, and hear of what happens in it."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network"):
             self.call(f"{domain}.enable")
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()

@@ -31,6 +31,8 @@ _SHORTER = (
     (r"^HyperINF finds more ([\w ]+?) than (.+) at (\d+) % inspected", r"finds more than \2, \3 % inspected"),
     (r"^HyperINF ranks ([\w ]+?) higher than (.+)", r"ranks \1 above \2"),
     (r", published start, (\d+ steps), inverts a matrix faster than", r", \1, inverts faster than"),
+    (r" among samples of the same observed answer$", ", within an answer"),
+    (r"^HyperINF's scores are nearer to the exact FIM's than (.+) are", r"scores nearer to the exact FIM's than \1"),
     (r"HyperINF's lead over (.+) is larger where less is kept", r"lead over \1 grows where less is kept"),
     (r"what (\w+) keeps trains a more accurate model than what (.+) keeps", r"\1's picks train better than \2's"),
     (r"what (\w+) keeps trains a (?:more) accurate model than random selection", r"\1's picks beat random ones"),
@@ -204,9 +206,18 @@ def _line(row: pd.Series, axis: Axis | None, published: Mapping[str, str]) -> di
         ends = [factor * row[name] for name in ("low", "high")]
         line["ends"] = [axis.at(end) for end in ends]
         line["beyond"] = [abs(end) > axis.reach for end in ends]
-    if found := re.fullmatch(r"([+−-][\d.]+) points", theirs):
-        line["theirs"] = axis.at(float(found[1].replace("−", "-")))
+    if (place := _place(theirs)) is not None:
+        line["theirs"] = axis.at(place)
     return line
+
+
+def _place(published: str) -> float | None:
+    """A published number in the units of its axis: points, or how many times as long the second takes, as a logarithm."""
+    if found := re.fullmatch(r"([+−-][\d.]+) points", published):
+        return float(found[1].replace("−", "-"))
+    if found := re.fullmatch(r"([\d.e-]+) s against ([\d.e-]+) s", published):
+        return math.log10(float(found[2]) / float(found[1]))
+    return None
 
 
 def _measured(row: pd.Series) -> str:
