@@ -212,7 +212,7 @@ def _line(row: pd.Series, axis: Axis | None, published: Mapping[str, str]) -> di
 
 
 def _place(published: str) -> float | None:
-    """A published number in the units of its axis: points, or how many times as long the second takes, as a logarithm."""
+    """Read a published number in the units of its axis: points, or the logarithm of the second time over the first."""
     if found := re.fullmatch(r"([+−-][\d.]+) points", published):
         return float(found[1].replace("−", "-"))
     if found := re.fullmatch(r"([\d.e-]+) s against ([\d.e-]+) s", published):
