@@ -55,13 +55,18 @@ class Axis:
         label: what is drawn along it.
         reach: from the middle to either end, in its own units.
         margin: up to which a difference does not matter.
-        ticks: places in percent of the width, with what stands there.
+        steps: what is named along it, with its name.
     """
 
     label: str
     reach: float
     margin: float
-    ticks: tuple[tuple[float, str], ...]
+    steps: tuple[tuple[float, str], ...]
+
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        """The steps by their places in percent of the width."""
+        return [(self.at(value), name) for value, name in self.steps]
 
     def at(self, value: float) -> float:
         """Place a value, in percent of the width; what is outside is put to the edge."""
@@ -134,7 +139,7 @@ def _panels(rows: pd.DataFrame, published: Mapping[str, str]) -> Iterator[dict[s
         own = rows[scales == scale]
         if len(own):
             drawn = own[own["mean"].map(math.isfinite)]
-            axis = _axis(scale, drawn) if scale and len(drawn) else None
+            axis = _axis(scale, drawn, published) if scale and len(drawn) else None
             yield {"axis": axis, "lines": [_line(row, axis, published) for _, row in own.iterrows()]}
 
 
@@ -149,40 +154,38 @@ _LABELS = {
 }
 
 
-def _axis(scale: str, rows: pd.DataFrame) -> Axis:
-    """Reach to every mean, and to the ends of most intervals: a few very wide ones would press all else together."""
+def _axis(scale: str, rows: pd.DataFrame, published: Mapping[str, str]) -> Axis:
+    """Reach to every mean and to most ends of intervals: a few very wide ones would press all else together."""
     factor = _FACTOR[scale]
-    means = factor * rows["mean"].abs()
+    theirs = (_place(published.get(str(text), "")) for text in rows["statement"])
+    points = [*(factor * rows["mean"]), *(place for place in theirs if place is not None)]
     ends = factor * rows[["low", "high"]].abs().max(axis=1).dropna()
-    reach = max(1.08 * means.max(), np.quantile(ends, 0.75) if len(ends) else 0.0)
-    margin = factor * max(rule().margins[name] for name in rows["metric"] if name in rule().margins)
-    reach = max(float(reach), 2.5 * margin)
-    steps = _decades(reach) if scale == "ratio" else _steps(reach)
-    axis = Axis(_LABELS[scale], reach, margin, ())
-    named = (
-        f"{round(10**step, 9):g}×" if scale == "ratio" else f"{step:+g}".replace("-", "−") if step else "0"
-        for step in steps
-    )
-    return Axis(
-        axis.label, reach, margin, tuple((axis.at(step), name) for step, name in zip(steps, named, strict=True))
-    )
+    margin = factor * max((rule().margins[name] for name in rows["metric"] if name in rule().margins), default=0.0)
+    reach = max(1.08 * max(map(abs, points)), float(np.quantile(ends, 0.75)) if len(ends) else 0.0, 2.5 * margin, 1e-6)
+    if scale == "ratio":
+        steps = [(step, f"{round(10**step, 9):g}×") for step in _decades(reach)]
+    else:
+        steps = [(step, f"{step:+g}".replace("-", "−") if step else "0") for step in _rounded(reach)]
+    return Axis(_LABELS[scale], reach, margin, tuple(steps))
 
 
-def _steps(reach: float) -> list[float]:
-    """Two or three round numbers on each side of 0."""
-    rough = reach / 2.5
-    size = 10.0 ** math.floor(math.log10(rough))
-    step = size * max(each for each in (1, 2, 5) if each * size <= rough)
-    return [step * k for k in range(-int(reach / step), int(reach / step) + 1)][:: 1 if reach / step < 4 else 2]
+def _rounded(reach: float) -> list[float]:
+    """Two to four round numbers on each side of 0."""
+    size = 10.0 ** math.floor(math.log10(reach / 2))
+    return _both_sides(max(each * size for each in (1, 2, 5) if each * size <= reach / 2), reach)
 
 
 def _decades(reach: float) -> list[float]:
-    """Powers of ten; of less than one the third part of it."""
+    """One or two powers of ten on each side of 1, or where none is within reach the number 2 or 1.2, as logarithms."""
     if reach < 1:
-        third = math.log10(2) if reach >= math.log10(2) else math.log10(1.2)
-        return [-third, 0.0, third] if reach >= third else [0.0]
-    step = math.ceil(int(reach) / 2)
-    return [float(step * k) for k in range(-int(reach / step), int(reach / step) + 1)]
+        step = math.log10(2 if math.log10(2) <= reach else 1.2)
+        return [value for value in (-step, 0.0, step) if abs(value) <= reach]
+    return _both_sides(float(math.ceil(int(reach) / 2)), reach)
+
+
+def _both_sides(step: float, reach: float) -> list[float]:
+    most = int(reach / step)
+    return [step * k for k in range(-most, most + 1)]
 
 
 def _line(row: pd.Series, axis: Axis | None, published: Mapping[str, str]) -> dict[str, Any]:
