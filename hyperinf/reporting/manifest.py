@@ -35,7 +35,7 @@ _SUFFIXES: Mapping[Kind, tuple[str, ...]] = {
 }
 _NAME, _TITLE = "simulation", "Synthetic study"
 _CAPTION_WIDTH = 120
-_CONTENT = {"study", "title", "entries", "brief", "summary", "records"}
+_CONTENT = {"study", "title", "entries", "brief", "summary", "samples", "records"}
 
 
 def file_label(name: str) -> str:
@@ -180,21 +180,17 @@ def described(entry: Entry, about: str = "", printed: Sequence[Any] = ()) -> dic
     }
 
 
-def write_manifest(
-    own: Entry, made: Sequence[Any], brief: Sequence[str], summary: Mapping[str, Any], records: Any, out: Path
-) -> list[Path]:
+def write_manifest(own: Entry, made: Sequence[Any], said: Mapping[str, Any], out: Path) -> list[Path]:
     """Write what a report made.
 
     Args:
         own: the manifest's own entry.
         made: of :func:`described`.
-        brief: the few sentences that the page shows first.
-        summary: sentences on what was measured, by what they are about.
-        records: what the stages recorded, by stage: names and values.
+        said: ``brief``, the few sentences that the page shows first; ``summary``, those on what was measured, by what
+            they are about; ``samples`` to look at; ``records`` of the stages: names and values.
         out: the results folder.
     """
     content = {"study": own.study, "title": own.category, "rule": f"report_{own.study}"}
-    said = {"brief": list(brief), "summary": list(summary.items()), "records": records}
     write_json(out / own.file, {**content, "entries": made, **said})
     return [out / own.file]
 

@@ -12,7 +12,7 @@ def test_a_run_ends_with_the_verdicts_of_its_claims_and_the_path_of_its_page(don
     tables = done.root / "results/smoke/tables"
     claims_frame([claim]).to_csv(tables / "claims_mislabel.csv", index=False)
     entry = {"kind": "claims", "name": "claims_mislabel", "files": ["tables/claims_mislabel.csv"]}
-    empty: dict[str, list[str]] = {"brief": [], "summary": [], "records": []}
+    empty: dict[str, list[str]] = {"brief": [], "summary": [], "samples": [], "records": []}
     for file in tables.glob("*_manifest.json"):
         name = file.name.removesuffix("_manifest.json")
         entries = [entry] if name == "mislabel" else []

@@ -6,13 +6,15 @@ import os
 import pandas as pd
 import pytest
 
-from hyperinf.reporting import report_study
+from hyperinf.errors import InputError
+from hyperinf.reporting import report_page, report_study
 from hyperinf.reporting.alternative import _FINDINGS, alternative
 from hyperinf.reporting.brief import SENTENCES, brief
 from hyperinf.reporting.claims import OWN_QUESTION, PUBLISHED_CLAIM, Claim, claims_frame, primary_frame
 from hyperinf.reporting.forest import SIGNS, forest, published_rows, short_label
 from hyperinf.reporting.register import SIMULATION, STUDY
 from hyperinf.reporting.run_time import duration, spent
+from hyperinf.reporting.sample_list import sample_lists
 from hyperinf.reporting.study_inputs import read_study
 from hyperinf.reporting.verdict_lines import LINES, verdict_lines
 from hyperinf.reporting.verdicts import VERDICTS
@@ -148,6 +150,49 @@ def test_the_words_for_a_figure_hold_the_numbers_that_are_drawn(run_folder, shap
     assert "Found at 20 % inspected" in told["figure_detection"]
     assert "Seconds of one checkpoint" in told["figure_cost"]
     assert not [text for text in told.values() if "nan" in text]
+
+
+@pytest.fixture
+def texts(run_folder, tmp_path):
+    """A run with a hundred texts: the k-th has influence k - 50; every tenth was given another answer."""
+    run = run_folder(11, found={"hyperinf": 0.8})
+    ids = [f"row-{k}" for k in range(100)]
+    known = {"sample_id": ids, "answer": ["no"] * 100, "true_answer": ["no", *["yes"] * 9] * 10}
+    known["corruption"] = ["", *["wrong_answer"] * 9] * 10
+    scores = pd.DataFrame({**known, "influence_hyperinf": [k - 50.0 for k in range(100)]})
+    scores.to_parquet(run / "scores/last/scores.parquet")
+    data = tmp_path / "words/headlines/data/seed-11"
+    data.mkdir(parents=True)
+    (data / "info.json").write_text(json.dumps({"content_sha256": "headlines-11"}))
+    long = ["<b>" + "w" * 400 if k == 99 else f"text {k}" for k in range(100)]
+    pd.DataFrame({"sample_id": ids, "context": long, "question": ["?"] * 100}).to_parquet(data / "train.parquet")
+    return run
+
+
+def test_texts_to_look_at_are_the_extremes_with_what_was_changed_about_them(texts, shape, tmp_path):
+    study = shape(fractions=())
+    (found,) = sample_lists(read_study(study, [texts], tmp_path))
+    helpful, harmful = (side["samples"] for side in found["sides"])
+    assert [sample["id"] for sample in helpful] == [f"row-{k}" for k in range(5)]
+    assert [sample["id"] for sample in harmful] == [f"row-{k}" for k in (99, 98, 97, 96, 95)]
+    assert helpful[0] == {"id": "row-0", "text": "text 0 ?", "answer": "no", "truth": "", "influence": "−50"}
+    assert harmful[0]["truth"] == "yes"
+    assert len(harmful[0]["text"]) < 310
+    report_study(study, [texts], tmp_path / "out")
+    report_page(tmp_path / "out", tmp_path / "out/report.html")
+    page = (tmp_path / "out/report.html").read_text()
+    assert "text 0 ?" in page
+    assert "&lt;b&gt;www" in page
+
+
+def test_texts_of_other_data_than_was_scored_are_refused_and_no_data_is_no_list(texts, shape, tmp_path):
+    read = read_study(shape(fractions=()), [texts], tmp_path)
+    data = tmp_path / "words/headlines/data/seed-11"
+    (data / "info.json").write_text(json.dumps({"content_sha256": "another"}))
+    with pytest.raises(InputError, match="seed-11"):
+        sample_lists(read)
+    (data / "train.parquet").unlink()
+    assert sample_lists(read) == []
 
 
 def benchmark(results, name, seconds, age=0.0):
