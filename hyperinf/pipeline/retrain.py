@@ -17,7 +17,13 @@ from hyperinf.pipeline.opened import Finetuned, ids_of, machine
 from hyperinf.runtime.progress import track
 from hyperinf.settings.stages import Retrain
 from hyperinf.settings.training import TrainingSettings
-from hyperinf.training.side_by_side import Part, can_stack, losses_side_by_side, train_side_by_side
+from hyperinf.training.side_by_side import (
+    Part,
+    can_stack,
+    groups_of_one_size,
+    losses_side_by_side,
+    train_side_by_side,
+)
 
 SUBSETS, LOSSES = "subsets.parquet", "losses.parquet"
 ORDERS = ("first", "again")
@@ -62,7 +68,9 @@ class Retraining:
             losses = train_side_by_side(model, self._samples, chosen, settings, seed, loss_fn, self.losses_of)
             return {"losses": losses}
 
-        for group in track(_groups(parts, at_once), len(parts), f"retraining, {name}", "trainings", size=len):
+        for group in track(
+            groups_of_one_size(parts, at_once), len(parts), f"retraining, {name}", "trainings", size=len
+        ):
             key = digest([seed, _how(settings), [list(parts[index]) for index in group]])[:16]
             found[group] = self._state.once(f"{name}-{key}", lambda group=group: compute(group))["losses"]  # type: ignore[misc]
         return found
@@ -75,14 +83,6 @@ class Retraining:
 
 def _how(settings: TrainingSettings) -> dict[str, Any]:
     return TrainingSettings.of(settings).plain()
-
-
-def _groups(parts: Sequence[Part], at_once: int) -> list[list[int]]:
-    """Put parts of equal size together, at most so many."""
-    sizes: dict[int, list[int]] = {}
-    for index, part in enumerate(parts):
-        sizes.setdefault(len(part), []).append(index)
-    return [own[start : start + at_once] for own in sizes.values() for start in range(0, len(own), at_once)]
 
 
 def retrain(settings: Retrain) -> None:

@@ -35,8 +35,9 @@ class Selection:
 def select(settings: Select, save_seconds: float = SAVE_SECONDS) -> None:
     """Write ``metrics.csv``, ``selection.parquet`` and ``info.json``; goes on after a kill.
 
-    Selections of the same samples are trained on once. At the fraction 1 there is one training, on all samples, and the
-    references: the model as it came, after its fine-tuning, and one that always gives the most frequent answer.
+    Selections of the same samples are trained on once. At the fraction 1 stand a training on all samples, one on those
+    that were not harmed (``clean``: what a perfect selection comes to), and the references: the model as it came, after
+    its fine-tuning, and one that always gives the most frequent answer.
 
     Args:
         settings: of the stage.
@@ -64,8 +65,9 @@ def select(settings: Select, save_seconds: float = SAVE_SECONDS) -> None:
             for name, found in references.items()
             for metric, value in found.items()
         ]
-    for selection in selections:
-        found = {**trainings.finetune_on_subset(selection.indices), **_described(selection, samples)}
+    trained = trainings.finetune_on_subsets([selection.indices for selection in selections])
+    for selection, measured in zip(selections, trained, strict=True):
+        found = {**measured, **_described(selection, samples)}
         shown = {"method": selection.method, "strategy": selection.strategy, "fraction": settings.fraction}
         rows += [{**shown, "metric": metric, "value": value} for metric, value in found.items()]
     run = run_key(settings, opened)
@@ -89,13 +91,15 @@ def select(settings: Select, save_seconds: float = SAVE_SECONDS) -> None:
 
 
 def choose(settings: Select, samples: Sequence[Sample]) -> list[Selection]:
-    """List what every method keeps by every strategy; at the fraction 1 the one selection of all.
+    """List what every method keeps by every strategy; at the fraction 1 all, and all that were not harmed.
 
     Raises:
         InputError: a method without scores, scores of other samples, or too few samples for the fraction.
     """
     if settings.fraction == 1:
-        return [Selection("full", "plain", tuple(range(len(samples))))]
+        clean = tuple(index for index, sample in enumerate(samples) if not sample.corruption)
+        everything = Selection("full", "plain", tuple(range(len(samples))))
+        return [everything, *([Selection("clean", "plain", clean)] if 0 < len(clean) < len(samples) else [])]
     if settings.scores is None:
         raise InputError(f"scores: got none, expected those of the samples of which {settings.fraction} are kept")
     scores = Path(settings.scores)
@@ -141,6 +145,7 @@ def _trainings(settings: Select, opened: Finetuned, evaluation: Evaluation, save
         Path(settings.state_folder),
         digest([settings.deciding(), opened.info["settings"], opened.info["data_sha256"]]),
         save_seconds,
+        settings.at_once,
     )
 
 

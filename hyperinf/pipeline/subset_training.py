@@ -1,8 +1,11 @@
 """One model that is trained again and again from the same start, each time on a part of the samples."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from hyperinf.artifacts.environment import digest
 from hyperinf.artifacts.files import read_json, write_json
@@ -10,10 +13,13 @@ from hyperinf.errors import InputError
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.models.families.base import EncodedSamples, Evaluation
 from hyperinf.models.trainable import restore, trained_weights
-from hyperinf.runtime.process import wait_for_all
+from hyperinf.runtime.process import launched, wait_for_all
 from hyperinf.settings.training import TrainingSettings
 from hyperinf.training.loop import SAVE_SECONDS, train
 from hyperinf.training.schedule import total_steps
+from hyperinf.training.side_by_side import can_stack, drops_out, groups_of_one_size, train_subsets
+
+Part = tuple[int, ...]
 
 
 @dataclass
@@ -30,6 +36,7 @@ class SubsetTraining:
         state: folder of results, and of what a kill leaves to go on from.
         identity: of all that decides a result, but the part.
         save_seconds: between two saves of the state to go on from; no result depends on it.
+        at_once: adapters that are trained side by side, where that is possible.
     """
 
     settings: TrainingSettings
@@ -41,25 +48,48 @@ class SubsetTraining:
     state: Path
     identity: str
     save_seconds: float = SAVE_SECONDS
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         self.start = trained_weights(self.model)
 
-    def finetune_on_subset(self, indices: tuple[int, ...]) -> dict[str, float]:
-        """Train afresh on the samples and evaluate, or give what an earlier training on the same samples came to."""
-        name = digest([self.identity, indices])
-        done = self.state / f"{name}.json"
-        if _finished(done) is None:
-            restore(self.model, self.start)
+    def finetune_on_subsets(self, parts: Sequence[Part]) -> list[dict[str, float]]:
+        """Train afresh on each part and evaluate, or give what an earlier training on the same samples came to."""
+        different = list(dict.fromkeys(parts))
+        # Groups are the same after a kill: what stands beside an adapter decides its last digits.
+        for group in groups_of_one_size(different, self._together()):
+            chosen = [different[index] for index in group]
+            waiting = [part for part in chosen if _finished(self._done(part)) is None]
+            if not waiting:
+                continue
+            name = digest([self.identity, *chosen])
             resume = self.state / f"{name}.safetensors"
-            samples = self.samples.subset(indices)
-            train(self.model, samples, self.settings, self.seed, resume, name, None, self.loss, self.save_seconds)
-            steps = float(total_steps(self.settings, len(indices)))
-            found = {**self.evaluation(self.model), "steps": steps}
-            write_json(done, {"metrics": found, "sha256": digest(found)})
-            wait_for_all()  # all must see that it is done
+            restore(self.model, self.start)
+            trained = dict(zip(chosen, self._trained(chosen, resume, name), strict=True))
+            for part in waiting:
+                restore(self.model, trained[part])
+                steps = float(total_steps(self.settings, len(part)))
+                found = {**self.evaluation(self.model), "steps": steps}
+                write_json(self._done(part), {"metrics": found, "sha256": digest(found)})
+                wait_for_all()  # all must see that it is done
             resume.unlink(missing_ok=True)
-        return _finished(done) or {}
+        return [_finished(self._done(part)) or {} for part in parts]
+
+    def _together(self) -> int:
+        """Count the adapters that are trained side by side: one where model or processes allow no more."""
+        if self.at_once == 1 or launched() or drops_out(self.model) or not can_stack(self.model, self.samples):
+            return 1
+        return self.at_once
+
+    def _trained(self, parts: Sequence[Part], resume: Path, name: str) -> list[dict[str, Tensor]]:
+        how = (self.settings, self.seed, resume, name)
+        if len(parts) > 1:
+            return train_subsets(self.model, self.samples, parts, *how, self.loss, self.save_seconds)
+        train(self.model, self.samples.subset(parts[0]), *how, None, self.loss, self.save_seconds)
+        return [trained_weights(self.model)]
+
+    def _done(self, part: Part) -> Path:
+        return self.state / f"{digest([self.identity, part])}.json"
 
 
 def _finished(done: Path) -> dict[str, float] | None:

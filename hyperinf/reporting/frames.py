@@ -142,7 +142,7 @@ class StudyFrame:
 
     def reference(self, cell: Cell, method: str, metric: str = "accuracy") -> Row | None:
         """Give the row of what selections stand beside; None where it was not run."""
-        strategy, fraction = ("plain", 1.0) if method == "full" else ("", 0.0)
+        strategy, fraction = ("plain", 1.0) if method in ("full", "clean") else ("", 0.0)
         return self.at(Place(cell, metric, strategy=strategy, fraction=fraction)).get(method)
 
     def only(self, *metrics: str) -> pd.DataFrame:

@@ -14,11 +14,12 @@ SUBJECT = "hyperinf"
 _SELECTION_LABELS = {
     "random": "random selection",
     "full": "whole training set",
+    "clean": "clean training samples",
     "finetuned": "scored model",
     "base": "before fine-tuning",
     "majority": "most frequent answer",
 }
-REFERENCES = ("full", "finetuned", "base", "majority")
+REFERENCES = ("full", "clean", "finetuned", "base", "majority")
 """What selections stand beside."""
 STRATEGY_LABELS = {"plain": "plain", "stratified": "stratified by answer"}
 

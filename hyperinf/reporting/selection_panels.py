@@ -18,6 +18,7 @@ from hyperinf.reporting.study_inputs import StudyResults
 QUANTITIES = ("accuracy", "clean_fraction", "largest_answer_fraction")
 REFERENCE_LINES: dict[str, dict[str, Any]] = {
     "full": {"color": style.INK, "linestyle": "-", "linewidth": 1.1},
+    "clean": {"color": style.INK, "linestyle": (0, (8, 2)), "linewidth": 1.1},
     "finetuned": {"color": style.MUTED, "linestyle": (0, (6, 2)), "linewidth": 0.9},
     "base": {"color": style.MUTED, "linestyle": (0, (6, 2, 1, 2)), "linewidth": 0.9},
     "majority": {"color": style.MUTED, "linestyle": (0, (1, 1.6)), "linewidth": 1.1},

@@ -11,7 +11,8 @@ from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.table_writers import BOLD, INTERVALS, PAIRED, Table, Value, sentences, shown
 
 _REFERENCES = (
-    "Whole training set: a fresh adapter on all samples. Scored model: the one that the influence was computed at. "
+    "Whole training set: a fresh adapter on all samples. Clean training samples: on those that were not harmed, what a "
+    "perfect selection comes to. Scored model: the one that the influence was computed at. "
     "Most frequent answer: always that of the test set."
 )
 _DETAILS = ("accuracy_norm", "clean_fraction", "largest_answer_fraction", "kept")

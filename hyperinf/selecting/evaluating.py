@@ -126,8 +126,8 @@ def evaluate_kept(
             save_seconds,
         )
         drawn = np.random.default_rng([seed, 2]).choice(len(pool), len(kept), replace=False)
-        sides = {KEPT: trainings.finetune_on_subset(tuple(sorted(kept)))}
-        sides[RANDOM] = trainings.finetune_on_subset(tuple(sorted(drawn.tolist())))
+        parts = [tuple(sorted(kept)), tuple(sorted(drawn.tolist()))]
+        sides = dict(zip((KEPT, RANDOM), trainings.finetune_on_subsets(parts), strict=True))
         for name in names:
             for side in (KEPT, RANDOM):
                 found[name][side].append(sides[side][name])

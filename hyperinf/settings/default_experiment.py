@@ -17,7 +17,11 @@ _GLUE = {
 _MODELS: dict[str, Any] = {
     "minilm": {"source": {"asset": "minilm"}, "target_modules": ["query", "value"]},
     "roberta_large": {"source": {"hub": "FacebookAI/roberta-large"}, "target_modules": ["query", "value"]},
-    "smollm2_4": {"source": {"asset": "smollm2"}, "layers": 4, "target_modules": ["q_proj", "v_proj"]},
+    "smollm2_8": {
+        "source": {"asset": "smollm2"},
+        "layers": 8,
+        "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    },
     "llama_2_7b": {"source": {"hub": "meta-llama/Llama-2-7b-hf"}, "target_modules": ["q_proj", "v_proj"]},
     "llava_small": {
         "source": {"shape": "llava_small"},
@@ -82,11 +86,17 @@ _STUDIES: dict[str, Any] = {
         "title": "Language model",
         "family": "causal",
         "tasks": ["headlines"],
-        "models": ["smollm2_4"],
+        "models": ["smollm2_8"],
         "samples": {"train": 1500, "validation": 200, "test": 400},
         "corruption": {"label_noise": 0.4},
         "finetuning": {"max_steps": 40},
-        "selection": {"fractions": [0.2, 0.4], "training": {"max_steps": 80}},
+        # On seeds 0, 1, 2 the clean 60 % of the pool come to .75, .79, .77 and the pool itself to .56, .59, .50; four
+        # layers with adapters on queries and values came to .66 at most.
+        "selection": {
+            "fractions": [0.2],
+            "at_once": 10,
+            "training": {"max_steps": 160, "batch_size": 8, "learning_rate": 2e-3},
+        },
     },
     "vlm": {
         "title": "Vision-language model",
@@ -98,8 +108,14 @@ _STUDIES: dict[str, Any] = {
         "corruption": {"label_noise": 0.5, "noise_mode": "next"},
         "adapter": {"trained": ["lora_projector"]},
         "finetuning": {"max_steps": 100},
-        # Here it does not collapse to one answer, as it does in the study of the language model.
-        "selection": {"fractions": [0.2, 0.4, 0.6, 0.8], "strategies": ["plain"], "training": {"max_steps": 200}},
+        # Here plain selection does not collapse to one answer, as it does in the study of the language model. On seeds
+        # 0, 1, 2 the clean half of the pool comes to .97, .82, .96; 200 steps of 16 samples came to .49 on seed 0.
+        "selection": {
+            "fractions": [0.2, 0.4, 0.6, 0.8],
+            "strategies": ["plain"],
+            "at_once": 5,
+            "training": {"max_steps": 400, "batch_size": 8, "learning_rate": 2e-3},
+        },
     },
     "validation": {
         "title": "Validation by retraining",

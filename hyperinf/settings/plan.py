@@ -155,6 +155,7 @@ class Plan:
             "methods": own.scoring.methods,
             "baselines": own.selection.baselines,
             "strategies": own.selection.strategies,
+            "at_once": own.selection.at_once,
         }
         return Select.of(
             own.selection.training,

@@ -16,6 +16,7 @@ from hyperinf.settings.scoring import SELECTING_HELP, Scores, ScoringSettings, S
 from hyperinf.settings.simulation import ConvergenceSettings, FisherSettings, TimingSettings
 from hyperinf.settings.sources import ModelSource
 from hyperinf.settings.training import (
+    AT_ONCE_HELP,
     Adaptation,
     AlignmentSettings,
     FinetuningSettings,
@@ -194,6 +195,7 @@ class Select(OfFinetuned, ResumedStage, Named, TrainingSettings, MachineSettings
     strategies: Strategies = setting(
         ("plain", "stratified"), help="plain: keep the least harmful of all samples; stratified: of each answer"
     )
+    at_once: Count = setting(1, help=AT_ONCE_HELP)
 
 
 class Retrain(OfFinetuned, ResumedStage, RetrainingSettings, MachineSettings, CacheSettings):

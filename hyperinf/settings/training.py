@@ -61,6 +61,12 @@ class EncodingSettings(Settings):
     )
 
 
+AT_ONCE_HELP = (
+    "number of adapters that are trained side by side in one model, where they can be; results differ in the last"
+    " digits only"
+)
+
+
 class TrainingSettings(Settings):
     """AdamW with a rate that rises linearly, then falls linearly to 0."""
 

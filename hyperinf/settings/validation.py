@@ -7,6 +7,7 @@ from pydantic import Field
 
 from hyperinf.settings.base import Place, Settings, setting
 from hyperinf.settings.scores import AScore
+from hyperinf.settings.training import AT_ONCE_HELP
 from hyperinf.settings.types import Count, Distinct, Switch
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -24,11 +25,7 @@ class RetrainingSettings(Settings):
         help="number of the subsets that are trained on once more in another order, which tells how well anything could"
         " predict; 0 for none",
     )
-    at_once: Count = setting(
-        5,
-        help="number of adapters that are trained side by side in one model, where they can be; results differ in"
-        " the last digits only",
-    )
+    at_once: Count = setting(5, help=AT_ONCE_HELP)
 
 
 class RemovalSettings(Settings):

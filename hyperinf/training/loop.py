@@ -24,8 +24,11 @@ from hyperinf.settings.training import TrainingSettings
 from hyperinf.training.schedule import schedule, steps_per_epoch, total_steps
 from hyperinf.training.state import EpochLog, load_state, moments_of, save_state
 
+Order = Callable[[int, int], Iterator[tuple[int, list[int]]]]
 GROUP = 50
 SAVE_SECONDS = 60.0
+STACKED = "stacked"
+"""Attribute of a weight: how many of its leading dimensions count adapters."""
 
 
 def train(
@@ -39,6 +42,7 @@ def train(
     loss_fn: LossFunction | None = None,
     save_seconds: float = SAVE_SECONDS,
     on_moments: Callable[[dict[str, Tensor]], None] | None = None,
+    order: Order | None = None,
 ) -> list[EpochLog]:
     """Train in place; a run that was killed goes on where its last state was saved and ends in the same weights.
 
@@ -56,6 +60,7 @@ def train(
         loss_fn: ``(model, batch) -> Tensor[b]``; the mean over the batch is minimised.
         save_seconds: between two saves of the state; no result depends on it.
         on_moments: given AdamW's moments (see :func:`moments_of`) before every call of ``on_epoch``, and at the end.
+        order: which samples each step takes, of the steps from one number up to another; by default :func:`batches`.
 
     Returns:
         One record an epoch; the last one may be of a part of an epoch.
@@ -80,7 +85,10 @@ def train(
     saved_at = time.monotonic()
     model.train()
     seen = done % per_epoch * settings.batch_size
-    steps = batches(encoded.lengths, settings.batch_size, seed, done, total)
+    if order is None:
+        steps = batches(encoded.lengths, settings.batch_size, seed, done, total)
+    else:
+        steps = order(done, total)
     for step, rows in track(steps, total - done, "training", "steps"):
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * schedule(step, total, settings.warmup_ratio)
@@ -118,9 +126,11 @@ def train(
 
 
 def _groups(trained: dict[str, nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Let weight matrices decay, and nothing else."""
+    decaying = {name for name, weight in trained.items() if weight.ndim - getattr(weight, STACKED, 0) >= 2}
     return [
-        {"params": [p for p in trained.values() if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained.values() if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [weight for name, weight in trained.items() if name in decaying], "weight_decay": weight_decay},
+        {"params": [weight for name, weight in trained.items() if name not in decaying], "weight_decay": 0.0},
     ]
 
 

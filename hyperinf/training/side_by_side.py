@@ -8,6 +8,7 @@ blur what the parts differ in, and one adapter's draws would depend on how many 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +19,7 @@ from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.models.families.base import EncodedSamples
 from hyperinf.models.trainable import restore, trained_weights
 from hyperinf.settings.training import TrainingSettings
-from hyperinf.training.loop import GROUP
+from hyperinf.training.loop import GROUP, SAVE_SECONDS, STACKED, batches, train
 from hyperinf.training.schedule import schedule, steps_per_epoch, total_steps
 
 Part = Sequence[int]
@@ -57,7 +58,9 @@ def _stacked(weight: Any, copies: int) -> nn.Parameter:
     if not weight.requires_grad:
         shared: nn.Parameter = weight
         return shared
-    return nn.Parameter(weight.detach().expand(copies, *weight.shape).clone())
+    stack = nn.Parameter(weight.detach().expand(copies, *weight.shape).clone())
+    setattr(stack, STACKED, 1)
+    return stack
 
 
 def can_stack(model: nn.Module, encoded: EncodedSamples) -> bool:
@@ -165,6 +168,84 @@ def train_side_by_side(
             losses.sum().backward()
             optimizer.step()
         return finish(model, copies)
+
+
+def groups_of_one_size(parts: Sequence[Part], at_once: int) -> list[list[int]]:
+    """Put parts of equal size together, at most so many: places among ``parts``."""
+    sizes: dict[int, list[int]] = {}
+    for index, part in enumerate(parts):
+        sizes.setdefault(len(part), []).append(index)
+    return [own[start : start + at_once] for own in sizes.values() for start in range(0, len(own), at_once)]
+
+
+def drops_out(model: nn.Module) -> bool:
+    """Tell whether anything is dropped at random while the model is trained."""
+    layers = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in model.modules())
+    config = getattr(model, "config", None)
+    parts = [config, getattr(config, "text_config", None), getattr(config, "vision_config", None)]
+    return layers or any(getattr(part, "attention_dropout", 0.0) for part in parts)
+
+
+def train_subsets(
+    model: nn.Module,
+    encoded: EncodedSamples,
+    parts: Sequence[Part],
+    settings: TrainingSettings,
+    seed: int,
+    state: Path,
+    fingerprint: str,
+    loss_fn: LossFunction | None = None,
+    save_seconds: float = SAVE_SECONDS,
+) -> list[dict[str, Tensor]]:
+    """Train on each of some parts of equal size as :func:`hyperinf.training.loop.train` would on it alone.
+
+    Unlike :func:`train_side_by_side` it takes as many steps on a part as the settings say, in the part's own order, and
+    goes on after a kill.
+
+    Args:
+        model: one that :func:`can_stack` and does not drop out; it keeps its weights, and all start from them.
+        encoded: all samples.
+        parts: at least two: ascending indices into the samples.
+        settings: rate, batch size, and how long.
+        seed: of the order of samples.
+        state: file to resume from.
+        fingerprint: a state with another one is not resumed from.
+        loss_fn: ``(model, batch) -> Tensor[b]``; the model's own when None.
+        save_seconds: between two saves of the state; no result depends on it.
+
+    Returns:
+        The trained weights of each part, by name.
+
+    Raises:
+        InputError: a loss is no longer finite.
+    """
+    own, copies = loss_fn or default_loss, len(parts)
+    lengths = [[encoded.lengths[index] for index in part] for part in parts]
+
+    def order(done: int, total: int) -> Iterator[tuple[int, list[int]]]:
+        orders = [batches(each, settings.batch_size, seed, done, total) for each in lengths]
+        for steps in zip(*orders, strict=True):
+            rows = [part[place] for part, (_, places) in zip(parts, steps, strict=True) for place in places]
+            yield steps[0][0], rows
+
+    def summed(called: nn.Module, batch: Any) -> Tensor:
+        # The mean over all rows, so many times, is the sum of the means of each adapter's rows.
+        return own(called, batch) * copies
+
+    with _side_by_side(model, copies):
+        view = _OfEach(encoded, parts[0])
+        train(model, view, settings, seed, state, fingerprint, None, summed, save_seconds, order=order)
+        stacks = trained_weights(model)
+    return [{name: stack[index] for name, stack in stacks.items()} for index in range(copies)]
+
+
+class _OfEach:
+    """As many samples as each part has, of which batches are made by their places among all."""
+
+    def __init__(self, encoded: EncodedSamples, part: Part) -> None:
+        self.ids = [encoded.ids[index] for index in part]
+        self.lengths = [encoded.lengths[index] for index in part]
+        self.collate = encoded.collate
 
 
 def losses_side_by_side(

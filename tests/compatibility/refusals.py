@@ -452,7 +452,7 @@ RUNS = [
     Refusal("a partition that Slurm does not have", _unknown_partition, "one of those named"),
     Refusal("a file of partitions that is none", _not_partitions, "the names of limits in `profiles/slurm/partitions.yaml`"),
     Refusal("a model of another family", lambda: _experiment("{run: [llm], studies: {llm: {models: [minilm]}}}"), "one of the models that are named"),
-    Refusal("layers that a known model has not", lambda: _experiment("{run: [llm], models: {smollm2_4: {target_modules: [query]}}}"), "some of those that it has"),
+    Refusal("layers that a known model has not", lambda: _experiment("{run: [llm], models: {smollm2_8: {target_modules: [query]}}}"), "some of those that it has"),
     Refusal("a projector of a language model", lambda: _experiment("{run: [llm], studies: {llm: {adapter: {trained: [lora_projector]}}}}"), "what a model of that family has"),
     Refusal("gradients of a projector of one without", lambda: _experiment("{run: [llm], studies: {llm: {scoring: {gradients_of: [projector]}}}}"), "the same"),
     Refusal("gradients of an adapter where there is none", lambda: _experiment("{run: [llm], studies: {llm: {adapter: {trained: [last_layer]}, scoring: {gradients_of: [lora]}}}}"), "`gradients_of: [trained]`"),

@@ -178,7 +178,7 @@ studies:
     title: Wrong answers of a language model's data
     family: causal
     tasks: [headlines]
-    models: [smollm2_4]
+    models: [smollm2_8]
     seeds: [1]
     corruption: {label_noise: 0.1}
 """

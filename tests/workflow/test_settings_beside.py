@@ -42,7 +42,7 @@ def test_a_run_that_fails_leaves_none_and_the_next_has_them_again(done: Workspac
 
 
 def test_a_part_of_the_results_leaves_none_and_a_run_that_finds_all_done_writes_them(done: Workspace) -> None:
-    target = "results/smoke/llm/headlines/smollm2_4/lora-8/seed-11/scores/last/scores.parquet"
+    target = "results/smoke/llm/headlines/smollm2_8/lora-8/seed-11/scores/last/scores.parquet"
     done.smoke(target, overlay=DAMPING)
     assert not (done.root / BESIDE).exists()
     done.smoke(overlay=DAMPING)

@@ -24,9 +24,9 @@ def prompt(rendered: Rendered) -> str:
 def test_a_headline_is_asked_in_just_these_words():
     headline = Sample("s/1", "Area man {wins}", "Is this headline sarcastic?", ("yes", "no"), "no", "yes")
     assert ask("headline", headline) == Rendered(
-        before="Headline: ",
+        before="",
         context="Area man {wins}",
-        after="\nIs this headline sarcastic? Answer:",
+        after="\nSarcastic?",
         choices=(" yes", " no"),
         answer=" no",
     )

@@ -52,10 +52,13 @@ def test_training_on_all_samples_comes_with_the_references(run, tmp_path):
     metrics = table(keep(run, tmp_path / "full", fraction=1))
     references = metrics[metrics["fraction"] == 0]
     assert set(references["method"]) == {"base", "finetuned", "majority"}
-    full = metrics[metrics["fraction"] == 1]
-    assert set(full["method"]) == {"full"}
+    at_one = metrics[metrics["fraction"] == 1]
+    assert set(at_one["method"]) == {"full", "clean"}
+    full, clean = (at_one[at_one["method"] == name].set_index("metric")["value"] for name in ("full", "clean"))
     harmed = {"classifier": 0.2, "causal": 0.4}[run.family]
-    assert full.query("metric == 'clean_fraction'")["value"].item() == pytest.approx(1 - harmed)
+    assert full["clean_fraction"] == pytest.approx(1 - harmed)
+    assert clean["clean_fraction"] == 1
+    assert clean["kept"] == full["kept"] - round(harmed * full["kept"])
     answers = pd.Series([each.true_answer for each in read_samples(run.data, "test")])
     majority = references.query("method == 'majority' and metric == 'accuracy'")["value"].item()
     assert majority == pytest.approx(answers.value_counts(normalize=True).max())
@@ -115,6 +118,33 @@ def test_a_run_killed_between_or_within_trainings_ends_in_the_same_files(run, tm
     keep(run, tmp_path / "again")
     for name in ("metrics.csv", "selection.parquet", "info.json"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_adapters_trained_side_by_side_come_to_what_each_comes_to_alone_and_go_on_after_a_kill(
+    run_of, tmp_path, monkeypatch
+):
+    run, original, taken = run_of("causal"), trainings.train_subsets, []
+    alone, together = (table(keep(run, tmp_path / f"at-{n}", at_once=n)) for n in (1, 3))
+    keys = ["method", "strategy", "metric"]
+    values = [each.set_index(keys)["value"].sort_index() for each in (alone, together)]
+    np.testing.assert_allclose(*values, atol=0.05)  # an accuracy can differ by a sample of the test set
+
+    def dying(model, samples, parts, settings, seed, state, name, loss_fn, save_seconds):
+        def lossy(*arguments):
+            taken.append(0)
+            if len(taken) == 4:
+                raise KeyboardInterrupt
+            return (loss_fn or default_loss)(*arguments)
+
+        return original(model, samples, parts, settings, seed, state, name, lossy, save_seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainings, "train_subsets", dying)
+        with pytest.raises(KeyboardInterrupt):
+            keep(run, tmp_path / "again", at_once=3)
+    keep(run, tmp_path / "again", at_once=3)
+    for name in ("metrics.csv", "selection.parquet", "info.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "at-3" / name).read_bytes()
 
 
 def test_the_last_layer_can_be_trained_instead_of_an_adapter(run_of, tmp_path):

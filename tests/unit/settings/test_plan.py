@@ -60,7 +60,7 @@ def test_the_json_of_a_job_is_read_back_as_its_settings(names: tuple[str, ...]) 
 def test_what_decides_a_job_is_what_its_stage_reads() -> None:
     def deciding(overlay: str) -> dict[str, str]:
         plan = Plan(checked_experiment(changed(overlay)), "results")
-        key = {"study": "llm", "task": "headlines", "model": "smollm2_4", "seed": 11}
+        key = {"study": "llm", "task": "headlines", "model": "smollm2_8", "seed": 11}
         return {
             "prepare": plan.prepare("llm", "headlines", 11).canonical(),
             "finetune": plan.finetune(trained="lora-8", **key).canonical(),
@@ -111,6 +111,6 @@ def test_other_data_of_a_task_travel_with_it() -> None:
 def test_models_come_from_where_they_were_made() -> None:
     plan = Plan(checked_experiment(changed("{}")), "out")
     assert str(plan.model_source("minilm")) == "asset:minilm"
-    assert str(plan.model_source("smollm2_4")) == "path:out/models/smollm2_4"
+    assert str(plan.model_source("smollm2_8")) == "path:out/models/smollm2_8"
     assert str(plan.model_source("llava_small")) == "path:out/aligned/llava_small/model"
     assert str(plan.unaligned_source("llava_small")) == "path:out/models/llava_small"

@@ -13,10 +13,12 @@ from hyperinf.settings.training import TrainingSettings
 from hyperinf.training.loop import epoch_batches, train
 from hyperinf.training.side_by_side import (
     can_stack,
+    drops_out,
     losses_side_by_side,
     part_batches,
     steps_on_part,
     train_side_by_side,
+    train_subsets,
 )
 
 SETTINGS = TrainingSettings(epochs=3, batch_size=4, learning_rate=0.02)
@@ -76,6 +78,38 @@ def test_on_all_samples_it_is_the_training_of_the_loop(adapted, tmp_path):
     expected = losses(adapted, 1)[0]
     restore(adapted, start)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
+class Part(Texts):
+    """Some of the texts, by themselves."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.rows = [self.rows[index] for index in part]
+        self.lengths = [self.lengths[index] for index in part]
+        self.ids = [self.ids[index] for index in part]
+        self.labels = torch.tensor([index % 2 for index in part])
+
+    def collate(self, indices):
+        return {**super().collate(indices), "labels": self.labels[list(indices)]}
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, SETTINGS.model_copy(update={"epochs": None, "max_steps": 7})])
+def test_subsets_trained_together_have_the_weights_of_the_loop_on_each(adapted, tmp_path, settings):
+    start = trained_weights(adapted)
+    together = train_subsets(adapted, Texts(), PARTS, settings, 5, tmp_path / "state", "")
+    assert all(torch.equal(start[name], weight) for name, weight in trained_weights(adapted).items())
+    for number, (part, found) in enumerate(zip(PARTS, together, strict=True)):
+        train(adapted, Part(part), settings, 5, tmp_path / f"state-{number}", "")
+        for name, weight in trained_weights(adapted).items():
+            torch.testing.assert_close(found[name], weight, rtol=0, atol=1e-9)
+        restore(adapted, start)
+
+
+def test_a_model_that_drops_out_is_told(adapted, tmp_path):
+    assert not drops_out(adapted)
+    assert drops_out(AutoModelForSequenceClassification.from_pretrained(write_tiny(tmp_path, "bert")))
+    assert drops_out(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1)))
 
 
 def test_the_same_again_gives_the_same_bits_and_another_order_others(adapted):
