@@ -81,6 +81,15 @@ def _lds(frame: pd.DataFrame) -> str:
     return f"Linear datamodeling score, each target sample: {_each(found)}"
 
 
+def _removal(frame: pd.DataFrame) -> str:
+    afresh = frame[(frame["metric"] == "loss_without") & (frame["fraction"] == frame["fraction"].max())]
+    return "; ".join(
+        f"Change of the loss without the {percent(float(rows['fraction'].iloc[0]))} that are {strategy}: "
+        f"{_each(rows, text='{:+.3f}'.format)}"
+        for strategy, rows in afresh.groupby("strategy", sort=False)
+    )
+
+
 def _contact(frame: pd.DataFrame) -> str:
     spoiled = frame.assign(spoiled=frame["corruption"].fillna("") != "")
     counts = spoiled.groupby(["method", "side"], sort=False)["spoiled"].agg(["sum", "count"]).reset_index()
@@ -124,6 +133,7 @@ _FINDINGS: Mapping[str, Callable[[pd.DataFrame], str]] = {
     "figure_accuracy": _accuracy,
     "figure_settings": _accuracy,
     "figure_lds": _lds,
+    "figure_removal": _removal,
     "figure_contact": _contact,
     "figure_convergence": _convergence,
     "figure_convergence_relative": _convergence,

@@ -129,12 +129,20 @@ def test_one_seed_is_said_to_give_no_interval(run_folder, shape, tmp_path):
     assert "of one seed" in told[1]
 
 
-def test_every_figure_of_the_register_has_words_or_says_its_title(tmp_path):
+def test_words_are_those_of_figures_that_there_are_and_any_other_says_its_title(tmp_path):
     figures = {product.caption_name for product in (*STUDY, *SIMULATION) if product.kind == "figure"}
     assert set(_FINDINGS) <= figures
-    assert figures - set(_FINDINGS) <= {"figure_removal"}
     entry = {"caption": "figure_mine", "title": "Mine", "heading": "words"}
     assert alternative(entry, tmp_path / "mine.csv") == "Mine, words."
+
+
+def test_words_for_what_removal_comes_to_name_the_largest_fraction():
+    columns = ["metric", "method", "strategy", "fraction", "mean"]
+    rows = [("loss_without", "hyperinf", "helpful", at, at) for at in (0.1, 0.2)]
+    told = _FINDINGS["figure_removal"](
+        pd.DataFrame([*rows, ("loss_patched", "lissa", "helpful", 0.2, 9)], columns=columns)
+    )
+    assert told == "Change of the loss without the 20 % that are helpful: HyperINF +0.200"
 
 
 def test_the_words_for_a_figure_hold_the_numbers_that_are_drawn(run_folder, shape, tmp_path):
