@@ -26,8 +26,8 @@ def _done(read: StudyResults) -> Iterator[str]:
     tasks, models = (_listed(dict.fromkeys(cell[place] for cell in cells)) for place in (0, 1))
     settings = _listed(dict.fromkeys(labels.setting_label(cell.setting) for cell in cells))
     seeds = labels.counted(len({run.seed for run in read.runs}), "seed")
-    harmed = {round(share, 3) for cell in cells if (share := read.harmed(cell)) is not None}
-    spoiled = f", of which {' to '.join(map(labels.percent, sorted(harmed)))} were harmed on purpose" if harmed else ""
+    harmed = sorted(round(share, 3) for cell in cells if (share := read.harmed(cell)) is not None)
+    spoiled = f", of which {_ends(harmed, labels.percent)} were harmed on purpose" if harmed else ""
     yield (
         f"{labels.counted(len(read.shape.methods), 'method')} scored the training samples of {tasks}{spoiled}, by "
         f"{models} trained with {settings}; {seeds}."
@@ -51,7 +51,7 @@ def _selection(read: StudyResults) -> Iterator[str]:
     parts = [f"{name} selection{_collapse(read, found[name])} {text}" for name, text in told.items() if text]
     if parts:
         kept = sorted({place.fraction for places in found.values() for place in places if place.fraction is not None})
-        span = " to ".join(dict.fromkeys(map(labels.percent, (kept[0], kept[-1]))))
+        span = _ends(kept, labels.percent)
         yield f"HyperINF's accuracy after training on the {span} that it keeps: {'; '.join(parts)}."
 
 
@@ -73,16 +73,17 @@ def _cost(read: StudyResults) -> Iterator[str]:
     rows = read.costs[~read.costs["stage"].str.startswith("of which")]
     total = rows.groupby(["method", *("task", "model", "setting")], sort=False)["seconds"].sum().groupby("method").max()
     if labels.SUBJECT in total and SHARED in total:
-        others = total.drop([labels.SUBJECT, SHARED])
-        beside = f"; the other methods' own parts take {_span(others.min(), others.max())}" if len(others) else ""
+        others = sorted(total.drop([labels.SUBJECT, SHARED]))
+        beside = f"; the other methods' own parts take {_ends(others, seconds_text)} s" if others else ""
         yield (
-            f"Scoring one checkpoint takes {seconds_text(total[SHARED])} s of gradients that all methods share, and "
-            f"{seconds_text(total[labels.SUBJECT])} s of HyperINF's own{beside}."
+            f"Scoring one checkpoint takes up to {seconds_text(total[SHARED])} s of gradients that all methods share, "
+            f"and {seconds_text(total[labels.SUBJECT])} s of HyperINF's own{beside}."
         )
 
 
-def _span(low: float, high: float) -> str:
-    return f"{' to '.join(dict.fromkeys(map(seconds_text, (low, high))))} s"
+def _ends(values: Sequence[float], text: Callable[[float], str]) -> str:
+    """Print the first and the last of sorted values, once where they are the same."""
+    return " to ".join(dict.fromkeys(map(text, (values[0], values[-1]))))
 
 
 def _standing(read: StudyResults, places: Sequence[Place], called: Callable[[str], str]) -> str:
@@ -91,7 +92,7 @@ def _standing(read: StudyResults, places: Sequence[Place], called: Callable[[str
     if not rows:
         return ""
     means = sorted(found[labels.SUBJECT].value.mean for found in rows)
-    span = " to ".join(dict.fromkeys(f"{mean:.3f}" for mean in (means[0], means[-1])))
+    span = _ends(means, "{:.3f}".format)
     signs: dict[str, set[int | None]] = {}
     for found in rows:
         for name, row in found.items():

@@ -96,7 +96,7 @@ def _claim(number: Any, row: pd.Series, claims: pd.DataFrame, ledgers: Ledgers) 
 
 
 def _study(results: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest with the figure that stands first, the others by what they are of, and its tables."""
+    """The manifest with the figure that stands first, the others, and its tables."""
     figures = []
     for entry in (each for each in manifest["entries"] if each["kind"] == "figure"):
         image, _, table = (results / file for file in entry["files"])
@@ -108,15 +108,11 @@ def _study(results: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     )
     first = leads[:1] or figures[:1]
     sheets = [each for each in figures if each["caption"] in _SHEETS]
-    others: dict[str, list[dict[str, Any]]] = {}
-    for each in figures:
-        if each not in (*first, *sheets):
-            others.setdefault(each["heading"], []).append(each)
     return {
         **manifest,
         "first": first,
         "sheets": sheets,
-        "figures": others,
+        "figures": [each for each in figures if each not in first and each not in sheets],
         "tables": [entry for entry in manifest["entries"] if entry["kind"] == "table"],
         "data": [entry for entry in manifest["entries"] if entry["kind"] == "data"],
     }

@@ -66,7 +66,7 @@ def test_the_page_shows_rows_of_both_ends_and_what_the_loss_counts(finished):
         assert sample in page
     assert 'class="answer"' in page
     assert "Whether it helped" in page
-    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
 
 
 def test_an_evaluation_holds_out_half_of_the_target_and_compares_by_pairs(finished):
