@@ -20,7 +20,7 @@ from hyperinf.data.samples import Sample
 from hyperinf.data.sampling import Corpus
 from hyperinf.data.sources.hub import HubSet, load_folder, load_hub
 from hyperinf.data.sources.notes import Located, Notes, check_columns
-from hyperinf.data.sources.tables import read_rows
+from hyperinf.data.sources.tables import read_rows, rows_about
 from hyperinf.data.sources.text_files import kind_of, stem_of
 from hyperinf.data.split_assignment import assign, named
 from hyperinf.errors import InputError, brief, listed
@@ -48,7 +48,7 @@ class _Split:
     ``folder`` is what the paths of images are relative to; the hub has none. ``classes`` are the names of the classes,
     where the source declares them. ``meant``: it is somebody's file, whose rows are all meant to be used. ``again``
     reads a cell again, by column and number of the row from 0, where cells may hold images. ``notes`` are complete once
-    the rows have been read.
+    the rows have been read. ``about``: how many rows there are, where that is known.
     """
 
     name: str
@@ -61,6 +61,7 @@ class _Split:
     meant: bool = False
     again: Callable[[str, int], Any] | None = None
     notes: Notes = field(default_factory=Notes)
+    about: int | None = None
 
 
 def read_source(origin: Origin, names: SplitNames, cache: Path, wheels: Sequence[Path] = ()) -> Corpus:
@@ -178,7 +179,8 @@ def _file(origin: Origin, path: Path, alone: bool) -> _Split:
     # Rows of published documents that cannot be used are left out, as in the published evaluations.
     meant = form.own or form.label is not None
     name, before = (stem, "") if alone else (path.name, f"{stem}/")
-    return _Split(name, rows, path.parent, before, f"{stem}/", meant=meant, again=ParquetCells(path), notes=notes)
+    split = _Split(name, rows, path.parent, before, f"{stem}/", meant=meant, again=ParquetCells(path), notes=notes)
+    return split if form.document is not None else replace(split, about=rows_about(path))
 
 
 def _rows(path: Path, form: Format, encoding: str | None = None, notes: Notes | None = None) -> Iterable[Located]:
@@ -288,7 +290,7 @@ def _usable(origin: Origin, split: _Split, cells: ImageCells) -> tuple[list[Samp
     folder = split.folder if data.images is None else Path(data.images)
     samples = []
     left_out = _LeftOut()
-    for number, (where, row) in enumerate(track(split.rows, None, f"reading {split.name}", "rows")):
+    for number, (where, row) in enumerate(track(split.rows, split.about, f"reading {split.name}", "rows")):
         left_out.rows += 1
         try:
             sample = form.read(cells.named(row, where, number, split.again) if form.pictured else row)

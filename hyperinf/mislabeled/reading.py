@@ -15,7 +15,7 @@ from hyperinf.data.reading import read_source
 from hyperinf.data.samples import Sample, squeezed
 from hyperinf.data.sampling import Corpus
 from hyperinf.data.sources.notes import Notes
-from hyperinf.data.sources.tables import TYPES, read_rows
+from hyperinf.data.sources.tables import TYPES, read_rows, rows_about
 from hyperinf.data.sources.text_files import kind_of
 from hyperinf.errors import InputError, brief, listed
 from hyperinf.models.rows import COLUMNS
@@ -199,7 +199,7 @@ def _original(path: Path, settings: Mislabeled) -> pd.DataFrame:
 
         others = [name.strip() for name in pq.ParquetFile(path).schema_arrow.names]
     rows = read_rows(path, wanted, [name for name in others if name not in wanted], TYPES, settings.encoding)
-    read = track(rows, None, f"reading all columns of {path.name}", "rows")
+    read = track(rows, rows_about(path), f"reading all columns of {path.name}", "rows")
     return pd.DataFrame([dict(row) for _, row in read], dtype=object)
 
 

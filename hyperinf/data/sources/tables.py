@@ -6,7 +6,7 @@ from pathlib import Path
 from hyperinf.data.sources.delimited import read_delimited
 from hyperinf.data.sources.json_rows import read_json_lines, read_json_rows
 from hyperinf.data.sources.notes import Located, Notes, Row, check_columns
-from hyperinf.data.sources.text_files import kind_of
+from hyperinf.data.sources.text_files import kind_of, lines_about
 from hyperinf.errors import InputError
 
 __all__ = ["TYPES", "Located", "Notes", "Row", "check_columns", "read_json_lines", "read_rows"]
@@ -43,20 +43,21 @@ def read_rows(
 
 
 def rows_about(path: Path) -> int | None:
-    """Tell about how many rows a file has, for the time left: its lines, or what Parquet says; None where it is packed.
+    """Tell about how many rows a file has, for the time left: its lines, or what Parquet says.
 
-    A cell of several lines is counted as several rows; a file that cannot be read is refused where it is read.
+    A cell of several lines is counted as several rows, and the lines of a large packed file are counted in its
+    beginning. None of one JSON document, which is read as a whole before its first row; a file that cannot be read is
+    refused where it is read.
     """
     kind = kind_of(path)
-    if kind == ".json" or path.suffix.lower() != kind:
+    if kind == ".json":
         return None
     try:
         if kind == ".parquet":
             import pyarrow.parquet as pq
 
             return int(pq.read_metadata(path).num_rows)
-        with open(path, "rb") as file:
-            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b""))
+        lines = lines_about(path)
     except (OSError, ValueError):
         return None
     return lines - (kind not in (".jsonl", ".ndjson"))

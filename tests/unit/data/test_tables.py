@@ -1,3 +1,4 @@
+import random
 from pathlib import Path
 
 import pandas as pd
@@ -5,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import hyperinf.data.sources.text_files as text_files
 from hyperinf.data.origin import Origin
 from hyperinf.data.reading import read_source
 from hyperinf.data.samples import Sample
@@ -207,5 +209,17 @@ def test_a_file_knows_about_how_many_rows_it_has(tmp_path, suffix, rows):
     else:
         frame.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
     if rows or suffix != ".jsonl":  # pandas writes an empty line for none
-        assert rows_about(path) == (None if suffix in (".json", ".csv.gz") else rows)
+        assert rows_about(path) == (None if suffix == ".json" else rows)
     assert rows_about(tmp_path / "nowhere.csv") is None
+    (tmp_path / "damaged.csv.gz").write_bytes(b"no gzip")
+    assert rows_about(tmp_path / "damaged.csv.gz") is None
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zst"])
+def test_the_rows_of_a_large_packed_file_are_told_from_its_beginning(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(text_files, "_MEBIBYTES", 3)
+    draw, rows, path = random.Random(0), 100_000, tmp_path / f"large.jsonl{suffix}"
+    with pa.output_stream(str(path), compression=text_files._PACKED[suffix]) as stream:
+        for _ in range(rows):
+            stream.write(b'{"text": "%d", "label": "a"}\n' % draw.getrandbits(200))
+    assert rows_about(path) == pytest.approx(rows, rel=0.35)

@@ -1,0 +1,115 @@
+"""Draw what ``run.py`` measured: the JSON, ``docs/sensitivity.md`` and its figure."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from benchmarks.machine import device_name
+
+ROOT = Path(__file__).parents[2]
+PAGE, FIGURE = ROOT / "docs" / "sensitivity.md", ROOT / "docs" / "sensitivity.png"
+LEAD = 0.02
+PUBLISHED = (0.1, "sum")
+
+
+def report(rows: list[dict[str, Any]], protocol: dict[str, Any], result: Path) -> None:
+    """Write the three files."""
+    table = pd.DataFrame(rows)
+    table["scale"] = table["scale"].fillna("")
+    chosen = choose(table)
+    where = {"machine": device_name(torch.device("cpu")), "torch": torch.__version__}
+    content = {**where, "protocol": protocol, "rows": rows, "chosen": chosen}
+    result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    draw(table, FIGURE)
+    PAGE.write_text(page(table, chosen), encoding="utf-8")
+
+
+def choose(table: pd.DataFrame) -> dict[str, Any]:
+    """Choose each method's damping and scale by the rule of the protocol."""
+    means = mean_of(table, "lds").groupby(["method", "scale", "damping"])["lds"].mean()
+    found: dict[str, Any] = {}
+    for method, own in means.groupby("method"):
+        _, scale, damping = own.idxmax()
+        published = own.get((method, PUBLISHED[1] if scale else "", PUBLISHED[0]))
+        found[str(method)] = {
+            "damping": damping,
+            "scale": scale,
+            "lds": round(float(own.max()), 4),
+            "lds_at_published": round(float(published), 4),
+            "changed": bool(own.max() - published > LEAD),
+        }
+    return found
+
+
+def mean_of(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Average over seeds; methods without a damping are left out."""
+    own = table.dropna(subset=["damping"])
+    return own.groupby(["task", "method", "scale", "damping"], as_index=False)[metric].mean()
+
+
+def draw(table: pd.DataFrame, file: Path) -> None:
+    """Draw the score and the ROC-AUC against the damping, a column a task."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    from hyperinf.reporting.labels import selection_label
+
+    tasks = list(dict.fromkeys(table["task"]))
+    names = {"lds": "linear datamodeling score\nper target sample", "roc_auc": "ROC-AUC of flipped labels"}
+    figure, axes = plt.subplots(len(names), len(tasks), figsize=(5 * len(tasks), 6.4), sharex=True, squeeze=False)
+    colours = dict(zip(sorted(set(table["method"])), plt.get_cmap("tab10").colors, strict=False))
+    for row, (metric, label) in enumerate(names.items()):
+        means = mean_of(table, metric)
+        for column, task in enumerate(tasks):
+            axis = axes[row][column]
+            for (method, scale), own in means[means["task"] == task].groupby(["method", "scale"]):
+                name = selection_label(method) + (f", GFIM as a {scale}" if scale else "")
+                style = "--" if scale == "mean" else "-"
+                axis.plot(
+                    own["damping"], own[metric], style, marker="o", markersize=4, color=colours[method], label=name
+                )
+            flat = table[(table["task"] == task) & table["damping"].isna()]
+            for method, own in flat.groupby("method"):
+                axis.axhline(own[metric].mean(), color=colours[method], linestyle=":", label=selection_label(method))
+            axis.axvline(PUBLISHED[0], color="0.8", zorder=0)
+            axis.set_xscale("log")
+            axis.grid(alpha=0.3)
+            if row == 0:
+                axis.set_title(task)
+            else:
+                axis.set_xlabel("damping")
+            if column == 0:
+                axis.set_ylabel(label)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False, fontsize=9)
+    figure.tight_layout(rect=(0, 0.09, 1, 1))
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def page(table: pd.DataFrame, chosen: dict[str, Any]) -> str:
+    """Write the page."""
+    seeds = ", ".join(map(str, sorted(set(table["seed"]))))
+    lines = [
+        "# Damping and the scale of the GFIM",
+        "",
+        "Drawn by `python benchmarks/sensitivity/run.py FOLDER --report` from `benchmarks/results/sensitivity.json`,"
+        " by a protocol that was fixed before: `benchmarks/sensitivity/protocol.yaml`.",
+        f"Seeds {seeds}, which no reported number is of; means over them.",
+        "",
+        "![Accuracy against damping](sensitivity.png)",
+        "",
+        "The damping is a share of the mean squared gradient of each layer. What predicts retraining best:",
+        "",
+        "| method | damping | scale of the GFIM | LDS | LDS at the published pair |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for method, own in chosen.items():
+        at = f"{own['damping']:g} | {own['scale'] or '–'}"
+        lines.append(f"| `{method}` | {at} | {own['lds']:.3f} | {own['lds_at_published']:.3f} |")
+    return "\n".join([*lines, ""])
