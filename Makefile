@@ -3,6 +3,7 @@
 # make report  Snakemake's own report of the last run, which computes nothing
 # make test    the tests                                    make lint    what CI checks before the tests
 # make cost    GPU hours and disk of a grid, estimated      make faults  stop runs in every way, compare their results
+# make docs    the documentation as a site, build/docs
 # make clean   remove what was produced, not what was fetched
 #
 # The first call installs requirements.lock into .venv. Options: PYTHON=python3.12 (3.11 to 3.13), CORES=4 or -j 4,
@@ -18,6 +19,7 @@ SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS := $(VENV)/.docs
 UNFINISHED := $(VENV)/.installing
 SNAKEMAKE = $(BIN)/python workflow/run.py --cores $(CORES)
 SMOKE := --configfile workflow/config/smoke.yaml
@@ -25,7 +27,7 @@ SMOKE := --configfile workflow/config/smoke.yaml
 # Threads that wait for work must not take the processor from other jobs.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: setup run smoke test lint report cost faults clean
+.PHONY: setup run smoke test lint report cost faults docs clean
 
 setup: $(STAMP)
 
@@ -56,9 +58,17 @@ faults: $(STAMP)
 	$(BIN)/python tests/faults/inverses.py --count $(MATRICES) --seed $(SEED)
 	$(BIN)/python tests/faults/harness.py --stops $(STOPS) --seed $(SEED) $(ARGS)
 
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open build/docs/index.html."
+
 clean:
 	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name assets -exec rm -rf {} +
-	rm -rf .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build/docs .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(DOCS): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation --editable '.[docs]'
+	touch $(DOCS)
 
 # What a killed installation has left is not to be trusted, and is made anew: it, and only it, leaves $(UNFINISHED).
 # The stamp is newer than the lock only after both installations succeeded.

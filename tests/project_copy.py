@@ -5,9 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+EXTENDING = ROOT / "docs/extending.md"
 CODE = ("hyperinf", "workflow", "Snakefile", "config.yaml", "profiles", "envs")
 
 
@@ -35,6 +37,16 @@ class Copy:
         (self.folder / file).write_text(text)
         self.touched.add(file)
 
+    def follow(self, recipe: str) -> None:
+        """Do what the page on extending says under a heading: new files, and lines below a line of others."""
+        steps = [*_steps(recipe)]
+        assert steps, f"{EXTENDING.name} has no recipe {recipe!r}"
+        for file, below, text in steps:
+            if below is None:
+                self.write(file, text)
+            else:
+                self.replace(file, f"\n{below}\n", f"\n{below}\n{text}")
+
     def run(self, *words: object, module: str = "hyperinf") -> str:
         """Run a command of the copy."""
         return self._run(["-m", module, *map(str, words)])
@@ -49,6 +61,15 @@ class Copy:
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+
+def _steps(recipe: str) -> Iterator[tuple[str, str | None, str]]:
+    """The file, the line above, and the text of each step."""
+    text = EXTENDING.read_text(encoding="utf-8")
+    section = text[text.index(f"## {recipe}\n") :].removeprefix("## ").partition("\n## ")[0]
+    step = r"^In (?:a new file, `([^`]+)`|`([^`]+)`, below the line `([^`]+)`):\n\n```\w+\n(.*?)^```$"
+    for new, old, below, lines in re.findall(step, section, re.DOTALL | re.MULTILINE):
+        yield new or old, below or None, lines
 
 
 def promised(what: str) -> int:

@@ -1,4 +1,4 @@
-"""Each thing that CONTRIBUTING says can be added, added to a copy of the project in as many files, and run."""
+"""Each thing that can be added, added to a copy of the project as the docs say, in as many files as promised."""
 
 import json
 import re
@@ -64,26 +64,7 @@ def test_an_option_of_a_method(copy, stores):
 
 def test_an_influence_method(copy, stores):
     tracin = influence(copy, stores, method="tracin")
-    copy.write(
-        "hyperinf/influence/methods/negated.py",
-        """from typing import ClassVar
-
-from hyperinf.influence.methods.base import InfluenceMethod
-from hyperinf.settings.methods import METHODS
-
-
-class Negated(InfluenceMethod):
-    spec: ClassVar = METHODS["negated"]
-
-    def precondition(self, v):
-        return {layer: -vector for layer, vector in v.items()}
-""",
-    )
-    entry = '    MethodSpec("negated", "negated TracIN", "#123456", "*", implementation=f"{_ROOM}.negated:Negated"),\n'
-    tracin_entry = re.search(
-        r"^    MethodSpec\(\s*\"tracin\"", (copy.folder / "hyperinf/settings/methods.py").read_text(), re.M
-    )
-    copy.replace("hyperinf/settings/methods.py", tracin_entry.group(), entry + tracin_entry.group())
+    copy.follow("An influence method")
     assert len(copy.touched) == promised("an influence method")
     assert influence(copy, stores, method="negated") == [-each for each in tracin]
     assert "negated TracIN" in copy.python("from hyperinf.reporting.labels import *; print(method_label('negated'))")
@@ -92,18 +73,7 @@ class Negated(InfluenceMethod):
 def test_a_baseline(copy, tiny_bert, word_task):
     import pandas as pd
 
-    copy.write(
-        "hyperinf/pipeline/baselines/words.py",
-        """import torch
-
-
-def words(scene):
-    return torch.tensor([len(each.context.split()) for each in scene.opened.samples("train")])
-""",
-    )
-    entry = '    _baseline("words", "words", "#123456", "*", "hyperinf.pipeline.baselines.words:words"),\n'
-    length = '    _baseline("length"'
-    copy.replace("hyperinf/settings/methods.py", length, entry + length)
+    copy.follow("A baseline")
     assert len(copy.touched) == promised("a baseline")
     model = ["--model", f"path:{tiny_bert}", "--family", "classifier", "--rank", 2, "--epochs", 1, "--seed", 1]
     made = copy.folder / "finetuned"
@@ -116,24 +86,7 @@ def words(scene):
 
 
 def test_a_family_of_models(copy, tiny_bert, word_task):
-    copy.write(
-        "hyperinf/models/families/shouting.py",
-        """from dataclasses import replace
-
-from hyperinf.models.families.classifier import ClassifierFamily
-
-
-class ShoutingFamily(ClassifierFamily):
-    def encode(self, samples):
-        return super().encode([replace(each, context=each.context + " w1") for each in samples])
-""",
-    )
-    copy.replace(
-        "hyperinf/settings/registers.py",
-        '    "causal": FamilySpec(',
-        '    "shouting": FamilySpec("Shouting", f"{_ROOM}.shouting:ShoutingFamily", ("lora",)),\n'
-        '    "causal": FamilySpec(',
-    )
+    copy.follow("A family of models")
     assert len(copy.touched) == promised("a family of models")
     made = copy.folder / "finetuned"
     model = ["--model", f"path:{tiny_bert}", "--family", "shouting", "--rank", 2, "--epochs", 1, "--seed", 1]
@@ -143,23 +96,7 @@ class ShoutingFamily(ClassifierFamily):
 
 
 def test_a_form_of_data(copy):
-    copy.write(
-        "hyperinf/data/formats/riddles.py",
-        """from hyperinf.data.formats.field_parsers import make_sample
-from hyperinf.data.formats.form import Format
-
-
-def read_riddle(row):
-    return make_sample("", row["riddle"], (), row["solution"])
-
-
-RIDDLES = Format(read_riddle, ("riddle", "solution"), "question")
-""",
-    )
-    line = '    "qasc": "hyperinf.data.formats'
-    copy.replace(
-        "hyperinf/settings/registers.py", line, f'    "riddles": "hyperinf.data.formats.riddles:RIDDLES",\n{line}'
-    )
+    copy.follow("A form of data")
     assert len(copy.touched) == promised("a form of data")
     rows = [json.dumps({"riddle": f"What is {n}?", "solution": str(n)}) for n in range(20)]
     (copy.folder / "mine.jsonl").write_text("\n".join(rows))
@@ -169,23 +106,9 @@ RIDDLES = Format(read_riddle, ("riddle", "solution"), "question")
 
 
 def test_a_study(copy):
-    overlay = copy.folder / "overlay.yaml"
-    overlay.write_text(
-        """
-run: [noisy_headlines]
-studies:
-  noisy_headlines:
-    title: Wrong answers of a language model's data
-    family: causal
-    tasks: [headlines]
-    models: [smollm2_8]
-    seeds: [1]
-    corruption: {label_noise: 0.1}
-"""
-    )
-    copy.touched.add("overlay.yaml")
+    copy.follow("A task")
     assert len(copy.touched) == promised("a study, a model, a data set")
-    planned = copy.run("--dry-run", "--cores", 1, "--configfile", overlay, module="snakemake")
+    planned = copy.run("--dry-run", "--cores", 1, "--configfile", "overlay.yaml", module="snakemake")
     for rule in ("prepare", "finetune", "score", "detect", "report_noisy_headlines", "report_page"):
         assert re.search(rf"^{rule} +\d+$", planned, re.MULTILINE)
     assert not re.search(r"^select +\d+$", planned, re.MULTILINE)
