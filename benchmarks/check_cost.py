@@ -1,6 +1,6 @@
 """What the check of a source's first batch costs: sweeps with it against sweeps without, paired in one run.
 
-    python benchmarks/check_cost.py --model path/to/minilm --samples 1000 --name check_cost
+    python -m benchmarks.check_cost --model path/to/minilm --samples 1000 --name check_cost
 
 The model is the default run's classifier, MiniLM with LoRA of rank 8 on query and value, or any folder like it; texts
 have the lengths of its headlines. In every round one sweep with the check and one without run, in turn first. The
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 import transformers
-from machine import device_name
 
 import hyperinf
+from benchmarks.machine import device_name
 from hyperinf.artifacts.files import write_json
 from hyperinf.gradients import LiveSource
 from hyperinf.models.lora import add_lora

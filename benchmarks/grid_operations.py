@@ -171,7 +171,8 @@ def scoring(trained: Trained, samples: int, settings: ScoringSettings, tokens: i
 
     GFIM ``2 n r d^2``; Schulz ``2 d^3`` a product, Cholesky ``d^3 / 3``, conjugate gradients ``2 r d^2`` an iteration;
     a sweep of DataInf, LiSSA or conjugate gradients on the FIM ``4 n sum r d``; the exact Fisher by the smaller Gram
-    matrix, ``min(n, rd) n rd + min(n, rd)^3 / 3``; K-FAC ``2 n t (r^2 + d^2)`` and eigenvectors ``10 d^3``, EK-FAC
+    matrix, ``min(n, rd) n rd + min(n, rd)^3 / 3``; a GFIM of rank p ``4 n r d p + 10 d p^2``, of blocks of k columns
+    ``2 n r d k + d k^2 / 3``; K-FAC ``2 n t (r^2 + d^2)`` and eigenvectors ``10 d^3``, EK-FAC
     ``2 n r d (r + d)`` besides; the scores ``2 n k sum r d``; and of forms that need it :func:`own_products`.
     """
     n, methods = samples, settings.built
@@ -185,6 +186,12 @@ def scoring(trained: Trained, samples: int, settings: ScoringSettings, tokens: i
             total += sum(d**3 / 3 for _, d in trained.weights)
         elif name == "gfim_cg":
             total += sum(CG_ITERATIONS * 2.0 * r * d * d for r, d in trained.weights)
+        elif name == "gfim_low_rank":
+            sizes = [(r, d, min(settings.options(name).rank, d, n * r)) for r, d in trained.weights]
+            total += sum(4.0 * n * r * d * p + 10.0 * d * p * p for r, d, p in sizes)
+        elif name == "gfim_blocks":
+            sizes = [(r, d, min(settings.options(name).block, d)) for r, d in trained.weights]
+            total += sum(2.0 * n * r * d * k + d * k * k / 3 for r, d, k in sizes)
         elif name == "fim":
             total += sum(min(n, r * d) * (n * r * d + min(n, r * d) ** 2 / 3) for r, d in trained.weights)
         elif name in ("kfac", "ekfac"):

@@ -1,4 +1,4 @@
-"""Scores from stored gradients on a CPU, against float32 by hand: in turns, in seconds of the process's own CPU time.
+"""Scores from stored gradients on a CPU, against float32 by hand and the published loops: in turns, in CPU time.
 
 ``python -m benchmarks.scores_cpu --columns 384``; the result is added to ``benchmarks/results/scores_cpu.json``
 under ``--label``, so that two versions of the code lie side by side.
@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.gpu.by_hand import BY_HAND
+from benchmarks.gpu.loops import LOOPS
 from benchmarks.gpu.record import SEED
 from benchmarks.gpu.scores import OURS, SIZES, drawn
 from hyperinf.gradients import TensorSource
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--methods", nargs="+", default=list(OURS), choices=list(OURS))
     parser.add_argument("--label", default="now", help="which version of the code this is")
+    parser.add_argument("--loops", action="store_true", help="time the published loops, too, once")
     parser.add_argument(
         "--scores", type=Path, help="safetensors file that keeps the scores, or whose scores are compared with"
     )
@@ -55,6 +57,12 @@ def main() -> None:
         }
         row: dict[str, Any] = {work: summary(seconds) for work, seconds in in_turns(works, arguments.repeats).items()}
         row["ratio"] = round(row["ours"]["median"] / row["by hand"]["median"], 3)
+        if method in LOOPS and arguments.loops:
+            looped = size.looped.get(method, size.samples)
+            some = {layer: g[:looped] for layer, g in train.items()}
+            seconds = in_turns({"loop": lambda method=method, some=some: LOOPS[method](some, target)}, 1)["loop"]
+            row["published loop"] = summary([each * size.samples / looped for each in seconds])
+            row["of the published loop"] = round(row["ours"]["median"] / row["published loop"]["median"], 4)
         ours = works["ours"]()
         row["largest difference from by hand"] = difference(works["by hand"](), ours)
         if arguments.scores:
@@ -108,6 +116,7 @@ def keep(arguments: argparse.Namespace, shape: dict[str, int], rows: dict[str, A
             "threads": arguments.threads,
             "machine": platform.machine(),
             "torch": torch.__version__,
+            "seed": SEED,
         },
     )
     run.setdefault("methods", {}).update(rows)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, GradientStore, LiveSource
 from hyperinf.gradients.batches import samples_in
+from hyperinf.gradients.kept import KeptSource
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.sweeping import check_layers
 from hyperinf.gradients.weights import GfimAxis
 from hyperinf.influence import InfluenceMethod, build_methods, mean_gradient
 from hyperinf.influence.forms import own_products
+from hyperinf.influence.memory import free_bytes
 from hyperinf.influence.methods.building import DEFAULTS
 from hyperinf.influence.queries import queries_at_once, query_vectors, score_vectors
 from hyperinf.influence.tokens import token_frame, token_scores
@@ -62,6 +64,8 @@ class Attributor:
         solver: of ``hyperinf``: ``"auto"``, ``"schulz"`` or ``"cholesky"``.
         gfim_axis: see ``adapted_layers``.
         check: compare a few samples' gradients with autograd.
+        memory_bytes: that gradients of training data may take between the sweeps over them, so that the model is run
+            once for all of them (see ``KeptSource``); half of what is free when None, 0 to keep none.
         **options: the method's own.
 
     Raises:
@@ -84,9 +88,11 @@ class Attributor:
         solver: str = "auto",
         gfim_axis: GfimAxis = "larger",
         check: bool = True,
+        memory_bytes: int | None = None,
         **options: Any,
     ) -> None:
         self.model = model
+        self._memory_bytes = memory_bytes
         self.method = _built(method, {"damping": damping, "solver": solver, **options})
         self._live: dict[str, Any] = {"loss_fn": loss, "layers": layers, "gfim_axis": gfim_axis, "check": check}
         self._rows: dict[str, Any] = {"tokenizer": tokenizer, "columns": columns, "max_length": max_length}
@@ -171,6 +177,8 @@ class Attributor:
             ValueError: data that cannot be used, or gradients that are not finite.
         """
         data = self._data(self._default if train is None else train, "train")
+        if isinstance(data.source, LiveSource):
+            data = replace(data, source=KeptSource(data.source, self._budget(data.source)))
         self.method.fit(data.source)
         self._train = data
         return self
@@ -267,6 +275,7 @@ class Attributor:
         """
         vector = self._mean_vector(target)
         source = self.method.source
+        source = source.live if isinstance(source, KeptSource) else source
         if not isinstance(source, LiveSource):
             raise InputError(f"train: got a {type(source).__name__}, expected batches or rows: it holds no tokens")
         hvp = self.method.precondition({layer: stack[0] for layer, stack in vector.items()})
@@ -299,6 +308,12 @@ class Attributor:
         layers = dict(zip(method.source.layers, values)) if by_layer else {"": values.sum(dim=0)}
         columns = _columns(layers, ["self_influence"], by_layer)
         return self._frame(ids, columns, [None, "layer"] if by_layer else [None])
+
+    def _budget(self, source: LiveSource) -> int:
+        """Count the bytes that gradients may take between sweeps."""
+        if self._memory_bytes is not None:
+            return self._memory_bytes
+        return (free_bytes(source.device) or 0) // 2
 
     def _mean_vector(self, target: Any) -> dict[str, Tensor]:
         """Take the mean gradient of a target to where training gradients are, ``{layer: Tensor[1, r, d]}``."""

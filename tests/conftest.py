@@ -115,3 +115,22 @@ def new_model(tmp_path_factory, shape):
     folder = tmp_path_factory.mktemp("models") / shape
     prepare_model(PrepareModel(source=f"shape:{shape}", out=str(folder)))
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A browser to look at pages with."""
+    import looked_at
+    from chromium import Chromium
+
+    looked_at.needed()
+    with Chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def faults_of(browser):
+    """What is wrong with a page for those who read it."""
+    import looked_at
+
+    return lambda page: looked_at.faults(page, browser)

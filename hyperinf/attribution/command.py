@@ -29,10 +29,9 @@ from hyperinf.influence import mean_gradient
 from hyperinf.influence.memory import GIB, free_bytes
 from hyperinf.models.encoding import Batches
 from hyperinf.pipeline.opened import machine
-from hyperinf.pipeline.scoring import GRADIENTS, stored
+from hyperinf.pipeline.scoring import GRADIENTS, chosen_store, stored
 from hyperinf.selecting.opening import PICTURES
 from hyperinf.selecting.reading import file_of
-from hyperinf.selecting.scoring import store_for
 from hyperinf.settings.scored import ScoreRows
 
 _STATE = (PICTURES, "train", "target", "model", "tokens", f"{GRADIENTS}-*", ".*")
@@ -110,10 +109,11 @@ def _scored(settings: ScoreRows, files: dict[str, list[Path]], state: Path, devi
                     gfim_axis=settings.gfim_axis,
                 )
                 identity[role] = digest([decided, [sha256_file(path) for path in files[role]]])
-                store = settings.store or store_for(live[role], len(each.ids), state)
                 folder = state / f"{GRADIENTS}-{role}"
+                store = chosen_store(settings.store, live[role], state, settings.memory_bytes, resumed=True)
                 kept[role] = stack.enter_context(stored(live[role], store, folder, device, identity[role]))
-            attributor = Attributor(subject.model, settings.method, settings.damping).fit(kept["train"])
+            attributor = Attributor(subject.model, settings.method, settings.damping, memory_bytes=0)
+            attributor.fit(kept["train"])
             table, layers, by_query = _tables(settings, attributor, samples["train"], samples["target"], kept["target"])
             tokens = None
             if settings.per_token:

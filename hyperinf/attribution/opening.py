@@ -61,7 +61,7 @@ class Subject:
         self.described = ""
         self._read = self._prepared if self.family == "causal" else self._encoded
         if self.family == "causal":
-            given = {"pool": settings.train, "family": "causal", "out": "rows.jsonl", "store": None}
+            given = {"pool": settings.train, "family": "causal", "out": "rows.jsonl", "store": "auto"}
             self._select = SelectRows.of(settings, **given)
             self._opened = open_model(self._select, scratch)
             self._folder, self.described = self._opened.folder, self._opened.described

@@ -9,21 +9,20 @@ only where that takes fewer operations, a few samples at a time.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from hyperinf.gradients.scratch import GRAM_NUMBERS, Scratch, symmetric_product
+from hyperinf.gradients.scratch import GRAM_NUMBERS, Scratch, at_once, symmetric_product
 from hyperinf.gradients.units import exponent_needed, exponent_of, largest, shifted
 
 # Squares of numbers of a size between its inverse and this are well inside float32.
 SAFE = 2.0**50
 # Numbers of intermediate results at a time, 16 MiB in float32; one sample may need more than that.
 SCRATCH = 2**22
-# Vectors from which on a factored gradient is formed for its dot products: k vectors cost ``k t r d`` operations from
-# the factors and ``t r d + k r d`` from the gradient. There are fewer methods than this, so that their scores come from
-# the factors, whose products are no larger than the activations.
-MANY_VECTORS = 32
+# Operations that take as long as writing and reading one number of a gradient that is formed.
+WRITTEN = 8
 # Samples whose gradients are added up in float32.
 IN_A_ROW = 256
 # Numbers whose squares float32 adds up to some 1e-8 of their sum.
@@ -163,7 +162,7 @@ class Dense(LayerGradients):
             yield self
             return
         _, rank, columns = self.shape
-        for rows in self._gradients.split(self._scratch.samples(rank * columns, self._gradients.device)):
+        for rows in self._gradients.split(at_once(rank * columns, self._gradients.device)):
             yield Dense(rows, self._scratch, self._scratch.widened(rows.flatten(1)))
 
     def _doubles(self) -> Iterator[Tensor]:
@@ -230,8 +229,9 @@ class Dense(LayerGradients):
 
     def sum(self) -> Tensor:
         """Take ``r d`` operations a sample."""
-        ones = torch.ones(len(self._gradients), dtype=torch.float64, device=self._gradients.device)
-        return self.weighted_sum(ones)
+        parts = [rows.sum(0) for rows in self._doubles()]
+        total = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+        return total.view(self._gradients.shape[1:])
 
     def finite(self) -> Tensor:
         """Look at every entry."""
@@ -259,7 +259,7 @@ class Factors(LayerGradients):
         """That of the gradients they make."""
         return self.left.shape[0], self.left.shape[2], self.right.shape[2]
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
         """The wider dtype of the two factors, float32 at least; the factors are taken to it a few samples at a time."""
         return torch.promote_types(torch.promote_types(self.left.dtype, self.right.dtype), torch.float32)
@@ -277,11 +277,15 @@ class Factors(LayerGradients):
     def _pieces(self, numbers: int) -> "Iterator[Factors]":
         """Take so few samples at a time that ``numbers`` for each of them are a small scratch."""
         samples = max(1, SCRATCH // max(1, numbers))
+        if samples >= len(self.left):
+            yield self
+            return
         for left, right in zip(self.left.split(samples), self.right.split(samples), strict=True):
             yield Factors(left, right)
 
     def _operands(self) -> tuple[Tensor, Tensor]:
-        return self.left.to(self.dtype), self.right.to(self.dtype)
+        dtype = self.dtype
+        return self.left.to(dtype), self.right.to(dtype)
 
     def scaled(self, exponent: int) -> "Factors":
         """Copy both factors, L with a largest entry between 1 and 2, but for the exponent 0."""
@@ -306,29 +310,57 @@ class Factors(LayerGradients):
     def dense(self) -> Tensor:
         """Take ``t r d`` operations a sample."""
         positions, r, d = self._sizes
-        formed = []
-        for piece in self._pieces(positions * max(r, d)):
-            left, right = piece._operands()
-            formed.append(torch.bmm(left.transpose(1, 2), right))
-        return torch.cat(formed) if len(formed) > 1 else formed[0]
+        return _joined([piece._formed() for piece in self._pieces(positions * max(r, d))])
+
+    def form(self, out: Tensor) -> None:
+        """Form all gradients at once, into ``Tensor[b, r, d]`` of :attr:`dtype`."""
+        left, right = self._operands()
+        torch.bmm(left.mT, right, out=out)
+
+    def _formed(self) -> Tensor:
+        left, right = self._operands()
+        return torch.bmm(left.mT, right)
 
     def row(self, index: int) -> Tensor:
         """Form the gradient of this sample alone."""
         return Factors(self.left[index : index + 1], self.right[index : index + 1]).dense()[0]
 
-    def dots(self, vectors: Tensor) -> Tensor:
-        """Compute ``sum_t <L_t, v R_t>``: ``t r d`` operations a sample and vector, r numbers a position.
-
-        Of many vectors the gradients are formed, a few samples at a time: ``t r d`` operations a sample and ``r d`` a
-        sample and vector.
-        """
+    @property
+    def smaller(self) -> bool:
+        """Tell whether gradients have no more numbers than the factors of several positions that they are made of."""
         positions, r, d = self._sizes
-        if len(vectors) >= MANY_VECTORS and positions > 1:
-            rows = vectors.to(self.dtype).flatten(1).T
-            pieces = self._pieces(max(positions * max(r, d), r * d))
-            return torch.cat([(piece.dense().flatten(1) @ rows).double() for piece in pieces])
+        return positions > 1 and r * d <= positions * (r + d)
+
+    def forms(self, vectors: int) -> bool:
+        """Tell whether :meth:`dots` forms the gradients, a few samples at a time, for products with so many vectors.
+
+        From the factors k vectors take ``k t r d`` operations a sample; from the gradient ``t r d + k r d``, and its
+        ``r d`` numbers are written and read again, which costs nothing where there are no more of them than in the
+        factors.
+        """
+        positions, _, _ = self._sizes
+        return positions > 1 and (self.smaller or positions + vectors + WRITTEN < positions * vectors)
+
+    def dots(self, vectors: Tensor) -> Tensor:
+        """Compute ``<g_i, v>``, or ``sum_t <L_t, v R_t>``: as :meth:`forms` says, exact either way.
+
+        Sums of a row of a gradient, or of a position, are in :attr:`dtype`, and those of rows and positions in float64.
+        """
+        vectors = vectors.to(self.dtype)
+        return self._dots_of_gradients(vectors) if self.forms(len(vectors)) else self._dots_of_factors(vectors)
+
+    def _dots_of_gradients(self, vectors: Tensor) -> Tensor:
+        positions, r, d = self._sizes
+        rows = vectors.permute(1, 2, 0)
+        found = []
+        for piece in self._pieces(max(positions * max(r, d), r * d, r * len(vectors))):
+            found.append(torch.bmm(piece._formed().transpose(0, 1), rows).sum(0, dtype=torch.float64))
+        return _joined(found)
+
+    def _dots_of_factors(self, vectors: Tensor) -> Tensor:
+        positions, r, d = self._sizes
         # As many vectors at once as keep the intermediate result no larger than R itself.
-        groups = [group.to(self.dtype) for group in vectors.split(max(1, d // r))]
+        groups = vectors.split(max(1, d // r))
         found = []
         for piece in self._pieces(positions * max(r, d)):
             left, right = piece._operands()
@@ -337,7 +369,7 @@ class Factors(LayerGradients):
                 projected = (right @ group.flatten(0, 1).T).unflatten(2, (len(group), r))
                 columns.append((projected * left.unsqueeze(2)).sum(dim=3).sum(dim=1, dtype=torch.float64))
             found.append(torch.cat(columns, dim=1))
-        return torch.cat(found)
+        return _joined(found)
 
     def dots_at(self, vector: Tensor) -> Tensor:
         """Compute ``<L_t, v R_t>`` of every sample and position, whose sum over positions is ``<g_i, v>``.

@@ -3,12 +3,22 @@
 import torch
 from torch import Tensor
 
-# Numbers at a time, for one layer. On a CPU 2 MiB in float64, near a core's cache: whole blocks in float64 go through
-# memory that is mapped anew, which takes several times as long as the products. A GPU has its memory at hand, and
-# takes as long to begin a product as to multiply many numbers.
-NUMBERS, NUMBERS_ON_GPU = 2**18, 2**25
-# For a Gram matrix, whose product takes longer than the memory.
-GRAM_NUMBERS = 2**20
+# Numbers at a time. On a CPU 4 MiB in float64, in its caches: whole blocks in float64 go through memory that is mapped
+# anew, which takes several times as long as the products, and fewer at a time take as long to begin. A GPU has its
+# memory at hand, and takes as long to begin a product as to multiply many numbers.
+NUMBERS, NUMBERS_ON_GPU = 2**19, 2**25
+# For a Gram matrix, whose product takes longer than the memory, and its sum with others as long as many rows.
+GRAM_NUMBERS = 2**22
+
+
+def takes_many(device: torch.device) -> bool:
+    """Tell whether a device has room for more products than those of one layer."""
+    return device.type == "cuda"
+
+
+def at_once(numbers: int, device: torch.device) -> int:
+    """Count the things, of so many numbers each, to take at a time: at least 1."""
+    return max(1, (NUMBERS_ON_GPU if takes_many(device) else NUMBERS) // max(1, numbers))
 
 
 class Scratch:
@@ -16,10 +26,6 @@ class Scratch:
 
     def __init__(self) -> None:
         self._held: Tensor | None = None
-
-    def samples(self, numbers: int, device: torch.device) -> int:
-        """Count the samples, of so many numbers each, to take at a time: at least 1."""
-        return max(1, (NUMBERS_ON_GPU if device.type == "cuda" else NUMBERS) // max(1, numbers))
 
     def widened(self, x: Tensor) -> Tensor:
         """Copy ``x`` to float64, to where the last ones were."""

@@ -1,5 +1,6 @@
 """The one interface between gradients and everything that uses them."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
@@ -122,8 +123,8 @@ class TensorSource(GradientSource):
         samples = next(iter(counts.values()))
         if len(set(counts.values())) > 1:
             raise ValueError(f"gradients: got {counts} samples, expected as many of every layer")
-        ids = clean_ids(range(samples) if sample_ids is None else sample_ids)
-        if len(ids) != samples or len(set(ids)) != samples:
+        ids = tuple(map(str, range(samples))) if sample_ids is None else clean_ids(sample_ids)
+        if len(ids) != samples or (sample_ids is not None and len(set(ids)) != samples):
             raise ValueError(f"sample_ids: got {len(ids)} ({len(set(ids))} distinct), expected {samples} distinct ids")
         if losses is not None and tuple(losses.shape) != (samples,):
             raise ValueError(f"losses: got shape {list(losses.shape)}, expected [{samples}]")
@@ -146,8 +147,9 @@ class TensorSource(GradientSource):
     def __iter__(self) -> Iterator[GradientBlock]:
         for start in range(0, len(self._ids), self._block_size):
             rows = slice(start, start + self._block_size)
+            whole = self._block_size >= len(self._ids)
             yield GradientBlock.of(
-                {name: tensor[rows] for name, tensor in self._gradients.items()},
+                self._gradients if whole else {name: tensor[rows] for name, tensor in self._gradients.items()},
                 self._ids[rows],
                 None if self._losses is None else self._losses[rows],
             )
@@ -176,5 +178,5 @@ class TensorSource(GradientSource):
 
 def _samples_in_block(gradients: Mapping[str, Tensor]) -> int:
     """Count the samples whose gradients of all layers are at most `BLOCK_BYTES`, at least 1."""
-    sample = sum(tensor[0].numel() * tensor.element_size() for tensor in gradients.values() if len(tensor))
+    sample = sum(math.prod(tensor.shape[1:]) * tensor.element_size() for tensor in gradients.values())
     return max(1, BLOCK_BYTES // max(1, sample))

@@ -1,7 +1,9 @@
 """Influence scores of training samples on a target, by any number of methods from shared sweeps."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -126,21 +128,25 @@ def _scored(
     damping: float,
     gfim_scale: str,
     solver: str,
-    device: str = "cpu",
+    device: str | None = None,
     norms: bool = True,
     forms: Mapping[str, Sequence[str]] | None = None,
 ) -> ScoreTable:
-    """Score as :func:`score_methods` does; without ``norms`` the gradients' norms may be left out, as no numbers."""
+    """Score as :func:`score_methods` does.
+
+    Without ``norms`` the gradients' norms may be left out, as no numbers; without ``device`` costs are not measured.
+    """
+    measured = partial(metered, device) if device else _unmeasured
     built = build_methods(methods, damping, gfim_scale, solver)
     wanted = {name: tuple((forms or {}).get(name, ())) for name in built}
     train, target = _as_source(train), _as_source(target)
     check_layers(target.layers, train.layers, "target")
 
     costs: dict[tuple[str, str], Cost] = {}
-    with metered(device) as costs["shared", "target gradient"]:
+    with measured() as costs["shared", "target gradient"]:
         v = mean_gradient(target)
     if not any(method.needs_statistics or needs_each(wanted[name]) for name, method in built.items()):
-        with metered(device) as costs["shared", "scores"]:
+        with measured() as costs["shared", "scores"]:
             products = {name: method.precondition(v) for name, method in built.items()}
             alone = sweep_scores_alone(train, products, norms)
         if alone is not None:
@@ -149,20 +155,20 @@ def _scored(
             influence = with_forms(alone.influence, wanted, lengths_of(products, wanted), grad_norm)
             return ScoreTable(alone.sample_ids, influence, grad_norm, alone.losses, reports, costs)
     needs_gfim = any(method.needs_gfim for method in built.values())
-    with metered(device) as costs["shared", "statistics"]:
+    with measured() as costs["shared", "statistics"]:
         statistics = gradient_statistics(train, gfim=needs_gfim)
     if needs_gfim:
         costs["shared", "of which GFIM"] = Cost(statistics.gfim_seconds, None)
     v = {layer: vector.to(statistics.devices[layer]) for layer, vector in v.items()}
     products = {}
     for name, method in built.items():
-        with metered(device) as costs[name, "precondition"]:
+        with measured() as costs[name, "precondition"]:
             products[name] = method.fit(train, statistics).precondition(v)
     lengths, own = lengths_of(products, wanted), {}
     for name in (name for name in built if needs_each(wanted[name])):
-        with metered(device) as costs[name, "own products"]:
+        with measured() as costs[name, "own products"]:
             own[name] = taken_own_products(built[name])
-    with metered(device) as costs["shared", "scores"]:
+    with measured() as costs["shared", "scores"]:
         scores = sweep_scores(train, products, statistics.sample_ids, statistics.exponents)
     reports = {name: method.report() for name, method in built.items()}
     return ScoreTable(
@@ -173,6 +179,10 @@ def _scored(
         reports,
         costs,
     )
+
+
+def _unmeasured() -> AbstractContextManager[Cost]:
+    return nullcontext(Cost())
 
 
 def _as_source(gradients: Gradients) -> GradientSource:

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, LayerGradients
+from hyperinf.gradients.alike import together
 from hyperinf.gradients.sweeping import checked
-from hyperinf.gradients.units import all_largest, exponent_needed, numbers, shifted
+from hyperinf.gradients.units import all_largest, exponent_needed, shifted
 from hyperinf.influence.memory import check_gfim_fits
 from hyperinf.settings.methods import MethodOptions
 
@@ -167,18 +168,19 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
     vanished: set[str] = set()
     devices: dict[str, torch.device] = {}
     for block in checked(source, "train"):
-        squares = {name: block.gradients[name].squares() for name in layers}
-        totals = numbers([each.sum() for each in squares.values()])
-        norm = torch.zeros(())
-        for (name, (rank, columns)), total in zip(layers.items(), totals, strict=True):
+        squares: dict[str, Tensor] = {}
+        for few in together({name: block.gradients[name] for name in layers}):
+            squares.update(zip(few.layers, few.squares().unbind(), strict=True))
+        devices = {name: each.device for name, each in squares.items()}
+        table = torch.stack([squares[name].to(devices[next(iter(layers))]) for name in layers])
+        norms.append(table.sum(0).sqrt())
+        for (name, (rank, columns)), total in zip(layers.items(), table.sum(1).tolist(), strict=True):
             gradients = block.gradients[name]
             if not math.isfinite(total):
                 raise InputError(not_finite(name, gradients, block.sample_ids))
-            devices[name] = squares[name].device
             if total < SMALLEST and name not in vanished and not gradients.silent():
                 vanished.add(name)
             sums[name] += total
-            norm = norm.to(squares[name]) + squares[name]
             if gfim:
                 started = time.perf_counter()
                 product = _gram(gradients, total, _gfim_dtype(devices[name], rank * columns))
@@ -188,9 +190,8 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
                     matrices[name] = matrices[name].to(torch.promote_types(matrices[name].dtype, product.dtype))
                     _accumulate(matrices[name], product)
                 seconds += time.perf_counter() - started
-        norms.append(norm.sqrt())
         ids.extend(block.sample_ids)
-        del block, gradients  # before the source makes the next one
+        del block, gradients, few  # before the source makes the next one
     if not norms:
         raise InputError("train: got no samples, expected at least one")
     for name, total in sums.items():
@@ -245,6 +246,9 @@ def _sum(values: Sequence[float]) -> float:
 
 def _accumulate(total: Tensor, product: Tensor) -> None:
     """Add to ``total`` a few rows at a time: a whole copy of a large matrix in the wider dtype costs far more."""
+    if total.dtype == product.dtype:
+        total += product
+        return
     for sums, rows in zip(total.split(ROWS), product.split(ROWS), strict=True):
         sums += rows
 
@@ -260,15 +264,18 @@ def mean_gradient(source: GradientSource) -> dict[str, Tensor]:
     samples = 0
     for block in checked(source, "target"):
         samples += len(block)
-        found = {name: block.gradients[name].sum() for name in source.layers}
+        found: dict[str, Tensor] = {}
+        for few in together({name: block.gradients[name] for name in source.layers}):
+            found.update(zip(few.layers, few.sum().unbind(), strict=True))
         for name, size in zip(found, all_largest(list(found.values())), strict=True):
             if not math.isfinite(size):
                 raise InputError(not_finite(name, block.gradients[name], block.sample_ids, "target "))
             totals[name] = totals[name] + found[name] if name in totals else found[name]
-        del block
+        del block, few
     if samples == 0:
         raise InputError("target: got no samples, expected at least one")
-    return {name: total / samples for name, total in totals.items()}
+    names = list(source.layers)
+    return dict(zip(names, torch._foreach_div([totals[name] for name in names], samples), strict=True))
 
 
 def _gram(gradients: LayerGradients, squares: float, dtype: torch.dtype | None) -> Tensor:

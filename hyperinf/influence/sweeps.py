@@ -1,16 +1,19 @@
 """Sums over the training samples that a method asks for beyond the statistics, and the sweeps that take them."""
 
+import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource
+from hyperinf.gradients.alike import together
 from hyperinf.gradients.contractions import SAFE
 from hyperinf.gradients.sweeping import checked
-from hyperinf.gradients.units import all_largest, exponent_needed, shifted
+from hyperinf.gradients.units import all_largest, all_shifted, exponent_needed, shifted
 
 Vectors = dict[str, Tensor]
 """``{layer: Tensor[r, d]}``."""
@@ -22,14 +25,20 @@ class Sweep:
 
     Attributes:
         layers: whose sums are wanted.
-        term: the part of a layer's sum that a block of samples makes, ``Tensor[r, d]``, or of any shape that is the
-            same for all blocks.
+        terms: the parts of the layers' sums that a block of samples makes, of some layers after the other: their names
+            and ``Tensor[l, r, d]``, or as many tensors of shapes that are the same for all blocks.
         factors: whether it needs the factors that gradients are products of, and not the gradients.
     """
 
     layers: tuple[str, ...]
-    term: Callable[[GradientBlock, str], Tensor]
+    terms: Callable[[GradientBlock], Iterable[tuple[Sequence[str], Iterable[Tensor]]]]
     factors: bool = False
+
+    @classmethod
+    def of(cls, layers: Iterable[str], term: Callable[[GradientBlock, str], Tensor], factors: bool = False) -> Self:
+        """Make one of ``term(block, layer)``, the part of one layer."""
+        names = tuple(layers)
+        return cls(names, lambda block: (((layer,), (term(block, layer),)) for layer in names), factors)
 
 
 Steps = Generator[Sweep, Vectors, Vectors]
@@ -67,12 +76,10 @@ def _take_sums(
     """Add to the sums of each sweep what one sweep over ``source`` gives."""
     for block in checked(source, "train", sample_ids) if any(sweep.layers for sweep, _ in asked) else ():
         for sweep, totals in asked:
-            for layer in sweep.layers:
-                term = sweep.term(block, layer)
-                if layer in totals:
-                    totals[layer] += term
-                else:
-                    totals[layer] = term.double()
+            for layers, terms in sweep.terms(block):
+                doubles = terms.double().unbind() if isinstance(terms, Tensor) else [term.double() for term in terms]
+                for layer, term in zip(layers, doubles, strict=True):
+                    totals[layer] = totals[layer].add_(term) if layer in totals else term
         del block  # before the source makes the next one
 
 
@@ -149,26 +156,25 @@ def sweep_scores(
     """
     names = list(products)
     exponents = exponents or {}
-    stacked = _stacked(source.layers, products, exponents)
+    vectors, units = _stacked(source.layers, products, exponents)
     ids: list[str] = []
     scores, losses = [], []
-    added: dict[str, list[Tensor]] = {layer: [] for layer in (stacked if by_layer else ())}
+    added: dict[str, list[Tensor]] = {layer: [] for layer in (vectors if by_layer else ())}
     for block in checked(source, "train", sample_ids):
         ids.extend(block.sample_ids)
-        parts = []
+        parts: dict[str, Tensor] = {}
         total = torch.zeros(())
-        for layer, (hvps, units) in stacked.items():
-            dots = block.gradients[layer].scaled(-exponents.get(layer, 0)).dots(hvps)
-            parts.append(dots if units is None else dots * units)
-            dots = parts[-1]
-            total = total.to(dots) + dots
+        for few in together({layer: block.gradients[layer] for layer in vectors}, exponents):
+            dots = _in_their_units(few.dots(vectors), [units.get(layer) for layer in few.layers])
+            parts.update(zip(few.layers, dots.unbind(), strict=True))
+            total = total.to(dots) + _over_layers(dots)
         if not bool(torch.isfinite(total).all()):
-            raise InputError(_not_finite(total, dict(zip(stacked, parts, strict=True)), names, block.sample_ids))
+            raise InputError(_not_finite(total, parts, names, block.sample_ids))
         scores.append(-total)
-        for layer, part in zip(added, parts):
-            added[layer].append(-part)
+        for layer in added:
+            added[layer].append(-parts[layer])
         losses.append(block.losses)
-        del block
+        del block, few
     if not scores:
         raise InputError("train: got no samples, expected at least one")
     table = torch.cat(scores)
@@ -192,34 +198,35 @@ def sweep_scores_alone(source: GradientSource, products: Mapping[str, Vectors], 
         The scores; or None where gradients of a layer are all zero, not finite, tiny or huge, of which statistics tell.
     """
     names = list(products)
-    stacked = _stacked(source.layers, {name: dict(vectors) for name, vectors in products.items()}, {})
+    vectors, units = _stacked(source.layers, {name: dict(vectors) for name, vectors in products.items()}, {})
     ids: list[str] = []
     scores, grad_norm, losses = [], [], []
     heard: set[str] = set()
     for block in checked(source, "train"):
         ids.extend(block.sample_ids)
-        parts = {}
-        for layer, (hvps, _) in stacked.items():
-            gradients = block.gradients[layer]
-            parts[layer] = gradients.dots(hvps.to(gradients.device))
-        sizes = dict(zip(parts, all_largest(list(parts.values())), strict=True))
-        if not all(size == 0 or 1 / SAFE <= size <= SAFE for size in sizes.values()):
+        layers: list[str] = []
+        sizes: list[Tensor] = []
+        total = squares = torch.zeros(())
+        for few in together({layer: block.gradients[layer] for layer in vectors}):
+            own = {layer: vectors[layer].to(few.device) for layer in few.layers}
+            dots = few.dots(own)
+            layers += few.layers
+            sizes.append(torch.linalg.vector_norm(dots, ord=math.inf, dim=(1, 2)))
+            dots = _in_their_units(dots, [units.get(layer) for layer in few.layers])
+            total = total.to(dots) + _over_layers(dots)
+            if norms:
+                found = few.squares()
+                squares = squares.to(found) + _over_layers(found)
+        found_sizes = torch.cat([each.to(sizes[0].device) for each in sizes]).tolist()
+        largest = dict(zip(layers, found_sizes, strict=True))
+        if not all(size == 0 or 1 / SAFE <= size <= SAFE for size in largest.values()):
             return None
-        heard.update(layer for layer, size in sizes.items() if size > 0)
-        total = torch.zeros(())
-        for layer, part in parts.items():
-            units = stacked[layer][1]
-            total = total.to(part) + (part if units is None else part * units.to(part.device))
+        heard.update(layer for layer, size in largest.items() if size > 0)
         scores.append(-total)
         losses.append(block.losses)
-        if norms:
-            squares = torch.zeros(())
-            for layer in stacked:
-                found = block.gradients[layer].squares()
-                squares = squares.to(found) + found
-            grad_norm.append(squares)
-        del block, gradients
-    if len(heard) < len(stacked) or not (scores and all(bool(torch.isfinite(each).all()) for each in scores)):
+        grad_norm.append(squares)
+        del block, few
+    if len(heard) < len(vectors) or not (scores and all(bool(torch.isfinite(each).all()) for each in scores)):
         return None
     table = torch.cat(scores)
     return SampleScores(
@@ -237,17 +244,39 @@ def _known(losses: Sequence[Tensor | None]) -> Tensor | None:
 
 def _stacked(
     layers: Iterable[str], products: Mapping[str, Vectors], exponents: Mapping[str, int]
-) -> dict[str, tuple[Tensor, Tensor | None]]:
-    """Take each layer's vectors of all methods to their units, as :func:`in_units` does; uses them up."""
-    vectors = {
-        layer: [shifted(each.pop(layer), exponents.get(layer, 0)) for each in products.values()] for layer in layers
-    }
-    sizes = all_largest([vector for each in vectors.values() for vector in each])
-    starts = range(0, len(sizes), max(1, len(products)))
-    return {
-        layer: _own_units(each, sizes[start : start + len(each)])
-        for start, (layer, each) in zip(starts, vectors.items(), strict=True)
-    }
+) -> tuple[Vectors, Vectors]:
+    """Take each layer's vectors of all methods to their units, as :func:`in_units` does; uses them up.
+
+    Returns:
+        ``{layer: Tensor[k, r, d]}``, and the units that are not all 1, ``{layer: Tensor[k]}``.
+    """
+    names, each = list(layers), list(products.values())
+    held = all_shifted(
+        [method.pop(layer) for layer in names for method in each],
+        [exponents.get(layer, 0) for layer in names for _ in each],
+    )
+    own = [exponent_needed(size) for size in all_largest(held)]
+    held = all_shifted(held, [-exponent for exponent in own])
+    vectors, units = {}, {}
+    for place, layer in enumerate(names):
+        rows = slice(place * len(each), (place + 1) * len(each))
+        vectors[layer] = held[rows][0][None] if len(each) == 1 else torch.stack(held[rows])
+        if any(own[rows]):
+            units[layer] = held[rows][0].new_tensor([2.0**exponent for exponent in own[rows]])
+    return vectors, units
+
+
+def _in_their_units(dots: Tensor, units: Sequence[Tensor | None]) -> Tensor:
+    """Multiply products ``Tensor[l, b, k]`` of l layers by their units, ``Tensor[k]`` where they are not 1."""
+    if all(unit is None for unit in units):
+        return dots
+    ones = dots.new_ones(dots.shape[2])
+    return dots * torch.stack([ones if unit is None else unit.to(dots) for unit in units])[:, None]
+
+
+def _over_layers(values: Tensor) -> Tensor:
+    """Add up ``Tensor[l, ...]``; of one layer that is a view."""
+    return values[0] if len(values) == 1 else values.sum(0)
 
 
 def in_units(vectors: Sequence[Tensor], exponent: int) -> tuple[Tensor, Tensor | None]:
@@ -257,11 +286,7 @@ def in_units(vectors: Sequence[Tensor], exponent: int) -> tuple[Tensor, Tensor |
         ``Tensor[k, r, d]``, and what products with each are to be multiplied by; None for 1.
     """
     vectors = [shifted(vector, exponent) for vector in vectors]
-    return _own_units(vectors, all_largest(vectors))
-
-
-def _own_units(vectors: Sequence[Tensor], sizes: Sequence[float]) -> tuple[Tensor, Tensor | None]:
-    own = [exponent_needed(size) for size in sizes]
+    own = [exponent_needed(size) for size in all_largest(vectors)]
     vectors = [shifted(vector, -each) for vector, each in zip(vectors, own, strict=True)]
     return torch.stack(vectors), vectors[0].new_tensor([2.0**each for each in own]) if any(own) else None
 

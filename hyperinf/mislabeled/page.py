@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hyperinf import __version__
 from hyperinf.artifacts.files import write_text
 from hyperinf.mislabeled.suspects import Judged
 from hyperinf.reporting.rendering import embedded, render
@@ -59,6 +60,8 @@ def write_page(
             }
         )
     content = {
+        "version": __version__,
+        "title": f"Labels to look at: {summary['file']}",
         "summary": summary,
         "lines": lines,
         "rows": shown,

@@ -14,6 +14,7 @@ from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, GradientStore, LiveSource, TensorSource
 from hyperinf.influence import ScoreTable, score_methods
 from hyperinf.influence.forms import forms_asked
+from hyperinf.influence.memory import free_bytes
 from hyperinf.runtime.profiling import Cost, metered
 from hyperinf.settings.methods import MethodOptions
 from hyperinf.settings.runtime import Store
@@ -22,6 +23,8 @@ from hyperinf.settings.scoring import ScoringSettings
 
 GRADIENTS = "gradients"
 """Folder of those that are gone on from after a kill."""
+DISK_BYTES = 20 * 2**30
+"""That gradients take of a disk at most, where nobody has asked for it."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,14 @@ def score_live(
         settings: which scores, and how.
         seed: of the random baseline.
         store: where the training gradients are between sweeps: on ``disk`` (below ``scratch``, removed afterwards), in
-            ``memory``, or nowhere (``live``: extracted again for every sweep).
+            ``memory``, or nowhere (``live``: extracted again for every sweep); ``auto``: see :func:`chosen_store`.
         scratch: folder.
         device: where the gradients are.
 
     Raises:
         InputError: gradients that no score can be taken of (not finite).
     """
+    store = chosen_store(store, train, scratch)
     with contextlib.ExitStack() as stack:
         with metered(device) as extraction:
             source = stack.enter_context(stored(train, store, scratch, device))
@@ -102,6 +106,31 @@ def weights_of(source: LiveSource) -> dict[str, list[str]]:
     return {key: list(names) for key, names in found.items() if names}
 
 
+def chosen_store(
+    store: Store, live: LiveSource, scratch: Path, memory_bytes: int | None = None, resumed: bool = False
+) -> Store:
+    """Choose where gradients are kept where that is ``auto``, and say so; give another ``store`` back.
+
+    Args:
+        store: what was asked for.
+        live: the gradients.
+        scratch: folder of those on the disk.
+        memory_bytes: that those in memory may take; half of what is free when None.
+        resumed: whether a run that was killed goes on from the disk, which is then taken before memory.
+    """
+    if store != "auto":
+        return store
+    scratch.mkdir(parents=True, exist_ok=True)
+    needed = 4 * len(live.sample_ids) * sum(r * d for r, d in live.layers.values())
+    memory = (free_bytes(live.device) or 0) // 2 if memory_bytes is None else memory_bytes
+    rooms: dict[Store, int] = {"memory": memory, "disk": min(DISK_BYTES, shutil.disk_usage(scratch).free // 2)}
+    order: tuple[Store, ...] = ("disk", "memory") if resumed else ("memory", "disk")
+    chosen: Store = next((place for place in order if needed <= rooms[place]), "live")
+    where = {"memory": "kept in memory", "disk": "kept on the disk", "live": "taken again at every sweep"}[chosen]
+    print(f"gradients, {needed / 2**20:,.1f} MiB in float32, are {where}", flush=True)
+    return chosen
+
+
 @contextlib.contextmanager
 def stored(
     live: LiveSource, store: Store, scratch: Path, device: str, identity: str | None = None
@@ -110,12 +139,13 @@ def stored(
 
     Args:
         live: the gradients.
-        store: where they are kept.
+        store: where they are kept; ``auto`` is chosen as of a run that begins anew after a kill.
         scratch: folder.
         device: where they are put.
         identity: of all that decides them: what a kill leaves on the disk is gone on from; the caller
             removes it.
     """
+    store = chosen_store(store, live, scratch)
     if store == "live":
         yield live
     elif store == "memory":

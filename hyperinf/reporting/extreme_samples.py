@@ -75,12 +75,21 @@ def read_sheet(run: Path, checkpoint: str, seed: int, methods: Sequence[str]) ->
         if len(strange):
             sample = strange["sample_id"].iloc[0]
             raise InputError(f"{path}: influence of sample {sample} by {method}: got no finite number, expected one")
+    samples = extreme_samples(scores, methods)
+    return Sheet(seed, samples, read_pixels(scored_data(run, checkpoint, seed), samples))
+
+
+def scored_data(run: Path, checkpoint: str, seed: int) -> Path:
+    """Find the data folder of a run, and see that it is what was scored.
+
+    Raises:
+        InputError: it is not.
+    """
     data = data_folder(run, checkpoint, seed)
-    wanted = read_record(path.with_name(RECORD)).get("data_sha256")
+    wanted = read_record(scores_folder(run, checkpoint) / RECORD).get("data_sha256")
     if wanted is None or read_record(data / RECORD).get("content_sha256") != wanted:
         raise InputError(f"{data}: got other data, expected what {run} was scored on")
-    samples = extreme_samples(scores, methods)
-    return Sheet(seed, samples, read_pixels(data, samples))
+    return data
 
 
 def read_pixels(folder: Path, samples: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -1,13 +1,40 @@
 """Print the claims ledger: one line a claim, and every setting of it."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from hyperinf.artifacts.files import write_text
+from hyperinf.reporting.claims import COLUMNS
+from hyperinf.reporting.inputs import Schema, read_csv
 from hyperinf.reporting.rule import FILE, rule_hash
 from hyperinf.reporting.table_writers import Table, markdown, write_csv
 from hyperinf.reporting.verdicts import UNDECIDED, VERDICTS
+
+Ledgers = Sequence[tuple[str, pd.DataFrame]]
+"""The title of every study with its claims in every setting."""
+_MAY_BE_EMPTY = ("source", "published", "measured", "metric", "values", "rule", "needed")
+_SCHEMA = Schema(tuple(COLUMNS), (), (), (), optional=_MAY_BE_EMPTY)
+
+
+def read_ledgers(results: Path, manifests: Sequence[Mapping[str, Any]]) -> Ledgers:
+    """Read the claims of every study that has them.
+
+    Args:
+        results: the results folder.
+        manifests: of ``manifest.read_manifests``.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    return [
+        (str(manifest["title"]), read_csv(results / entry["files"][0], _SCHEMA, may_be_empty=True))
+        for manifest in manifests
+        for entry in manifest["entries"]
+        if entry["kind"] == "claims" and (results / entry["files"][0]).is_file()
+    ]
 
 
 def verdict_text(row: pd.Series) -> str:
@@ -40,17 +67,14 @@ def summary_table(frame: pd.DataFrame) -> Table:
     return Table("In how many settings each verdict fell", headers, tuple(rows))
 
 
-def ledger_sections(frame: pd.DataFrame) -> list[tuple[Table, str]]:
-    """Make the ledger for reading on a page: a table of settings for every claim, and the rule of its verdicts."""
-    sections = []
-    for (origin, statement, _, rule), group in frame.groupby(["origin", "statement", "source", "rule"], sort=False):
-        known = ("published",) if (group["published"] != "").any() else ()
-        rows = tuple(
-            (row["setting"], verdict_text(row), row["measured"], *(str(row[name]) or "–" for name in known))
-            for _, row in group.iterrows()
-        )
-        sections.append((Table(f"{statement} ({origin})", ("setting", "verdict", "measured", *known), rows), str(rule)))
-    return sections
+def claim_table(frame: pd.DataFrame) -> Table:
+    """Make the table of one claim for reading on a page: a row of every setting."""
+    known = ("published",) if (frame["published"] != "").any() else ()
+    rows = tuple(
+        (row["setting"], verdict_text(row), row["measured"], *(str(row[name]) or "–" for name in known))
+        for _, row in frame.iterrows()
+    )
+    return Table("Setting by setting", ("setting", "verdict", "measured", *known), rows)
 
 
 def ledger_table(frame: pd.DataFrame) -> Table:

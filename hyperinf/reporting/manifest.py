@@ -35,6 +35,7 @@ _SUFFIXES: Mapping[Kind, tuple[str, ...]] = {
 }
 _NAME, _TITLE = "simulation", "Synthetic study"
 _CAPTION_WIDTH = 120
+_CONTENT = {"study", "title", "entries", "brief", "summary", "samples", "records"}
 
 
 def file_label(name: str) -> str:
@@ -179,18 +180,18 @@ def described(entry: Entry, about: str = "", printed: Sequence[Any] = ()) -> dic
     }
 
 
-def write_manifest(own: Entry, made: Sequence[Any], summary: Mapping[str, Any], records: Any, out: Path) -> list[Path]:
+def write_manifest(own: Entry, made: Sequence[Any], said: Mapping[str, Any], out: Path) -> list[Path]:
     """Write what a report made.
 
     Args:
         own: the manifest's own entry.
         made: of :func:`described`.
-        summary: sentences on what was measured, by what they are about.
-        records: what the stages recorded, by stage: names and values.
+        said: ``brief``, the few sentences that the page shows first; ``summary``, those on what was measured, by what
+            they are about; ``samples`` to look at; ``records`` of the stages: names and values.
         out: the results folder.
     """
     content = {"study": own.study, "title": own.category, "rule": f"report_{own.study}"}
-    write_json(out / own.file, {**content, "entries": made, "summary": list(summary.items()), "records": records})
+    write_json(out / own.file, {**content, "entries": made, **said})
     return [out / own.file]
 
 
@@ -208,7 +209,7 @@ def read_manifests(results: Path, studies: tuple[str, ...] = ()) -> list[dict[st
     found = {}
     for path in paths:
         content = read_json(path)
-        if not isinstance(content, dict) or not {"study", "title", "entries", "summary", "records"} <= set(content):
+        if not isinstance(content, dict) or not set(content) >= _CONTENT:
             raise InputError(f"{path}: got another file, expected a manifest; make the report again")
         found[str(content["study"])] = content
     names = studies or tuple(sorted(found, key=lambda name: (name != _NAME, name)))

@@ -31,8 +31,9 @@ def report_simulation(convergence: Sequence[Path], fisher: Path | None, timing: 
     from hyperinf.reporting.summary import simulation_sentences
 
     read = read_simulation(convergence, fisher, timing, Path(out))
-    summary = {"": list(simulation_sentences(simulation_frame(read.convergence)))}
-    return _write(expected_simulation(read.shape), read, summary, simulation_records(read.sources))
+    sentences = list(simulation_sentences(simulation_frame(read.convergence)))
+    said = {"brief": sentences, "summary": [], "samples": [], "records": simulation_records(read.sources)}
+    return _write(expected_simulation(read.shape), read, said)
 
 
 def report_study(study: StudyShape, runs: Sequence[Path], out: Path) -> list[Path]:
@@ -52,15 +53,22 @@ def report_study(study: StudyShape, runs: Sequence[Path], out: Path) -> list[Pat
     Raises:
         InputError: a folder or file is missing, or does not fit its form or the study; two say different.
     """
+    from hyperinf.reporting.brief import brief
     from hyperinf.reporting.run_folders import as_run
+    from hyperinf.reporting.sample_list import sample_lists
     from hyperinf.reporting.sources import study_records
     from hyperinf.reporting.study_inputs import read_study
     from hyperinf.reporting.summary import study_sentences
 
     study = as_run(study, Path(runs[0]))
     read = read_study(study, runs, Path(out))
-    records = study_records(((run.folder, run.seed) for run in read.runs), study.shown)
-    return _write(expected(study), read, study_sentences(read), records)
+    said = {
+        "brief": brief(read),
+        "summary": list(study_sentences(read).items()),
+        "samples": sample_lists(read),
+        "records": study_records(((run.folder, run.seed) for run in read.runs), study.shown),
+    }
+    return _write(expected(study), read, said)
 
 
 def report_page(results: Path, out: Path, studies: Sequence[str] = ()) -> list[Path]:
@@ -83,7 +91,7 @@ def report_page(results: Path, out: Path, studies: Sequence[str] = ()) -> list[P
     return write_page(Path(results), Path(out), tuple(studies))
 
 
-def _write(entries: Sequence[Entry], read: Any, summary: Mapping[str, list[str]], records: Any) -> list[Path]:
+def _write(entries: Sequence[Entry], read: Any, said: Mapping[str, Any]) -> list[Path]:
     """Build and write every entry, the manifest last: where it is, all that it names is there, too."""
     from hyperinf.reporting.claims import claims_frame
     from hyperinf.reporting.ledger import write_ledger
@@ -114,7 +122,7 @@ def _write(entries: Sequence[Entry], read: Any, summary: Mapping[str, list[str]]
             written.append(write_csv(frame, read.out / entry.file))
         about = read.about((entry.task, entry.model, entry.setting)) if entry.setting else ""
         made.append(described(entry, about, shown))
-    return written + write_manifest(manifest, made, summary, records, read.out)
+    return written + write_manifest(manifest, made, said, read.out)
 
 
 def _imported(name: str) -> Any:

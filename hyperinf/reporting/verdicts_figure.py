@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from hyperinf.reporting import style
 from hyperinf.reporting.claims import OWN_QUESTION, PUBLISHED_CLAIM
+from hyperinf.reporting.forest import SIGNS
 from hyperinf.reporting.labels import counted
 from hyperinf.reporting.rule import rule
 from hyperinf.reporting.verdicts import (
@@ -22,14 +23,13 @@ from hyperinf.reporting.verdicts import (
     UNDECIDED,
 )
 
-MARKS = {
-    SUPPORTED: ("✓", "#0072B2"),
-    CONTRADICTED: ("✗", "#D55E00"),
-    NO_DIFFERENCE: ("≈", "#6b6b6b"),
-    UNDECIDED: ("?", "#8a6d00"),
-    DEGENERATE: ("=", "#6b6b6b"),
+COLOURS = {
+    SUPPORTED: "#0072B2",
+    CONTRADICTED: "#D55E00",
+    NO_DIFFERENCE: "#6b6b6b",
+    UNDECIDED: "#8a6d00",
+    DEGENERATE: "#6b6b6b",
 }
-"""Sign and colour of each verdict."""
 _PANELS = {
     "points": (("accuracy", "detected"), 100.0, "difference in points"),
     "area": (("roc_auc", "correlation"), 1.0, "difference in ROC-AUC, or in rank correlation"),
@@ -57,9 +57,9 @@ def verdicts_figure(primary: pd.DataFrame) -> style.Drawing:
     figure, axes = style.new_figure(len(panels), 1, _LINE * sum(heights) + 0.4, height_ratios=heights)
     for (name, rows), (axis,) in zip(panels, axes, strict=True):
         _draw(axis, rows, *_PANELS[name][1:])
-    known = [verdict for verdict in MARKS if verdict in set(data["verdict"])]
+    known = [verdict for verdict in COLOURS if verdict in set(data["verdict"])]
     handles = [
-        Line2D([], [], linestyle="", marker=f"${MARKS[name][0]}$", color=MARKS[name][1], label=name, markersize=6)
+        Line2D([], [], linestyle="", marker=f"${SIGNS[name]}$", color=COLOURS[name], label=name, markersize=6)
         for name in known
     ]
     if handles:
@@ -84,7 +84,7 @@ def _draw(axis: Axes, rows: pd.DataFrame, scale: float, label: str) -> None:
         axis.axvspan(-margin, margin, color=style.GRID, zorder=0)
         axis.axvline(0, color=style.MUTED, linewidth=0.6)
     for place, (_, row) in zip(places, rows.iterrows(), strict=True):
-        sign, colour = MARKS[row["verdict"]]
+        sign, colour = SIGNS[row["verdict"]], COLOURS[row["verdict"]]
         if math.isfinite(row["low"]):
             axis.plot([scale * row["low"], scale * row["high"]], [place] * 2, color=colour, linewidth=1.4)
         if math.isfinite(row["mean"]):

@@ -1,7 +1,6 @@
 """The adapter that gradients are taken at, and the influence of every row on every target."""
 
 import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,19 +18,17 @@ from hyperinf.influence import build_methods, mean_gradient
 from hyperinf.influence.queries import queries_at_once, query_vectors, score_vectors
 from hyperinf.models.encoding import Batches
 from hyperinf.pipeline.scorable import check_scorable
-from hyperinf.pipeline.scoring import stored
+from hyperinf.pipeline.scoring import chosen_store, stored
 from hyperinf.selecting.opening import Opened, adaptation_of
 from hyperinf.selecting.steps import made
 from hyperinf.selecting.tokens import EncodedFile
 from hyperinf.settings.methods import METHODS
-from hyperinf.settings.runtime import Store
 from hyperinf.settings.selecting import SelectRows
 from hyperinf.settings.training import TrainingSettings
 from hyperinf.training.loop import SAVE_SECONDS, train
 
 _SEEN = 0.1
 """Share of the pool that a warm-up sees, at most: what it has learnt well tells nothing any more."""
-_STORE_BYTES = 20 * 2**30
 SCORES, QUERIES = "scores.parquet", "queries.npy"
 
 
@@ -127,7 +124,7 @@ def score_pool(
     if "solver" in METHODS[settings.method].own_options:
         options["solver"] = "auto"  # type: ignore[assignment]
     method = build_methods({settings.method: options})[settings.method]
-    store = settings.store or store_for(source, len(pool), scratch)
+    store = chosen_store(settings.store, source, scratch, settings.memory_bytes, resumed=True)
     try:
         with stored(source, store, scratch, device, identity) as gradients:
             means = [mean_gradient(aim) for aim in aims]
@@ -175,13 +172,6 @@ def _gradients(opened: Opened, model: Any, rows: EncodedFile, settings: SelectRo
         # Of an adapter that has learnt nothing one factor is zero, and so are all gradients of the other.
         layers = [name for name, weight in model.named_parameters() if weight.requires_grad and "lora_A" not in name]
     return LiveSource(model, batches, opened.family.loss, layers)
-
-
-def store_for(source: LiveSource, rows: int, scratch: Path) -> Store:
-    """Keep gradients on the disk where they take little of it."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    needed = 4 * rows * sum(r * d for r, d in source.layers.values())
-    return "disk" if needed < min(_STORE_BYTES, shutil.disk_usage(scratch).free // 2) else "live"
 
 
 def _order(ids: Sequence[str], wanted: Sequence[str]) -> list[int]:

@@ -91,6 +91,18 @@ class FisherCgOptions(CgOptions):
         return self.max_iter
 
 
+class LowRankOptions(MethodOptions):
+    """What a GFIM of low rank can be told."""
+
+    rank: int = setting(256, ge=1, help="rank of the GFIM of each layer; exact where there are no more rows n r")
+
+
+class BlockOptions(MethodOptions):
+    """What a GFIM of diagonal blocks can be told."""
+
+    block: int = setting(256, ge=1, help="columns of each diagonal block of the GFIM")
+
+
 class EkfacOptions(MethodOptions):
     """What EK-FAC can be told."""
 
@@ -197,6 +209,30 @@ METHODS: Mapping[str, MethodSpec] = _methods(
         needs=frozenset({"gfim"}),
         options=CgOptions,
         oracle_of="hyperinf",
+        main=False,
+    ),
+    MethodSpec(
+        "gfim_low_rank",
+        "GFIM of low rank",
+        "#0072B2",
+        "d",
+        "dash-dotted",
+        filled=False,
+        implementation=f"{_ROOM}.wide:LowRankGFIM",
+        needs=frozenset({"sums"}),
+        options=LowRankOptions,
+        main=False,
+    ),
+    MethodSpec(
+        "gfim_blocks",
+        "GFIM of diagonal blocks",
+        "#56B4E9",
+        "D",
+        "dash-dotted",
+        filled=False,
+        implementation=f"{_ROOM}.wide:BlockGFIM",
+        needs=frozenset({"sums"}),
+        options=BlockOptions,
         main=False,
     ),
     MethodSpec(

@@ -3,6 +3,10 @@
 from hyperinf.settings.base import Settings, setting
 from hyperinf.settings.types import Fraction, Key, Switch, Word, Words
 
+RUN_BEGAN = "HYPERINF_RUN_BEGAN"
+"""Environment variable that tells a report when the run that makes it began, in seconds since 1970 by the file system's
+clock: what is older was reused."""
+
 
 class StudyShape(Settings):
     """What a study consists of: it decides which files its report writes, before there are any results.

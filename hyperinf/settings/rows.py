@@ -49,13 +49,25 @@ class RowScoringSettings(PuttingSettings, Resumed):
     )
     method: MethodName = setting("hyperinf", help="influence method to score by")
     damping: Positive = setting(0.1, help="damping of the curvature, as a share of the mean squared gradient")
-    store: Store | None = setting(
+    store: Store = setting(
+        "auto",
+        runtime=True,
+        help="where gradients are kept between the sweeps over them: disk, from where a run that was killed goes on,"
+        " memory or live (nowhere: each sweep takes them again); auto: on the disk where they take little of it, else"
+        " in memory where they fit, else nowhere",
+    )
+    memory: Positive | None = setting(
         None,
         runtime=True,
-        help="where gradients are kept between the sweeps over them: disk, memory or live (nowhere: each sweep takes"
-        " them again); by default on the disk where they take little of it",
+        help="memory that gradients may take between sweeps; by default half of what is free",
+        unit="GiB",
     )
     gradient_batch_size: Count = setting(8, runtime=True, help="number of rows whose gradients are taken at a time")
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The bytes of ``memory``."""
+        return None if self.memory is None else int(self.memory * 2**30)
 
     def misfits(self, suffixes: tuple[str, ...], *read: str) -> dict[str | Place, str]:
         """Say what of the files does not go together, by key.

@@ -8,7 +8,7 @@ from hyperinf.errors import InputError
 from hyperinf.settings.base import Settings, setting
 from hyperinf.settings.types import Count, Distinct, FilePath, Matching, at_home
 
-Store = Literal["disk", "memory", "live"]
+Store = Literal["auto", "disk", "memory", "live"]
 Device = Annotated[str, Matching(r"^(auto|cpu|cuda(:\d+)?)$", "auto, cpu, cuda or cuda:N")]
 
 
@@ -87,7 +87,8 @@ class SweepSettings(Settings):
     store: Store = setting(
         "disk",
         runtime=True,
-        help="where gradients are kept between the sweeps over them; live: nowhere, each sweep takes them again",
+        help="where gradients are kept between the sweeps over them; live: nowhere, each sweep takes them again; auto:"
+        " in memory where they take at most half of what is free, else on the disk where they fit, else nowhere",
     )
     gradient_batch_size: Count = setting(16, runtime=True, help="number of samples whose gradients are taken at a time")
 

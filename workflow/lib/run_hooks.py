@@ -3,11 +3,13 @@
 import errno
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -30,6 +32,7 @@ from targets import mistyped
 from time_left import TimeLeft, read_seconds, write_seconds
 
 from hyperinf.errors import InputError
+from hyperinf.settings.reporting import RUN_BEGAN
 
 
 class RunHooks:
@@ -70,6 +73,7 @@ class RunHooks:
         self._refuse(unfit_inputs(self._jobs.experiment))
         try:
             self._failures.since = self._lock.begin(slurm=self._by_slurm())
+            os.environ[RUN_BEGAN] = str(self._failures.since)
             self._keep()
         except OSError as error:
             _refuse(self._results, error)
@@ -88,6 +92,8 @@ class RunHooks:
             write_seconds(self._time_left.seconds())
         page = Path(self._results, "report.html")
         if finished and page.is_file():
+            for line in _verdicts(Path(self._results), tuple(self._jobs.experiment.run)):
+                print(f"hyperinf: {line}", file=sys.stderr)
             program = Path(sys.executable).with_name("hyperinf")
             print(f"hyperinf: look at {page}", f"hyperinf: next: {program} --help", sep="\n", file=sys.stderr)
         for line in self._failures.summary():
@@ -188,6 +194,16 @@ class RunHooks:
         assert self._lock is not None
         threading.Thread(target=_end_all, args=(self._lock.mark,), daemon=True).start()
         raise KeyboardInterrupt
+
+
+def _verdicts(results: Path, studies: tuple[str, ...]) -> list[str]:
+    """What the run found on the published claims; nothing where that cannot be read: the run is done all the same."""
+    from hyperinf.reporting.verdict_lines import verdict_lines
+
+    with suppress(InputError, OSError, LookupError, ValueError):
+        width = shutil.get_terminal_size((110, 24)).columns - len("hyperinf: ")
+        return verdict_lines(results, studies, width, colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
+    return []
 
 
 def _end_all(mark: str) -> NoReturn:

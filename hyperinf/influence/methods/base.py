@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, ClassVar, Self
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource, LayerGradients
-from hyperinf.gradients.units import all_largest, exponent_of, largest, shifted
+from hyperinf.gradients.alike import Alike, together
+from hyperinf.gradients.units import all_largest, all_shifted, exponent_of, largest, shifted
 from hyperinf.influence.statistics import GradientStatistics, gradient_statistics
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors, completed
 from hyperinf.settings.methods import MethodOptions, MethodSpec
@@ -124,11 +125,9 @@ class InfluenceMethod(ABC):
         that no digit depends on them.
         """
         heard = {layer: vector for layer, vector in v.items() if self.statistics.mean_square[layer] > 0}
-        sizes = all_largest(list(heard.values()))
-        return {
-            layer: shifted(vector, -exponent_of(size))
-            for (layer, vector), size in zip(heard.items(), sizes, strict=True)
-        }
+        vectors = list(heard.values())
+        exponents = [-exponent_of(size) for size in all_largest(vectors)]
+        return dict(zip(heard, all_shifted(vectors, exponents), strict=True))
 
     def _restored(self, products: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take products of :meth:`_in_units` with curvatures in units out of them; zero for the layers it left out.
@@ -136,18 +135,18 @@ class InfluenceMethod(ABC):
         Raises:
             InputError: a product that float64 cannot hold.
         """
-        sizes = all_largest([vector for layer, vector in v.items() if layer in products])
-        units = dict(zip((layer for layer in v if layer in products), map(exponent_of, sizes), strict=True))
-        result = {}
-        for layer, vector in v.items():
-            if layer in products:
-                result[layer] = shifted(products[layer], units[layer] - 2 * self.statistics.exponent(layer))
-            else:
-                result[layer] = torch.zeros_like(vector)
-        before, after = (all_largest([each[layer] for layer in units]) for each in (products, result))
-        for layer, product, held in zip(units, before, after, strict=True):
+        layers = [layer for layer in v if layer in products]
+        found = [products[layer] for layer in layers]
+        units = [
+            exponent_of(size) - 2 * self.statistics.exponent(layer)
+            for layer, size in zip(layers, all_largest([v[layer] for layer in layers]), strict=True)
+        ]
+        restored = all_shifted(found, units)
+        sizes = all_largest([*found, *restored])
+        for layer, product, held in zip(layers, sizes, sizes[len(layers) :]):
             self._check_held(layer, product, held)
-        return result
+        result = dict(zip(layers, restored, strict=True))
+        return {layer: result[layer] if layer in result else torch.zeros_like(vector) for layer, vector in v.items()}
 
     def _lowered(self, products: Mapping[str, Tensor], drops: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
         """Take products of vectors that :func:`levelled` raised to those of the vectors themselves."""
@@ -168,9 +167,20 @@ class InfluenceMethod(ABC):
         if held == 0 < product:
             raise InputError(f"{self.name}: got all but zero for layer {layer!r}, expected a product in float64")
 
+    def _unit(self, layer: str) -> int:
+        """Give the exponent of the unit that gradients of a layer are taken to."""
+        return self.statistics.exponent(layer)
+
     def _gradients(self, block: GradientBlock, layer: str) -> LayerGradients:
         """Take a block's gradients of a layer to its unit."""
-        return block.gradients[layer].scaled(-self.statistics.exponent(layer))
+        return block.gradients[layer].scaled(-self._unit(layer))
+
+    def _together(self, block: GradientBlock, layers: Iterable[str]) -> Iterator[Alike]:
+        """Take a block's gradients of layers to their units, of those of one shape together; see :func:`together`."""
+        names = list(layers)
+        return together(
+            {layer: block.gradients[layer] for layer in names}, {layer: self._unit(layer) for layer in names}
+        )
 
     def _mean_square(self, layer: str) -> float:
         """Take the mean square to the square of the layer's unit."""
@@ -213,13 +223,13 @@ class SweepingMethod(InfluenceMethod):
     def _times_fisher(self, vectors: Vectors) -> Steps:
         """Compute ``F x = mean_i <g_i, x> g_i`` in one sweep; ``x: Tensor[r, d]``, float64."""
 
-        def term(block: GradientBlock, layer: str) -> Tensor:
-            gradients = self._gradients(block, layer)
-            weights = gradients.dots(vectors[layer][None].to(gradients.dtype))[:, 0]
-            return gradients.weighted_sum(weights)
+        def terms(block: GradientBlock) -> Iterator[tuple[Sequence[str], Tensor]]:
+            for few in self._together(block, vectors):
+                own = {layer: vectors[layer][None] for layer in few.layers}
+                yield few.layers, few.weighted_sum(few.dots(own, few.dtype)[..., 0])
 
-        sums = yield Sweep(tuple(vectors), term)
-        return {layer: total / self.statistics.samples for layer, total in sums.items()}
+        sums = yield Sweep(tuple(vectors), terms)
+        return dict(zip(sums, torch._foreach_div(list(sums.values()), self.statistics.samples), strict=True))
 
     def report(self) -> dict[str, Any]:
         """Say the sweeps of its own."""

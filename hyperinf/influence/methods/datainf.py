@@ -1,13 +1,14 @@
 """DataInf: swap the order of averaging and inverting, one rank-one inverse a sample."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from hyperinf.gradients import GradientBlock, LayerGradients
+from hyperinf.gradients import GradientBlock
+from hyperinf.gradients.alike import Alike
 from hyperinf.gradients.contractions import SCRATCH
 from hyperinf.influence.methods.base import SweepingMethod
 from hyperinf.influence.sweeps import Steps, Sweep
@@ -22,16 +23,18 @@ class DataInf(SweepingMethod):
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
         """Ask for one sweep over the training gradients; nothing is kept but the sum."""
 
-        def term(block: GradientBlock, layer: str) -> Tensor:
-            damping, vector = self._damping(layer), vectors[layer][None]
+        def terms(block: GradientBlock) -> Iterator[tuple[Sequence[str], Tensor]]:
+            for few in self._together(block, vectors):
+                damping = [[self._damping(layer)] for layer in few.layers]
+                dampings = torch.tensor(damping, dtype=torch.float64, device=few.device)
+                yield few.layers, reduce(torch.add, (term(piece, dampings) for piece in few.pieces()))
 
-            def of(few: LayerGradients) -> Tensor:
-                return few.weighted_sum(few.dots(vector)[:, 0] / (damping + few.squares()))
-
-            return reduce(torch.add, map(of, self._gradients(block, layer).pieces()))
+        def term(few: Alike, dampings: Tensor) -> Tensor:
+            own = {layer: vectors[layer][None] for layer in few.layers}
+            return few.weighted_sum(few.dots(own)[..., 0] / (dampings + few.squares()))
 
         vectors = self._in_units(v)
-        sums = yield Sweep(tuple(vectors), term)
+        sums = yield Sweep(tuple(vectors), terms)
         return self._restored(_averaged(self, vectors, sums), v)
 
 
@@ -61,13 +64,12 @@ class DataInfGFIM(SweepingMethod):
             return torch.einsum("bkr,bkd->rd", projected, gradient)
 
         vectors = self._in_units(v)
-        sums = yield Sweep(tuple(vectors), term)
+        sums = yield Sweep.of(vectors, term)
         return self._restored(_averaged(self, vectors, sums), v)
 
 
 def _averaged(method: SweepingMethod, v: Mapping[str, Tensor], sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Compute ``(v - sum / n) / lambda``."""
-    return {
-        layer: (vector - sums[layer] / method.statistics.samples) / method._damping(layer)
-        for layer, vector in v.items()
-    }
+    means = torch._foreach_div([sums[layer] for layer in v], method.statistics.samples)
+    rests = torch._foreach_sub(list(v.values()), means)
+    return dict(zip(v, torch._foreach_div(rests, [method._damping(layer) for layer in v]), strict=True))

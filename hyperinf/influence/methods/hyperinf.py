@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from hyperinf.gradients.scratch import takes_many
 from hyperinf.influence.memory import free_bytes
 from hyperinf.influence.methods.base import InfluenceMethod
 from hyperinf.influence.statistics import GradientStatistics
@@ -51,38 +52,57 @@ class GFIM(InfluenceMethod):
         """
         vectors = self._in_units(v)
         result = {}
-        for layers in self._together(list(vectors)):
-            self._prepare(layers)
-            result.update({layer: self._solve(layer, vectors[layer]) for layer in layers})
+        for layers in self._alike(list(vectors)):
+            result.update(self._solve({layer: vectors[layer] for layer in layers}))
         return self._restored(result, v)
 
-    def _together(self, layers: list[str]) -> list[list[str]]:
-        """Take the layers apart into those that are prepared together."""
-        return [[layer] for layer in layers]
+    def _alike(self, layers: list[str]) -> list[list[str]]:
+        """Put layers of one shape together whose matrices a GPU takes at once, as many as fit into half its memory.
 
-    def _prepare(self, layers: list[str]) -> None:
-        """Do what is done of several layers at once."""
+        A CPU is busy with one; and there each layer's digits are its own, whatever the others are.
+        """
+        alike: dict[tuple[Any, ...], list[str]] = {}
+        for layer in layers:
+            matrix = self.statistics.gfim[layer]
+            many = takes_many(matrix.device)
+            kind = (self.statistics.layers[layer], matrix.dtype, matrix.device) if many else (layer,)
+            alike.setdefault(kind, []).append(layer)
+        groups = []
+        for named in alike.values():
+            matrix = self.statistics.gfim[named[0]]
+            most = _matrices_at_once(len(matrix), matrix.device) if len(named) > 1 else 1
+            groups += [named[start : start + most] for start in range(0, len(named), most)]
+        return groups
 
     def report(self) -> dict[str, Any]:
         """Say how it was solved."""
         return {"solver": "cholesky"}
 
-    def _relative(self, layer: str) -> Tensor:
-        matrix = self._gfim(layer) / self._damping(layer)
-        matrix.diagonal().add_(1.0)
-        return matrix
+    def _relative(self, layers: list[str]) -> Tensor:
+        """Give ``G / lambda + I`` of each layer, ``Tensor[l, d, d]``."""
+        matrices = _stacked([self._gfim(layer) / self._damping(layer) for layer in layers])
+        matrices.diagonal(dim1=1, dim2=2).add_(1.0)
+        return matrices
 
-    def _solve(self, layer: str, vector: Tensor) -> Tensor:
-        factor = self._once(layer, lambda: torch.linalg.cholesky(self._relative(layer).double()))
-        return torch.cholesky_solve(vector.T, factor).T / self._damping(layer)
+    def _solve(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Solve for layers of one shape, by Cholesky."""
+        factors = self._once(list(vectors), lambda layers: torch.linalg.cholesky(self._relative(layers).double()))
+        solved = torch.cholesky_solve(_stacked(list(vectors.values())).mT, factors).mT
+        return self._divided(solved, list(vectors))
 
-    def _once(self, layer: str, make: Callable[[], Tensor]) -> Tensor:
-        """Give what was kept of a layer; else what ``make`` gives, which is kept if anything is."""
+    def _divided(self, products: Tensor, layers: list[str]) -> dict[str, Tensor]:
+        """Divide each layer's ``Tensor[r, d]`` by its damping."""
+        dampings = products.new_tensor([self._damping(layer) for layer in layers])
+        return dict(zip(layers, (products / dampings[:, None, None]).unbind(), strict=True))
+
+    def _once(self, layers: list[str], make: Callable[[list[str]], Tensor]) -> Tensor:
+        """Give what was kept of layers, ``Tensor[l, d, d]``; else what ``make`` gives, which is kept if anything is."""
         if self._kept is None:
-            return make()
-        if layer not in self._kept:
-            self._kept[layer] = make()
-        return self._kept[layer]
+            return make(layers)
+        wanted = [layer for layer in layers if layer not in self._kept]
+        if wanted:
+            self._kept.update(zip(wanted, make(wanted).unbind(), strict=True))
+        return _stacked([self._kept[layer] for layer in layers])
 
 
 class HyperINF(GFIM):
@@ -101,42 +121,6 @@ class HyperINF(GFIM):
         super().__init__(options)
         self.matmuls: dict[str, int] = {}
         self.residuals: dict[str, float] = {}
-        self._ready: dict[str, Tensor] = {}
-        """Inverses of the layers that are being solved, where several were inverted at once."""
-
-    def _together(self, layers: list[str]) -> list[list[str]]:
-        """Put layers of one shape together whose matrices a GPU inverts at once, as many as fit into half its memory.
-
-        A CPU is busy with one; and there each layer's digits are its own, whatever the others are.
-        """
-        if self.options.solver != "schulz":
-            return super()._together(layers)
-        alike: dict[tuple[int, torch.device], list[str]] = {}
-        for layer in layers:
-            matrix = self.statistics.gfim[layer]
-            alike.setdefault((len(matrix), matrix.device), []).append(layer)
-        if not any(takes_many(device) for _, device in alike):
-            return super()._together(layers)
-        sizes = {place: _matrices_at_once(*place) for place in alike}
-        return [
-            named[start : start + sizes[place]]
-            for place, named in alike.items()
-            for start in range(0, len(named), sizes[place])
-        ]
-
-    def _prepare(self, layers: list[str]) -> None:
-        kept = self._kept or {}
-        wanted = [layer for layer in layers if layer not in kept]
-        self._ready = {}
-        if len(wanted) > 1:
-            matrices = torch.stack([self._relative(layer).float() for layer in wanted])
-            try:
-                result = self._by_products(matrices)
-            except ConvergenceError:
-                return  # one at a time, which tells the layer
-            self._ready = dict(zip(wanted, result.inverse, strict=True))
-            self.matmuls.update(dict.fromkeys(wanted, int(result.matmuls)))
-            self.residuals.update(dict.fromkeys(wanted, float(result.residual)))
 
     def report(self) -> dict[str, Any]:
         """Say the solver, its matrix products and the worst residual over the layers."""
@@ -148,37 +132,50 @@ class HyperINF(GFIM):
             "residual": max(self.residuals.values()),
         }
 
-    def _solve(self, layer: str, vector: Tensor) -> Tensor:
+    def _solve(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Solve for layers of one shape, by the solver that was asked for."""
         if self.options.solver != "schulz":
-            return super()._solve(layer, vector)
-        matrix = self._relative(layer)
-        inverse, matrix = self._once(layer, lambda: self._inverse(layer, matrix)).double(), matrix.double()
-        x = vector @ inverse
-        x = x + (vector - x @ matrix) @ inverse
-        return x / self._damping(layer)
+            return super()._solve(vectors)
+        matrices = self._relative(list(vectors))
 
-    def _inverse(self, layer: str, matrix: Tensor) -> Tensor:
-        if layer in self._ready:
-            return self._ready[layer]
+        def made(layers: list[str]) -> Tensor:
+            return self._inverses(layers, matrices if len(layers) == len(vectors) else self._relative(layers))
+
+        inverses = self._once(list(vectors), made).double()
+        matrices, right = matrices.double(), _stacked(list(vectors.values()))
+        x = right @ inverses
+        x = x + (right - x @ matrices) @ inverses
+        return self._divided(x, list(vectors))
+
+    def _inverses(self, layers: list[str], matrices: Tensor) -> Tensor:
+        """Invert ``G / lambda + I`` of each layer, ``Tensor[l, d, d]``."""
+        if len(layers) > 1:
+            try:
+                return self._noted(layers, self._by_products(matrices.float()))
+            except ConvergenceError:  # one at a time, which tells the layer
+                return torch.cat([self._inverses([layer], matrix[None]) for layer, matrix in zip(layers, matrices)])
         try:
-            result = self._by_products(matrix.float())
+            result = self._by_products(matrices[0].float())
         except ConvergenceError:
             # Beyond float32's reach: the same iteration in double precision, which says so if it fails as well.
             try:
-                result = self._by_products(matrix.double())
+                result = self._by_products(matrices[0].double())
             except ConvergenceError as error:
-                raise ConvergenceError(f"layer {layer!r}: {error}") from None
-        self.matmuls[layer] = int(result.matmuls)
-        self.residuals[layer] = float(result.residual)
+                raise ConvergenceError(f"layer {layers[0]!r}: {error}") from None
+        return self._noted(layers, result)[None]
+
+    def _noted(self, layers: list[str], result: InverseResult) -> Tensor:
+        self.matmuls.update(dict.fromkeys(layers, int(result.matmuls)))
+        self.residuals.update(dict.fromkeys(layers, float(result.residual)))
         return result.inverse
 
     def _by_products(self, matrices: Tensor) -> InverseResult:
         return hyperpower_inverse(matrices, tol=self.options.tol, max_iter=self.options.max_iter, lmin=1.0)
 
 
-def takes_many(device: torch.device) -> bool:
-    """Tell whether a device has room for more products than those of one matrix."""
-    return device.type == "cuda"
+def _stacked(tensors: list[Tensor]) -> Tensor:
+    """Put tensors of one shape side by side; of one that is a view."""
+    return tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)
 
 
 def _matrices_at_once(columns: int, device: torch.device) -> int:

@@ -98,7 +98,7 @@ class _Kronecker(SweepingMethod):
         layers = {
             layer: shape for layer, shape in self.statistics.layers.items() if self.statistics.mean_square[layer] > 0
         }
-        sums = yield Sweep(tuple(layers), self._covariances, factors=True)
+        sums = yield Sweep.of(layers, self._covariances, factors=True)
         bases = {layer: _Basis(sums.pop(layer), *shape) for layer, shape in layers.items()}
         found = yield from self._values(bases)
         return {
@@ -145,7 +145,7 @@ class EKFAC(_Kronecker):
             pieces = self._gradients(block, layer).dense().split(_SAMPLES)
             return torch.stack([bases[layer].rotated(few.double()).square().sum(dim=0) for few in pieces]).sum(dim=0)
 
-        sums = yield Sweep(tuple(bases), term)
+        sums = yield Sweep.of(bases, term)
         return {layer: total / self.statistics.samples for layer, total in sums.items()}
 
 

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from hyperinf.gradients.units import all_largest
 from hyperinf.influence.methods.base import SweepingMethod, one_by_one
+from hyperinf.influence.stacks import Stacks
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors
 from hyperinf.linalg import ConvergenceError
 from hyperinf.settings.methods import METHODS, LissaOptions, MethodOptions
@@ -49,33 +51,42 @@ class _ScaledSeries(SweepingMethod):
         Raises:
             ConvergenceError: the series of a layer diverges.
         """
-        active = {layer: vector for layer, vector in self._in_units(v).items() if bool(vector.any())}
+        units = self._in_units(v)
+        active = {layer: units[layer] for layer, size in zip(units, all_largest(list(units.values()))) if size != 0}
+        stacks = Stacks(active)
+        start = stacks.stacked(active)
         self.residuals = []
         self.products = 0
-        scales = yield from self._scales(active)
-        r = dict(active)
-        previous = dict.fromkeys(active, 1.0)
+        found = yield from self._scales(active)
+        scales, lengths = stacks.columns(found), [v.norm(dim=1) for v in start]
+        r, previous = start, dict.fromkeys(active, 1.0)
         for _ in range(self.options.iterations if active else 0):
-            curved = yield from self._damped(r)
-            change = {layer: active[layer] - curved[layer] / scales[layer] for layer in r}
-            residuals = {layer: float(change[layer].norm() / active[layer].norm()) for layer in r}
+            curved = yield from self._damped(stacks, r)
+            change = [v - product / scale for v, product, scale in zip(start, curved, scales, strict=True)]
+            residuals, sizes = stacks.numbers(
+                *([x.norm(dim=1) / length for x, length in zip(each, lengths)] for each in (change, r))
+            )
             for layer, residual in residuals.items():
-                size = float(r[layer].norm() / active[layer].norm())
-                if not residual <= (1 + GROWTH) * previous[layer] + ROUNDING * size:
+                if not residual <= (1 + GROWTH) * previous[layer] + ROUNDING * sizes[layer]:
                     raise ConvergenceError(
                         f"layer {layer!r}: {self.name} diverges, its residual grew from {previous[layer]:.3g} to "
                         f"{residual:.3g} in iteration {len(self.residuals) + 1}; expected a scale of at least half "
-                        f"the largest eigenvalue, got {scales[layer]:.3g}"
+                        f"the largest eigenvalue, got {found[layer]:.3g}"
                     )
             previous = residuals
             self.residuals.append(max(residuals.values()))
-            r = {layer: r[layer] + change[layer] for layer in r}
-        return self._restored({layer: r[layer] / scales[layer] for layer in active}, v)
+            r = [x + step for x, step in zip(r, change, strict=True)]
+        return self._restored(stacks.apart([x / scale for x, scale in zip(r, scales, strict=True)]), v)
 
-    def _damped(self, vectors: Vectors) -> Steps:
+    def _damped(self, stacks: Stacks, vectors: Sequence[Tensor]) -> Generator[Sweep, Vectors, list[Tensor]]:
+        """Multiply stacked vectors by the damped curvature."""
         self.products += 1
-        products = yield from self._multiply(vectors)
-        return {layer: product + self._damping(layer) * vectors[layer] for layer, product in products.items()}
+        products = yield from self._multiply(stacks.apart(vectors))
+        dampings = stacks.columns({layer: self._damping(layer) for layer in products})
+        return [
+            product.add_(damping * x)
+            for product, damping, x in zip(stacks.stacked(products), dampings, vectors, strict=True)
+        ]
 
     def _scales(self, start: Vectors) -> Generator[Sweep, Vectors, dict[str, float]]:
         """Find each layer's ``s``: the largest eigenvalue as some Lanczos steps estimate it, from a fixed random start.
@@ -84,34 +95,37 @@ class _ScaledSeries(SweepingMethod):
         lies below: a cautious estimate and no bound (0.91 of the largest eigenvalue has been seen). Never more than
         the trace, which is one.
         """
+        if not start:
+            return {}
         generator = torch.Generator().manual_seed(0)
         shapes = {layer: self.statistics.layers[layer] for layer in start}  # of one vector, however many there are
-        q = {
+        first = {
             layer: torch.randn(shapes[layer], generator=generator, dtype=torch.float64).to(vector.device)
             for layer, vector in start.items()
         }
-        q = {layer: vector / vector.norm() for layer, vector in q.items()}
-        basis: dict[str, list[Tensor]] = {layer: [vector] for layer, vector in q.items()}
-        alphas: dict[str, list[float]] = {layer: [] for layer in q}
-        betas: dict[str, list[float]] = {layer: [] for layer in q}
-        for _ in range(self.options.lanczos_steps if q else 0):
-            products = yield from self._damped({layer: vectors[-1] for layer, vectors in basis.items()})
-            for layer, w in products.items():
-                alphas[layer].append(float((w * basis[layer][-1]).sum()))
-                for vector in basis[layer] + basis[layer]:  # twice: one pass of Gram-Schmidt loses orthogonality
-                    w = w - (w * vector).sum() * vector
-                beta = float(w.norm())
-                betas[layer].append(beta)
-                basis[layer].append(w / beta if beta > 0 else w)
+        stacks = Stacks(first)
+        basis = [[x / x.norm(dim=1, keepdim=True) for x in stacks.stacked(first)]]
+        along: list[list[Tensor]] = []
+        across: list[list[Tensor]] = []
+        for _ in range(self.options.lanczos_steps):
+            w = yield from self._damped(stacks, basis[-1])
+            along.append([(x * q).sum(dim=1) for x, q in zip(w, basis[-1], strict=True)])
+            for known in basis + basis:  # twice: one pass of Gram-Schmidt loses orthogonality
+                w = [x - (x * q).sum(dim=1, keepdim=True) * q for x, q in zip(w, known, strict=True)]
+            across.append([x.norm(dim=1) for x in w])
+            basis.append([x / torch.where(b > 0, b, 1)[:, None] for x, b in zip(w, across[-1], strict=True)])
+        steps = stacks.numbers(*along, *across)
+        alphas, betas = (
+            torch.tensor([[step[layer] for step in half] for layer in first], dtype=torch.float64)
+            for half in (steps[: len(along)], steps[len(along) :])
+        )
+        tridiagonal = torch.diag_embed(alphas)
+        tridiagonal += torch.diag_embed(betas[:, :-1], 1) + torch.diag_embed(betas[:, :-1], -1)
+        values, vectors = torch.linalg.eigh(tridiagonal)
+        ritz_values = (values[:, -1] + betas[:, -1] * vectors[:, -1, -1].abs()).tolist()
         estimates = {}
-        for layer, (rank, columns) in self.statistics.layers.items():
-            if layer not in q:
-                continue
-            off = torch.tensor(betas[layer][:-1], dtype=torch.float64)
-            tridiagonal = torch.diag(torch.tensor(alphas[layer], dtype=torch.float64))
-            tridiagonal += torch.diag(off, 1) + torch.diag(off, -1)
-            values, vectors = torch.linalg.eigh(tridiagonal)
-            ritz = float(values[-1]) + betas[layer][-1] * abs(float(vectors[-1, -1]))
+        for layer, ritz in zip(first, ritz_values, strict=True):
+            rank, columns = self.statistics.layers[layer]
             trace = self._mean_square(layer) * rank * columns + self._damping(layer)
             estimates[layer] = min(self._certain(layer, ritz), trace) if ritz < trace else trace
         return estimates

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from hyperinf.gradients import GradientBlock, LayerGradients
 from hyperinf.influence.methods.base import InfluenceMethod
 from hyperinf.influence.methods.lissa import LiSSA
 from hyperinf.influence.sweeps import Steps
@@ -82,9 +81,9 @@ class PublishedLiSSA(LiSSA):
         found = {layer: _finite(vector, layer, self.name) for layer, vector in r.items()}
         return {layer: found.get(layer, torch.zeros_like(vector)) for layer, vector in v.items()}
 
-    def _gradients(self, block: GradientBlock, layer: str) -> LayerGradients:
-        """Take a block's gradients of a layer as they are."""
-        return block.gradients[layer]
+    def _unit(self, layer: str) -> int:
+        """Take gradients as they are."""
+        return 0
 
     def report(self) -> dict[str, Any]:
         """Say the steps."""

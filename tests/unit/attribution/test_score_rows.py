@@ -121,6 +121,11 @@ def test_the_best_rows_of_each_query_are_shown_like_a_search_result(place, capsy
     assert "http" not in page
 
 
+def test_the_page_of_scores_is_fit_for_every_reader(causal, faults_of):
+    causal.score(top=2, per_token=True)
+    assert faults_of(causal.folder / "scores.html") == []
+
+
 def test_batches_and_where_gradients_are_kept_change_nothing(causal):
     expected = causal.score()
     for store in ("live", "memory", "disk"):

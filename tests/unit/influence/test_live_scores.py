@@ -11,9 +11,9 @@ from hyperinf.influence import METHODS, influence_scores, score_methods
 from hyperinf.models.lora import LoraSettings, add_lora
 
 LENGTHS = (7, 4, 9, 5, 6, 8, 4, 3, 6, 5)
-# The oracle fim takes all gradients of a layer at once, datainf_gfim each gradient's own r x r matrix, and ekfac turns
-# each into its basis.
-FORMING = {"fim", "datainf_gfim", "ekfac"}
+# The oracle fim takes all gradients of a layer at once, datainf_gfim each gradient's own r x r matrix, ekfac turns each
+# into its basis, and GFIMs of low rank and of blocks multiply the rows of all that are in a block.
+FORMING = {"fim", "datainf_gfim", "ekfac", "gfim_low_rank", "gfim_blocks"}
 
 
 def model_and_layers(kind, dtype=torch.float64):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,14 @@ def write(frame: pd.DataFrame, path: Path) -> Path:
     else:
         frame.to_json(path, orient="records", lines=path.suffix == ".jsonl")
     return path
+
+
+def test_the_page_of_suspects_is_fit_for_every_reader(
+    words: list[str], tmp_path: Path, faults_of: Callable[[Path], list[str]]
+) -> None:
+    file = write(table(), tmp_path / "mine.csv")
+    assert main(["mislabeled", str(file), *words]) == 0
+    assert faults_of(tmp_path / "mine.suspects/suspects.html") == []
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".jsonl", ".parquet"])

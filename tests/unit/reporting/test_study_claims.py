@@ -4,7 +4,7 @@ import pytest
 from hyperinf.reporting.claims import OWN_QUESTION, PUBLISHED_CLAIM, claims_frame
 from hyperinf.reporting.cost_claims import cost_claims
 from hyperinf.reporting.detection_claims import detection_claims, fidelity_claims
-from hyperinf.reporting.ledger import ledger_sections
+from hyperinf.reporting.ledger import claim_table
 from hyperinf.reporting.selection_claims import selection_claims
 from hyperinf.reporting.study_inputs import read_study
 from hyperinf.reporting.verdicts import CONTRADICTED, DEGENERATE, NO_DIFFERENCE, NOT_TESTED, SUPPORTED, UNDECIDED
@@ -142,12 +142,13 @@ def test_hyperinf_is_charged_for_the_gfim_in_the_order_of_times(judged):
     assert claim.decision.verdict == NO_DIFFERENCE
 
 
-def test_the_page_ledger_states_each_claim_and_its_rule_once(judged):
+def test_the_table_of_a_claim_has_its_settings_and_a_column_of_what_was_published_where_something_was(judged):
     frame = claims_frame(judged({"hyperinf": [0.8, 0.7], "random": [0.5, 0.5]}))
-    sections = ledger_sections(frame)
-    assert sum(len(table.rows) for table, _ in sections) == len(frame)
-    assert len({table.title for table, _ in sections}) == len(sections)
-    assert all(table.headers == ("setting", "verdict", "measured") for table, _ in sections)
+    own = frame[frame["statement"] == frame["statement"].iloc[0]]
+    plain, known = claim_table(own), claim_table(own.assign(published="+1 points"))
+    assert plain.headers == ("setting", "verdict", "measured")
+    assert [row[0] for row in plain.rows] == own["setting"].tolist()
+    assert known.headers == (*plain.headers, "published")
 
 
 def test_the_epochs_of_a_training_are_one_setting(run_folder, shape, tmp_path):

@@ -36,6 +36,10 @@ def test_what_is_kept_are_rows_of_the_pool_as_they_stand_there_with_the_smallest
     assert (table["answer_tokens"] < table["tokens"]).all()
 
 
+def test_the_page_of_a_selection_is_fit_for_every_reader(finished, faults_of):
+    assert faults_of(finished.folder / "kept.html") == []
+
+
 def test_scores_are_those_of_the_library_on_the_adapter_that_was_warmed_up(place):
     out = place.select(warmup=False)
     settings = place.settings(warmup=False)
@@ -62,7 +66,7 @@ def test_the_page_shows_rows_of_both_ends_and_what_the_loss_counts(finished):
         assert sample in page
     assert 'class="answer"' in page
     assert "Whether it helped" in page
-    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
 
 
 def test_an_evaluation_holds_out_half_of_the_target_and_compares_by_pairs(finished):

@@ -1,0 +1,69 @@
+"""Draw ``docs/speed.md`` from ``benchmarks/results/scores_cpu.json`` and ``dots_cpu.json``."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
+LABEL = "now"
+
+
+def main() -> None:
+    scores = json.loads((RESULTS / "scores_cpu.json").read_text(encoding="utf-8"))[LABEL]
+    dots = json.loads((RESULTS / "dots_cpu.json").read_text(encoding="utf-8"))
+    PAGE.write_text("\n".join([*_scores(scores), "", *_dots(dots)]) + "\n", encoding="utf-8")
+
+
+def _scores(runs: Mapping[str, Any]) -> Iterable[str]:
+    first = next(iter(runs.values()))
+    yield from (
+        "# Speed on a CPU",
+        "",
+        "Drawn by `python -m benchmarks.cpu_table` from what `python -m benchmarks.scores_cpu --loops --columns D` and"
+        f" `python -m benchmarks.dots_cpu` measured: {first['machine']}, torch {first['torch']}, seed {first['seed']}.",
+        "Medians in milliseconds of CPU time, taken in turns, with their range; ratios are ours to the other, less than"
+        " 1 where ours takes less. A GPU's are on [their own page](gpu.md).",
+        "",
+        "## Scores from stored gradients",
+        "",
+        "n samples on the mean of 32 targets. By hand is float32 in torch, a layer at a time; the published loops take"
+        " a layer and a sample at a time (LiSSA's from 50 samples). Ours sums in float64: copying gradients to it takes"
+        " what TracIN by hand takes in all, which is the limit of that row.",
+        "",
+        "| n | r | d | layers | threads | method | ours | by hand | ratio | of the published loop | difference |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    )
+    for run in runs.values():
+        shape = " | ".join(str(run[key]) for key in ("samples", "rank", "columns", "layers", "threads"))
+        for method, row in run["methods"].items():
+            loop = row.get("of the published loop", "")
+            cells = [method, _ms(row["ours"]), _ms(row["by hand"]), f"{row['ratio']:.2f}", str(loop)]
+            yield f"| {shape} | {' | '.join(cells)} | {row['largest difference from by hand']:.1e} |"
+
+
+def _dots(result: Mapping[str, Any]) -> Iterable[str]:
+    peer = result.get("dattri-llm")
+    names = ["formed by hand", "factors by hand", *(["dattri-llm"] if peer else [])]
+    yield from (
+        "## Dot products with m queries, from factors",
+        "",
+        f"Gradients of one batch, rank 8, summed over the weights.{f' dattri-llm {peer}.' if peer else ''}",
+        "",
+        f"| batch | m | ours | {' | '.join(f'ratio to {name}' for name in names)} | difference |",
+        f"| --- | --- | --- | {' | '.join('---' for _ in names)} | --- |",
+    )
+    for row in result["rows"]:
+        ratios = " | ".join(f"{row[f'of {name}']:.2f}" for name in names)
+        what = f"{row['shape']} | {row['queries']} | {_ms(row['ours'])}"
+        yield f"| {what} | {ratios} | {row['largest difference']:.1e} |"
+
+
+def _ms(seconds: Mapping[str, float]) -> str:
+    median, low, high = (f"{seconds[key] * 1e3:.3g}" for key in ("median", "low", "high"))
+    return f"{median} ({low} to {high})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""GFIMs for wide layers against the exact one, on MiniLM's gradients; and which models' curvature fits into a GPU.
+
+    python -m benchmarks.wide --model path/to/minilm
+
+Gradients are those of ``benchmarks/check_cost.py``: LoRA of rank 8 in all layers, and the dense weights of the last
+layer's MLP, on texts with the lengths of headlines. The result is ``results/wide.json`` and ``docs/wide.md``.
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.check_cost import classifier, headlines
+from hyperinf.gradients import GradientSource, LiveSource, TensorSource
+from hyperinf.influence import build_method, gradient_statistics, mean_gradient, sweep_scores
+from hyperinf.influence.memory import COPIES, GIB, gfim_bytes
+
+RESULT = Path(__file__).parent / "results" / "wide.json"
+PAGE = Path(__file__).parents[1] / "docs" / "wide.md"
+SIZES = (32, 64, 128, 256)
+DTYPES = (torch.float32, torch.bfloat16)
+GPUS = (16, 24, 80)
+WHAT: dict[str, tuple[float, list[str]]] = {
+    "LoRA of rank 8, query and value": (1.0, ["lora_"]),
+    "dense weights of the last layer's MLP": (
+        0.25,
+        ["layer.5.intermediate.dense.weight", "layer.5.output.dense.weight"],
+    ),
+}
+"""Share of the samples, and what weights' names have in them."""
+Shapes = dict[str, tuple[int, int]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="folder of MiniLM; without it the page is drawn from what was measured")
+    parser.add_argument("--samples", type=int, default=400)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.model:
+        rows = [row for what in WHAT for row in measured(arguments.model, arguments.samples, what)]
+        about = {"machine": platform.machine(), "torch": torch.__version__, "threads": arguments.threads, "seed": 1}
+        content = {**about, "samples": arguments.samples, "rows": rows}
+        RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(json.loads(RESULT.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+def measured(folder: str, samples: int, what: str) -> list[dict[str, Any]]:
+    """Score by every form, and compare with the exact GFIM in float64."""
+    model = classifier(folder).eval()
+    share, parts = WHAT[what]
+    layers = [name for name, _ in model.named_parameters() if any(part in name for part in parts)]
+    batches = headlines(int(share * samples) + 32, 16, model.config.vocab_size)
+    train = TensorSource.gather(LiveSource(model, batches[2:], layers=layers))
+    v = mean_gradient(LiveSource(model, batches[:2], layers=layers))
+    statistics = gradient_statistics(train)
+    exact = scores(train, build_method("gfim").fit(train, statistics).precondition(v))
+    rows = []
+
+    def add(form: str, made: Tensor, held: int, seconds: float | None = None) -> None:
+        row = {"what": what, "samples": len(train), "form": form, "MiB": held / 2**20, **agreement(made, exact)}
+        rows.append(row if seconds is None else {**row, "seconds": seconds})
+        print(json.dumps(rows[-1]), flush=True)
+
+    shapes = dict(train.layers)
+    add("exact, float64", exact, 8 * sum(d * d for _, d in shapes.values()))
+    for dtype in DTYPES:
+        narrow = {name: matrix.to(dtype).double() for name, matrix in statistics.gfim.items()}
+        name = str(dtype).removeprefix("torch.")
+        try:
+            made = scores(train, build_method("gfim").fit(train, replace(statistics, gfim=narrow)).precondition(v))
+        except torch.linalg.LinAlgError:  # rounding outweighs the damping
+            made = torch.full_like(exact, float("nan"))
+        add(f"exact, stored in {name}", made, dtype.itemsize * sum(d * d for _, d in shapes.values()))
+    for size in SIZES:
+        for method, option, form in (("gfim_low_rank", "rank", "rank"), ("gfim_blocks", "block", "blocks of")):
+            started = time.process_time()
+            product = build_method(method, **{option: size}).fit(train, statistics).precondition(v)
+            taken = time.process_time() - started
+            held = 8 * sum(d * min(size, d) for _, d in shapes.values())
+            add(f"{form} {size}", scores(train, product), held, taken)
+    return rows
+
+
+def scores(train: GradientSource, product: dict[str, Tensor]) -> Tensor:
+    return sweep_scores(train, {"it": product}).influence["it"]
+
+
+def agreement(a: Tensor, b: Tensor) -> dict[str, float]:
+    if not bool(torch.isfinite(a).all()):
+        return {}
+    ranks = torch.stack([a.argsort().argsort(), b.argsort().argsort()]).double()
+    return {
+        "rank correlation": float(torch.corrcoef(ranks)[0, 1]),
+        "error": float((a - b).norm() / b.norm()),
+    }
+
+
+def models() -> dict[str, tuple[float, Shapes]]:
+    """Give ``{name: (bytes of the frozen weights in bfloat16, shapes of what is scored)}``."""
+    roberta, llama = 2 * 355e6, 2 * 6.74e9
+    attention = [(4096, 4096)] * 4
+    mlp = [(4096, 11008), (4096, 11008), (11008, 4096)]
+    return {
+        "RoBERTa-large, LoRA on q and v": (roberta, named([(8, 1024)] * 96)),
+        "Llama-2-7B, LoRA on q and v": (llama, named([(8, 4096)] * 128)),
+        "Llama-2-7B, LoRA on all linear layers": (
+            llama,
+            named([(8, size) for pair in attention + mlp for size in pair] * 32),
+        ),
+        "Llama-2-7B, dense last layer": (llama, named([(min(pair), max(pair)) for pair in attention + mlp])),
+    }
+
+
+def named(shapes: list[tuple[int, int]]) -> Shapes:
+    return {str(place): shape for place, shape in enumerate(shapes)}
+
+
+def curvature_bytes(shapes: Shapes) -> dict[str, float]:
+    """Count what each form holds, its solution included, as ``hyperinf.influence.memory`` does of the exact one."""
+    few = [d * min(256, d) for _, d in shapes.values()]
+    squares = [d * d for _, d in shapes.values()]
+    inverted = 8 * COPIES * max(squares)
+    return {
+        "exact, float64": gfim_bytes(shapes),
+        "stored in float32": 4 * sum(squares) + inverted,
+        "stored in bfloat16": 2 * sum(squares) + inverted,
+        "rank 256 or blocks of 256": 8 * (sum(few) + COPIES * max(few)),
+    }
+
+
+def page(result: Mapping[str, Any]) -> str:
+    lines = [
+        "# GFIMs of wide layers",
+        "",
+        "Drawn by `python -m benchmarks.wide --model MINILM`:"
+        f" {result['machine']}, torch {result['torch']}, {result['threads']} thread, seed {result['seed']}.",
+        "",
+        "## What each form leaves of the exact scores",
+        "",
+        "MiniLM with an adapter, n texts of random words with the lengths of headlines, scores on the mean gradient of"
+        " 32 others. Bytes are of all layers' sums; the error is the relative norm of the difference."
+        " `gfim_low_rank` is exact where a layer has at most `rank` rows `n r`; a GFIM that is only stored narrowly is"
+        " what `gfim` gives of matrices that went through that dtype.",
+        "",
+        "| gradients | n | form | MiB | rank correlation | error | CPU seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in result["rows"]:
+        taken = f"{row['seconds']:.2f}" if "seconds" in row else ""
+        found = f"{row['rank correlation']:.4f} | {row['error']:.1e}" if "error" in row else "not definite | "
+        numbers = f"{row['MiB']:,.1f} | {found} | {taken}"
+        lines.append(f"| {row['what']} | {row['samples']} | {row['form']} | {numbers} |")
+    lines += [
+        "",
+        "## What fits into a GPU",
+        "",
+        "GiB of the frozen weights in bfloat16 and of the curvature, its solution included; a block of gradients and"
+        " activations come on top. Computed, not measured.",
+        "",
+        f"| model and what is scored | curvature | GiB | {' | '.join(f'{size} GB' for size in GPUS)} |",
+        f"| --- | --- | --- | {' | '.join('---' for _ in GPUS)} |",
+    ]
+    for name, (weights, shapes) in models().items():
+        for form, needed in curvature_bytes(shapes).items():
+            total = weights + needed
+            fits = " | ".join("yes" if total < 0.9 * size * 1e9 else "no" for size in GPUS)
+            lines.append(f"| {name} | {form} | {total / GIB:,.1f} | {fits} |")
+    return "\n".join([*lines, "", "A GPU counts as full at nine tenths of its memory.", ""])
+
+
+if __name__ == "__main__":
+    main()

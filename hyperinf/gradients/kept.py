@@ -1,0 +1,100 @@
+"""Gradients of a live source that stay in memory after its first sweep, where they fit: the model is run once."""
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from hyperinf.gradients.contractions import Dense, Factors, LayerGradients
+from hyperinf.gradients.live import LiveSource
+from hyperinf.gradients.source import GradientBlock, GradientSource
+
+_log = logging.getLogger(__name__)
+MIB = 2**20
+
+
+class KeptSource(GradientSource):
+    """A live source whose blocks are kept in its first whole sweep, each layer's in the form with fewer numbers.
+
+    Where they turn out not to fit, nothing is kept, and every sweep takes them from the model again. A later sweep over
+    what was kept runs the first batch once more, as :class:`LiveSource` compares the losses of sweeps, so that a model
+    that has changed is told.
+
+    Args:
+        live: where gradients are taken.
+        memory_bytes: that what is kept may take.
+
+    Attributes:
+        live: as given.
+    """
+
+    def __init__(self, live: LiveSource, memory_bytes: int) -> None:
+        self.live = live
+        self._left = memory_bytes
+        self._blocks: list[GradientBlock] | None = None
+        self._fits = memory_bytes > 0
+
+    @property
+    def layers(self) -> Mapping[str, tuple[int, int]]:
+        """``{layer name: (r, d)}``."""
+        return self.live.layers
+
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """The ids of all samples."""
+        return self.live.sample_ids
+
+    @property
+    def known_length(self) -> int | None:
+        """The number of samples; None where a sweep would be needed to tell it."""
+        return self.live.known_length
+
+    @property
+    def origin(self) -> LiveSource | None:
+        """Where factors can be had again, if they are not what was kept."""
+        held = self._blocks is not None and any(
+            isinstance(each, Dense) for block in self._blocks for each in block.gradients.values()
+        )
+        return self.live if held else None
+
+    def __iter__(self) -> Iterator[GradientBlock]:
+        if self._blocks is not None:
+            for _ in self.live:  # the first batch alone: its losses are compared
+                break
+            yield from self._blocks
+            return
+        blocks: list[GradientBlock] = []
+        left = self._left
+        for block in self.live:
+            if self._fits:
+                smaller = GradientBlock(
+                    {layer: _smaller(each) for layer, each in block.gradients.items()},
+                    block.sample_ids,
+                    block.losses,
+                    block.mask,
+                )
+                left -= sum(map(_bytes, smaller.gradients.values()))
+                blocks.append(smaller)
+                if left < 0:
+                    self._fits = False
+                    blocks.clear()
+                del smaller
+            yield block
+            del block
+        if self._fits:
+            self._blocks = blocks
+        size = (self._left - left) / MIB
+        if self._fits:
+            _log.info("gradients of %d samples stay in memory for later sweeps, %.0f MiB", len(self), size)
+        else:
+            _log.info("gradients do not fit into %.0f MiB, and are taken again at every sweep", self._left / MIB)
+
+
+def _smaller(gradients: LayerGradients) -> LayerGradients:
+    """Give gradients in the form with fewer numbers: views of a model's activations are copied."""
+    if isinstance(gradients, Factors) and not gradients.smaller:
+        return Factors(gradients.left.clone(), gradients.right.clone())
+    return Dense(gradients.dense().clone() if isinstance(gradients, Dense) else gradients.dense())
+
+
+def _bytes(gradients: LayerGradients) -> int:
+    held = (gradients.left, gradients.right) if isinstance(gradients, Factors) else (gradients.dense(),)
+    return sum(tensor.numel() * tensor.element_size() for tensor in held)

@@ -1,0 +1,79 @@
+"""What is kept of a live source's first sweep is what later sweeps would take, where it fits."""
+
+import pytest
+import torch
+
+from hyperinf.gradients import Dense, Factors, LiveSource
+from hyperinf.gradients.kept import KeptSource
+from hyperinf.influence import influence_scores, score_methods
+
+
+class Sequences(torch.nn.Module):
+    """One weight that sees five positions, whose gradients are smaller than their factors, and one that sees one."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = torch.nn.Linear(4, 3, bias=False), torch.nn.Linear(3, 6, bias=False)
+        self.forwards = 0
+
+    def forward(self, x):
+        self.forwards += 1
+        return self.second(self.first(x).tanh().mean(1))
+
+
+def loss(model, batch):
+    return model(batch).square().sum(1)
+
+
+def sources(memory_bytes):
+    model = Sequences()
+    batches = [([str(start + row) for row in range(4)], torch.randn(4, 5, 4)) for start in range(0, 12, 4)]
+    live = LiveSource(model, batches, loss, check=False)
+    return model, live, KeptSource(live, memory_bytes)
+
+
+ALL = 12 * 4 * (4 * 3 + (3 + 6))
+"""Bytes of twelve samples: gradients of the one weight and factors of the other."""
+
+
+@pytest.mark.parametrize(("memory_bytes", "kept"), [(0, False), (ALL - 1, False), (ALL, True), (2**30, True)])
+def test_later_sweeps_run_the_first_batch_alone_where_all_is_kept(memory_bytes, kept):
+    model, live, source = sources(memory_bytes)
+    expected = list(live)
+    for sweep in range(3):
+        before = model.forwards
+        blocks = list(source)
+        assert model.forwards - before == (1 if kept and sweep else 3)
+        for block, other in zip(blocks, expected, strict=True):
+            assert block.sample_ids == other.sample_ids
+            assert torch.equal(block.losses, other.losses)
+            for layer, gradients in block.gradients.items():
+                assert torch.allclose(gradients.dense(), other.gradients[layer].dense(), atol=1e-7)
+    forms = {layer: type(each) for layer, each in blocks[0].gradients.items()}
+    assert forms == {"first.weight": Dense if kept else Factors, "second.weight": Factors}
+    assert (source.origin is live) == kept
+
+
+def test_a_sweep_that_ends_early_keeps_nothing():
+    model, _, source = sources(2**30)
+    next(iter(source))
+    before = model.forwards
+    assert len(list(source)) == 3
+    assert model.forwards - before == 3
+
+
+@pytest.mark.parametrize("method", ["tracin", "datainf", "lissa", "hyperinf", "fim", "kfac", "ekfac"])
+def test_scores_are_those_of_the_live_source(method):
+    _, live, source = sources(2**30)
+    expected = influence_scores(live, live, method)
+    assert torch.allclose(influence_scores(source, live, method), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_model_that_changes_is_told():
+    model, _, source = sources(2**30)
+    list(source)
+    with torch.no_grad():
+        model.first.weight += 1
+    with pytest.raises(ValueError, match="the model must not change"):
+        score_methods(source, source, ["tracin"])
