@@ -22,7 +22,7 @@ EXPECTED = {
         "finetune": 2 * 3 + 3 + 3 + 1,
         "score": 2 * 3 * 4 + 3 + 3 + 1,
         "detect": 2 * 3 + 3 + 3,
-        "select": 3 * 3 + 3 * 5,
+        "select": 3 * 2 + 3 * 5,
         "retrain": 1,
         "validate": 1,
         "report_simulation": 1,
