@@ -49,7 +49,7 @@ def cost_figure(read: StudyResults, entry: Entry) -> style.Drawing:
         axis.grid(axis="x", which="minor", visible=False)
         if stages:
             axis.axhline(len(methods) - 0.5, color=style.MUTED, linewidth=0.8)
-    axes[0][0].set_xscale("log")
+    style.seconds_axis(axes[0][0])
     _memory_ticks(axes[0][1], data["peak_memory_mib"])
     dot = {"color": style.INK, "linestyle": ""}
     handles = [

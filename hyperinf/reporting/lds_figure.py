@@ -22,7 +22,7 @@ def lds_figure(read: StudyResults, entry: Entry) -> style.Drawing:
             axis.set_title(f"{setting_label(setting)}: {label}")
         axes[row][0].set_ylabel("linear datamodeling score\n(higher is better, 0 = random)")
     for axis in axes[-1]:
-        axis.set_xscale("log")
+        style.seconds_axis(axis)
         axis.set_xlabel("seconds of scoring on every target sample")
     timed = ordered_methods(data.loc[data["seconds"].notna(), "method"])
     ceiling = style.handle("retraining in another order", color=style.MUTED, linestyle=style.RANDOM_LINE)

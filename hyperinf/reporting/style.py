@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from hyperinf.artifacts.files import atomic_file, write_text
 from hyperinf.reporting.labels import method_label, spec_of
@@ -114,6 +114,14 @@ def dimension_axis(axis: Axes, dims: Sequence[int]) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
     axis.set_xlabel("dimension d")
+
+
+def seconds_axis(axis: Axes) -> None:
+    """Give seconds a logarithmic axis whose ticks are plain numbers: 1, 2 and 5 of each power of ten."""
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
 
 
 def legend_below(figure: Figure, handles: list[Line2D], columns: int, title: str = "") -> None:
