@@ -70,6 +70,7 @@ def _run(parsed: argparse.Namespace, left: Sequence[str]) -> None:
 
 def _run_stage(stage: Stage, parsed: argparse.Namespace, left: Sequence[str]) -> None:
     from hyperinf.cli.flags import settings_of, take_positional
+    from hyperinf.runtime.progress import at_work
 
     model = named(stage.settings)
     mistakes = parsed.parser.unknown(take_positional(parsed, model, left))
@@ -81,7 +82,8 @@ def _run_stage(stage: Stage, parsed: argparse.Namespace, left: Sequence[str]) ->
         raise InputError("\n".join(mistakes))
     if "device" in type(settings).model_fields:
         take_for(settings.device)
-    named(stage.run)(settings)
+    with at_work(f"hyperinf {stage.name}"):
+        named(stage.run)(settings)
     if stage in STAGES:  # those on files say themselves what they came to
         for line in outcome(Path(settings.out)):
             say(line)

@@ -78,6 +78,25 @@ def waiting(what: str, seconds: float) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def at_work(what: str) -> Iterator[None]:
+    """Say on stderr now and then how long a command has been at work, while no loop of it says where it is.
+
+    Args:
+        what: the command.
+    """
+    if not is_main():
+        yield
+        return
+    before, _Bar.command = _Bar.command, (what, time.monotonic())
+    _Bar.shown = time.monotonic()
+    _Bar.watch()
+    try:
+        yield
+    finally:
+        _Bar.command = before
+
+
 class _Bar(tqdm):
     """Show what tqdm shows, without its thread; where stderr is no terminal, on new lines, with no carriage return.
 
@@ -86,13 +105,15 @@ class _Bar(tqdm):
         shown: when any of them was shown last.
         idle: when one ended last.
         open: those whose loop goes on, the innermost last.
+        command: what is at work, and since when.
     """
 
     monitor_interval = 0
     began: float | None = None
     shown = idle = 0.0
     open: ClassVar[list["_Bar"]] = []
-    _watcher: threading.Thread | None = None
+    command: ClassVar[tuple[str, float] | None] = None
+    _watcher: ClassVar[threading.Thread | None] = None
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
@@ -100,12 +121,10 @@ class _Bar(tqdm):
         if self.disable:
             yield
             return
-        if not self.open and time.monotonic() - _Bar.idle > _PAUSE:
+        if _Bar.command is None and not self.open and time.monotonic() - _Bar.idle > _PAUSE:
             _Bar.shown = time.monotonic()
         self.open.append(self)
-        if _Bar._watcher is None or not _Bar._watcher.is_alive():
-            _Bar._watcher = threading.Thread(target=_Bar._watch, name="progress", daemon=True)
-            _Bar._watcher.start()
+        self.watch()
         try:
             yield
         finally:
@@ -113,11 +132,25 @@ class _Bar(tqdm):
             _Bar.idle = time.monotonic()
 
     @staticmethod
-    def _watch() -> None:
+    def watch() -> None:
+        """Start the thread that looks after the bars, once."""
+        if _Bar._watcher is None or not _Bar._watcher.is_alive():
+            _Bar._watcher = threading.Thread(target=_Bar._look, name="progress", daemon=True)
+            _Bar._watcher.start()
+
+    @staticmethod
+    def _look() -> None:
         while True:
             time.sleep(0.5)
             # A bar may be closed, and its stream too, while this thread looks at it.
             with contextlib.suppress(IndexError, ValueError, OSError):
+                if not _Bar.open:
+                    if _Bar.command is not None and time.monotonic() - _Bar.shown > _SILENCE_IN_LOG:
+                        what, since = _Bar.command
+                        _Bar.shown = time.monotonic()
+                        passed = tqdm.format_interval(time.monotonic() - since)
+                        print(f"{what}: {passed} so far", file=sys.stderr, flush=True)
+                    continue
                 bar = _Bar.open[-1]
                 terminal = bar.fp.isatty()
                 if time.monotonic() - _Bar.shown > (_SILENCE_ON_TERMINAL if terminal else _SILENCE_IN_LOG):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from hyperinf.runtime import progress
-from hyperinf.runtime.progress import track, waiting
+from hyperinf.runtime.progress import at_work, track, waiting
 
 
 class Terminal(io.StringIO):
@@ -111,3 +111,15 @@ def test_a_terminal_is_clean_after_what_took_long(impatient, monkeypatch):
         time.sleep(0.8)
     assert "reducing" in sys.stderr.getvalue()
     assert sys.stderr.getvalue().rpartition("\r")[2].strip() == ""
+
+
+def test_a_command_tells_that_it_is_at_work_while_no_loop_does(impatient, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with at_work("hyperinf mislabeled"):
+        time.sleep(1.5)
+        silent = sys.stderr.getvalue()
+        list(track(range(2), 2, "reading", "rows"))
+    assert re.match(r"hyperinf mislabeled: 00:0\d so far\n", silent)
+    told = sys.stderr.getvalue()
+    time.sleep(1.5)
+    assert sys.stderr.getvalue() == told
