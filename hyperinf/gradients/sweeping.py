@@ -34,7 +34,8 @@ def checked(source: "GradientSource", role: str, sample_ids: Sequence[str] | Non
     seen: set[str] = set()
     position = 0
     with_losses: bool | None = None
-    for block in track(source, getattr(source, "known_length", None), f"gradients, {role}", "samples", len):
+    told = role if role == "gradients" else f"gradients, {role}"
+    for block in track(source, getattr(source, "known_length", None), told, "samples", len):
         block = _cleaned(block)
         _check_block(block, role, layers)
         if len(block) == 0:
