@@ -10,10 +10,9 @@ from typing import IO, Any
 
 from hyperinf.artifacts.files import atomic_file
 from hyperinf.data.sources.tables import read_rows
-from hyperinf.data.sources.text_files import kind_of, text_lines
+from hyperinf.data.sources.text_files import DELIMITED, kind_of, text_lines
 from hyperinf.errors import InputError
 
-_DELIMITED = (".csv", ".tsv", ".txt")
 _LINES = (".json", ".jsonl", ".ndjson")
 _AT_ONCE = 1024
 Chosen = Sequence[tuple[Path, Collection[int]]]
@@ -125,7 +124,7 @@ def _write_delimited(out: Path, chosen: Chosen, encoding: str | None) -> None:
 
 def _header(path: Path, encoding: str | None) -> str | None:
     """Read the lines before the first row of a delimited file; None where the header is more than one line."""
-    if kind_of(path) not in _DELIMITED:
+    if kind_of(path) not in DELIMITED:
         return None
     before = ""
     for line in text_lines(path, encoding):

@@ -8,7 +8,7 @@ from pathlib import Path
 from hyperinf.data.formats.field_parsers import RowError, UnusableRowError
 from hyperinf.data.sources.notes import Row
 from hyperinf.data.sources.tables import TYPES, read_rows
-from hyperinf.data.sources.text_files import kind_of
+from hyperinf.data.sources.text_files import DELIMITED, kind_of
 from hyperinf.errors import InputError
 from hyperinf.selecting.exchanges import Exchange
 
@@ -115,7 +115,11 @@ def read_file(
         count = note.left_out[_BAD] + (0 if few else sum(note.left_out.values()) - note.left_out[_BAD])
         left = count - len(refused)
         more = [f"{note.path}: and {left:,} rows more"] if left else []
-        advice = f"{note.path}: {count:,} of {note.rows:,} rows cannot be used, expected none; mend them, or pass over"
+        headless = count == note.rows and kind_of(note.path) in DELIMITED
+        ask = "see whether its first line names the columns, " if headless else ""
+        advice = (
+            f"{note.path}: {count:,} of {note.rows:,} rows cannot be used, expected none; {ask}mend them, or pass over"
+        )
         raise InputError("\n".join([*refused, *more, f"{advice} them (--skip-bad-rows)"]))
     if note.rows == sum(note.left_out.values()):
         first = (wrong.lines or lacking.lines)[0]

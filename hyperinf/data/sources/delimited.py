@@ -53,9 +53,10 @@ def read_delimited(
                 notes.columns.update(dict.fromkeys(filter(None, header)))
                 continue
             if len(cells) != len(header):
+                plain = '; plain text is read as JSON lines, {"text": ...} each' if kind_of(path) == ".txt" else ""
                 raise InputError(
                     f"{path}:{reader.line_num}: got {len(cells)} fields, expected {len(header)};"
-                    f" a field with {delimiter!r} in it is put in quotes"
+                    f" a field with {delimiter!r} in it is put in quotes{plain}"
                 )
             if len(span) > 1 and all(line.count(delimiter) == len(header) - 1 for line in span):
                 swallowed.append(first)

@@ -11,6 +11,8 @@ from typing import Any
 
 from hyperinf.errors import InputError
 
+DELIMITED = (".csv", ".tsv", ".txt")
+"""Types of tables of cells with something between them."""
 _NUL = "a NUL byte"
 _MEBIBYTES = 16
 _PACKED = {".bz2": "bz2", ".gz": "gzip", ".zst": "zstd"}

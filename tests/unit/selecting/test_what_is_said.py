@@ -31,6 +31,21 @@ def test_one_reason_of_many_rows_is_told_at_three_of_them(tmp_path):
     assert "100 of 100" in lines[4]
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt"])
+def test_a_table_without_names_of_columns_is_told_apart_from_rows_to_mend(tmp_path, suffix):
+    path = tmp_path / f"rows{suffix}"
+    path.write_text("".join(f"a quote{chr(9) if suffix == '.tsv' else ','}Ada {row}\n" for row in range(9)))
+    with pytest.raises(InputError, match=r"8 of 8 rows.*first line.*columns"):
+        list(read_file(Read(path), read_exchange, ()))
+
+
+def test_plain_text_is_told_how_it_is_read(tmp_path):
+    path = tmp_path / "prose.txt"
+    path.write_text("Once, upon a time.\nThere, was, one.\n")
+    with pytest.raises(InputError, match=r":2: got 3 fields.*plain text.*text"):
+        list(read_file(Read(path), read_exchange, ()))
+
+
 def test_other_reasons_are_told_beside_it(tmp_path):
     rows = [*[{"term": "a"}] * 50, {"messages": 3}, {"messages": [{"role": "nobody", "content": "Hi"}]}, {"text": "Hi"}]
     lines = refusal(tmp_path, rows)
