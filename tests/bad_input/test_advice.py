@@ -18,7 +18,7 @@ DAMAGED = [wrong for wrong in CATALOGUE if any(CHANGED in part for parts in wron
 FOLLOWED = {
     "remove {} to have it made again": (
         "tests/bad_input/test_advice.py::test_what_is_removed_as_it_says_is_made_again_and_then_taken",
-        "tests/workflow/test_kept_outputs.py::test_what_was_removed_after_the_run_is_made_again",
+        "tests/workflow/test_kept_outputs.py::test_all_that_was_removed_after_the_run_is_made_again",
     ),
     "make room and leave to write in it, or name another with --cache or HYPERINF_CACHE": (
         "tests/unit/data/test_shared_cache.py::test_a_cache_that_may_only_be_read_is_one_line_and_another_one_works",

@@ -18,7 +18,7 @@ from hyperinf.cli.main import build_parser, main
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(Path(__file__).parent / "attribution"))
 sys.path.append(str(ROOT / "website"))
-import commands  # noqa: E402
+import command_page  # noqa: E402
 import picture  # noqa: E402
 from foreign import adapter, base, rows_of, write  # noqa: E402
 
@@ -124,7 +124,7 @@ def test_every_page_stands_in_the_navigation():
 
 
 def test_the_page_of_commands_is_what_the_command_line_declares():
-    assert PAGES["docs/commands.md"] == commands.page(), "make it again: python website/commands.py > docs/commands.md"
+    assert PAGES["docs/commands.md"] == command_page.page(), "make it again: website/command_page.py"
 
 
 def test_the_picture_is_what_its_program_draws():

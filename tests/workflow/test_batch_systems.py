@@ -54,9 +54,8 @@ def test_pbs_runs_what_it_is_given_and_what_it_kills_is_submitted_again_with_mor
 ) -> None:
     done = run(fresh, THREE_SEEDS, "--until", "finetune", **batch, BATCH_KILLS="finetune", STUB_FAIL="finetune@seed-13")
     assert done.returncode == 1, done.stderr
-    said = done.stderr.partition("failed: finetune, ")[2]
-    assert said.startswith("results/smoke/logs/mislabel/sarcasm/minilm/lora-8/seed-13/finetune.log\n")
-    assert "hyperinf: error: the stub was told to fail" in said
+    log = "results/smoke/logs/mislabel/sarcasm/minilm/lora-8/seed-13/finetune.log"
+    assert "hyperinf: error: the stub was told to fail" in done.stderr.partition(f"failed: finetune, {log}\n")[2]
     made = sorted((fresh.root / "results/smoke/mislabel/sarcasm/minilm/lora-8").glob("*/finetuned"))
     assert [folder.parent.name for folder in made] == ["seed-11", "seed-12"]
     memory = [int(re.findall(r"mem=(\d+)mb", str(job["l"]))[0]) for job in asked(batch)]

@@ -1,4 +1,4 @@
-"""Write ``docs/commands.md`` of what the command line declares: ``python website/commands.py > docs/commands.md``."""
+"""Write the page of all commands: ``python website/command_page.py > docs/commands.md``."""
 
 import argparse
 import sys
@@ -18,8 +18,8 @@ from hyperinf.cli.parser import Layout, Parser, sentence  # noqa: E402
 HEAD = """\
 # Commands
 
-Made by `python website/commands.py` of what `hyperinf COMMAND --help` shows; a test keeps it in step. Every flag of a
-command on files and of a stage is a key of a file as well: `--config FILE` takes YAML or JSON with the same names,
+Made by `python website/command_page.py` of what `hyperinf COMMAND --help` shows; a test keeps it in step. Every flag of
+a command on files and of a stage is a key of a file as well: `--config FILE` takes YAML or JSON with the same names,
 dashes as underscores; flags win. A command ends with 0, or with 2 after one line on standard error for each thing that
 cannot be used.
 """
