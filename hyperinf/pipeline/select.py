@@ -1,7 +1,7 @@
 """Train a fresh adapter on the part of the training samples that each method keeps, and evaluate it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,9 +65,10 @@ def select(settings: Select, save_seconds: float = SAVE_SECONDS) -> None:
             for name, found in references.items()
             for metric, value in found.items()
         ]
-    trained = trainings.finetune_on_subsets([selection.indices for selection in selections])
-    for selection, measured in zip(selections, trained, strict=True):
-        found = {**measured, **_described(selection, samples)}
+    parts = [selection.indices for selection in selections]
+    in_orders = [each.finetune_on_subsets(parts) for each in trainings.in_orders(settings.orders)]
+    for selection, measured in zip(selections, zip(*in_orders, strict=True), strict=True):
+        found = {**_mean(measured), **_described(selection, samples)}
         shown = {"method": selection.method, "strategy": selection.strategy, "fraction": settings.fraction}
         rows += [{**shown, "metric": metric, "value": value} for metric, value in found.items()]
     run = run_key(settings, opened)
@@ -147,6 +148,11 @@ def _trainings(settings: Select, opened: Finetuned, evaluation: Evaluation, save
         save_seconds,
         settings.at_once,
     )
+
+
+def _mean(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Average what one selection comes to over orders of its samples."""
+    return {name: sum(each[name] for each in measured) / len(measured) for name in measured[0]}
 
 
 def _described(selection: Selection, samples: Sequence[Sample]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """One model that is trained again and again from the same start, each time on a part of the samples."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from hyperinf.training.schedule import total_steps
 from hyperinf.training.side_by_side import can_stack, drops_out, groups_of_one_size, train_subsets
 
 Part = tuple[int, ...]
+_APART = 2**31
+"""Between seeds of orders: no study has such seeds of its own."""
 
 
 @dataclass
@@ -52,6 +54,13 @@ class SubsetTraining:
 
     def __post_init__(self) -> None:
         self.start = trained_weights(self.model)
+
+    def in_orders(self, number: int) -> "list[SubsetTraining]":
+        """Give trainings in so many orders of the samples, its own first; to be called before any is run."""
+        return [self, *map(self._in_order, range(1, number))]
+
+    def _in_order(self, order: int) -> "SubsetTraining":
+        return replace(self, seed=self.seed + order * _APART, identity=digest([self.identity, order]))
 
     def finetune_on_subsets(self, parts: Sequence[Part]) -> list[dict[str, float]]:
         """Train afresh on each part and evaluate, or give what an earlier training on the same samples came to."""

@@ -155,10 +155,11 @@ class Plan:
             "methods": own.scoring.methods,
             "baselines": own.selection.baselines,
             "strategies": own.selection.strategies,
-            "at_once": own.selection.at_once,
         }
         return Select.of(
             own.selection.training,
+            orders=own.selection.orders,
+            at_once=own.selection.at_once,
             study=study,
             task=task,
             model_name=model,

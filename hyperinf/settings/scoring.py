@@ -7,7 +7,7 @@ from pydantic import Field, create_model, model_validator
 from hyperinf.settings.base import MisfitError, Place, Settings, setting
 from hyperinf.settings.methods import BASELINES, METHODS, MethodOptions, MethodSpec
 from hyperinf.settings.scores import AScore, ScoreName, methods_of
-from hyperinf.settings.training import AT_ONCE_HELP, TrainingSettings
+from hyperinf.settings.training import AT_ONCE_HELP, ORDERS_HELP, TrainingSettings
 from hyperinf.settings.types import Count, Distinct, OneOf
 
 MethodName = Annotated[str, OneOf(METHODS)]
@@ -99,6 +99,7 @@ class SelectionSettings(Settings):
         ("plain", "stratified"), help="plain: keep the least harmful of all samples; stratified: of each answer"
     )
     baselines: SelectingBaselines = setting((), help=SELECTING_HELP)
+    orders: Count = setting(1, help=ORDERS_HELP)
     at_once: Count = setting(1, help=AT_ONCE_HELP)
     training: TrainingSettings = setting(
         lambda: TrainingSettings(max_steps=80), help="how a fresh adapter is trained on what is kept"

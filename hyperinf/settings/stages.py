@@ -17,6 +17,7 @@ from hyperinf.settings.simulation import ConvergenceSettings, FisherSettings, Ti
 from hyperinf.settings.sources import ModelSource
 from hyperinf.settings.training import (
     AT_ONCE_HELP,
+    ORDERS_HELP,
     Adaptation,
     AlignmentSettings,
     FinetuningSettings,
@@ -195,6 +196,7 @@ class Select(OfFinetuned, ResumedStage, Named, TrainingSettings, MachineSettings
     strategies: Strategies = setting(
         ("plain", "stratified"), help="plain: keep the least harmful of all samples; stratified: of each answer"
     )
+    orders: Count = setting(1, help=ORDERS_HELP)
     at_once: Count = setting(1, help=AT_ONCE_HELP)
 
 

@@ -67,6 +67,11 @@ AT_ONCE_HELP = (
 )
 
 
+ORDERS_HELP = (
+    "number of trainings on each selection, each in another order of the samples; what they come to is averaged"
+)
+
+
 class TrainingSettings(Settings):
     """AdamW with a rate that rises linearly, then falls linearly to 0."""
 

@@ -147,6 +147,19 @@ def test_adapters_trained_side_by_side_come_to_what_each_comes_to_alone_and_go_o
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "at-3" / name).read_bytes()
 
 
+def test_trainings_in_several_orders_are_averaged(run_of, tmp_path):
+    run = run_of("causal")
+    keys = ["method", "strategy", "metric"]
+    one, other, both = (
+        table(keep(run, tmp_path / name, methods=("tracin",), strategies=("plain",), **how)).set_index(keys)["value"]
+        for name, how in (("one", {}), ("other", {"seed": 1 + 2**31}), ("both", {"orders": 2}))
+    )
+    metrics = ("accuracy", "accuracy_norm", "steps", "kept")
+    for metric in metrics:
+        place = ("tracin", "plain", metric)
+        assert both[place] == pytest.approx((one[place] + other[place]) / 2)
+
+
 def test_the_last_layer_can_be_trained_instead_of_an_adapter(run_of, tmp_path):
     run = run_of("causal")
     other = finetuned(tmp_path / "finetuned", run.data, run.model, "causal", trained="last_layer", **HOW)
