@@ -162,10 +162,11 @@ class _Bar(tqdm):
 
     def display(self, msg: str | None = None, pos: int | None = None) -> Any:
         """Show the state, or clear it where ``msg`` is empty, which leaves a log as it is."""
-        _Bar.shown = time.monotonic()
         if self.fp.isatty():
+            _Bar.shown = time.monotonic()
             return super().display(msg, pos)
         if msg is None:
+            _Bar.shown = time.monotonic()
             self.fp.write(f"{self}\n")
             self.fp.flush()
         return False

@@ -123,3 +123,14 @@ def test_a_command_tells_that_it_is_at_work_while_no_loop_does(impatient, monkey
     told = sys.stderr.getvalue()
     time.sleep(1.5)
     assert sys.stderr.getvalue() == told
+
+
+def test_short_loops_that_say_nothing_do_not_prolong_the_silence(impatient, monkeypatch):
+    monkeypatch.setattr(progress, "_SILENCE_IN_LOG", 1.0)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    began = time.monotonic()
+    with at_work("hyperinf mislabeled"):
+        while not sys.stderr.getvalue() and time.monotonic() - began < 5:
+            list(track(range(2), 2, "reading", "rows"))
+            time.sleep(0.1)
+    assert time.monotonic() - began < 3
