@@ -15,6 +15,8 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 _BATCH = 256
 _MOST_TARGETS = 2_000
+_KEPT = 2**27
+"""Bytes of gradients that are kept between sweeps: memory must not grow with rows."""
 _MOST_TRAINED = 20_000
 """Of more training rows than these, statistics are of a sample, and only those of it can speak against a label."""
 
@@ -49,7 +51,7 @@ class FoldInfluence:
     ) -> None:
         self._model, self._features, self._labels, self._seed = model, features, labels, seed
         self._train, self._judged = sampled(train, _MOST_TRAINED, seed), judged
-        self._fitted = Attributor(model, damping=damping, solver="auto", loss=loss_of)
+        self._fitted = Attributor(model, damping=damping, solver="auto", loss=loss_of, memory_bytes=_KEPT)
         self._fitted.fit(self._source(np.concatenate([judged, self._train])))
 
     def on_clean(self, clean: Ints) -> Floats:
