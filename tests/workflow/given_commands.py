@@ -17,9 +17,11 @@ from pathlib import Path
 
 from workspaces import Workspace
 
-# What hands settings on: they are compared as values. Texts of errors, and which GPU is free, decide nothing.
+# What hands settings on: they are compared as values. Texts of errors, which GPU is free, and what is said of progress
+# decide nothing.
 HANDED_ON = (
-    "hyperinf.cli", "hyperinf.settings", "hyperinf.runtime.redaction", "hyperinf.runtime.gpus", "hyperinf.__main__",
+    "hyperinf.cli", "hyperinf.settings", "hyperinf.runtime.redaction", "hyperinf.runtime.gpus",
+    "hyperinf.runtime.progress", "hyperinf.__main__",
 )  # fmt: skip
 # Names of templates are checked by reading the file; samples are put into prompts where they are trained on.
 PROMPTS = "hyperinf/data/prompts.yaml"
