@@ -204,12 +204,9 @@ def test_a_run_from_another_folder_leaves_its_results_there(fresh: Workspace, tm
     assert not (fresh.root / "results").exists()
 
 
-def test_a_report_is_one_of_the_last_run_and_computes_nothing(done: Workspace) -> None:
-    calls = (done.root / "calls.jsonl").read_text()
-    makefile = done.root / "Makefile"
-    text = (Path(__file__).parents[2] / "Makefile").read_text()
-    makefile.write_text(text.replace("$(BIN)/python workflow", f"{sys.executable} workflow"))
-    (done.root / ".venv/bin").mkdir(parents=True)
+def play_installed(root: Path) -> None:
+    """Leave what an installation leaves, the stamp last, so that make installs nothing."""
+    (root / ".venv/bin").mkdir(parents=True)
     for name in (
         ".venv/bin/python",
         "requirements.lock",
@@ -217,7 +214,15 @@ def test_a_report_is_one_of_the_last_run_and_computes_nothing(done: Workspace) -
         "pyproject.toml",
         ".venv/.installed",
     ):
-        (done.root / name).touch()
+        (root / name).touch()
+
+
+def test_a_report_is_one_of_the_last_run_and_computes_nothing(done: Workspace) -> None:
+    calls = (done.root / "calls.jsonl").read_text()
+    makefile = done.root / "Makefile"
+    text = (Path(__file__).parents[2] / "Makefile").read_text()
+    makefile.write_text(text.replace("$(BIN)/python workflow", f"{sys.executable} workflow"))
+    play_installed(done.root)
     made = subprocess.run(
         ["make", "report"], cwd=done.root, env=environment(), capture_output=True, text=True, check=False
     )
@@ -233,15 +238,7 @@ def test_a_report_is_one_of_the_last_run_and_computes_nothing(done: Workspace) -
 def test_make_hands_its_number_of_jobs_on(tmp_path: Path, words: list[str], cores: str) -> None:
     text = (Path(__file__).parents[2] / "Makefile").read_text()
     (tmp_path / "Makefile").write_text(text.replace("$(BIN)/python workflow/run.py", "@echo"))
-    (tmp_path / ".venv/bin").mkdir(parents=True)
-    for name in (
-        ".venv/bin/python",
-        "requirements.lock",
-        "requirements-cu130.lock",
-        "pyproject.toml",
-        ".venv/.installed",
-    ):
-        (tmp_path / name).touch()
+    play_installed(tmp_path)
     made = subprocess.run(
         ["make", "-s", *words, "run"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
     )
