@@ -5,9 +5,9 @@
 so far, itself included.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from hyperinf.pipeline.opened import Finetuned, ids_of
 from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.scoring import ScoringSettings
 from hyperinf.training.schedule import schedule, steps_per_epoch, total_steps
+
+Wanted = TypeVar("Wanted", bound=ScoringSettings)
 
 
 def read_earlier(
@@ -39,8 +41,7 @@ def read_earlier(
     Raises:
         InputError: scores of an earlier checkpoint that are missing, or of another run.
     """
-    pooled = [ScoreName.of(name) for name in settings.methods if ScoreName.of(name).pool]
-    keys = dict.fromkeys(f"influence_{name.at_one_checkpoint}" for name in pooled)
+    keys = dict.fromkeys(f"influence_{name.at_one_checkpoint}" for name in pooled_names(settings))
     if not keys:
         return {}
     ids = ids_of(opened.samples("train"))
@@ -80,14 +81,56 @@ def with_pools(
         before: of :func:`read_earlier`.
     """
     found = dict(columns)
-    rates = np.array([learning_rate(opened, each) for each in opened.up_to(checkpoint)])
-    for name in (ScoreName.of(each) for each in settings.methods):
-        if name.pool:
-            key = f"influence_{name.at_one_checkpoint}"
-            values = np.vstack([before[key], columns[key]])
-            found[f"influence_{name}"] = values.mean(axis=0) if name.pool == "epochs" else rates @ values
+    for name in pooled_names(settings):
+        key = f"influence_{name.at_one_checkpoint}"
+        values = np.vstack([before[key], columns[key]])
+        found[f"influence_{name}"] = _weights(name, opened, checkpoint) @ values
     wanted = [*(f"influence_{name}" for name in settings.methods), *(f"baseline_{name}" for name in settings.baselines)]
     return {key: found[key] for key in wanted if key in found}
+
+
+def over_checkpoints(
+    settings: Wanted,
+    opened: Finetuned,
+    last: Mapping[str, NDArray[np.float64]],
+    taken: Callable[[str, Wanted], Mapping[str, NDArray[np.float64]]],
+) -> dict[str, NDArray[np.float64]]:
+    """Give the scores over all checkpoints of a fine-tuning, of any shape.
+
+    Args:
+        settings: which scores.
+        opened: the fine-tuning.
+        last: ``{score: values}`` at its last checkpoint.
+        taken: gives the same of another checkpoint, for settings that name what is needed of it; asked once for each.
+
+    Returns:
+        ``{score: values}`` of the scores over checkpoints alone.
+    """
+    pooled, checkpoints = pooled_names(settings), opened.checkpoints
+    if not pooled:
+        return {}
+    needed = tuple(dict.fromkeys(str(name.at_one_checkpoint) for name in pooled))
+    fewer = settings.model_copy(update={"methods": needed})
+    found = [*(taken(each, fewer) for each in checkpoints[:-1]), last]
+    return {
+        str(name): np.tensordot(
+            _weights(name, opened, checkpoints[-1]), np.stack([each[str(name.at_one_checkpoint)] for each in found]), 1
+        )
+        for name in pooled
+    }
+
+
+def pooled_names(settings: ScoringSettings) -> list[ScoreName]:
+    """Take apart the names of the scores over checkpoints."""
+    return [name for name in map(ScoreName.of, settings.methods) if name.pool]
+
+
+def _weights(name: ScoreName, opened: Finetuned, checkpoint: str) -> NDArray[np.float64]:
+    """Weight the checkpoints up to this one: by the learning rate, or all alike."""
+    checkpoints = opened.up_to(checkpoint)
+    if name.pool == "epochs":
+        return np.full(len(checkpoints), 1 / len(checkpoints))
+    return np.array([learning_rate(opened, each) for each in checkpoints])
 
 
 def learning_rate(opened: Finetuned, checkpoint: str) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from hyperinf.evaluation.datamodeling import (
 from hyperinf.pipeline.bank import Bank, read_scores
 from hyperinf.pipeline.baselines import Scene, taken_baselines
 from hyperinf.pipeline.opened import Finetuned, ids_of, machine, run_key
+from hyperinf.pipeline.pooled import over_checkpoints
 from hyperinf.pipeline.query_scores import QueryScores, query_scores
 from hyperinf.pipeline.removal import chosen_samples, removal_rows
 from hyperinf.pipeline.retrain import Retraining
 from hyperinf.pipeline.scoring import stored
 from hyperinf.pipeline.tables import METRIC_COLUMNS, RUN_COLUMNS, write_table
 from hyperinf.runtime.profiling import metered
+from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.stages import Validate
 
 Array = NDArray[np.float64]
@@ -55,12 +58,13 @@ def validate(settings: Validate) -> None:
     }
     checkpoint = opened.checkpoints[-1]
     model = opened.model(checkpoint)
-    scored, seconds = _scored(settings, opened, model)
+    scored = _scored(settings, opened, model)
     random = None
     if settings.randomised:
         randomise(model, settings.seed)
-        random, _ = _scored(settings, opened, model)
+        random = _scored(settings, opened, model)
     del model
+    scored = _with_pooled(settings, opened, scored)
 
     run = run_key(settings, opened) | {"checkpoint": checkpoint}
     scene = Scene(opened, checkpoint, settings.gradients_of, settings.gradient_batch_size)
@@ -68,7 +72,7 @@ def validate(settings: Validate) -> None:
     scores = {**scored.influence, **_baselines(settings, scored, own, len(targets)), **others}
     judged = list(_judged(scores, bank, settings))
     for row in judged:
-        row["seconds"] = seconds.get(row["method"])
+        row["seconds"] = scored.seconds.get(row["method"])
     metrics = [
         {"method": row["method"], "metric": _metric(row), "value": row["lds"]}
         for row in judged
@@ -97,8 +101,25 @@ def validate(settings: Validate) -> None:
     discard(Path(settings.state_folder))
 
 
-def _scored(settings: Validate, opened: Finetuned, model: Any) -> tuple[QueryScores, dict[str, float]]:
-    """Take all scores, and the seconds that each method would take alone, gradients included."""
+def _with_pooled(settings: Validate, opened: Finetuned, scored: QueryScores) -> QueryScores:
+    """Add the scores over checkpoints; they take what every checkpoint's own does."""
+    seconds = dict(scored.seconds)
+
+    def taken(checkpoint: str, wanted: Validate) -> Mapping[str, Array]:
+        found = _scored(wanted, opened, opened.model(checkpoint))
+        for name, more in found.seconds.items():
+            seconds[name] += more
+        return found.influence
+
+    pooled = over_checkpoints(settings, opened, scored.influence, taken)
+    own = {name: seconds[str(ScoreName.of(name).at_one_checkpoint)] for name in pooled}
+    known = {**scored.influence, **pooled}
+    influence = {name: known[name] for name in settings.methods}
+    return replace(scored, influence=influence, seconds={**scored.seconds, **own})
+
+
+def _scored(settings: Validate, opened: Finetuned, model: Any) -> QueryScores:
+    """Take all scores of one checkpoint, and the seconds that each method would take alone, gradients included."""
     live = {
         split: opened.gradients(model, split, settings.gradient_batch_size, settings.gradients_of)
         for split in ("train", "validation")
@@ -115,7 +136,7 @@ def _scored(settings: Validate, opened: Finetuned, model: Any) -> tuple[QuerySco
         scored = query_scores(
             sources["train"], sources["validation"], ids["train"], ids["validation"], settings, opened.device
         )
-    return scored, {name: own + extraction.seconds for name, own in scored.seconds.items()}
+    return replace(scored, seconds={name: own + extraction.seconds for name, own in scored.seconds.items()})
 
 
 @torch.no_grad()
@@ -181,7 +202,7 @@ def _checks(scored: QueryScores, random: QueryScores | None, bank: Bank, top_k: 
     """Say how alike the most helpful samples of two queries are, and what is left of scores in a randomised model."""
     for method, values in scored.influence.items():
         found = {"top_overlap": top_overlap(values, top_k)}
-        if random is not None:
+        if random is not None and method in random.influence:
             other = random.influence[method]
             sums = predicted(bank.subsets, other)
             found["randomised_agreement"] = mean_correlation(rank_correlations(values, other))

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from hyperinf.reporting.intervals import Interval
+from hyperinf.reporting.intervals import Interval, t_interval
 from hyperinf.reporting.labels import counted
 from hyperinf.reporting.published import untested_claims
 from hyperinf.reporting.rule import rule
@@ -60,6 +60,8 @@ PRIMARY_COLUMNS = [
     "low",
     "high",
     "level",
+    "corrected_low",
+    "corrected_high",
     "p",
     "verdict",
     "needed",
@@ -212,7 +214,8 @@ def primary_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
     Its numbers are the means over settings of each seed that all of them have; settings that are degenerate or not
     tested are left out. Those of differences are corrected by Holm's procedure, over the published claims and over the
-    questions asked here.
+    questions asked here: ``level`` is what that leaves of the rule's for each, and its interval is ``corrected_low`` to
+    ``corrected_high``, beside that of the claim alone, ``low`` to ``high``.
 
     Args:
         frame: of ``claims_frame``.
@@ -224,7 +227,9 @@ def primary_frame(frame: pd.DataFrame) -> pd.DataFrame:
         first = [_of(table.loc[place]) for place in own]
         for place, level in zip(own, holm_levels([each.p for each in first]), strict=True):
             found = _of(table.loc[place], level)
-            table.loc[place, ["level", "p", "verdict"]] = [level, found.p, found.verdict]
+            wide = t_interval(list(read_values(table.loc[place, "values"]).values()), 1 - level)
+            told = {"level": level, "corrected_low": wide.low, "corrected_high": wide.high, "p": found.p}
+            table.loc[place, [*told, "verdict"]] = [*told.values(), found.verdict]
             table.loc[place, "needed"] = "" if found.needed is None else str(found.needed)
     return table
 
@@ -255,6 +260,8 @@ def _primary(group: pd.DataFrame) -> dict[str, object]:
         "low": decision.interval.low,
         "high": decision.interval.high,
         "level": math.nan,
+        "corrected_low": math.nan,
+        "corrected_high": math.nan,
         "p": math.nan,
         "verdict": verdict,
         "needed": "",

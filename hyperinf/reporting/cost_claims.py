@@ -1,4 +1,4 @@
-"""Judge the published claims on cost: the order of the methods, and that HyperINF's does not depend on the rank."""
+"""Judge claims on cost: the order of the methods in time and memory, and that HyperINF does not depend on the rank."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,6 @@ from hyperinf.reporting.claims import Claim
 from hyperinf.reporting.costs import SHARED
 from hyperinf.reporting.detection_claims import where
 from hyperinf.reporting.frames import Cell, Place
-from hyperinf.reporting.intervals import t_interval
 from hyperinf.reporting.published import PUBLISHED_FAMILY, RELEASE, published_influence_seconds
 from hyperinf.reporting.ranking import minus
 from hyperinf.reporting.study_inputs import StudyResults
@@ -18,6 +17,7 @@ from hyperinf.reporting.study_inputs import StudyResults
 _NOTEBOOK = f"{RELEASE}: example.ipynb (MRPC, RoBERTa-large, unnamed GPU)"
 _ABSTRACT = "HyperINF paper, abstract: cost independent of the rank"
 _GFIM = "of which GFIM"
+_STATISTICS = "statistics"
 _ORDERS = ((labels.SUBJECT, "datainf"), (labels.SUBJECT, "lissa"), ("tracin", labels.SUBJECT))
 
 
@@ -29,6 +29,7 @@ def cost_claims(read: StudyResults) -> Iterator[Claim]:
     """
     if read.shape.family == PUBLISHED_FAMILY:
         yield from _orders(read)
+        yield from _memory(read)
         yield from _by_rank(read)
 
 
@@ -48,8 +49,25 @@ def _orders(read: StudyResults) -> Iterator[Claim]:
             )
 
 
+def _memory(read: StudyResults) -> Iterator[Claim]:
+    """HyperINF's peak against each rival's own, where the system told them."""
+    for less, more in _ORDERS:
+        for cell, rows in _cells(read.cost):
+            values = minus(_log_peak(rows, more), _log_peak(rows, less))
+            if values:
+                yield Claim(
+                    f"{labels.method_label(less)} takes less memory than {labels.method_label(more)} (HyperINF is "
+                    "charged for the statistics)",
+                    "",
+                    where(read, Place(cell, "")),
+                    "difference",
+                    "log_ratio",
+                    values,
+                )
+
+
 def _by_rank(read: StudyResults) -> Iterator[Claim]:
-    """The largest rank of an adapter against the smallest: the inverse, and the sum that the GFIM is."""
+    """The largest rank of an adapter against the smallest: time and memory of the inverse, and the GFIM's own sum."""
     known: dict[tuple[str, str, str], list[tuple[int, Cell, pd.DataFrame]]] = {}
     for cell, rows in _cells(read.cost):
         kind, rank, _ = labels.setting_order(cell.setting)
@@ -60,15 +78,16 @@ def _by_rank(read: StudyResults) -> Iterator[Claim]:
         if low == high:
             continue
         setting = f"{cell.task}, {cell.model}, rank {high} against {low}"
+        inverse, gfim = ([rows[rows["stage"] == stage] for rows in (more, less)] for stage in ("precondition", _GFIM))
         parts = {
-            "HyperINF's inverse": (labels.SUBJECT, "precondition"),
-            "the sum of the GFIM": (SHARED, _GFIM),
+            "HyperINF's inverse takes the same time": [_log_seconds(rows, labels.SUBJECT) for rows in inverse],
+            "HyperINF's inverse takes the same memory": [_log_peak(rows, labels.SUBJECT) for rows in inverse],
+            "the sum of the GFIM takes the same time": [_log_seconds(rows, SHARED) for rows in gfim],
         }
-        for name, (method, stage) in parts.items():
-            values = minus(*(_log_seconds(rows[rows["stage"] == stage], method) for rows in (more, less)))
-            yield Claim(
-                f"{name} takes the same time at every rank", _ABSTRACT, setting, "equality", "log_ratio", values
-            )
+        for name, (one, other) in parts.items():
+            values = minus(one, other)
+            if values:
+                yield Claim(f"{name} at every rank", _ABSTRACT, setting, "equality", "log_ratio", values)
 
 
 def _cells(cost: pd.DataFrame) -> Iterator[tuple[Cell, pd.DataFrame]]:
@@ -81,6 +100,21 @@ def _log_seconds(rows: pd.DataFrame, method: str) -> dict[int, float]:
     own = rows[rows["method"] == method]
     if method == labels.SUBJECT and len(own):
         own = pd.concat([own, rows[(rows["method"] == SHARED) & (rows["stage"] == _GFIM)]])
-    totals = own.groupby(["seed", "checkpoint"])["seconds"].sum()
-    by_checkpoint = totals[totals > 0].map(math.log).reset_index()
-    return {int(seed): t_interval(group["seconds"].to_list()).mean for seed, group in by_checkpoint.groupby("seed")}
+    return _mean_log(own.groupby(["seed", "checkpoint"])["seconds"].sum())
+
+
+def _log_peak(rows: pd.DataFrame, method: str) -> dict[int, float]:
+    """Per seed the mean over checkpoints of the log of the largest peak of the method's own stages, in MiB.
+
+    What is below one MiB counts as one: of a process no less can be told from what its allocator kept.
+    """
+    own = rows[rows["method"] == method]
+    if method == labels.SUBJECT and len(own):
+        own = pd.concat([own, rows[(rows["method"] == SHARED) & (rows["stage"] == _STATISTICS)]])
+    peaks = own.groupby(["seed", "checkpoint"])["peak_memory_mib"].max()
+    return _mean_log(peaks.dropna().clip(lower=1.0))
+
+
+def _mean_log(by_checkpoint: pd.Series) -> dict[int, float]:
+    logs = by_checkpoint[by_checkpoint > 0].map(math.log)
+    return {int(seed): float(group.mean()) for seed, group in logs.groupby("seed")}

@@ -1,12 +1,13 @@
 """Judge the published claims that finding harmed samples can speak to, and what one would ask beside them."""
 
+import itertools
 from collections.abc import Iterator
 
 from hyperinf.reporting import labels
 from hyperinf.reporting.claims import Claim
-from hyperinf.reporting.frames import Cell, Place
+from hyperinf.reporting.frames import Cell, Place, settings_alike
 from hyperinf.reporting.published import PUBLISHED_FAMILY, RELEASE, published_detection
-from hyperinf.reporting.ranking import difference, oracle_of
+from hyperinf.reporting.ranking import difference, minus, oracle_of
 from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.verdicts import mean_by_seed
 from hyperinf.settings.methods import BASELINES, METHODS
@@ -57,6 +58,27 @@ def fidelity_claims(read: StudyResults) -> Iterator[Claim]:
         statement = f"HyperINF's scores are nearer to the exact FIM's than {labels.method_label(rival)}'s are"
         for cell in read.frame.cells:
             yield from _over_checkpoints(read, cell, "fim_correlation", None, rival, statement, _ABSTRACT)
+
+
+def part_claims(read: StudyResults) -> Iterator[Claim]:
+    """Judge HyperINF by gradients of one part against those of another, where the same model was trained."""
+    frame, harmed = read.frame, labels.harmed_label(read.shape.family)
+    for (task, model, _), settings in settings_alike(frame.cells).items():
+        for other, one in itertools.combinations(settings, 2):
+            cells = [Cell(task, model, setting) for setting in (one, other)]
+            places = [list(frame.places(cell, "roc_auc")) for cell in cells]
+            values = [mean_by_seed([frame.seeds(place, labels.SUBJECT) for place in found]) for found in places]
+            if all(values):
+                mine, theirs = (labels.part_label(setting) for setting in (one, other))
+                yield Claim(
+                    f"{labels.family_label(read.shape.family)}: HyperINF ranks {harmed} higher by gradients of {mine} "
+                    f"than by those of {theirs}",
+                    "",
+                    read.where(cells[0]),
+                    "difference",
+                    "roc_auc",
+                    minus(*values),
+                )
 
 
 _ABSTRACT = "HyperINF paper, abstract: an accurate approximation"

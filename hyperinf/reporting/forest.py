@@ -209,6 +209,8 @@ def _line(row: pd.Series, axis: Axis | None, published: Mapping[str, str]) -> di
         ends = [factor * row[name] for name in ("low", "high")]
         line["ends"] = [axis.at(end) for end in ends]
         line["beyond"] = [abs(end) > axis.reach for end in ends]
+    if math.isfinite(row["corrected_low"]):
+        line["corrected"] = [axis.at(factor * row[name]) for name in ("corrected_low", "corrected_high")]
     if (place := _place(theirs)) is not None:
         line["theirs"] = axis.at(place)
     return line

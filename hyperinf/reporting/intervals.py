@@ -39,11 +39,12 @@ class Interval:
         return 1 if self.mean > 0 else -1
 
 
-def t_interval(values: Sequence[float]) -> Interval:
-    """Compute Student's interval ``mean ± t(0.975, n - 1) * s / sqrt(n)`` with the sample standard deviation ``s``.
+def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Compute Student's interval of the mean, at 95 % ``mean ± t(0.975, n - 1) * s / sqrt(n)``, ``s`` of the sample.
 
     Args:
         values: one number per seed; NaN is not skipped.
+        confidence: that the interval covers, of 1.
 
     Returns:
         The interval; half-width NaN for one value, mean NaN as well for none.
@@ -56,7 +57,7 @@ def t_interval(values: Sequence[float]) -> Interval:
         return Interval(mean, math.nan, 1)
     # Not ttest_1samp's confidence_interval: it warns where all seeds agree, and a half-width made from its two ends
     # loses the digits that they share.
-    return Interval(mean, float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1) * stats.sem(values)), n)
+    return Interval(mean, float(stats.t.ppf(0.5 + confidence / 2, n - 1) * stats.sem(values)), n)
 
 
 def paired_interval(first: Mapping[int, float], second: Mapping[int, float]) -> Interval:

@@ -145,6 +145,11 @@ def gradients_label(setting: str) -> str:
     return _PARTS.get(part, part) if part else "all"
 
 
+def part_label(setting: str) -> str:
+    """Say whose gradients are used, in a sentence: ``the projector``, or ``all that is trained``."""
+    return f"the {gradients_label(setting)}" if gradient_part(setting) else "all that is trained"
+
+
 def setting_order(setting: str) -> tuple[str, int, str]:
     """Give the place of a setting among others: by what is trained, smaller ranks first, parts after the whole."""
     kind, _, rank = trained_setting(setting).partition("-")

@@ -86,9 +86,9 @@ VERDICTS_FIGURE = Product(
     "figure",
     "verdicts",
     "Verdicts on the published claims. One line a claim: the mean over its settings of the difference, paired over "
-    "seeds, with its 95 % t-interval. Right of 0 speaks for the claim. Grey: differences that do not matter. The sign "
-    "and colour are the verdict, which is corrected for the number of claims; claims that are counted have no "
-    "interval.",
+    "seeds, with its 95 % t-interval; thin: the interval corrected for the number of claims, by which the verdict "
+    "falls. Right of 0 speaks for the claim. Grey: differences that do not matter. Sign and colour are the verdict; "
+    "claims that are counted have no interval.",
     "verdicts_figure:verdicts_figure",
 )
 PRIMARY_CLAIMS = Product(
@@ -101,7 +101,8 @@ ALL_CLAIMS = Product(
     "claims",
     "Claims. Each published claim in each setting, the published number, the number measured here, and whether it "
     "holds.",
-    "detection_claims:detection_claims detection_claims:fidelity_claims cost_claims:cost_claims "
+    "detection_claims:detection_claims detection_claims:fidelity_claims fisher_claims:distance_claims "
+    "detection_claims:part_claims cost_claims:cost_claims "
     "selection_claims:selection_claims",
 )
 """Of one study; or of all, which the page's command writes."""

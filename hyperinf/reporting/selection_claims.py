@@ -118,11 +118,9 @@ def _gradient_claims(read: StudyResults) -> Iterator[Claim]:
                     Place(Cell(task, model, setting), "accuracy", strategy=strategy, fraction=fraction)
                     for setting in (one, other)
                 ]
-                part = labels.gradients_label(other)
-                rest = "all that is trained" if part == "all" else f"the {part}"
                 yield _accuracy_claim(
-                    f"{_selecting(read, places[0])}: HyperINF keeps better samples by gradients of the "
-                    f"{labels.gradients_label(one)} than by those of {rest}",
+                    f"{_selecting(read, places[0])}: HyperINF keeps better samples by gradients of "
+                    f"{labels.part_label(one)} than by those of {labels.part_label(other)}",
                     where(read, places[0]),
                     minus(*(frame.seeds(place, labels.SUBJECT) for place in places)),
                 )

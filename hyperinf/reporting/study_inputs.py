@@ -72,6 +72,8 @@ class Run:
         note: what a reader must know of the model.
         truncated: samples of each split that were too long for the model.
         harmed: fraction of the training samples that were harmed; None where it is not known.
+        gfim_distance: by checkpoint, how far the Fisher matrix is from what the GFIM makes of it, mean over the layers;
+            empty where it is not known.
     """
 
     cell: Cell
@@ -84,6 +86,7 @@ class Run:
     note: str
     truncated: Mapping[str, int]
     harmed: float | None
+    gfim_distance: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,8 @@ def _read_run(study: StudyShape, folder: Path) -> Run:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected that of a run")
     scores = [scores_folder(folder, checkpoint) for checkpoint in study.checkpoints]
-    infos = [_record(scores[-1] / RECORD)]
+    scored = [_record(path / RECORD) for path in scores]
+    infos = [scored[-1]]
     cost = {path / "cost.csv": read_csv(path / "cost.csv", COST) for path in scores}
     metrics: dict[Path, pd.DataFrame] = {}
     curves: dict[Path, pd.DataFrame] = {}
@@ -206,7 +210,14 @@ def _read_run(study: StudyShape, folder: Path) -> Run:
     truncated = {split: count for info in infos for split, count in (info.get("truncated") or {}).items()}
     note = " ".join(str(infos[0].get("model_note") or "").split())
     harmed = _harmed(scores_folder(folder, study.shown) / "scores.parquet") if study.detection else None
-    return Run(cell, seed, folder, metrics, curves, cost, lds, note, truncated, harmed)
+    distances = {name: _gfim_distance(info) for name, info in zip(study.checkpoints, scored, strict=True)}
+    told = {name: distance for name, distance in distances.items() if distance is not None}
+    return Run(cell, seed, folder, metrics, curves, cost, lds, note, truncated, harmed, told)
+
+
+def _gfim_distance(info: Mapping[str, Any]) -> float | None:
+    told = ((info.get("reports") or {}).get("fim") or {}).get("gfim_distance")
+    return float(np.mean(list(told.values()))) if told else None
 
 
 def _fraction_files(study: StudyShape, folder: Path) -> Iterator[tuple[float, Path]]:

@@ -85,6 +85,9 @@ def _draw(axis: Axes, rows: pd.DataFrame, scale: float, label: str) -> None:
         axis.axvline(0, color=style.MUTED, linewidth=0.6)
     for place, (_, row) in zip(places, rows.iterrows(), strict=True):
         sign, colour = SIGNS[row["verdict"]], COLOURS[row["verdict"]]
+        if math.isfinite(row["corrected_low"]):
+            corrected = [scale * row["corrected_low"], scale * row["corrected_high"]]
+            axis.plot(corrected, [place] * 2, color=colour, linewidth=0.6, alpha=0.6)
         if math.isfinite(row["low"]):
             axis.plot([scale * row["low"], scale * row["high"]], [place] * 2, color=colour, linewidth=1.4)
         if math.isfinite(row["mean"]):

@@ -117,6 +117,17 @@ _STUDIES: dict[str, Any] = {
             "training": {"max_steps": 400, "batch_size": 8, "learning_rate": 2e-3},
         },
     },
+    "vlm_parts": {
+        "title": "Vision-language model: projector or last layer",
+        "family": "vision",
+        "tasks": ["easy_vqa"],
+        "models": ["llava_small"],
+        "samples": {"train": 500, "validation": 200, "test": 100},
+        "corruption": {"label_noise": 0.5, "noise_mode": "next"},
+        "adapter": {"trained": ["lora_projector"]},
+        "finetuning": {"max_steps": 100},
+        "scoring": {"gradients_of": ["projector", "last_layer"], "methods": ["hyperinf", "datainf", "lissa", "tracin"]},
+    },
     "validation": {
         "title": "Validation by retraining",
         "family": "classifier",

@@ -1,5 +1,6 @@
 """The exact damped empirical Fisher, the oracle that the approximations are measured against."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -8,8 +9,9 @@ from torch import Tensor
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import Dense
+from hyperinf.influence.fisher_distance import gfim_distance
 from hyperinf.influence.methods.base import InfluenceMethod, levelled
-from hyperinf.settings.methods import METHODS
+from hyperinf.settings.methods import METHODS, MethodOptions
 
 BLOCK = 256
 
@@ -22,6 +24,10 @@ class ExactFisher(InfluenceMethod):
     """
 
     spec: ClassVar = METHODS["fim"]
+
+    def __init__(self, options: MethodOptions | None = None) -> None:
+        super().__init__(options)
+        self._distances: dict[str, float] = {}
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Solve one layer at a time."""
@@ -42,30 +48,47 @@ class ExactFisher(InfluenceMethod):
         held = self.source.layer(layer)
         if len(held) != self.statistics.samples:
             raise InputError(f"train: got {len(held)} samples of layer {layer!r}, expected {self.statistics.samples}")
-        gradients = Dense(held).scaled(-self.statistics.exponent(layer)).dense().flatten(1).double()
-        return _fisher_solve(gradients, b, self._damping(layer))
+        exponent = self.statistics.exponent(layer)
+        gradients = Dense(held).scaled(-exponent).dense().double()
+        rows = gradients.flatten(1)
+        gram = _lower_gram(rows if len(rows) < rows.shape[1] else rows.T)
+        if layer in self.statistics.gfim and layer not in self._distances:
+            gfim = torch.ldexp(self.statistics.gfim[layer].double(), torch.tensor(-2 * exponent))
+            self._distances[layer] = gfim_distance(gradients, _square(gram), gfim)
+        return _fisher_solve(rows, gram, b, self._damping(layer))
 
     def report(self) -> dict[str, Any]:
-        """Say of how many layers Woodbury served."""
+        """Say of how many layers Woodbury served and, where the GFIM is known, how far the Fisher matrix is from it."""
         sizes = [r * d for r, d in self.statistics.layers.values()]
-        return {"woodbury_layers": sum(self.statistics.samples < size for size in sizes), "layers": len(sizes)}
+        served = {"woodbury_layers": sum(self.statistics.samples < size for size in sizes), "layers": len(sizes)}
+        known = {layer: distance for layer, distance in self._distances.items() if math.isfinite(distance)}
+        return served | ({"gfim_distance": known} if known else {})
 
 
-def _fisher_solve(gradients: Tensor, b: Tensor, damping: float) -> Tensor:
-    """Compute ``(J^T J / n + lambda I)^-1 b`` for ``J: Tensor[n, p]`` and ``b: Tensor[p]`` or ``Tensor[p, k]``."""
-    samples, size = gradients.shape
-    if samples < size:
-        gram = _lower_gram(gradients)
-        gram.diagonal().add_(samples * damping)
-        inner = _cholesky_solve(gradients @ b, gram)
-        return (b - gradients.T @ inner) / damping
-    fisher = _lower_gram(gradients.T) / samples
-    fisher.diagonal().add_(damping)
-    return _cholesky_solve(b, fisher)
+def _fisher_solve(rows: Tensor, gram: Tensor, b: Tensor, damping: float) -> Tensor:
+    """Compute ``(J^T J / n + lambda I)^-1 b`` for ``J: Tensor[n, p]`` and ``b: Tensor[p]`` or ``Tensor[p, k]``.
+
+    Args:
+        rows: J.
+        gram: the lower triangle of ``J J^T`` where that is the smaller, else of ``J^T J``; used up.
+        b: one vector, or k.
+        damping: lambda.
+    """
+    samples = len(rows)
+    gram.diagonal().add_(samples * damping)
+    if samples < rows.shape[1]:
+        inner = _cholesky_solve(rows @ b, gram)
+        return (b - rows.T @ inner) / damping
+    return _cholesky_solve(b, gram) * samples
 
 
 def _cholesky_solve(b: Tensor, matrix: Tensor) -> Tensor:
     return torch.cholesky_solve(b.reshape(len(b), -1), torch.linalg.cholesky(matrix)).reshape(b.shape)
+
+
+def _square(lower: Tensor) -> float:
+    """The squared Frobenius norm of a symmetric matrix of which the lower triangle is known."""
+    return float(2 * lower.tril(-1).square().sum() + lower.diagonal().square().sum())
 
 
 def _lower_gram(rows: Tensor) -> Tensor:

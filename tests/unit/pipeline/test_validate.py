@@ -148,6 +148,25 @@ def test_forms_are_judged_like_methods(run_of, bank_of, tmp_path):
     assert found.loc["tracin", "lds"] != found.loc["tracin_unit", "lds"]
 
 
+def test_scores_over_checkpoints_are_judged_as_the_scoring_stage_takes_them(run_of, bank_of, tmp_path):
+    run, bank = run_of("classifier"), bank_of("classifier")
+    names = ("tracin", "tracin_cp", "hyperinf_unit", "hyperinf_unit_epochs")
+    first = run.score(tmp_path / "epoch-1", checkpoint="epoch-1", methods=names)
+    last = run.score(tmp_path / "epoch-4", methods=names, earlier=(str(first),))
+    scores = pd.read_parquet(last / "scores.parquet").set_index("sample_id")
+    judge(run, bank, tmp_path / "judged", methods=names, randomised=True)
+    found = table(tmp_path / "judged", "lds.csv").set_index(["target", "method"])
+    subsets, losses = (pd.read_parquet(bank / name).set_index("sample_id") for name in (SUBSETS, LOSSES))
+    mean = losses[[f"first_{n}" for n in range(6)]].mean()
+    sums = [scores.loc[subsets.index[subsets[name]], "influence_tracin_cp"].sum() for name in subsets]
+    assert found.loc[("mean", "tracin_cp"), "lds"] == pytest.approx(spearmanr(sums, mean).statistic)
+    for pooled, own in (("tracin_cp", "tracin"), ("hyperinf_unit_epochs", "hyperinf_unit")):
+        assert found.loc[("query", pooled), "lds"] != found.loc[("query", own), "lds"]
+        assert found.loc[("query", pooled), "seconds"] > found.loc[("query", own), "seconds"]
+    checks = table(tmp_path / "judged").query("metric == 'top_overlap'")
+    assert set(checks["method"]) == set(names)
+
+
 def test_removals_and_checks_stand_in_the_metrics(run, bank_of, tmp_path):
     metrics = table(judge(run, bank_of(run.family), tmp_path / "judged", removal=REMOVAL, randomised=True))
     for metric in ("loss_without", "loss_patched"):

@@ -1,9 +1,13 @@
+import json
+import math
+
 import pandas as pd
 import pytest
 
 from hyperinf.reporting.claims import OWN_QUESTION, PUBLISHED_CLAIM, claims_frame
 from hyperinf.reporting.cost_claims import cost_claims
-from hyperinf.reporting.detection_claims import detection_claims, fidelity_claims
+from hyperinf.reporting.detection_claims import detection_claims, fidelity_claims, part_claims
+from hyperinf.reporting.fisher_claims import distance_claims
 from hyperinf.reporting.ledger import claim_table
 from hyperinf.reporting.selection_claims import selection_claims
 from hyperinf.reporting.study_inputs import read_study
@@ -215,9 +219,77 @@ def test_a_cost_that_does_not_depend_on_the_rank_is_supported_and_one_that_does_
         path = run / "scores/last/cost.csv"
         rows = pd.read_csv(path)
         rows.loc[rows["stage"] == "of which GFIM", "seconds"] *= 2 + k / 10
+        rows.loc[rows["stage"] == "precondition", "peak_memory_mib"] *= 3 + k / 10
         rows.to_csv(path, index=False)
     read = read_study(shape(family="classifier", fractions=(), settings=list(settings)), runs, tmp_path)
     found = {claim.statement: claim for claim in about(study_claims(read), "at every rank")}
     assert found["the sum of the GFIM takes the same time at every rank"].decision.verdict == CONTRADICTED
     assert found["HyperINF's inverse takes the same time at every rank"].decision.verdict == DEGENERATE
+    assert found["HyperINF's inverse takes the same memory at every rank"].decision.verdict == CONTRADICTED
     assert {claim.setting for claim in found.values()} == {"headlines, smol, rank 16 against 8"}
+
+
+def test_memory_is_a_methods_own_and_the_statistics_are_charged_to_hyperinf(run_folder, shape, tmp_path):
+    runs = [run_folder(11 + k, found={"hyperinf": 0.8}, names={"family": "classifier"}) for k in range(2)]
+    peaks = {
+        ("shared", "statistics"): 80.0, ("hyperinf", "precondition"): 4.0, ("datainf", "precondition"): 40.0,
+        ("lissa", "precondition"): 160.0, ("tracin", "precondition"): 0.0,
+    }  # fmt: skip
+    for run in runs:
+        path = run / "scores/last/cost.csv"
+        rows = pd.read_csv(path)
+        known = {name: rows[rows["method"] == name].iloc[:1] for name in ("shared", "hyperinf")}
+        parts = [
+            known["shared" if method == "shared" else "hyperinf"].assign(
+                method=method, stage=stage, peak_memory_mib=peak
+            )
+            for (method, stage), peak in peaks.items()
+        ]
+        pd.concat(parts).to_csv(path, index=False)
+    read = read_study(shape(family="classifier", fractions=()), runs, tmp_path)
+    found = {claim.statement.partition(" (")[0]: claim for claim in about(study_claims(read), "less memory")}
+    ratios = {name: [round(math.exp(value), 6) for value in claim.values.values()] for name, claim in found.items()}
+    assert ratios == {
+        "HyperINF takes less memory than DataInf": [0.5, 0.5],
+        "HyperINF takes less memory than LiSSA": [2.0, 2.0],
+        "TracIN takes less memory than HyperINF": [80.0, 80.0],
+    }
+
+
+def test_a_claim_on_memory_needs_a_system_that_tells_it(run_folder, shape, tmp_path):
+    runs = [run_folder(11 + k, found={"hyperinf": 0.8}, names={"family": "classifier"}) for k in range(2)]
+    for run in runs:
+        path = run / "scores/last/cost.csv"
+        pd.read_csv(path).assign(peak_memory_mib="").to_csv(path, index=False)
+    read = read_study(shape(family="classifier", fractions=()), runs, tmp_path)
+    assert not about(study_claims(read), "memory")
+
+
+@pytest.mark.parametrize(("distance", "verdict"), [(0.05, SUPPORTED), (0.2, UNDECIDED), (0.7, CONTRADICTED)])
+def test_the_distance_of_gfim_and_fim_is_the_mean_of_layers_and_the_largest_of_seeds(
+    run_folder, shape, tmp_path, distance, verdict
+):
+    runs = [run_folder(11 + k, found={"hyperinf": 0.8}, names={"family": "classifier"}) for k in range(2)]
+    for run, shift in zip(runs, (0.0, -0.01), strict=True):
+        path = run / "scores/last/info.json"
+        told = json.loads(path.read_text())
+        layers = {"a": distance + shift + 0.01, "b": distance + shift - 0.01}
+        told["reports"] = {"fim": {"gfim_distance": layers}, "tracin": {}}
+        path.write_text(json.dumps(told))
+    (claim,) = distance_claims(read_study(shape(family="classifier", fractions=()), runs, tmp_path))
+    assert claim.decision.verdict == verdict
+    assert claim.values == pytest.approx({11: distance, 12: distance - 0.01})
+    assert claim.origin == PUBLISHED_CLAIM
+
+
+def test_gradients_of_one_part_are_held_against_those_of_another(run_folder, shape, tmp_path):
+    settings = ("lora_projector-8.of-last_layer", "lora_projector-8.of-projector")
+    runs = [
+        run_folder(11 + k, found={"hyperinf": value + k / 100, "tracin": 0.5}, names={"setting": setting})
+        for setting, value in zip(settings, (0.6, 0.8), strict=True)
+        for k in range(2)
+    ]
+    (claim,) = part_claims(read_study(shape(fractions=(), settings=list(settings)), runs, tmp_path))
+    assert claim.statement.endswith("higher by gradients of the projector than by those of the last layer")
+    assert claim.values == pytest.approx({11: 0.2, 12: 0.2})
+    assert claim.origin == OWN_QUESTION

@@ -219,6 +219,20 @@ def test_a_verdict_of_many_claims_is_harder_to_come_by():
     assert int(primary["needed"].iloc[0]) > 3
 
 
+def test_a_corrected_interval_tells_the_verdict_of_its_claim():
+    primary = primary_frame(ledger())
+    told = primary[primary["corrected_low"].map(np.isfinite) & (primary["kind"] == "difference")]
+    assert {SUPPORTED, CONTRADICTED, NO_DIFFERENCE, UNDECIDED} <= set(told["verdict"])
+    margins = yaml.safe_load(rule_text())["margins"]
+    for _, row in told.iterrows():
+        low, high = row["corrected_low"], row["corrected_high"]
+        assert low <= row["low"] <= row["high"] <= high
+        if max(abs(low), abs(high)) <= margins[row["metric"]]:
+            assert row["verdict"] == NO_DIFFERENCE
+        else:
+            assert row["verdict"] == (SUPPORTED if low > 0 else CONTRADICTED if high < 0 else UNDECIDED)
+
+
 def test_numbers_of_seeds_are_written_without_loss():
     values = {11: 0.1 + 0.2, 12: -1e-300, 3: 5.0}
     assert read_values(values_text(values)) == values
