@@ -1,0 +1,173 @@
+"""Put the evidence of a run into the docs: ``python website/evidence_page.py results/evidence``.
+
+Copied into ``docs/evidence``: the ledger, every table and figure, the settings and the record of the run. Written
+anew: ``docs/evidence/index.md``, which shows them.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from hyperinf.artifacts.files import write_text  # noqa: E402
+from hyperinf.reporting.rule import rule_hash  # noqa: E402
+from hyperinf.reporting.run_time import times  # noqa: E402
+from hyperinf.reporting.verdicts import NOT_TESTED, UNDECIDED, VERDICTS  # noqa: E402
+
+OUT = ROOT / "docs" / "evidence"
+ORIGINS = {"published": "published claims", "asked here": "questions asked here"}
+PRINTED = ("detection", "epochs", "accuracy", "lds", "settings")
+"""Tables that the page shows; the others are linked."""
+HEAD = """\
+# Evidence
+
+Made by `python website/evidence_page.py results/evidence` from a run of
+
+```
+make run ARGS="--configfile workflow/config/evidence.yaml{more}"
+```
+
+at commit `{commit}`, on {device}, Python {python}, torch {torch}; {hours}. Its settings, seeds, methods and sizes
+were committed before it; so was the rule of the verdicts (SHA-256 `{rule}`, [in words](../claims.md)).
+[settings.yaml](settings.yaml) has all settings, [record.json](record.json) versions and hashes.
+"""
+
+
+def evidence(results: Path, more: str, commit: str) -> None:
+    """Copy the files of a run and write the page.
+
+    Args:
+        results: folder of a run that ended well.
+        more: further arguments that it was given.
+        commit: that it was run at.
+    """
+    shutil.rmtree(OUT, ignore_errors=True)
+    for folder, kinds in (("tables", ("csv", "md")), ("figures", ("png",))):
+        (OUT / folder).mkdir(parents=True)
+        for kind in kinds:
+            for file in sorted((results / folder).glob(f"*.{kind}")):
+                if kind == "csv" or folder == "figures":
+                    shutil.copyfile(file, OUT / folder / file.name)
+    shutil.copyfile(results / "settings.yaml", OUT / "settings.yaml")
+    record = recorded(results, commit)
+    write_text(OUT / "record.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
+    write_text(OUT / "index.md", "\n".join(_page(results, record, more)))
+
+
+def recorded(results: Path, commit: str) -> dict[str, object]:
+    """Gather what the run's records say of themselves: versions, device, seeds, seconds of jobs, hashes of scores."""
+    infos = [json.loads(path.read_text()) for path in sorted(results.glob("**/scores/*/info.json"))]
+    jobs = times(results)
+    same = {
+        key: sorted({json.dumps(info[key], sort_keys=True) for info in infos})
+        for key in ("packages", "python", "device")
+    }
+    differ = [key for key, found in same.items() if len(found) != 1]
+    if differ:
+        raise SystemExit(f"{results}: got records that differ in {', '.join(differ)}, expected those of one run")
+    known = yaml.safe_load((results / "settings.yaml").read_text())
+    return {
+        "commit": commit,
+        "hyperinf": infos[0]["hyperinf"],
+        **{key: json.loads(found[0]) for key, found in same.items()},
+        "rule_sha256": rule_hash(),
+        "seeds": {name: study["seeds"] for name, study in known["studies"].items() if name in known["run"]},
+        "jobs": len(jobs),
+        "seconds_of_jobs": {study: round(float(rows["seconds"].sum()), 1) for study, rows in jobs.groupby("study")},
+        "scores": {
+            "/".join(
+                str(info["run"][key]) for key in ("study", "task", "model", "setting", "seed", "checkpoint")
+            ): info["outputs"]["scores.parquet"]
+            for info in infos
+        },
+    }
+
+
+def _page(results: Path, record: dict[str, object], more: str) -> Iterator[str]:
+    seconds = record["seconds_of_jobs"]
+    assert isinstance(seconds, dict)
+    hours = f"{record['jobs']} jobs, {sum(seconds.values()) / 3600:.1f} hours of one core each"
+    packages = record["packages"]
+    assert isinstance(packages, dict)
+    yield HEAD.format(
+        more=f" {more}" if more else "", commit=record["commit"], device=record["device"], python=record["python"],
+        torch=packages["torch"], hours=hours, rule=str(record["rule_sha256"])[:12],
+    )  # fmt: skip
+    yield "## Verdicts\n"
+    yield "![Verdicts on the published claims](figures/verdicts.png)\n"
+    yield from _tally(pd.read_csv(OUT / "tables/claims.csv"), "settings")
+    yield from _tally(pd.read_csv(OUT / "tables/claims_primary.csv"), "claims, each over all its settings")
+    yield (
+        "Every claim: [claims_primary.csv](tables/claims_primary.csv); every setting, with the numbers of its seeds: "
+        "[claims.csv](tables/claims.csv).\n"
+    )
+    yield from _primary(pd.read_csv(OUT / "tables/claims_primary.csv", keep_default_na=False))
+    for study in record["seeds"]:  # type: ignore[attr-defined]
+        yield from _study(results, study)
+    yield from _rest()
+
+
+def _tally(frame: pd.DataFrame, what: str) -> Iterator[str]:
+    yield f"| {what} | {' | '.join(VERDICTS)} | decided, of those tested |"
+    yield f"| --- |{' --- |' * (len(VERDICTS) + 1)}"
+    for origin, name in ORIGINS.items():
+        counts = frame.loc[frame["origin"] == origin, "verdict"].value_counts()
+        tested = int(counts.drop(NOT_TESTED, errors="ignore").sum())
+        decided = tested - int(counts.get(UNDECIDED, 0))
+        yield f"| {name} | {' | '.join(str(counts.get(verdict, 0)) for verdict in VERDICTS)} | {decided} of {tested} |"
+    yield ""
+
+
+def _primary(frame: pd.DataFrame) -> Iterator[str]:
+    yield "| published claim | verdict | measured | settings |"
+    yield "| --- | --- | --- | --- |"
+    for _, row in frame[frame["origin"] == "published"].iterrows():
+        needed = f" ({row['needed']} would decide)" if row["needed"] else ""
+        yield f"| {row['statement']} | {row['verdict']}{needed} | {row['measured']} | {row['settings']} |"
+    yield ""
+
+
+def _study(results: Path, study: str) -> Iterator[str]:
+    shown = [results / "tables" / f"{study}_{name}.md" for name in PRINTED]
+    figures = sorted((OUT / "figures").glob(f"{study}_*.png"))
+    if not any(file.exists() for file in shown):
+        return
+    manifest = json.loads((results / "tables" / f"{study}_manifest.json").read_text())
+    texts = {file: entry["title"] for entry in manifest["entries"] for file in entry["files"]}
+    yield f"## {manifest['entries'][0]['category']}\n"
+    for file in figures:
+        yield f"![{texts.get(f'figures/{file.name}', file.stem)}](figures/{file.name})\n"
+    for file in (file for file in shown if file.exists()):
+        yield file.read_text()
+
+
+def _rest() -> Iterator[str]:
+    yield "## All files\n"
+    files: Sequence[Path] = sorted([*OUT.glob("tables/*.csv"), *OUT.glob("figures/*.png")])
+    for file in files:
+        yield f"- [{file.name}]({file.relative_to(OUT)})"
+    yield ""
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("results", type=Path, help="folder of the run")
+    parser.add_argument("--more", default="", help="further arguments that the run was given")
+    parser.add_argument("--commit", help="that it was run at; by default this clone's")
+    told = parser.parse_args()
+    own = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    evidence(told.results, told.more, told.commit or own.stdout.strip())
+
+
+if __name__ == "__main__":
+    main()
