@@ -1,7 +1,8 @@
 """How accuracy depends on the damping and on the GFIM's scale: by retraining, and by finding flipped labels.
 
     python benchmarks/sensitivity/run.py FOLDER                 # by protocol.yaml; goes on after a kill
-    python benchmarks/sensitivity/run.py FOLDER --report        # the JSON, the figure and the table of the docs
+    python benchmarks/sensitivity/run.py FOLDER --report        # the JSON, the figure and the table of the docs, with
+                                                                # what confirm.py has found in FOLDER by then
 
 One row of the result is a task, a seed, a method, a damping and a scale: its linear datamodeling score on each target
 sample (``lds``) and on their mean (``lds_mean``), and the ROC-AUC of finding the flipped labels.
@@ -31,7 +32,7 @@ def main() -> None:
     if given.report:
         from benchmarks.sensitivity.report import report
 
-        report(rows_of(given.folder), protocol, RESULT)
+        report(rows_of(given.folder), confirmed_in(given.folder), protocol, RESULT)
         return
     for task, plan in protocol["tasks"].items():
         for seed in protocol["seeds"]:
@@ -41,6 +42,11 @@ def main() -> None:
 def rows_of(folder: Path) -> list[dict[str, Any]]:
     """Read the rows of all tasks and seeds."""
     return [json.loads(line) for file in sorted(folder.glob("*/rows.jsonl")) for line in file.open(encoding="utf-8")]
+
+
+def confirmed_in(folder: Path) -> list[dict[str, Any]]:
+    """Read what ``confirm.py`` has written there."""
+    return [json.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.open(encoding="utf-8")]
 
 
 def measure(folder: Path, task: str, plan: dict[str, Any], seed: int, protocol: dict[str, Any]) -> None:
@@ -99,7 +105,6 @@ def scored(data: Path, tuned: Path, bank: Path, wanted: list[dict[str, Any]]) ->
     from hyperinf.pipeline.opened import Finetuned, ids_of
     from hyperinf.pipeline.query_scores import query_scores
     from hyperinf.pipeline.scoring import stored
-    from hyperinf.settings.scoring import ScoringSettings
     from hyperinf.settings.stages import Validate
 
     settings = Validate(data=str(data), finetuned=str(tuned), retrained=str(bank), out=str(bank), seed=0)
@@ -114,12 +119,7 @@ def scored(data: Path, tuned: Path, bank: Path, wanted: list[dict[str, Any]]) ->
         stored(live["validation"], "disk", bank.parent / "gradients-validation", "cpu") as target,
     ):
         for each in wanted:
-            how: dict[str, Any] = {"methods": (each["method"],), "baselines": ()}
-            if each["damping"] is not None:
-                how["damping"] = each["damping"]
-            if each["scale"] is not None:
-                how |= {"gfim_scale": each["scale"], "hyperinf": {"solver": "cholesky"}}
-            found = query_scores(train, target, ids["train"], ids["validation"], ScoringSettings(**how), "cpu")
+            found = query_scores(train, target, ids["train"], ids["validation"], settings_of(each), "cpu")
             values = found.influence[each["method"]]
             mean = values.mean(axis=1, keepdims=True)
             yield {
@@ -131,6 +131,21 @@ def scored(data: Path, tuned: Path, bank: Path, wanted: list[dict[str, Any]]) ->
                 "ceiling": mean_correlation(rank_correlations(read.again, read.losses[: len(read.again)])),
                 "roc_auc": roc_auc(mean[:, 0], harmed),
             }
+
+
+def settings_of(each: dict[str, Any], forms: bool = False) -> Any:
+    """Make the settings of one combination, of the method and with ``forms`` of its cosine as well."""
+    from hyperinf.settings.scoring import ScoringSettings
+
+    method = each["method"]
+    how: dict[str, Any] = {"methods": (method, f"{method}_unit") if forms else (method,), "baselines": ()}
+    if each["damping"] is not None:
+        how["damping"] = each["damping"]
+    if each["scale"] is not None:
+        how |= {"gfim_scale": each["scale"], "hyperinf": {"solver": "cholesky"}}
+    if each.get("terms") is not None:
+        how["lissa"] = {"iterations": each["terms"]}
+    return ScoringSettings(**how)
 
 
 if __name__ == "__main__":
