@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from hyperinf.gradients.choice import Form, chosen
 from hyperinf.gradients.scratch import GRAM_NUMBERS, Scratch, at_once, symmetric_product
 from hyperinf.gradients.units import exponent_needed, exponent_of, largest, shifted
 
@@ -332,7 +333,7 @@ class Factors(LayerGradients):
         return positions > 1 and r * d <= positions * (r + d)
 
     def forms(self, vectors: int) -> bool:
-        """Tell whether :meth:`dots` forms the gradients, a few samples at a time, for products with so many vectors.
+        """Tell whether it costs less to form the gradients, a few samples at a time, for dot products with k vectors.
 
         From the factors k vectors take ``k t r d`` operations a sample; from the gradient ``t r d + k r d``, and its
         ``r d`` numbers are written and read again, which costs nothing where there are no more of them than in the
@@ -342,12 +343,13 @@ class Factors(LayerGradients):
         return positions > 1 and (self.smaller or positions + vectors + WRITTEN < positions * vectors)
 
     def dots(self, vectors: Tensor) -> Tensor:
-        """Compute ``<g_i, v>``, or ``sum_t <L_t, v R_t>``: as :meth:`forms` says, exact either way.
+        """Compute ``<g_i, v>``, or ``sum_t <L_t, v R_t>``, whichever :meth:`forms` says; exact either way.
 
         Sums of a row of a gradient, or of a position, are in :attr:`dtype`, and those of rows and positions in float64.
         """
         vectors = vectors.to(self.dtype)
-        return self._dots_of_gradients(vectors) if self.forms(len(vectors)) else self._dots_of_factors(vectors)
+        form = chosen("dots", "gradients" if self.forms(len(vectors)) else "factors")
+        return self._dots_of_gradients(vectors) if form == "gradients" else self._dots_of_factors(vectors)
 
     def _dots_of_gradients(self, vectors: Tensor) -> Tensor:
         positions, r, d = self._sizes
@@ -389,16 +391,18 @@ class Factors(LayerGradients):
 
     def squares(self) -> Tensor:
         """Take ``sum_st <L_s, L_t> <R_s, R_t>``, ``t^2 (r + d)`` operations a sample, or of the gradient, ``t r d``."""
-        found, sound = self._squares()
+        positions, r, d = self._sizes
+        form = chosen("squares", "factors" if positions * (r + d) < r * d else "gradients")
+        found, sound = self._squares(form)
         if not sound and not self.silent():
             exponent = self._exponent()
-            found = shifted(self._balanced(-exponent)._squares()[0], 2 * exponent)
+            found = shifted(self._balanced(-exponent)._squares(form)[0], 2 * exponent)
         return found
 
-    def _squares(self) -> tuple[Tensor, bool]:
+    def _squares(self, form: Form) -> tuple[Tensor, bool]:
         """Compute the squares, and tell whether no product that they are made of came near the ends of the dtype."""
         positions, r, d = self._sizes
-        if positions * (r + d) < r * d:
+        if form == "factors":
             parts = [piece._squares_by_positions() for piece in self._pieces(positions * d)]
             return torch.cat([squares for squares, _ in parts]), all(sound for _, sound in parts)
         squares = torch.cat([piece.dense().flatten(1).double().square().sum(dim=1) for piece in self._pieces(r * d)])
@@ -413,10 +417,15 @@ class Factors(LayerGradients):
     def gram(self, dtype: torch.dtype | None = None) -> Tensor:
         """Take ``R^T (L L^T) R``, ``t^2 (r + d) + t d^2`` operations a sample, or the gradient, ``t r d + r d^2``."""
         positions, r, d = self._sizes
-        by_positions = positions * positions * (r + d) + positions * d * d < positions * r * d + r * d * d
+        fewer = positions * positions * (r + d) + positions * d * d < positions * r * d + r * d * d
+        by_positions = chosen("gram", "factors" if fewer else "gradients") == "factors"
         dtype = dtype or self.dtype
         if by_positions and exponent_needed(largest(self.left)):
-            return self._balanced(0).gram(dtype)
+            return self._balanced(0)._gram(dtype, by_positions)
+        return self._gram(dtype, by_positions)
+
+    def _gram(self, dtype: torch.dtype, by_positions: bool) -> Tensor:
+        positions, r, d = self._sizes
         total = torch.zeros(d, d, dtype=dtype, device=self.right.device)
         for piece in self._pieces(min(positions, r) * d):
             if by_positions:

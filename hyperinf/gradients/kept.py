@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 
+from hyperinf.gradients.choice import chosen
 from hyperinf.gradients.contractions import Dense, Factors, LayerGradients
 from hyperinf.gradients.live import LiveSource
 from hyperinf.gradients.source import GradientBlock, GradientSource
@@ -90,7 +91,7 @@ class KeptSource(GradientSource):
 
 def _smaller(gradients: LayerGradients) -> LayerGradients:
     """Give gradients in the form with fewer numbers: views of a model's activations are copied."""
-    if isinstance(gradients, Factors) and not gradients.smaller:
+    if isinstance(gradients, Factors) and chosen("kept", "gradients" if gradients.smaller else "factors") == "factors":
         return Factors(gradients.left.clone(), gradients.right.clone())
     return Dense(gradients.dense().clone() if isinstance(gradients, Dense) else gradients.dense())
 

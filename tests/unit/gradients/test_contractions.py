@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from hyperinf.gradients import Dense, Factors, GradientBlock
+from hyperinf.gradients.choice import counted, forced, told
 
 # (samples, positions, r, d): more positions than ranks and fewer, one position, none, more ranks than columns.
 SIZES = [(5, 9, 3, 7), (4, 2, 8, 11), (3, 6, 6, 6), (4, 1, 3, 5), (2, 0, 3, 4), (3, 2, 9, 4), (2, 40, 1, 6)]
@@ -66,6 +67,41 @@ def test_both_forms_equal_the_definition_however_little_is_held_at_a_time(sizes,
     expected["dots"] = torch.einsum("ird,krd->ik", gradients, vectors)
     assert_close(contracted(Factors(left, right), vectors, weights), expected, 1e-12)
     assert_close(contracted(Dense(gradients), vectors, weights), expected, 1e-12)
+
+
+@pytest.mark.parametrize("form", ["factors", "gradients"])
+@pytest.mark.parametrize("scratch", [1, 2**22])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_every_operation_is_exact_in_a_form_that_is_forced(sizes, scratch, form, monkeypatch):
+    monkeypatch.setattr("hyperinf.gradients.contractions.SCRATCH", scratch)
+    left, right, vectors, weights = drawn(*sizes)
+    gradients = loop_of_outer_products(left, right)
+    expected = by_definition(gradients, vectors, weights)
+    expected["dots"] = torch.einsum("ird,krd->ik", gradients, vectors)
+    with forced(form), counted() as counts:
+        assert_close(contracted(Factors(left, right), vectors, weights), expected, 1e-12)
+    assert told(counts) == {operation: {form: 1} for operation in ("dots", "gram", "squares")}
+
+
+def test_the_form_that_takes_fewer_operations_is_chosen_and_counted():
+    long, short = (Factors(*drawn(2, positions, 4, 30)[:2]) for positions in (200, 2))
+    with counted() as counts:
+        for factors, vectors in ((long, 1), (long, 50), (short, 1)):
+            factors.dots(torch.ones(vectors, 4, 30, dtype=torch.float64))
+            factors.gram()
+    assert told(counts) == {"dots": {"factors": 1, "gradients": 2}, "gram": {"factors": 1, "gradients": 2}}
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+@pytest.mark.parametrize("form", ["factors", "gradients"])
+def test_a_forced_form_keeps_numbers_that_squares_would_lose(form, size):
+    left, right, *_ = drawn(3, 6, 2, 5, dtype=torch.float32)
+    with forced(form):
+        squares = Factors(left * size, right / size).squares()
+        gram = Factors(left * size, right / size).gram()
+    gradients = loop_of_outer_products(left, right)
+    assert torch.allclose(squares, (gradients**2).sum(dim=(1, 2)), rtol=1e-5)
+    assert torch.allclose(gram.double(), (gradients.mT @ gradients).sum(0), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-5)])

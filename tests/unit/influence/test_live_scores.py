@@ -6,6 +6,7 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from hyperinf.gradients import Factors, LiveSource, TensorSource
+from hyperinf.gradients.choice import forced
 from hyperinf.gradients.losses import causal_loss
 from hyperinf.influence import METHODS, influence_scores, score_methods
 from hyperinf.models.lora import LoraSettings, add_lora
@@ -61,6 +62,21 @@ def batches(first, count, size=3):
 def sources(kind, dtype=torch.float64):
     model, layers = model_and_layers(kind, dtype)
     return tuple(LiveSource(model, batches(*part), causal_loss, layers) for part in ((0, 10), (20, 4)))
+
+
+def test_a_table_tells_which_form_products_were_taken_from_and_either_gives_the_same_scores():
+    train, target = sources("lora")
+    table = score_methods(train, target, ["hyperinf", "datainf", "tracin"])
+    assert set(table.forms) == {"dots", "gram", "squares"}
+    # Four batches of eight layers, once for the statistics.
+    assert sum(table.forms["gram"].values()) == 4 * len(train.layers)
+    assert score_methods(TensorSource.gather(train), target, ["hyperinf", "tracin"]).forms == {}
+    for form in ("factors", "gradients"):
+        with forced(form):
+            other = score_methods(train, target, ["hyperinf", "datainf", "tracin"])
+        assert {name for found in other.forms.values() for name in found} == {form}
+        for name, scores in table.influence.items():
+            torch.testing.assert_close(other.influence[name], scores, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["lora", "dense"])
