@@ -1,7 +1,7 @@
 """Put the evidence of a run into the docs: ``python website/evidence_page.py results/evidence``.
 
 Copied into ``docs/evidence``: the ledger, every table and figure, the settings and the record of the run. Written
-anew: ``docs/evidence/index.md``, which shows them.
+anew from them: ``docs/evidence/index.md``, which shows them, and the overview between its marks in README and docs.
 """
 
 import argparse
@@ -19,35 +19,55 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from hyperinf.artifacts.files import write_text  # noqa: E402
+from hyperinf.reporting.labels import ordered_methods, selection_label  # noqa: E402
 from hyperinf.reporting.rule import rule_hash  # noqa: E402
 from hyperinf.reporting.run_time import times  # noqa: E402
 from hyperinf.reporting.verdicts import NOT_TESTED, UNDECIDED, VERDICTS  # noqa: E402
 
 OUT = ROOT / "docs" / "evidence"
+SHOWN_IN = (ROOT / "README.md", ROOT / "docs" / "which-method.md")
+"""Pages with the overview between its marks."""
 ORIGINS = {"published": "published claims", "asked here": "questions asked here"}
 PRINTED = ("detection", "epochs", "accuracy", "lds", "settings")
 """Tables that the page shows; the others are linked."""
+MARKS = ("<!-- made by website/evidence_page.py -->", "<!-- end -->")
+_DETECTED = {"study": "mislabel", "metric": "roc_auc"}
+COLUMNS: dict[str, dict[str, object]] = {
+    "wrong labels, 1 epoch": {**_DETECTED, "setting": "lora-8", "checkpoint": "epoch-1"},
+    "3 epochs": {**_DETECTED, "setting": "lora-8", "checkpoint": "epoch-3"},
+    "5 epochs": {**_DETECTED, "setting": "lora-8", "checkpoint": "epoch-5"},
+    "3 epochs, rank 16": {**_DETECTED, "setting": "lora-16", "checkpoint": "epoch-3"},
+    "3 epochs, within an answer": {
+        "study": "mislabel", "metric": "roc_auc_within", "setting": "lora-8", "checkpoint": "epoch-3"
+    },
+    "predicts retraining": {"study": "validation", "metric": "lds"},
+    "language model, 20 % kept": {"study": "llm", "metric": "accuracy", "strategy": "stratified", "fraction": 0.2},
+    "vision, 20 % kept": {
+        "study": "vlm", "metric": "accuracy", "task": "easy_vqa", "strategy": "plain", "fraction": 0.2
+    },
+}  # fmt: skip
+"""What the overview shows of each method: places in the tables of the studies."""
 HEAD = """\
 # Evidence
 
 Made by `python website/evidence_page.py results/evidence` from a run of
 
 ```
-make run ARGS="--configfile workflow/config/evidence.yaml{more}"
+make run ARGS="--configfile workflow/config/evidence.yaml"
 ```
 
 at commit `{commit}`, on {device}, Python {python}, torch {torch}; {hours}. Its settings, seeds, methods and sizes
 were committed before it; so was the rule of the verdicts (SHA-256 `{rule}`, [in words](../claims.md)).
-[settings.yaml](settings.yaml) has all settings, [record.json](record.json) versions and hashes.
+[settings.yaml](settings.yaml) has all settings, [record.json](record.json) versions and hashes.{note}
 """
 
 
-def evidence(results: Path, more: str, commit: str) -> None:
+def evidence(results: Path, note: str, commit: str) -> None:
     """Copy the files of a run and write the page.
 
     Args:
         results: folder of a run that ended well.
-        more: further arguments that it was given.
+        note: what a reader must know of the run, in sentences.
         commit: that it was run at.
     """
     shutil.rmtree(OUT, ignore_errors=True)
@@ -60,13 +80,19 @@ def evidence(results: Path, more: str, commit: str) -> None:
     shutil.copyfile(results / "settings.yaml", OUT / "settings.yaml")
     record = recorded(results, commit)
     write_text(OUT / "record.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
-    write_text(OUT / "index.md", "\n".join(_page(results, record, more)))
+    write_text(OUT / "index.md", "\n".join(_page(results, record, note)))
+    for page in SHOWN_IN:
+        write_text(page, with_overview(page.read_text(), overview(OUT / "tables")))
 
 
 def recorded(results: Path, commit: str) -> dict[str, object]:
     """Gather what the run's records say of themselves: versions, device, seeds, seconds of jobs, hashes of scores."""
-    infos = [json.loads(path.read_text()) for path in sorted(results.glob("**/scores/*/info.json"))]
+    known = yaml.safe_load((results / "settings.yaml").read_text())
+    studies = [study for study in known["run"] if study in known["studies"]]
+    folders = [results / study for study in studies]
+    infos = [json.loads(path.read_text()) for each in folders for path in sorted(each.glob("**/scores/*/info.json"))]
     jobs = times(results)
+    jobs = jobs[~jobs["study"].isin(set(known["studies"]) - set(studies))]
     same = {
         key: sorted({json.dumps(info[key], sort_keys=True) for info in infos})
         for key in ("packages", "python", "device")
@@ -74,13 +100,12 @@ def recorded(results: Path, commit: str) -> dict[str, object]:
     differ = [key for key, found in same.items() if len(found) != 1]
     if differ:
         raise SystemExit(f"{results}: got records that differ in {', '.join(differ)}, expected those of one run")
-    known = yaml.safe_load((results / "settings.yaml").read_text())
     return {
         "commit": commit,
         "hyperinf": infos[0]["hyperinf"],
         **{key: json.loads(found[0]) for key, found in same.items()},
         "rule_sha256": rule_hash(),
-        "seeds": {name: study["seeds"] for name, study in known["studies"].items() if name in known["run"]},
+        "seeds": {name: known["studies"][name]["seeds"] for name in studies},
         "jobs": len(jobs),
         "seconds_of_jobs": {study: round(float(rows["seconds"].sum()), 1) for study, rows in jobs.groupby("study")},
         "scores": {
@@ -92,14 +117,56 @@ def recorded(results: Path, commit: str) -> dict[str, object]:
     }
 
 
-def _page(results: Path, record: dict[str, object], more: str) -> Iterator[str]:
+def overview(tables: Path) -> list[str]:
+    """Make the table of all methods, with every number that a README has room for.
+
+    Args:
+        tables: folder of the tables, ``docs/evidence/tables``.
+    """
+    frames = [
+        pd.read_csv(path)
+        for path in sorted(tables.glob("*.csv"))
+        if path.stem in ("mislabel", "llm", "vlm", "validation")
+    ]
+    numbers = pd.concat(frames, ignore_index=True).fillna({"strategy": "", "checkpoint": ""})
+    known = {column: _column(numbers, **where) for column, where in COLUMNS.items()}
+    known = {column: cells for column, cells in known.items() if cells}
+    methods = ordered_methods({method for cells in known.values() for method in cells})
+    lines = ["| | " + " | ".join(known) + " |", "| --- " * (len(known) + 1) + "|"]
+    for method in methods:
+        cells = [cells.get(method, "") for cells in known.values()]
+        lines.append(f"| {selection_label(method)} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _column(numbers: pd.DataFrame, **where: object) -> dict[str, str]:
+    """The means of all methods in one place, with half-widths; what all samples come to stands at fraction 1."""
+    whole = numbers["fraction"] == 1.0
+    own = numbers
+    for name, value in where.items():
+        own = own[(own[name] == value) | (whole[own.index] if name in ("strategy", "fraction") else False)]
+    found = {}
+    for _, row in own.iterrows():
+        mean, half = (f"{value:.3f}".replace("0.", ".", 1) for value in (row["mean"], row["half_width"]))
+        found[str(row["method"])] = mean if pd.isna(row["half_width"]) else f"{mean} ± {half}"
+    return found
+
+
+def with_overview(text: str, lines: Sequence[str]) -> str:
+    """Put the table between its marks."""
+    before, _, rest = text.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    return before + MARKS[0] + "\n\n" + "\n".join(lines) + "\n\n" + MARKS[1] + after
+
+
+def _page(results: Path, record: dict[str, object], note: str) -> Iterator[str]:
     seconds = record["seconds_of_jobs"]
     assert isinstance(seconds, dict)
-    hours = f"{record['jobs']} jobs, {sum(seconds.values()) / 3600:.1f} hours of one core each"
+    hours = f"{record['jobs']} jobs, {sum(seconds.values()) / 3600:.1f} hours of one core together"
     packages = record["packages"]
     assert isinstance(packages, dict)
     yield HEAD.format(
-        more=f" {more}" if more else "", commit=record["commit"], device=record["device"], python=record["python"],
+        note=f"\n\n{note}" if note else "", commit=record["commit"], device=record["device"], python=record["python"],
         torch=packages["torch"], hours=hours, rule=str(record["rule_sha256"])[:12],
     )  # fmt: skip
     yield "## Verdicts\n"
@@ -111,7 +178,7 @@ def _page(results: Path, record: dict[str, object], more: str) -> Iterator[str]:
         "[claims.csv](tables/claims.csv).\n"
     )
     yield from _primary(pd.read_csv(OUT / "tables/claims_primary.csv", keep_default_na=False))
-    for study in record["seeds"]:  # type: ignore[attr-defined]
+    for study in ("simulation", *record["seeds"]):  # type: ignore[misc]
         yield from _study(results, study)
     yield from _rest()
 
@@ -137,7 +204,7 @@ def _primary(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _study(results: Path, study: str) -> Iterator[str]:
-    shown = [results / "tables" / f"{study}_{name}.md" for name in PRINTED]
+    shown = [results / "tables" / name for name in (f"{study}.md", *(f"{study}_{name}.md" for name in PRINTED))]
     figures = sorted((OUT / "figures").glob(f"{study}_*.png"))
     if not any(file.exists() for file in shown):
         return
@@ -162,11 +229,11 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("results", type=Path, help="folder of the run")
-    parser.add_argument("--more", default="", help="further arguments that the run was given")
+    parser.add_argument("--note", default="", help="what a reader must know of the run, in sentences")
     parser.add_argument("--commit", help="that it was run at; by default this clone's")
     told = parser.parse_args()
     own = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    evidence(told.results, told.more, told.commit or own.stdout.strip())
+    evidence(told.results, told.note, told.commit or own.stdout.strip())
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ ALL_CLAIMS = Product(
     "holds.",
     "detection_claims:detection_claims detection_claims:fidelity_claims fisher_claims:distance_claims "
     "detection_claims:part_claims cost_claims:cost_claims "
-    "selection_claims:selection_claims",
+    "selection_claims:selection_claims validation_claims:validation_claims",
 )
 """Of one study; or of all, which the page's command writes."""
 _SOURCES = Product(

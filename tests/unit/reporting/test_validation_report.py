@@ -12,6 +12,7 @@ from hyperinf.reporting.removal_figure import removal_figure
 from hyperinf.reporting.reports import report_study
 from hyperinf.reporting.study_inputs import read_study
 from hyperinf.reporting.summary import study_sentences
+from hyperinf.reporting.validation_claims import validation_claims
 from hyperinf.reporting.validation_tables import lds_tables, removal_tables
 
 COLUMNS = ["method", "strategy", "fraction", "checkpoint", "seed", "metric", "value"]
@@ -95,6 +96,17 @@ def test_tables_show_means_over_seeds_and_paired_differences(judged, tmp_path):
     _, removals = removal_tables(read)
     assert len(removals) == 2
     assert [row[0] for row in removals[0].rows] == ["HyperINF: helpful", "HyperINF: harmful", "random order"]
+
+
+def test_every_method_is_held_against_hyperinf_by_retraining_per_target_sample(judged, tmp_path):
+    own, runs = judged(scores={**SCORES, "gfim": 0.5})
+    claims = {claim.statement: claim for claim in validation_claims(read_study(own, runs, tmp_path))}
+    lead = "HyperINF's scores predict retraining better than those of "
+    assert {name.partition(lead)[2] for name in claims} == {"DataInf", "random order"}  # not of its own oracle
+    (found,) = (claim for name, claim in claims.items() if name.endswith("DataInf"))
+    assert found.values == pytest.approx({11: 0.2, 12: 0.2, 13: 0.2})
+    assert found.origin == "asked here"
+    assert found.decision.verdict == "supported"
 
 
 def test_one_seed_shows_the_interval_over_subsets(judged, tmp_path):
