@@ -22,12 +22,12 @@ _ORDERS = ((labels.SUBJECT, "datainf"), (labels.SUBJECT, "lissa"), ("tracin", la
 
 
 def cost_claims(read: StudyResults) -> Iterator[Claim]:
-    """Judge what is published on cost, of a classifier, in every setting.
+    """Judge what is published on cost, of a classifier whose harmed samples are found, in every setting.
 
     HyperINF is charged for the GFIM as well (the shared stage ``of which GFIM``) where it is held against others; what
     serves every method alike, the gradients and their sweep, is charged to none.
     """
-    if read.shape.family == PUBLISHED_FAMILY:
+    if read.shape.family == PUBLISHED_FAMILY and read.shape.detection:
         yield from _orders(read)
         yield from _memory(read)
         yield from _by_rank(read)
