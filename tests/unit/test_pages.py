@@ -22,7 +22,7 @@ import command_page  # noqa: E402
 import picture  # noqa: E402
 from foreign import adapter, base, rows_of, write  # noqa: E402
 
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("**/*.md"))}
 PAGES = {"README.md": (ROOT / "README.md").read_text("utf-8"), **PAGES}
 EXTENDING = "docs/extending.md"  # its programs are parts of files: test_adding.py
 

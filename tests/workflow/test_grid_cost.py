@@ -26,7 +26,9 @@ PUBLISHED = ("simulation", "mislabel", "llm", "vlm")
 
 
 @pytest.mark.parametrize(
-    ("overlays", "studies"), [((), (*PUBLISHED, "validation")), (PAPER, PUBLISHED)], ids=["default", "paper"]
+    ("overlays", "studies"),
+    [((), (*PUBLISHED, "vlm_parts", "validation")), (PAPER, PUBLISHED)],
+    ids=["default", "paper"],
 )
 def test_the_cost_is_that_of_all_jobs_that_would_run(
     fresh: Workspace, overlays: tuple[str, ...], studies: tuple[str, ...]
