@@ -70,19 +70,18 @@ def evidence(results: Path, note: str, commit: str) -> None:
         note: what a reader must know of the run, in sentences.
         commit: that it was run at.
     """
+    record = recorded(results, commit)  # first what may be refused
     shutil.rmtree(OUT, ignore_errors=True)
-    for folder, kinds in (("tables", ("csv", "md")), ("figures", ("png",))):
+    for folder, kind in (("tables", "csv"), ("figures", "png")):
         (OUT / folder).mkdir(parents=True)
-        for kind in kinds:
-            for file in sorted((results / folder).glob(f"*.{kind}")):
-                if kind == "csv" or folder == "figures":
-                    shutil.copyfile(file, OUT / folder / file.name)
+        for file in sorted((results / folder).glob(f"*.{kind}")):
+            shutil.copyfile(file, OUT / folder / file.name)
     shutil.copyfile(results / "settings.yaml", OUT / "settings.yaml")
-    record = recorded(results, commit)
     write_text(OUT / "record.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
     write_text(OUT / "index.md", "\n".join(_page(results, record, note)))
+    lines = overview(OUT / "tables")
     for page in SHOWN_IN:
-        write_text(page, with_overview(page.read_text(), overview(OUT / "tables")))
+        write_text(page, with_overview(page.read_text(), lines))
 
 
 def recorded(results: Path, commit: str) -> dict[str, object]:
@@ -123,11 +122,8 @@ def overview(tables: Path) -> list[str]:
     Args:
         tables: folder of the tables, ``docs/evidence/tables``.
     """
-    frames = [
-        pd.read_csv(path)
-        for path in sorted(tables.glob("*.csv"))
-        if path.stem in ("mislabel", "llm", "vlm", "validation")
-    ]
+    studies = dict.fromkeys(str(where["study"]) for where in COLUMNS.values())
+    frames = [pd.read_csv(file) for file in (tables / f"{study}.csv" for study in studies) if file.exists()]
     numbers = pd.concat(frames, ignore_index=True).fillna({"strategy": "", "checkpoint": ""})
     known = {column: _column(numbers, **where) for column, where in COLUMNS.items()}
     known = {column: cells for column, cells in known.items() if cells}

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from hyperinf.reporting import labels
 from hyperinf.reporting.claims import Claim
 from hyperinf.reporting.frames import Cell, Place, settings_alike
-from hyperinf.reporting.published import PUBLISHED_FAMILY, RELEASE, published_detection
-from hyperinf.reporting.ranking import difference, minus, oracle_of
+from hyperinf.reporting.published import ACCURATE, PUBLISHED_FAMILY, RELEASE, published_detection
+from hyperinf.reporting.ranking import difference, minus, rivals_among
 from hyperinf.reporting.study_inputs import StudyResults
 from hyperinf.reporting.verdicts import mean_by_seed
-from hyperinf.settings.methods import BASELINES, METHODS
 
 _CURVES = f"{RELEASE}: Mislabeled_Data_Detection/cola_r=16_detection_rate.pdf (CoLA, RoBERTa-large)"
 _RIVALS = ("datainf", "tracin", "lissa")
@@ -47,9 +46,7 @@ def detection_claims(read: StudyResults) -> Iterator[Claim]:
 def _others(read: StudyResults) -> list[str]:
     """Name what was scored by beside HyperINF and its rivals: no counterpart of HyperINF, and no form of a method."""
     places = [place for cell in read.frame.cells for place in read.frame.places(cell, "roc_auc")]
-    found = {method for place in places for method in read.frame.at(place)} - {labels.SUBJECT, *_RIVALS}
-    known = [name for name in labels.ordered_methods(found) if name in METHODS or name in BASELINES]
-    return [name for name in known if oracle_of(name) != labels.SUBJECT]
+    return rivals_among({method for place in places for method in read.frame.at(place)} - {*_RIVALS})
 
 
 def fidelity_claims(read: StudyResults) -> Iterator[Claim]:
@@ -57,7 +54,7 @@ def fidelity_claims(read: StudyResults) -> Iterator[Claim]:
     for rival in _RIVALS:
         statement = f"HyperINF's scores are nearer to the exact FIM's than {labels.method_label(rival)}'s are"
         for cell in read.frame.cells:
-            yield from _over_checkpoints(read, cell, "fim_correlation", None, rival, statement, _ABSTRACT)
+            yield from _over_checkpoints(read, cell, "fim_correlation", None, rival, statement, ACCURATE)
 
 
 def part_claims(read: StudyResults) -> Iterator[Claim]:
@@ -81,7 +78,6 @@ def part_claims(read: StudyResults) -> Iterator[Claim]:
                 )
 
 
-_ABSTRACT = "HyperINF paper, abstract: an accurate approximation"
 _MARGINS = {"roc_auc_within": "roc_auc", "fim_correlation": "correlation"}
 _RANKINGS = {"roc_auc": "", "roc_auc_within": " among samples of the same observed answer"}
 

@@ -6,9 +6,8 @@ import numpy as np
 
 from hyperinf.reporting.claims import Claim
 from hyperinf.reporting.labels import counted
+from hyperinf.reporting.published import ACCURATE
 from hyperinf.reporting.study_inputs import StudyResults
-
-_ABSTRACT = "HyperINF paper, abstract: an accurate approximation"
 
 
 def distance_claims(read: StudyResults) -> Iterator[Claim]:
@@ -22,7 +21,7 @@ def distance_claims(read: StudyResults) -> Iterator[Claim]:
         over = f", mean over {most} checkpoints" if most > 1 else ""
         yield Claim(
             "the GFIM approximates the FIM of a model's own gradients: FIM = I ⊗ GFIM / r",
-            _ABSTRACT,
+            ACCURATE,
             read.where(cell) + over,
             "distance",
             "",

@@ -22,6 +22,7 @@ PUBLISHED_FAMILY = "classifier"
 """The published numbers of detection and cost are those of a classifier."""
 
 RELEASE = "HyperINF code release 6ce71cc"
+ACCURATE = "HyperINF paper, abstract: an accurate approximation"
 """github.com/Blackzxy/HyperINF at that commit."""
 
 

@@ -1,10 +1,11 @@
 """Tell who is best over seeds, and whether that is more than noise."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from hyperinf.reporting.intervals import Interval, paired_interval, t_interval
-from hyperinf.reporting.labels import SUBJECT
+from hyperinf.reporting.labels import SUBJECT, ordered_methods
+from hyperinf.settings.methods import BASELINES, METHODS
 from hyperinf.settings.scores import ScoreName
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def leader(values: Mapping[str, BySeed]) -> tuple[str, Interval, bool] | None:
     first, *others = sorted(means, key=lambda name: -means[name])
     leads = [paired_interval(contenders[first], contenders[other]) for other in others]
     return first, leads[0], all(lead.sign == 1 for lead in leads)
+
+
+def rivals_among(methods: Iterable[str]) -> list[str]:
+    """Name those that HyperINF is held against, in the house order: no counterpart of it, and no form of a method."""
+    known = [name for name in ordered_methods(methods) if name in METHODS or name in BASELINES]
+    return [name for name in known if name != SUBJECT and oracle_of(name) != SUBJECT]
 
 
 def oracle_of(method: str) -> str | None:

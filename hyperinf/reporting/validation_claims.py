@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 from hyperinf.reporting import labels
 from hyperinf.reporting.claims import Claim
-from hyperinf.reporting.ranking import difference, oracle_of
+from hyperinf.reporting.ranking import difference, rivals_among
 from hyperinf.reporting.study_inputs import StudyResults
-from hyperinf.settings.methods import BASELINES, METHODS
 
 _METRIC = "lds"
 
@@ -20,15 +19,12 @@ def validation_claims(read: StudyResults) -> Iterator[Claim]:
     family = labels.family_label(read.shape.family)
     for cell in read.frame.cells:
         for place in read.frame.places(cell, _METRIC):
-            found = {method for method in read.frame.at(place) if method in METHODS or method in BASELINES}
-            for rival in labels.ordered_methods(found - {labels.SUBJECT}):
-                if oracle_of(rival) != labels.SUBJECT:
-                    yield Claim(
-                        f"{family}: HyperINF's scores predict retraining better than those of "
-                        f"{labels.method_label(rival)}",
-                        "",
-                        read.where(cell),
-                        "difference",
-                        "correlation",
-                        difference(read.frame, place, rival),
-                    )
+            for rival in rivals_among(read.frame.at(place)):
+                yield Claim(
+                    f"{family}: HyperINF's scores predict retraining better than those of {labels.method_label(rival)}",
+                    "",
+                    read.where(cell),
+                    "difference",
+                    "correlation",
+                    difference(read.frame, place, rival),
+                )
