@@ -11,6 +11,7 @@ published 10 terms and with 200; all as they are and divided by the gradient's n
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.sensitivity.run import RESULT, scored  # noqa: E402
+from benchmarks.sensitivity.run import RESULT, scored, settings_of  # noqa: E402
 
 EPOCH = "epoch-3"
 TERMS = (10, 200)
@@ -52,7 +53,8 @@ def forms(chosen: dict[str, Any]) -> list[dict[str, Any]]:
     """List every method as published and at its best, which may be the same."""
     found = []
     for method, own in chosen.items():
-        for name, damping, scale in (("published", 0.1, "sum"), ("chosen", own["damping"], own["scale"])):
+        published = "sum" if own["scale"] else ""
+        for name, damping, scale in (("published", 0.1, published), ("chosen", own["damping"], own["scale"])):
             for terms in TERMS if method == "lissa" else (None,):
                 found.append(
                     {"form": name, "method": method, "damping": damping, "scale": scale or None, "terms": terms}
@@ -66,7 +68,6 @@ def _validated(run: Path, wanted: list[dict[str, Any]]) -> Iterator[dict[str, An
 
 def _detected(run: Path, wanted: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Score on the mean of the target samples, from gradients that are taken once."""
-    from benchmarks.sensitivity.run import settings_of
     from hyperinf.evaluation.detection import roc_auc, roc_auc_within
     from hyperinf.pipeline.opened import Finetuned, ids_of
     from hyperinf.pipeline.scoring import score_table, stored
@@ -80,10 +81,10 @@ def _detected(run: Path, wanted: list[dict[str, Any]]) -> Iterator[dict[str, Any
     harmed = np.array([bool(sample.corruption) for sample in samples])
     answers = [sample.answer for sample in samples]
     live = {split: opened.gradients(model, split, 32, "trained") for split in ("train", "validation")}
-    scratch = run / "gradients"
     with (
-        stored(live["train"], "disk", scratch, "cpu") as train,
-        stored(live["validation"], "memory", scratch, "cpu") as on,
+        tempfile.TemporaryDirectory() as scratch,
+        stored(live["train"], "disk", Path(scratch), "cpu") as train,
+        stored(live["validation"], "memory", Path(scratch), "cpu") as on,
     ):
         for each in wanted:
             table = score_table(train, on, settings_of(each, forms=True))

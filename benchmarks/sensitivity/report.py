@@ -157,7 +157,7 @@ def _lines(own: pd.DataFrame, columns: tuple[str, ...]) -> list[str]:
     for (method, terms, damping, scale), rows in shown.groupby(keys, dropna=False, sort=False):
         rows = rows.drop_duplicates(["seed", "unit"])  # published and chosen may be the same
         name = f"`{method}`" + ("" if math.isnan(terms) else f", {terms:g} terms")
-        cells = [name, "–" if math.isnan(damping) else f"{damping:g}", scale or "–"]
+        cells = [name, "–" if math.isnan(damping) else f"{damping:g}", "–" if pd.isna(scale) else scale]
         for cosine in (False, True) if unit else (False,):
             cells += [_mean(rows.loc[rows["unit"] == cosine, column]) for column in columns]
         lines.append("| " + " | ".join(cells) + " |")
