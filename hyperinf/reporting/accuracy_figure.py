@@ -106,6 +106,6 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
 
 def _reference_text(row: pd.Series) -> str:
     if row["metric"] != "accuracy":
-        return f"{selection_label('full')}\n{100 * row['mean']:.1f} %"
+        return f"{selection_label(row['method'])}\n{100 * row['mean']:.1f} %"
     half = "" if pd.isna(row["half_width"]) or row["half_width"] == 0 else f" ± {100 * row['half_width']:.1f}"
     return f"{selection_label(row['method'])}\n{100 * row['mean']:.1f}{half} %"

@@ -6,7 +6,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from hyperinf.reporting import expected, style
-from hyperinf.reporting.accuracy_figure import accuracy_figure, spread
+from hyperinf.reporting.accuracy_figure import _reference_text, accuracy_figure, spread
 from hyperinf.reporting.convergence_figures import convergence_data, convergence_figure, datainf_figure
 from hyperinf.reporting.cost_figure import cost_figure
 from hyperinf.reporting.detection_figure import detection_figure
@@ -156,6 +156,13 @@ def test_selections_have_a_panel_for_every_strategy_and_metric_and_their_referen
     ours = data[(data["method"] == "hyperinf") & (data["strategy"] == "stratified")]
     assert ours["fraction"].to_list() == [0.2, 0.4]
     assert ours["mean"].to_list() == pytest.approx([0.656666, 0.656666], rel=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "clean_fraction", "largest_answer_fraction"])
+def test_a_line_of_reference_is_called_by_its_own_name_in_every_panel(metric):
+    rows = [pd.Series({"metric": metric, "method": each, "mean": 0.5, "half_width": 0.1}) for each in ("full", "clean")]
+    names = [_reference_text(row).partition("\n")[0] for row in rows]
+    assert names == ["whole training set", "clean training samples"]
 
 
 def test_one_seed_and_one_fraction_draw_points_without_bars(study):
