@@ -14,9 +14,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from hyperinf.gradients.choice import Form, chosen
 from hyperinf.gradients.scratch import GRAM_NUMBERS, Scratch, at_once, symmetric_product
 from hyperinf.gradients.units import exponent_needed, exponent_of, largest, shifted
+from hyperinf.runtime.choice import Form, chosen
 
 # Squares of numbers of a size between its inverse and this are well inside float32.
 SAFE = 2.0**50

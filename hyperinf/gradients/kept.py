@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Iterator, Mapping
 
-from hyperinf.gradients.choice import chosen
 from hyperinf.gradients.contractions import Dense, Factors, LayerGradients
 from hyperinf.gradients.live import LiveSource
 from hyperinf.gradients.source import GradientBlock, GradientSource
+from hyperinf.runtime.choice import chosen
 
 _log = logging.getLogger(__name__)
 MIB = 2**20

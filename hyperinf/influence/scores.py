@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, TensorSource
-from hyperinf.gradients.choice import counted, told
 from hyperinf.gradients.sweeping import check_layers
 from hyperinf.influence.forms import lengths_of, needs_each, taken_own_products, with_forms
 from hyperinf.influence.methods import build_methods
@@ -35,9 +34,7 @@ class ScoreTable:
         grad_norm: ``Tensor[n]``, the norm of each sample's gradient over all layers.
         losses: ``Tensor[n]``, each sample's own loss, where the source knows it.
         reports: what each method says of how it got there.
-        costs: wall time and peak memory by ``(method or "shared", stage)``.
-        forms: how often products were taken from the factors of gradients and how often from the gradients themselves,
-            ``{operation: {form: layers times blocks}}``; empty where gradients were held.
+        costs: wall time, peak memory and which form products were taken from, by ``(method or "shared", stage)``.
     """
 
     sample_ids: tuple[str, ...]
@@ -46,7 +43,6 @@ class ScoreTable:
     losses: Tensor | None
     reports: dict[str, dict[str, Any]]
     costs: dict[tuple[str, str], Cost] = field(default_factory=dict)
-    forms: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def influence_scores(
@@ -122,9 +118,7 @@ def score_methods(
         ValueError: as in :func:`influence_scores`.
         ConvergenceError: as in :func:`influence_scores`.
     """
-    with counted() as counts:
-        table = _scored(train, target, methods, damping, gfim_scale, solver, device, forms=forms)
-    return replace(table, forms=told(counts))
+    return _scored(train, target, methods, damping, gfim_scale, solver, device, forms=forms)
 
 
 def _scored(

@@ -47,7 +47,6 @@ def score(settings: Score) -> None:
         "truncated": {name: opened.encoded(name).truncated for name in ("train", "validation")},
         "reports": scored.table.reports,
         **({"weights": scored.weights} if scored.weights else {}),
-        **({"forms": scored.table.forms} if scored.table.forms else {}),
         "inputs": {
             **hashed(opened.data, "*.parquet"),
             **hashed(opened.folder, f"{checkpoint}/*.safetensors"),

@@ -2,9 +2,12 @@
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from hyperinf.runtime.choice import Counts, counted
 
 MIB = 2**20
 
@@ -17,10 +20,13 @@ class Cost:
         seconds: wall time, the device synchronised.
         peak_memory_mib: the most memory above what was in use at the start: of the device on CUDA, of the process
             (resident set) elsewhere; None where the system does not tell.
+        forms: how often products were taken from the factors of gradients and how often from the gradients themselves,
+            ``{(operation, form): layers times blocks}``; empty where gradients were held.
     """
 
     seconds: float = 0.0
     peak_memory_mib: float | None = None
+    forms: Counts = field(default_factory=Counter)
 
 
 @contextlib.contextmanager
@@ -31,7 +37,8 @@ def metered(device: str = "cpu") -> Iterator[Cost]:
     baseline = _reset_cuda(device) if on_cuda else _reset_resident()
     started = time.perf_counter()
     try:
-        yield cost
+        with counted() as cost.forms:
+            yield cost
     finally:
         if on_cuda:
             import torch

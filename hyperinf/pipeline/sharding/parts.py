@@ -1,6 +1,7 @@
 """The files between the steps of a sharded scoring: tensors (safetensors) and what they belong to."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from hyperinf.artifacts.hashing import tensor_sha256
 from hyperinf.errors import InputError
 from hyperinf.runtime.profiling import Cost
 
-FORMAT = "hyperinf-part-2"
+FORMAT = "hyperinf-part-3"
 Costs = dict[tuple[str, str], Cost]
 
 
@@ -69,7 +70,10 @@ class Part:
             "origin": dict(self.origin),
             "shard": [self.shard.index, self.shard.count],
             "content": dict(self.content),
-            "costs": [[*key, cost.seconds, cost.peak_memory_mib] for key, cost in self.costs.items()],
+            "costs": [
+                [*key, cost.seconds, cost.peak_memory_mib, [[*form, times] for form, times in cost.forms.items()]]
+                for key, cost in self.costs.items()
+            ],
             "sha256": {name: tensor_sha256(tensor) for name, tensor in tensors.items()},
         }
         with atomic_file(path) as temporary:
@@ -105,7 +109,10 @@ def read_part(path: Path, kind: str, device: str = "cpu") -> Part:
             raise _damaged(path)
         if header["kind"] != kind:
             raise InputError(f"{path}: holds {header['kind']}; expected {kind}")
-        costs = {(method, stage): Cost(seconds, peak) for method, stage, seconds, peak in header["costs"]}
+        costs = {
+            (method, stage): Cost(seconds, peak, Counter({(what, form): times for what, form, times in forms}))
+            for method, stage, seconds, peak, forms in header["costs"]
+        }
         tensors = _Stored(path, header["sha256"], device)
         return Part(kind, header["origin"], header["content"], tensors, costs, Shard(*header["shard"]), path)
     except FileNotFoundError:
@@ -147,12 +154,13 @@ def read_shards(paths: Sequence[Path], kind: str, device: str = "cpu") -> list[P
 
 
 def total_costs(parts: Sequence[Part]) -> Costs:
-    """Seconds of all parts together, and the largest peak of memory of any one."""
+    """Seconds and forms of all parts together, and the largest peak of memory of any one."""
     totals: Costs = {}
     for part in parts:
         for key, cost in part.costs.items():
             total = totals.setdefault(key, Cost())
             total.seconds += cost.seconds
+            total.forms.update(cost.forms)
             peaks = [peak for peak in (total.peak_memory_mib, cost.peak_memory_mib) if peak is not None]
             total.peak_memory_mib = max(peaks, default=None)
     return totals

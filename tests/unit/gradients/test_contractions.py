@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hyperinf.gradients import Dense, Factors, GradientBlock
-from hyperinf.gradients.choice import counted, forced, told
+from hyperinf.runtime.choice import counted, forced, told
 
 # (samples, positions, r, d): more positions than ranks and fewer, one position, none, more ranks than columns.
 SIZES = [(5, 9, 3, 7), (4, 2, 8, 11), (3, 6, 6, 6), (4, 1, 3, 5), (2, 0, 3, 4), (3, 2, 9, 4), (2, 40, 1, 6)]
@@ -80,7 +80,7 @@ def test_every_operation_is_exact_in_a_form_that_is_forced(sizes, scratch, form,
     expected["dots"] = torch.einsum("ird,krd->ik", gradients, vectors)
     with forced(form), counted() as counts:
         assert_close(contracted(Factors(left, right), vectors, weights), expected, 1e-12)
-    assert told(counts) == {operation: {form: 1} for operation in ("dots", "gram", "squares")}
+    assert counts == {(operation, form): 1 for operation in ("dots", "gram", "squares")}
 
 
 def test_the_form_that_takes_fewer_operations_is_chosen_and_counted():
@@ -89,7 +89,17 @@ def test_the_form_that_takes_fewer_operations_is_chosen_and_counted():
         for factors, vectors in ((long, 1), (long, 50), (short, 1)):
             factors.dots(torch.ones(vectors, 4, 30, dtype=torch.float64))
             factors.gram()
-    assert told(counts) == {"dots": {"factors": 1, "gradients": 2}, "gram": {"factors": 1, "gradients": 2}}
+    assert told(counts) == "dots factors 1, dots gradients 2, gram factors 1, gram gradients 2"
+
+
+def test_what_is_counted_within_a_count_is_of_both():
+    factors = Factors(*drawn(2, 3, 4, 30)[:2])
+    with counted() as outer:
+        factors.gram()
+        with counted() as inner:
+            factors.gram()
+    assert sum(inner.values()) == 1
+    assert sum(outer.values()) == 2
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e30])

@@ -6,10 +6,10 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from hyperinf.gradients import Factors, LiveSource, TensorSource
-from hyperinf.gradients.choice import forced
 from hyperinf.gradients.losses import causal_loss
 from hyperinf.influence import METHODS, influence_scores, score_methods
 from hyperinf.models.lora import LoraSettings, add_lora
+from hyperinf.runtime.choice import forced
 
 LENGTHS = (7, 4, 9, 5, 6, 8, 4, 3, 6, 5)
 # The oracle fim takes all gradients of a layer at once, datainf_gfim each gradient's own r x r matrix, ekfac turns each
@@ -67,14 +67,17 @@ def sources(kind, dtype=torch.float64):
 def test_a_table_tells_which_form_products_were_taken_from_and_either_gives_the_same_scores():
     train, target = sources("lora")
     table = score_methods(train, target, ["hyperinf", "datainf", "tracin"])
-    assert set(table.forms) == {"dots", "gram", "squares"}
+    forms = {stage: cost.forms for (_, stage), cost in table.costs.items()}
     # Four batches of eight layers, once for the statistics.
-    assert sum(table.forms["gram"].values()) == 4 * len(train.layers)
-    assert score_methods(TensorSource.gather(train), target, ["hyperinf", "tracin"]).forms == {}
+    assert {operation for operation, _ in forms["statistics"]} == {"gram", "squares"}
+    assert sum(times for (what, _), times in forms["statistics"].items() if what == "gram") == 4 * len(train.layers)
+    assert {operation for operation, _ in forms["scores"]} == {"dots"}
+    held = score_methods(TensorSource.gather(train), TensorSource.gather(target), ["hyperinf", "tracin"])
+    assert not any(cost.forms for cost in held.costs.values())
     for form in ("factors", "gradients"):
         with forced(form):
             other = score_methods(train, target, ["hyperinf", "datainf", "tracin"])
-        assert {name for found in other.forms.values() for name in found} == {form}
+        assert {name for cost in other.costs.values() for _, name in cost.forms} == {form}
         for name, scores in table.influence.items():
             torch.testing.assert_close(other.influence[name], scores, rtol=1e-9, atol=1e-12)
 

@@ -38,7 +38,7 @@ def test_every_method_scores_every_sample_and_finds_wrong_labels(every_method, w
 
 def test_costs_name_the_run_and_nothing_temporary_is_left(every_method):
     cost = table(every_method, "cost.csv")
-    names = "study,task,model,family,setting,method,checkpoint,seed,stage,seconds,peak_memory_mib"
+    names = "study,task,model,family,setting,method,checkpoint,seed,stage,seconds,peak_memory_mib,forms"
     assert ",".join(cost.columns) == names
     run = cost[RUN].drop_duplicates().to_numpy().tolist()
     assert run == [["mislabel", "words", "tiny", "classifier", "lora-2", "epoch-4", 1]]

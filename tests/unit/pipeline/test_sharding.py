@@ -171,6 +171,9 @@ def test_shards_write_the_files_of_one_process(wholes, tmp_path, family, count):
         assert relative(a, c) < (1e-4 if loose else 1e-6), column
     stages = [set(map(tuple, table(each, "cost.csv")[["method", "stage"]].to_numpy())) for each in (whole, out)]
     assert stages[1] == stages[0] | {("shared", "sums of methods")}
+    taken = [table(each, "cost.csv").set_index("stage").at["statistics", "forms"] for each in (whole, out)]
+    assert taken[0] == taken[1] or count > 1  # batches end elsewhere
+    assert str(taken[1]).startswith("gram ")
 
 
 def test_shards_of_another_checkpoint_are_refused(run_of, tmp_path):

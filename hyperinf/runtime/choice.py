@@ -43,18 +43,18 @@ def forced(form: Form) -> Iterator[None]:
 
 @contextmanager
 def counted() -> Iterator[Counts]:
-    """Count what is chosen meanwhile: ``{(operation, form): layers times blocks}``."""
+    """Count what is chosen meanwhile: ``{(operation, form): layers times blocks}``; a count within it adds to it."""
     counts: Counts = Counter()
+    outer = _counts.get()
     token = _counts.set(counts)
     try:
         yield counts
     finally:
         _counts.reset(token)
+        if outer is not None:
+            outer.update(counts)
 
 
-def told(counts: Counts) -> dict[str, dict[str, int]]:
-    """Say for a record how often each form was taken: ``{operation: {form: times}}``, by name."""
-    found: dict[str, dict[str, int]] = {}
-    for (operation, form), times in sorted(counts.items()):
-        found.setdefault(operation, {})[form] = times
-    return found
+def told(counts: Counts) -> str:
+    """Say for a record how often each form was taken, by name: ``"dots factors 8, gram gradients 16"``."""
+    return ", ".join(f"{operation} {form} {times}" for (operation, form), times in sorted(counts.items()))
