@@ -1,7 +1,9 @@
 """Put the evidence of a run into the docs: ``python website/evidence_page.py results/evidence``.
 
-Copied into ``docs/evidence``: the ledger, every table and figure, the settings and the record of the run. Written
-anew from them: ``docs/evidence/index.md``, which shows them, and the overview between its marks in README and docs.
+Evidence is kept by study, as studies take hours and owe nothing to each other: those of the run replace what
+``docs/evidence`` has of them, and others stay. Copied are their tables, figures and settings, and a record of versions
+and hashes. Written anew, of all studies together: the ledger and its verdicts, the figure of them, ``index.md``, and
+the overview between its marks in README and docs.
 """
 
 import argparse
@@ -9,8 +11,10 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -19,10 +23,15 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from hyperinf.artifacts.files import write_text  # noqa: E402
+from hyperinf.reporting.claims import claims_frame, primary_frame, untested  # noqa: E402
 from hyperinf.reporting.labels import ordered_methods, selection_label  # noqa: E402
+from hyperinf.reporting.ledger import write_ledger, write_primary  # noqa: E402
+from hyperinf.reporting.manifest import expected_page  # noqa: E402
 from hyperinf.reporting.rule import rule_hash  # noqa: E402
 from hyperinf.reporting.run_time import times  # noqa: E402
+from hyperinf.reporting.style import house_style, save_figure  # noqa: E402
 from hyperinf.reporting.verdicts import NOT_TESTED, UNDECIDED, VERDICTS  # noqa: E402
+from hyperinf.reporting.verdicts_figure import verdicts_figure  # noqa: E402
 
 OUT = ROOT / "docs" / "evidence"
 SHOWN_IN = (ROOT / "README.md", ROOT / "docs" / "which-method.md")
@@ -50,70 +59,131 @@ COLUMNS: dict[str, dict[str, object]] = {
 HEAD = """\
 # Evidence
 
-Made by `python website/evidence_page.py results/evidence` from a run of
+Made by `python website/evidence_page.py results/evidence` from runs of
 
 ```
 make run ARGS="--configfile workflow/config/evidence.yaml"
 ```
 
-at commit `{commit}`, on {device}, Python {python}, torch {torch}; {hours}. Its settings, seeds, methods and sizes
-were committed before it; so was the rule of the verdicts (SHA-256 `{rule}`, [in words](../claims.md)).
-[settings.yaml](settings.yaml) has all settings, [record.json](record.json) versions and hashes.{note}
+Settings, seeds, methods and sizes were committed before a study was run; so was the rule of the verdicts (SHA-256
+`{rule}`, [in words](../claims.md)). [settings.yaml](settings.yaml) has all settings, [record.json](record.json)
+versions and hashes.{note}
 """
+Record = dict[str, Any]
+"""Of one study: commit, versions, device, seeds, seconds of all jobs, hashes of scores."""
 
 
 def evidence(results: Path, note: str, commit: str) -> None:
-    """Copy the files of a run and write the page.
+    """Copy the files of a run's studies and write the pages.
 
     Args:
         results: folder of a run that ended well.
-        note: what a reader must know of the run, in sentences.
+        note: what a reader must know of the evidence, in sentences.
         commit: that it was run at.
     """
-    record = recorded(results, commit)  # first what may be refused
-    shutil.rmtree(OUT, ignore_errors=True)
+    settings = yaml.safe_load((results / "settings.yaml").read_text())
+    fresh = recorded(results, settings, commit)  # first what may be refused
+    old = json.loads((OUT / "record.json").read_text())["studies"]
+    kept = {study: record for study, record in old.items() if study not in fresh}
+    _check_same_settings(yaml.safe_load((OUT / "settings.yaml").read_text()), settings, kept)
+    sections = {study: _section((OUT / "index.md").read_text(), study) for study in kept}
+    records = {study: {**old, **fresh}[study] for study in _order(settings) if study in {*kept, *fresh}}
     for folder, kind in (("tables", "csv"), ("figures", "png")):
-        (OUT / folder).mkdir(parents=True)
+        for file in (OUT / folder).glob(f"*.{kind}"):
+            if _study_of(file.name, records) not in kept:
+                file.unlink()
         for file in sorted((results / folder).glob(f"*.{kind}")):
-            shutil.copyfile(file, OUT / folder / file.name)
-    shutil.copyfile(results / "settings.yaml", OUT / "settings.yaml")
-    write_text(OUT / "record.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
-    write_text(OUT / "index.md", "\n".join(_page(results, record, note)))
+            if _study_of(file.name, records) in fresh:
+                shutil.copyfile(file, OUT / folder / file.name)
+    _write_ledger(records)
+    write_text(OUT / "settings.yaml", yaml.safe_dump({**settings, "run": list(records)}, sort_keys=False))
+    whole = {"rule_sha256": rule_hash(), "studies": records}
+    write_text(OUT / "record.json", json.dumps(whole, indent=1, sort_keys=True) + "\n")
+    sections |= {study: "\n".join(_study(results, study)) for study in fresh}
+    write_text(OUT / "index.md", "\n".join(_page(records, sections, note)))
     lines = overview(OUT / "tables")
     for page in SHOWN_IN:
         write_text(page, with_overview(page.read_text(), lines))
 
 
-def recorded(results: Path, commit: str) -> dict[str, object]:
-    """Gather what the run's records say of themselves: versions, device, seeds, seconds of jobs, hashes of scores."""
-    known = yaml.safe_load((results / "settings.yaml").read_text())
-    studies = [study for study in known["run"] if study in known["studies"]]
-    folders = [results / study for study in studies]
-    infos = [json.loads(path.read_text()) for each in folders for path in sorted(each.glob("**/scores/*/info.json"))]
+def recorded(results: Path, settings: Mapping[str, Any], commit: str) -> dict[str, Record]:
+    """Gather what the run's records say of each study."""
     jobs = times(results)
-    jobs = jobs[~jobs["study"].isin(set(known["studies"]) - set(studies))]
-    same = {
-        key: sorted({json.dumps(info[key], sort_keys=True) for info in infos})
-        for key in ("packages", "python", "device")
-    }
-    differ = [key for key, found in same.items() if len(found) != 1]
-    if differ:
-        raise SystemExit(f"{results}: got records that differ in {', '.join(differ)}, expected those of one run")
-    return {
-        "commit": commit,
-        "hyperinf": infos[0]["hyperinf"],
-        **{key: json.loads(found[0]) for key, found in same.items()},
-        "rule_sha256": rule_hash(),
-        "seeds": {name: known["studies"][name]["seeds"] for name in studies},
-        "jobs": len(jobs),
-        "seconds_of_jobs": {study: round(float(rows["seconds"].sum()), 1) for study, rows in jobs.groupby("study")},
-        "scores": {
-            "/".join(
-                str(info["run"][key]) for key in ("study", "task", "model", "setting", "seed", "checkpoint")
-            ): info["outputs"]["scores.parquet"]
-            for info in infos
-        },
-    }
+    found = {}
+    for study in (study for study in _order(settings) if study in settings["run"]):
+        own = settings["simulation"] if study == "simulation" else settings["studies"][study]
+        infos = [json.loads(file.read_text()) for file in sorted((results / study).glob("**/scores/*/info.json"))]
+        found[study] = {
+            "commit": commit,
+            **_versions(results, study),
+            "seeds": own["seeds"],
+            "seconds_of_jobs": round(float(jobs.loc[jobs["study"] == study, "seconds"].sum()), 1),
+            "scores": {
+                "/".join(str(info["run"][key]) for key in ("task", "model", "setting", "seed", "checkpoint")): info[
+                    "outputs"
+                ]["scores.parquet"]
+                for info in infos
+            },
+        }
+    return found
+
+
+def _versions(results: Path, study: str) -> Record:
+    """Versions and device, which all records of a study must agree on."""
+    infos = [json.loads(file.read_text()) for file in sorted((results / study).rglob("*info.json"))]
+    found: Record = {}
+    for key in ("hyperinf", "packages", "python", "device"):
+        known = {json.dumps(info[key], sort_keys=True) for info in infos if key in info}
+        if len(known) > 1:
+            raise SystemExit(f"{results / study}: got records that differ in {key}, expected those of one run")
+        if known:
+            found[key] = json.loads(known.pop())
+    return found
+
+
+def _order(settings: Mapping[str, Any]) -> list[str]:
+    return ["simulation", *settings["studies"]]
+
+
+def _study_of(name: str, studies: Iterable[str]) -> str | None:
+    """The study that a table or figure belongs to; None for those of all studies together."""
+    stem = Path(name).stem.removeprefix("claims_")
+    known = [study for study in studies if stem == study or stem.startswith(f"{study}_")]
+    return max(known, key=len, default=None)
+
+
+def _check_same_settings(old: Mapping[str, Any], new: Mapping[str, Any], kept: Iterable[str]) -> None:
+    """Refuse a run that would put other settings beside the numbers of a study that stays."""
+    for study in kept:
+        before, after = (each["simulation"] if study == "simulation" else each["studies"][study] for each in (old, new))
+        if before != after:
+            differ = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+            raise SystemExit(f"{study}: got other settings than its evidence was made with, in {', '.join(differ)}")
+
+
+def _section(page: str, study: str) -> str:
+    """What the page shows of a study that stays."""
+    _, begin, rest = page.partition(f"<!-- study: {study} -->\n")
+    if not begin:
+        raise SystemExit(f"{OUT / 'index.md'}: got no section of {study}, expected one")
+    text, _, _ = rest.partition("<!-- end of study -->")
+    return text.rstrip("\n")
+
+
+def _write_ledger(studies: Iterable[str]) -> None:
+    """Write claims of all studies, one verdict each, and draw them."""
+    files = [OUT / "tables" / f"claims_{study}.csv" for study in studies]
+    frames = [pd.read_csv(file, dtype=str, keep_default_na=False) for file in files if file.is_file()]
+    claims = pd.concat([*frames, claims_frame(untested())], ignore_index=True)
+    primary = primary_frame(claims)
+    figure, verdicts, ledger = expected_page()
+    with TemporaryDirectory() as scratch, house_style():
+        write_primary(primary, Path(scratch), verdicts.name)
+        write_ledger(claims, Path(scratch), ledger.name)
+        save_figure(verdicts_figure(primary), Path(scratch), figure.name)
+        for name in (verdicts.name, ledger.name):
+            shutil.copyfile(Path(scratch) / f"{name}.csv", OUT / "tables" / f"{name}.csv")
+        shutil.copyfile(Path(scratch) / f"{figure.name}.png", OUT / "figures" / f"{figure.name}.png")
 
 
 def overview(tables: Path) -> list[str]:
@@ -155,17 +225,15 @@ def with_overview(text: str, lines: Sequence[str]) -> str:
     return before + MARKS[0] + "\n\n" + "\n".join(lines) + "\n\n" + MARKS[1] + after
 
 
-def _page(results: Path, record: dict[str, object], note: str) -> Iterator[str]:
-    seconds = record["seconds_of_jobs"]
-    assert isinstance(seconds, dict)
-    hours = f"{record['jobs']} jobs, {sum(seconds.values()) / 3600:.1f} hours of one core together"
-    packages = record["packages"]
-    assert isinstance(packages, dict)
-    yield HEAD.format(
-        note=f"\n\n{note}" if note else "", commit=record["commit"], device=record["device"], python=record["python"],
-        torch=packages["torch"], hours=hours, rule=str(record["rule_sha256"])[:12],
-    )  # fmt: skip
-    yield "## Verdicts\n"
+def _page(records: Mapping[str, Record], sections: Mapping[str, str], note: str) -> Iterator[str]:
+    yield HEAD.format(note=f"\n\n{note}" if note else "", rule=rule_hash()[:12])
+    yield "| study | commit | seeds | hours of one core | run on |"
+    yield "| --- | --- | --- | --- | --- |"
+    for study, record in records.items():
+        versions = f"{record['device']}, Python {record['python']}, torch {record['packages']['torch']}"
+        hours = f"{record['seconds_of_jobs'] / 3600:.2f}"
+        yield f"| {study} | `{record['commit']}` | {len(record['seeds'])} | {hours} | {versions} |"
+    yield "\n## Verdicts\n"
     yield "![Verdicts on the published claims](figures/verdicts.png)\n"
     yield from _tally(pd.read_csv(OUT / "tables/claims.csv"), "settings")
     yield from _tally(pd.read_csv(OUT / "tables/claims_primary.csv"), "claims, each over all its settings")
@@ -174,8 +242,10 @@ def _page(results: Path, record: dict[str, object], note: str) -> Iterator[str]:
         "[claims.csv](tables/claims.csv).\n"
     )
     yield from _primary(pd.read_csv(OUT / "tables/claims_primary.csv", keep_default_na=False))
-    for study in ("simulation", *record["seeds"]):  # type: ignore[misc]
-        yield from _study(results, study)
+    for study in records:
+        yield f"<!-- study: {study} -->"
+        yield sections[study]
+        yield "<!-- end of study -->\n"
     yield from _rest()
 
 
@@ -225,7 +295,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("results", type=Path, help="folder of the run")
-    parser.add_argument("--note", default="", help="what a reader must know of the run, in sentences")
+    parser.add_argument("--note", default="", help="what a reader must know of the evidence, in sentences")
     parser.add_argument("--commit", help="that it was run at; by default this clone's")
     told = parser.parse_args()
     own = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)

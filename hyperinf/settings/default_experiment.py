@@ -77,7 +77,7 @@ _STUDIES: dict[str, Any] = {
         "samples": {"train": 1000, "validation": 300, "test": 1000},
         "corruption": {"label_noise": 0.2},
         "adapter": {"ranks": [8, 16]},
-        "finetuning": {"epochs": 5, "checkpoints": [1, 2, 3, 5], "learning_rate": 5e-4, "max_length": 32},
+        "finetuning": {"epochs": 5, "checkpoints": [1, 3, 5], "learning_rate": 5e-4, "max_length": 32},
         "scoring": {"methods": _METHODS},
         "detection": {"report_epoch": 3},
         "runtime": {"gradient_batch_size": 32},
@@ -111,7 +111,8 @@ _STUDIES: dict[str, Any] = {
         # Here plain selection does not collapse to one answer, as it does in the study of the language model. On seeds
         # 0, 1, 2 the clean half of the pool comes to .97, .82, .96; 200 steps of 16 samples came to .49 on seed 0.
         "selection": {
-            "fractions": [0.2, 0.4, 0.6, 0.8],
+            # Single shares are decided by many seeds only; evidence.yaml has all four of the paper's.
+            "fractions": [0.2, 0.4],
             "strategies": ["plain"],
             "at_once": 5,
             "training": {"max_steps": 400, "batch_size": 8, "learning_rate": 2e-3},

@@ -1,7 +1,8 @@
 """HyperINF: the damped GFIM, inverted by Schulz's iteration; and the same by Cholesky, its oracle."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ MOST = 64
 """Matrices that are inverted at once: more of them no longer shorten the time of each."""
 MATRICES = 20
 """Of the size of one that its iteration holds, and its matrix in float64."""
+NEAR = 0.5
+"""Residual ``||I - A X||_F`` below which an update of second order squares it, or better: near the inverse."""
 
 
 class GFIM(InfluenceMethod):
@@ -109,9 +112,9 @@ class HyperINF(GFIM):
     """``hvp = v (G + lambda I)^-1``, the inverse by Schulz's hyperpower iteration (HyperINF, algorithm 1).
 
     The iteration runs on ``G / lambda + I``, whose smallest eigenvalue is known to be at least 1 and whose size does
-    not depend on how small the gradients are; one residual step in float64 then removes what its tolerance left. The
-    option ``solver`` may name Cholesky's factorisation instead; ``auto`` is that, too, as it is faster wherever we have
-    measured both.
+    not depend on how small the gradients are: in float32, and on in float64 where that does not reach the tolerance.
+    One residual step in float64 then removes what its tolerance left. The option ``solver`` may name Cholesky's
+    factorisation instead; ``auto`` is that, too, as it is faster wherever we have measured both.
     """
 
     spec: ClassVar = METHODS["hyperinf"]
@@ -156,21 +159,40 @@ class HyperINF(GFIM):
                 return torch.cat([self._inverses([layer], matrix[None]) for layer, matrix in zip(layers, matrices)])
         try:
             result = self._by_products(matrices[0].float())
-        except ConvergenceError:
-            # Beyond float32's reach: the same iteration in double precision, which says so if it fails as well.
-            try:
-                result = self._by_products(matrices[0].double())
-            except ConvergenceError as error:
-                raise ConvergenceError(f"layer {layers[0]!r}: {error}") from None
+        except ConvergenceError as error:
+            result = self._in_double(layers[0], matrices[0].double(), error.result)
         return self._noted(layers, result)[None]
+
+    def _in_double(self, layer: str, matrix: Tensor, begun: InverseResult | None) -> InverseResult:
+        """Invert in double precision what is beyond float32's reach.
+
+        The same iteration goes on from where it came to in float32; from anew, if that is far from the inverse.
+
+        Raises:
+            ConvergenceError: double precision does not do, either (names the layer).
+        """
+        spent = begun.matmuls if begun else 0
+        starts: tuple[Literal["auto"] | Tensor, ...] = ("auto",)
+        if begun is not None and begun.residual < NEAR and begun.iterations < self.options.max_iter:
+            starts = (begun.inverse.double(), "auto")
+        for start in starts:
+            used = begun.iterations if begun and start is not starts[-1] else 0
+            try:
+                result = self._by_products(matrix, start, used)
+            except ConvergenceError as error:
+                failure, spent = error, spent + (error.result.matmuls if error.result else 0)
+            else:
+                return replace(result, matmuls=spent + result.matmuls)
+        raise ConvergenceError(f"layer {layer!r}: {failure}") from None
 
     def _noted(self, layers: list[str], result: InverseResult) -> Tensor:
         self.matmuls.update(dict.fromkeys(layers, int(result.matmuls)))
         self.residuals.update(dict.fromkeys(layers, float(result.residual)))
         return result.inverse
 
-    def _by_products(self, matrices: Tensor) -> InverseResult:
-        return hyperpower_inverse(matrices, tol=self.options.tol, max_iter=self.options.max_iter, lmin=1.0)
+    def _by_products(self, matrices: Tensor, init: Literal["auto"] | Tensor = "auto", used: int = 0) -> InverseResult:
+        tol, most = self.options.tol, self.options.max_iter - used
+        return hyperpower_inverse(matrices, init=init, tol=tol, max_iter=most, lmin=1.0)
 
 
 def _stacked(tensors: list[Tensor]) -> Tensor:

@@ -233,6 +233,32 @@ def test_tolerance_and_iterations_of_schulz_are_options():
         influence_scores(train, target, max_iter=1)
 
 
+@pytest.mark.parametrize(("lost", "inits"), [(False, ["auto", "near"]), (True, ["auto", "near", "auto"])])
+def test_what_is_beyond_float32_goes_on_in_float64_from_where_it_came_to(lost, inits, monkeypatch):
+    drawn = torch.randn(160, 100, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    rotation = torch.linalg.qr(drawn[60:])[0]
+    train = {"layer": (drawn[:60, None] * torch.logspace(0, -3, 100)) @ rotation}
+    target = {"layer": train["layer"][:3]}
+    invert, calls = hyperpower_inverse, []
+
+    def recorded(a, init="auto", **options):
+        calls.append((a.dtype, "near" if isinstance(init, torch.Tensor) else init))
+        if lost and isinstance(init, torch.Tensor):
+            options["max_iter"], init = 1, 1e-9 * init
+        result = invert(a, init=init, **options)
+        done.append(result.matmuls)
+        return result
+
+    done = []
+    monkeypatch.setattr("hyperinf.influence.methods.hyperinf.hyperpower_inverse", recorded)
+    table = score_methods(train, target, {"hyperinf": {}}, damping=1e-5)
+    assert [init for _, init in calls] == inits
+    assert [dtype for dtype, _ in calls] == [torch.float32, *[torch.float64] * (len(inits) - 1)]
+    assert table.reports["hyperinf"]["matmuls"] > done[-1]  # those in float32 are counted
+    expected = influence_scores(train, target, solver="cholesky", damping=1e-5)
+    assert relative_error(table.influence["hyperinf"], expected) < 1e-6
+
+
 def test_layers_of_one_shape_are_inverted_together_where_a_device_takes_many(monkeypatch):
     train = {f"{d}.{layer}": gradients(seed=layer)["low.lora_A"][..., :d] for d in (3, 4) for layer in range(3)}
     target = {name: value[:2] * 2 - 1 for name, value in train.items()}

@@ -31,11 +31,13 @@ def test_the_record_names_the_rule_and_the_seeds_of_every_claim(claims):
     assert record["rule_sha256"] == rule_hash()
     overlay = yaml.safe_load((ROOT / "workflow/config/evidence.yaml").read_text())
     planned = {name: study["seeds"] for name, study in overlay["studies"].items()}
-    assert record["seeds"]
-    assert {name: planned[name] for name in record["seeds"]} == record["seeds"]
-    seeds = {str(seed) for known in record["seeds"].values() for seed in known}
+    planned["simulation"] = overlay["simulation"]["seeds"]
+    seeds = {name: study["seeds"] for name, study in record["studies"].items()}
+    assert seeds
+    assert {name: planned[name] for name in seeds} == seeds
+    known = {str(seed) for each in seeds.values() for seed in each}
     numbers = claims.loc[(claims["unit"] == "seed") & (claims["kind"] != "distance"), "values"]
-    assert {pair.partition(":")[0] for text in numbers for pair in text.split()} <= seeds
+    assert {pair.partition(":")[0] for text in numbers for pair in text.split()} <= known
 
 
 def test_the_overview_of_the_readme_and_the_docs_is_made_of_the_tables():
@@ -45,3 +47,36 @@ def test_the_overview_of_the_readme_and_the_docs_is_made_of_the_tables():
         text = page.read_text()
         assert MARKS[0] in text
         assert with_overview(text, overview(TABLES)) == text
+
+
+def test_a_file_belongs_to_the_study_with_the_longest_name_that_fits():
+    from evidence_page import _study_of
+
+    studies = ("vlm", "vlm_parts", "llm")
+    names = ("vlm_cost.csv", "vlm_parts_cost.csv", "vlm.csv", "claims_llm.csv", "claims.csv", "claims_primary.csv")
+    assert [_study_of(name, studies) for name in names] == ["vlm", "vlm_parts", "vlm", "llm", None, None]
+
+
+def test_a_study_stays_only_beside_the_settings_that_it_was_run_with():
+    from evidence_page import _check_same_settings
+
+    old = {"simulation": {"seeds": [11]}, "studies": {"vlm": {"seeds": [11], "samples": 5}}}
+    new = {"simulation": {"seeds": [11, 12]}, "studies": {"vlm": {"seeds": [11], "samples": 6}}}
+    _check_same_settings(old, new, [])
+    _check_same_settings(old, old, ["vlm", "simulation"])
+    with pytest.raises(SystemExit, match="^vlm: got other settings than its evidence was made with, in samples$"):
+        _check_same_settings(old, new, ["vlm"])
+
+
+def test_the_section_of_a_study_is_what_stands_between_its_marks():
+    from evidence_page import OUT, _section
+
+    page = (OUT / "index.md").read_text()
+    record = yaml.safe_load((OUT / "record.json").read_text())
+    for study in record["studies"]:
+        section = _section(page, study)
+        assert section.startswith("## ")
+        assert section.count("\n## ") == 0
+        assert "<!--" not in section
+    with pytest.raises(SystemExit, match="got no section of nothing"):
+        _section(page, "nothing")
