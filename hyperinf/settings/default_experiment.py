@@ -94,6 +94,7 @@ _STUDIES: dict[str, Any] = {
         # layers with adapters on queries and values came to .66 at most.
         "selection": {
             "fractions": [0.2],
+            "strategies": ["plain"],
             "at_once": 10,
             "training": {"max_steps": 160, "batch_size": 8, "learning_rate": 2e-3},
         },
