@@ -85,9 +85,9 @@ def evidence(results: Path, note: str, commit: str) -> None:
     fresh = recorded(results, settings, commit)  # first what may be refused
     old = json.loads((OUT / "record.json").read_text())["studies"]
     kept = {study: record for study, record in old.items() if study not in fresh}
-    _check_same_settings(yaml.safe_load((OUT / "settings.yaml").read_text()), settings, kept)
     sections = {study: _section((OUT / "index.md").read_text(), study) for study in kept}
     records = {study: {**old, **fresh}[study] for study in _order(settings) if study in {*kept, *fresh}}
+    whole = with_settings_of(yaml.safe_load((OUT / "settings.yaml").read_text()), settings, kept, records)
     for folder, kind in (("tables", "csv"), ("figures", "png")):
         for file in (OUT / folder).glob(f"*.{kind}"):
             if _study_of(file.name, records) not in kept:
@@ -96,9 +96,9 @@ def evidence(results: Path, note: str, commit: str) -> None:
             if _study_of(file.name, records) in fresh:
                 shutil.copyfile(file, OUT / folder / file.name)
     _write_ledger(records)
-    write_text(OUT / "settings.yaml", yaml.safe_dump({**settings, "run": list(records)}, sort_keys=False))
-    whole = {"rule_sha256": rule_hash(), "studies": records}
-    write_text(OUT / "record.json", json.dumps(whole, indent=1, sort_keys=True) + "\n")
+    write_text(OUT / "settings.yaml", yaml.safe_dump(whole, sort_keys=False))
+    record = {"rule_sha256": rule_hash(), "studies": records}
+    write_text(OUT / "record.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
     sections |= {study: "\n".join(_study(results, study)) for study in fresh}
     write_text(OUT / "index.md", "\n".join(_page(records, sections, note)))
     lines = overview(OUT / "tables")
@@ -152,13 +152,25 @@ def _study_of(name: str, studies: Iterable[str]) -> str | None:
     return max(known, key=len, default=None)
 
 
-def _check_same_settings(old: Mapping[str, Any], new: Mapping[str, Any], kept: Iterable[str]) -> None:
-    """Refuse a run that would put other settings beside the numbers of a study that stays."""
+def with_settings_of(
+    old: Mapping[str, Any], new: Mapping[str, Any], kept: Iterable[str], order: Iterable[str]
+) -> dict[str, Any]:
+    """Put the settings of studies that stay into those of a run.
+
+    Raises:
+        SystemExit: a model or data set is another one in them, so that one file cannot tell of both.
+    """
+    for kind in ("models", "data"):
+        for name in old[kind].keys() & new[kind].keys():
+            if old[kind][name] != new[kind][name]:
+                raise SystemExit(f"{kind}: got another {name} than that of the evidence there is, expected the same")
+    whole = {**new, "run": list(order), "studies": dict(new["studies"])}
     for study in kept:
-        before, after = (each["simulation"] if study == "simulation" else each["studies"][study] for each in (old, new))
-        if before != after:
-            differ = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
-            raise SystemExit(f"{study}: got other settings than its evidence was made with, in {', '.join(differ)}")
+        if study == "simulation":
+            whole["simulation"] = old["simulation"]
+        else:
+            whole["studies"][study] = old["studies"][study]
+    return {**whole, "models": {**old["models"], **new["models"]}, "data": {**old["data"], **new["data"]}}
 
 
 def _section(page: str, study: str) -> str:

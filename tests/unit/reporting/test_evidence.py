@@ -57,15 +57,21 @@ def test_a_file_belongs_to_the_study_with_the_longest_name_that_fits():
     assert [_study_of(name, studies) for name in names] == ["vlm", "vlm_parts", "vlm", "llm", None, None]
 
 
-def test_a_study_stays_only_beside_the_settings_that_it_was_run_with():
-    from evidence_page import _check_same_settings
+def test_a_study_that_stays_keeps_its_settings():
+    from evidence_page import with_settings_of
 
-    old = {"simulation": {"seeds": [11]}, "studies": {"vlm": {"seeds": [11], "samples": 5}}}
-    new = {"simulation": {"seeds": [11, 12]}, "studies": {"vlm": {"seeds": [11], "samples": 6}}}
-    _check_same_settings(old, new, [])
-    _check_same_settings(old, old, ["vlm", "simulation"])
-    with pytest.raises(SystemExit, match="^vlm: got other settings than its evidence was made with, in samples$"):
-        _check_same_settings(old, new, ["vlm"])
+    def settings(seeds, model):
+        shared = {"models": {"tiny": model}, "data": {}, "run": ["vlm"]}
+        return {**shared, "simulation": {"seeds": seeds}, "studies": {"vlm": {"seeds": seeds}, "llm": {"seeds": seeds}}}
+
+    old, new = settings([11], "a"), settings([11, 12], "a")
+    whole = with_settings_of(old, new, ["vlm"], ["simulation", "vlm", "llm"])
+    assert whole["run"] == ["simulation", "vlm", "llm"]
+    assert whole["studies"] == {"vlm": {"seeds": [11]}, "llm": {"seeds": [11, 12]}}
+    assert whole["simulation"] == {"seeds": [11, 12]}
+    assert with_settings_of(old, new, ["simulation"], [])["simulation"] == {"seeds": [11]}
+    with pytest.raises(SystemExit, match="^models: got another tiny than that of the evidence there is"):
+        with_settings_of(old, settings([11], "b"), ["vlm"], [])
 
 
 def test_the_section_of_a_study_is_what_stands_between_its_marks():
