@@ -116,4 +116,5 @@ def _standing(read: StudyResults, places: Sequence[Place], called: Callable[[str
 
 def _listed(names: Sequence[str] | dict[str, None]) -> str:
     *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    between = ("; ", "; and ") if any(", " in name for name in names) else (", ", " and ")
+    return f"{between[0].join(first)}{between[1]}{last}" if first else last

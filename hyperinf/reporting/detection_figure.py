@@ -81,7 +81,7 @@ def detection_figure(read: StudyResults, entry: Entry) -> style.Drawing:
             lower.remove()
             continue
         title, setting = panels[place]
-        upper.set_title(title)
+        style.panel_title(upper, title, columns)
         panel = data[data["setting"] == setting]
         _curves(upper, panel)
         _found_at(lower, panel, methods, f"{harmed} found")

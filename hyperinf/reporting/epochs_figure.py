@@ -41,7 +41,7 @@ def epochs_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     names = ordered_methods(found["method"])
     for j, setting in enumerate(settings):
         upper, lower = axes[0][j], axes[1][j]
-        upper.set_title(setting_label(setting))
+        style.panel_title(upper, setting_label(setting), len(settings))
         upper.axhline(0.5, color=style.MUTED, linewidth=0.9, linestyle=style.RANDOM_LINE)
         part = data[data["setting"] == setting]
         for k, method in enumerate(names):

@@ -19,7 +19,7 @@ def lds_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     for row, setting in enumerate(settings):
         for axis, (target, label) in zip(axes[row], TARGETS.items(), strict=True):
             _panel(axis, data[(data["setting"] == setting) & (data["target"] == target)])
-            axis.set_title(f"{setting_label(setting)}: {label}")
+            style.panel_title(axis, f"{setting_label(setting)}: {label}", 2)
         axes[row][0].set_ylabel("linear datamodeling score\n(higher is better, 0 = random)")
     for axis in axes[-1]:
         style.seconds_axis(axis)

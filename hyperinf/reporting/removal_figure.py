@@ -33,7 +33,7 @@ def removal_figure(read: StudyResults, entry: Entry) -> style.Drawing:
     for row, setting in enumerate(settings):
         for axis, (metric, label) in zip(axes[row], REMOVALS.items(), strict=True):
             axis.axhline(0, color=style.MUTED, linewidth=0.8)
-            axis.set_title(f"{setting_label(setting)}: {label}")
+            style.panel_title(axis, f"{setting_label(setting)}: {label}", 2)
             part = data[(data["setting"] == setting) & (data["metric"] == metric)]
             for (method, strategy), line in part.groupby(["method", "strategy"], sort=False):
                 options = _options(str(method), str(strategy))

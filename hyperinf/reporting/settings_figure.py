@@ -11,7 +11,6 @@ from hyperinf.reporting.study_inputs import StudyResults
 
 _COLUMNS = 4
 _HEIGHT = 1.7
-_TITLE_WRAP = 108
 """Characters of titles beside each other."""
 
 
@@ -38,9 +37,7 @@ def settings_figure(read: StudyResults, entry: Entry) -> style.Drawing:
             selection_panels.draw_references(axis, own[own["strategy"] == ""])
             selection_panels.draw_curves(axis, own[own["strategy"] == strategy], methods)
             if j == 0:
-                axis.set_title(
-                    "\n".join(textwrap.wrap(labels.setting_label(settings[k]), _TITLE_WRAP // columns)), fontsize=7.5
-                )
+                style.panel_title(axis, labels.setting_label(settings[k]), columns)
             if k % columns == 0:
                 axis.set_ylabel(f"test accuracy\n{labels.STRATEGY_LABELS[strategy]}")
             if (j * blocks + k // columns) == rows - 1:

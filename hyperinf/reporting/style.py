@@ -1,6 +1,7 @@
 """Draw all figures in one style, and save them in one way."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,6 +24,8 @@ from hyperinf.reporting.labels import method_label, spec_of
 PAGE_WIDTH = 7.0
 """Inches: the text width of a two-column page, so that 8 pt stays 8 pt in print."""
 
+_TITLE_LETTERS = 96
+"""That fit beside each other over a page's panels."""
 INK = "#222222"
 MUTED = "#6b6b6b"
 GRID = "#e3e3e3"
@@ -106,6 +109,12 @@ def new_figure(rows: int, columns: int, height: float, **options: Any) -> tuple[
     """Make a figure of page width and ``height`` inches with a grid of axes."""
     figure, axes = plt.subplots(rows, columns, figsize=(PAGE_WIDTH, height), squeeze=False, **options)
     return figure, [list(row) for row in axes]
+
+
+def panel_title(axis: Axes, text: str, columns: int) -> None:
+    """Put a title over one of so many panels side by side, in as many lines as fit its width."""
+    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, _TITLE_LETTERS // columns)]
+    axis.set_title("\n".join(lines))
 
 
 def dimension_axis(axis: Axes, dims: Sequence[int]) -> None:
