@@ -83,7 +83,7 @@ def test_what_decides_a_job_is_what_its_stage_reads() -> None:
     assert changes("{scoring: {lissa: {iterations: 3}}}") == {"score"}
     assert changes("{scoring: {lissa_gfim: {iterations: 3}}}") == set()
     assert changes("{selection: {training: {batch_size: 4}}}") == {"select", "all"}
-    assert changes("{selection: {strategies: [plain]}}") == {"select"}
+    assert changes("{selection: {strategies: [stratified]}}") == {"select"}
     assert changes("{selection: {fractions: [0.2, 0.9]}}") == set()
     assert changes("{runtime: {store: live, threads: 4, shards: 3}}") == set()
     assert changes("{title: Other, seeds: [11, 12, 13, 14]}") == set()
