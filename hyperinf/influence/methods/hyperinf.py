@@ -171,12 +171,11 @@ class HyperINF(GFIM):
         Raises:
             ConvergenceError: double precision does not do, either (names the layer).
         """
-        spent = begun.matmuls if begun else 0
-        starts: tuple[Literal["auto"] | Tensor, ...] = ("auto",)
+        attempts: list[tuple[Literal["auto"] | Tensor, int]] = [("auto", 0)]
         if begun is not None and begun.residual < NEAR and begun.iterations < self.options.max_iter:
-            starts = (begun.inverse.double(), "auto")
-        for start in starts:
-            used = begun.iterations if begun and start is not starts[-1] else 0
+            attempts.insert(0, (begun.inverse.double(), begun.iterations))
+        spent = begun.matmuls if begun else 0
+        for start, used in attempts:
             try:
                 result = self._by_products(matrix, start, used)
             except ConvergenceError as error:
