@@ -2,7 +2,8 @@
 
 import multiprocessing
 import os
-import time
+import signal
+import sys
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -18,19 +19,35 @@ _FORKS.set_forkserver_preload(
 
 def start(run: Callable[..., Any], *arguments: object) -> ForkServerProcess:
     """Start a function of a module, such as ``hyperinf.cli.main``; what it returns, if a number, is the exit code."""
+    return _started(run, arguments)
+
+
+def killed_once_there(files: tuple[Path, str], run: Callable[..., Any], *arguments: object, number: int = 1) -> bool:
+    """Run a function that is killed as soon as a folder has so many files of a pattern; says whether it came to that.
+
+    The process kills itself, as ``kill -9`` would, before the next file that it opens or renames: a watcher beside it
+    may look away for longer than the rest takes.
+    """
+    process = _started(_killed, (files, number, run, arguments))
+    process.join()
+    return process.exitcode == -signal.SIGKILL
+
+
+def _started(run: Callable[..., Any], arguments: tuple[object, ...]) -> ForkServerProcess:
     process = _FORKS.Process(target=_quietly, args=(run, arguments), daemon=True)
     process.start()
     return process
 
 
-def kill_when(process: ForkServerProcess, reached: Callable[[], object]) -> bool:
-    """Kill a process, as ``kill -9`` does, as soon as something is so; says whether it had not ended before."""
-    until = time.monotonic() + 600
-    while process.is_alive() and not reached() and time.monotonic() < until:
-        time.sleep(0.002)
-    process.kill()
-    process.join()
-    return process.exitcode == -9
+def _killed(files: tuple[Path, str], number: int, run: Callable[..., Any], arguments: tuple[object, ...]) -> Any:
+    folder, pattern = files
+
+    def look(event: str, _: object) -> None:
+        if event in ("open", "os.rename") and len(list(folder.glob(pattern))) >= number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(look)
+    return run(*arguments)
 
 
 def _quietly(run: Callable[..., Any], arguments: tuple[object, ...]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from killable import kill_when, start
+from killable import killed_once_there
 
 from hyperinf import find_mislabeled, influence_scores
 from hyperinf.cli.main import main
@@ -144,12 +144,11 @@ def test_a_killed_command_goes_on_and_ends_in_the_same_table(words: list[str], t
     assert main(["mislabeled", str(file), *words, "--out", str(tmp_path / "whole")]) == 0
     out = tmp_path / "killed"
     state = tmp_path / "killed.state"
-    process = start(main, ["mislabeled", str(file), *words, "--out", str(out)])
-    assert kill_when(process, lambda: len(list(state.glob("*.npz"))) >= 9)
-    kept = {each.name: each.stat().st_mtime_ns for each in state.glob("*.npz")}
-    assert len(kept) >= 9
+    command = ["mislabeled", str(file), *words, "--out", str(out)]
+    assert killed_once_there((state, "*.npz"), main, command, number=9)
+    assert len(list(state.glob("*.npz"))) == 9
     assert not out.exists()
-    assert main(["mislabeled", str(file), *words, "--out", str(out)]) == 0
+    assert main(command) == 0
     assert (out / "suspects.csv").read_bytes() == (tmp_path / "whole" / "suspects.csv").read_bytes()
     assert not state.exists()
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from killable import kill_when, start
+from killable import killed_once_there
 from stage_runs import same_files
 
 from hyperinf.cli import main
@@ -61,7 +61,7 @@ def test_a_stage_that_was_killed_goes_on_and_ends_in_the_same_bytes(own, tiny_ll
     whole, again = own / stage, tmp_path / "again"
     command = finetune(own, tiny_llama, again) if stage == "finetuned" else select(own, again)
     state = tmp_path / "again.state"
-    assert kill_when(start(main, command), lambda: any(state.glob(pattern)))
+    assert killed_once_there((state, pattern), main, command)
     assert not again.exists()
     assert main(command) == 0
     same_files(whole, again)

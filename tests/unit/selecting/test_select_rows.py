@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from killable import kill_when, start
+from killable import killed_once_there, start
 from selecting_place import Place, add, chat, lines, shout, write
 
 from hyperinf.cli.main import main
@@ -333,11 +333,9 @@ def test_a_run_that_was_killed_at_every_step_ends_in_the_same_files(place, tmp_p
     (tmp_path / "undisturbed").mkdir()
     undisturbed = Place(tmp_path / "undisturbed", tiny_llama)
     theirs, settings = (each.settings(keep="25%", evaluate=True, store="disk") for each in (undisturbed, place))
-    state, met = Path(settings.state_folder), []
+    state = Path(settings.state_folder)
     for step in STEPS:
-        process = start(command.select_rows, settings, 0.0)
-        met.append(kill_when(process, lambda step=step: any(state.glob(step))))
-    assert sum(met) >= len(STEPS) - 2  # a step may be over before it is seen
+        assert killed_once_there((state, step), command.select_rows, settings, 0.0), step
     for process in [start(command.select_rows, each, 0.0) for each in (theirs, settings)]:
         process.join()
         assert process.exitcode == 0
