@@ -79,10 +79,21 @@ class Alike:
         Returns:
             ``Tensor[l, r, d]``.
         """
+        return self.weighted_sums(weights[:, :, None])[:, 0]
+
+    def weighted_sums(self, weights: Tensor) -> Tensor:
+        """Compute ``sum_i w_ik g_i`` of every layer and of k sets of weights.
+
+        Args:
+            weights: ``Tensor[l, b, k]``; see :meth:`LayerGradients.weighted_sums`.
+
+        Returns:
+            ``Tensor[l, k, r, d]``.
+        """
         if len(self.layers) == 1:
-            return self._gradients[0].weighted_sum(weights[0])[None]
+            return self._gradients[0].weighted_sums(weights[0])[None]
         _, rank, columns = self._gradients[0].shape
-        return torch.bmm(weights[:, None], self._as(weights.dtype)).view(-1, rank, columns)
+        return torch.bmm(weights.mT, self._as(weights.dtype)).view(len(self.layers), -1, rank, columns)
 
     def sum(self) -> Tensor:
         """Compute ``sum_i g_i`` of every layer, ``Tensor[l, r, d]``, as :meth:`LayerGradients.sum` does."""

@@ -109,6 +109,17 @@ class LayerGradients(ABC):
         """
 
     @abstractmethod
+    def weighted_sums(self, weights: Tensor) -> Tensor:
+        """Compute ``sum_i w_ik g_i`` of k sets of weights, each as :meth:`weighted_sum` would up to rounding.
+
+        Args:
+            weights: ``Tensor[b, k]``.
+
+        Returns:
+            ``Tensor[k, r, d]``.
+        """
+
+    @abstractmethod
     def sum(self) -> Tensor:
         """Compute ``sum_i g_i``, ``Tensor[r, d]``, float64; of factors rounded as :attr:`dtype`."""
 
@@ -216,17 +227,37 @@ class Dense(LayerGradients):
         """Take ``r d`` operations a sample."""
         _, rank, columns = self.shape
         if weights.dtype != torch.float64:
-            # A CPU adds up one sample after the other: few of them in float32, and those sums in float64.
-            few = max(1, len(weights)) if weights.is_cuda else IN_A_ROW
-            parts = zip(weights.split(few), self._gradients.flatten(1).split(few), strict=True)
-            sums = [weight @ rows.to(weights.dtype) for weight, rows in parts]
-            total = sums[0] if len(sums) == 1 else torch.stack(sums).sum(0, dtype=torch.float64)
-            return total.view(rank, columns)
+            return self._few_at_a_time(weights).view(rank, columns)
         total, start = weights.new_zeros(rank * columns), 0
         for rows in self._doubles():
             total.addmv_(rows.T, weights[start : start + len(rows)])
             start += len(rows)
         return total.view(self._gradients.shape[1:])
+
+    def weighted_sums(self, weights: Tensor) -> Tensor:
+        """Take ``r d`` operations a sample and set of weights."""
+        _, rank, columns = self.shape
+        count = weights.shape[1]
+        if count == 1:
+            return self.weighted_sum(weights[:, 0])[None]
+        if weights.dtype != torch.float64:
+            return self._few_at_a_time(weights.T).view(count, rank, columns)
+        total, start = weights.new_zeros(count, rank * columns), 0
+        for rows in self._doubles():
+            total.addmm_(weights[start : start + len(rows)].T, rows)
+            start += len(rows)
+        return total.view(count, rank, columns)
+
+    def _few_at_a_time(self, weights: Tensor) -> Tensor:
+        """Add up in float32 no more samples than that allows, one after the other on a CPU, and those sums in float64.
+
+        Args:
+            weights: ``Tensor[b]`` or ``Tensor[k, b]``.
+        """
+        few = max(1, weights.shape[-1]) if weights.is_cuda else IN_A_ROW
+        parts = zip(weights.split(few, dim=-1), self._gradients.flatten(1).split(few), strict=True)
+        sums = [weight @ rows.to(weights.dtype) for weight, rows in parts]
+        return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0, dtype=torch.float64)
 
     def sum(self) -> Tensor:
         """Take ``r d`` operations a sample."""
@@ -446,6 +477,18 @@ class Factors(LayerGradients):
             left, right = piece._operands()
             total.addmm_((left * weight[:, None, None]).flatten(0, 1).T, right.flatten(0, 1))
         return total
+
+    def weighted_sums(self, weights: Tensor) -> Tensor:
+        """Take the gradients or their factors for k sets of weights, whichever :meth:`forms` says of k vectors."""
+        _, count = weights.shape
+        if count == 1 or chosen("weighted_sums", "gradients" if self.forms(count) else "factors") == "factors":
+            return torch.stack([self.weighted_sum(own) for own in weights.unbind(1)])
+        positions, r, d = self._sizes
+        total = torch.zeros(count, r * d, dtype=self.dtype, device=self.right.device)
+        pieces = list(self._pieces(max(positions * max(r, d), r * d)))
+        for piece, own in zip(pieces, weights.to(self.dtype).split(len(pieces[0].left)), strict=True):
+            total.addmm_(own.T, piece._formed().flatten(1))
+        return total.view(count, r, d)
 
     def sum(self) -> Tensor:
         """Compute ``sum_it L_it^T R_it``."""

@@ -60,4 +60,5 @@ def all_shifted(tensors: Sequence[Tensor], exponents: Sequence[int]) -> list[Ten
     halves = [exponent // 2 for exponent in exponents]
     rest = [exponent - half for exponent, half in zip(exponents, halves, strict=True)]
     half_way = torch._foreach_mul(list(tensors), [2.0**half for half in halves])
-    return list(torch._foreach_mul(half_way, [2.0**each for each in rest]))
+    torch._foreach_mul_(half_way, [2.0**each for each in rest])
+    return list(half_way)

@@ -52,7 +52,8 @@ def own_products(
         Ids, ``g`` and ``H^-1 g``, ``{layer: Tensor[k, r, d]}`` each.
     """
     most = queries_at_once(method, method.source.layers, memory_bytes)
-    for names, vectors in query_vectors(method.source, "train", most, method.statistics.devices):
+    for names, held in query_vectors(method.source, "train", most, method.statistics.devices):
+        vectors = {layer: held.pop(layer).double() for layer in list(held)}
         yield names, vectors, method.precondition_each(vectors)
 
 

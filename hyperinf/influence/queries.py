@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from hyperinf.gradients import GradientSource
+from hyperinf.gradients.scratch import takes_many
 from hyperinf.gradients.sweeping import checked
 from hyperinf.influence.memory import free_bytes
 from hyperinf.influence.methods import InfluenceMethod, SweepingMethod
-from hyperinf.influence.sweeps import sweep_scores
+from hyperinf.influence.sweeps import sweep_stacks
 
 COPIES, COPIES_OF_SWEEPS = 10, 20
 """Vectors in float64 that a query takes at a time: its gradient, products on the way, and what is computed of them."""
@@ -46,7 +47,7 @@ def query_vectors(
         devices: ``{layer: where its vectors are wanted}``.
 
     Yields:
-        Ids and ``{layer: Tensor[k, r, d]}``, float64.
+        Ids and ``{layer: Tensor[k, r, d]}``, in the gradients' dtype, float32 or better.
     """
     ids: list[str] = []
     held: dict[str, list[Tensor]] = {layer: [] for layer in source.layers}
@@ -57,14 +58,40 @@ def query_vectors(
             ids.extend(block.sample_ids[start:stop])
             for layer, pieces in held.items():
                 dense = block.gradients[layer].dense()[start:stop]
-                pieces.append(dense.to(devices.get(layer, dense.device), torch.float64))
+                dtype = torch.promote_types(dense.dtype, torch.float32)
+                pieces.append(dense.to(devices.get(layer, dense.device), dtype, copy=True))
             start = stop
             if len(ids) == most:
-                yield ids, {layer: torch.cat(pieces) for layer, pieces in held.items()}
-                ids, held = [], {layer: [] for layer in held}
+                yield ids, _joined(held)
+                ids = []
         del block
     if ids:
-        yield ids, {layer: torch.cat(pieces) for layer, pieces in held.items()}
+        yield ids, _joined(held)
+
+
+def _joined(held: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+    """Join the pieces of each layer; uses them up, as two layers' more are less than twice all."""
+    joined = {}
+    for layer, pieces in held.items():
+        joined[layer] = torch.cat(pieces)
+        pieces.clear()
+    return joined
+
+
+def preconditioned(method: InfluenceMethod, vectors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Compute ``hvp[l]`` of k vectors, one layer after the other where that costs no more; uses the vectors up.
+
+    Args:
+        method: fitted.
+        vectors: ``{layer: Tensor[k, r, d]}``.
+
+    Returns:
+        ``{layer: Tensor[k, r, d]}``, float64.
+    """
+    if not method.layers_apart or any(takes_many(each.device) for each in vectors.values()):
+        return method.precondition_each({layer: vectors.pop(layer).double() for layer in list(vectors)})
+    method.prepare()
+    return {layer: method.precondition_each({layer: vectors.pop(layer).double()})[layer] for layer in list(vectors)}
 
 
 def score_vectors(
@@ -74,19 +101,16 @@ def score_vectors(
 
     Args:
         method: fitted.
-        vectors: ``{layer: Tensor[k, r, d]}``, float64.
+        vectors: ``{layer: Tensor[k, r, d]}``.
         names: k different ones.
         by_layer: give what each layer adds.
 
     Returns:
         Ids, ``{layer (or "" for all): Tensor[n, k]}`` and losses, where they are known.
     """
-    hvp = method.precondition_each(vectors)
-    vectors.clear()
-    products = {name: {layer: stack[row] for layer, stack in hvp.items()} for row, name in enumerate(names)}
-    del hvp
+    products = preconditioned(method, vectors)
     statistics = method.statistics
     assert method.source is not None
-    scores = sweep_scores(method.source, products, statistics.sample_ids, statistics.exponents, by_layer)
+    scores = sweep_stacks(method.source, names, products, statistics.sample_ids, statistics.exponents, by_layer)
     whole = {"": torch.stack([scores.influence[name] for name in names], dim=1)}
     return scores.sample_ids, scores.by_layer or whole, scores.losses

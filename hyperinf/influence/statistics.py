@@ -5,7 +5,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hyperinf.errors import InputError
-from hyperinf.gradients import GradientSource, LayerGradients
+from hyperinf.gradients import GradientBlock, GradientSource, LayerGradients
 from hyperinf.gradients.alike import together
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.units import all_largest, exponent_needed, shifted
@@ -21,6 +21,8 @@ from hyperinf.influence.memory import check_gfim_fits
 from hyperinf.settings.methods import MethodOptions
 
 DEFAULT_DAMPING: float = MethodOptions.model_fields["damping"].default
+
+Watch = Callable[[GradientBlock], None]
 
 # A GFIM is inverted, which enlarges its rounding. On a CPU its products are in float64: half as fast, but scores agree
 # to 1e-7 however gradients are kept or sharded, where float32 leaves 2e-6. On a GPU, where float64 can be 64 times
@@ -130,21 +132,22 @@ class StatisticSums:
         )
 
 
-def gradient_statistics(source: GradientSource, gfim: bool = True) -> GradientStatistics:
+def gradient_statistics(source: GradientSource, gfim: bool = True, watch: Watch | None = None) -> GradientStatistics:
     """Sweep ``source`` once.
 
     Args:
         source: the training gradients.
         gfim: whether to accumulate the GFIM, ``d * d`` numbers a layer.
+        watch: called with every block, for what else is taken of the same sweep.
 
     Raises:
         InputError: a gradient that is not finite (the message names the layer and the first such sample), a layer whose
             squares are out of the range of float64, or blocks that do not fit (see ``checked``).
     """
-    return statistic_sums(source, gfim).finished()
+    return statistic_sums(source, gfim, watch).finished()
 
 
-def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
+def statistic_sums(source: GradientSource, gfim: bool = True, watch: Watch | None = None) -> StatisticSums:
     """Sweep the samples of a shard once, and divide nothing by their number yet.
 
     All is in float64, so that neither the block size nor the number of shards matters beyond rounding; but on a GPU the
@@ -153,6 +156,7 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
     Args:
         source: as in :func:`gradient_statistics`.
         gfim: as in :func:`gradient_statistics`.
+        watch: as in :func:`gradient_statistics`.
 
     Raises:
         InputError: as in :func:`gradient_statistics`.
@@ -190,6 +194,8 @@ def statistic_sums(source: GradientSource, gfim: bool = True) -> StatisticSums:
                     matrices[name] = matrices[name].to(torch.promote_types(matrices[name].dtype, product.dtype))
                     _accumulate(matrices[name], product)
                 seconds += time.perf_counter() - started
+        if watch is not None:
+            watch(block)
         ids.extend(block.sample_ids)
         del block, gradients, few  # before the source makes the next one
     if not norms:

@@ -1,7 +1,7 @@
 """Sums over the training samples that a method asks for beyond the statistics, and the sweeps that take them."""
 
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -14,6 +14,7 @@ from hyperinf.gradients.alike import together
 from hyperinf.gradients.contractions import SAFE
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.units import all_largest, all_shifted, exponent_needed, shifted
+from hyperinf.influence.weighted import SideBySide, Weighing
 
 Vectors = dict[str, Tensor]
 """``{layer: Tensor[r, d]}``."""
@@ -28,17 +29,32 @@ class Sweep:
         terms: the parts of the layers' sums that a block of samples makes, of some layers after the other: their names
             and ``Tensor[l, r, d]``, or as many tensors of shapes that are the same for all blocks.
         factors: whether it needs the factors that gradients are products of, and not the gradients.
+        vectors: ``{layer: Tensor[r, d]}``, of a weighted sum those whose products with the gradients are weighed.
+        weighing: of a weighted sum, how: several that weigh alike are taken together.
     """
 
     layers: tuple[str, ...]
     terms: Callable[[GradientBlock], Iterable[tuple[Sequence[str], Iterable[Tensor]]]]
     factors: bool = False
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
+    weighing: Weighing | None = None
 
     @classmethod
     def of(cls, layers: Iterable[str], term: Callable[[GradientBlock, str], Tensor], factors: bool = False) -> Self:
         """Make one of ``term(block, layer)``, the part of one layer."""
         names = tuple(layers)
         return cls(names, lambda block: (((layer,), (term(block, layer),)) for layer in names), factors)
+
+    @classmethod
+    def weighted(cls, vectors: Mapping[str, Tensor], weighing: Weighing) -> Self:
+        """Make one of ``sum_i w_i g_i``, the weights of the products of gradients with a vector of every layer."""
+        stacks = {layer: vector[None] for layer, vector in vectors.items()}
+        return cls(
+            tuple(vectors),
+            lambda block: ((layers, sums[:, 0]) for layers, sums in weighing.sums(block, stacks)),
+            vectors=dict(vectors),
+            weighing=weighing,
+        )
 
 
 Steps = Generator[Sweep, Vectors, Vectors]
@@ -74,13 +90,29 @@ def _take_sums(
     source: GradientSource, asked: Sequence[tuple[Sweep, Vectors]], sample_ids: Sequence[str] | None
 ) -> None:
     """Add to the sums of each sweep what one sweep over ``source`` gives."""
+    kinds: dict[Hashable, tuple[Weighing, list[tuple[Sweep, Vectors]]]] = {}
+    for each in asked:
+        if each[0].weighing is not None:
+            kinds.setdefault(each[0].weighing.kind, (each[0].weighing, []))[1].append(each)
+    several = [(weighing, alike) for weighing, alike in kinds.values() if len(alike) > 1]
+    many = [
+        ([totals for _, totals in alike], SideBySide(weighing, [sweep.vectors for sweep, _ in alike]))
+        for weighing, alike in several
+    ]
+    in_many = {id(sweep) for _, alike in several for sweep, _ in alike}
+    alone = [each for each in asked if id(each[0]) not in in_many]
     for block in checked(source, "train", sample_ids) if any(sweep.layers for sweep, _ in asked) else ():
-        for sweep, totals in asked:
+        for _, side_by_side in many:
+            side_by_side.take(block)
+        for sweep, totals in alone:
             for layers, terms in sweep.terms(block):
                 doubles = terms.double().unbind() if isinstance(terms, Tensor) else [term.double() for term in terms]
                 for layer, term in zip(layers, doubles, strict=True):
                     totals[layer] = totals[layer].add_(term) if layer in totals else term
         del block  # before the source makes the next one
+    for every, side_by_side in many:
+        for totals, taken in zip(every, side_by_side.taken(), strict=True):
+            totals.update(taken)
 
 
 def replayed(steps: Steps, answers: Iterable[Vectors]) -> Sweep | Vectors:
@@ -154,9 +186,52 @@ def sweep_scores(
         InputError: other samples than in the statistics, or in another order; or a score that is not finite (names the
             method, the sample and the layer).
     """
-    names = list(products)
     exponents = exponents or {}
+    names = list(products)
     vectors, units = _stacked(source.layers, products, exponents)
+    return _swept(source, names, vectors, units, sample_ids, exponents, by_layer)
+
+
+def sweep_stacks(
+    source: GradientSource,
+    names: Sequence[str],
+    stacks: dict[str, Tensor],
+    sample_ids: Sequence[str] | None = None,
+    exponents: Mapping[str, int] | None = None,
+    by_layer: bool = False,
+) -> SampleScores:
+    """Compute ``-sum_l <hvp_l, g_il>`` of k vectors as :func:`sweep_scores` does of methods; uses ``stacks`` up.
+
+    Args:
+        source: as in :func:`sweep_scores`.
+        names: of the vectors, k different ones.
+        stacks: ``{layer: Tensor[k, r, d]}``, float64.
+        sample_ids: as in :func:`sweep_scores`.
+        exponents: as in :func:`sweep_scores`.
+        by_layer: as in :func:`sweep_scores`.
+
+    Raises:
+        InputError: as in :func:`sweep_scores`.
+    """
+    exponents = exponents or {}
+    vectors, units = {}, {}
+    for layer in source.layers:
+        vectors[layer], unit = in_units(stacks.pop(layer).unbind(), exponents.get(layer, 0))
+        if unit is not None:
+            units[layer] = unit
+    return _swept(source, list(names), vectors, units, sample_ids, exponents, by_layer)
+
+
+def _swept(
+    source: GradientSource,
+    names: list[str],
+    vectors: Vectors,
+    units: Vectors,
+    sample_ids: Sequence[str] | None,
+    exponents: Mapping[str, int],
+    by_layer: bool,
+) -> SampleScores:
+    """Sweep ``source`` for the scores of vectors ``{layer: Tensor[k, r, d]}`` in units ``{layer: Tensor[k]}``."""
     ids: list[str] = []
     scores, losses = [], []
     added: dict[str, list[Tensor]] = {layer: [] for layer in (vectors if by_layer else ())}

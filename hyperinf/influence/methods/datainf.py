@@ -1,6 +1,6 @@
 """DataInf: swap the order of averaging and inverting, one rank-one inverse a sample."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import reduce
 from typing import ClassVar
 
@@ -22,20 +22,15 @@ class DataInf(SweepingMethod):
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
         """Ask for one sweep over the training gradients; nothing is kept but the sum."""
-
-        def terms(block: GradientBlock) -> Iterator[tuple[Sequence[str], Tensor]]:
-            for few in self._together(block, vectors):
-                damping = [[self._damping(layer)] for layer in few.layers]
-                dampings = torch.tensor(damping, dtype=torch.float64, device=few.device)
-                yield few.layers, reduce(torch.add, (term(piece, dampings) for piece in few.pieces()))
-
-        def term(few: Alike, dampings: Tensor) -> Tensor:
-            own = {layer: vectors[layer][None] for layer in few.layers}
-            return few.weighted_sum(few.dots(own)[..., 0] / (dampings + few.squares()))
-
         vectors = self._in_units(v)
-        sums = yield Sweep(tuple(vectors), terms)
+        sums = yield Sweep.weighted(vectors, self._weighing(self._weights))
         return self._restored(_averaged(self, vectors, sums), v)
+
+    def _weights(self, few: Alike, dots: Tensor) -> Tensor:
+        """Divide by ``lambda + |g_i|^2``."""
+        damping = [[self._damping(layer)] for layer in few.layers]
+        dampings = torch.tensor(damping, dtype=torch.float64, device=few.device)
+        return dots / (dampings + few.squares())[..., None]
 
 
 class DataInfGFIM(SweepingMethod):

@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 
 from hyperinf.errors import InputError
-from hyperinf.gradients import GradientBlock
+from hyperinf.gradients import GradientBlock, GradientSource
 from hyperinf.gradients.contractions import Factors
 from hyperinf.gradients.units import shifted
 from hyperinf.influence.memory import check_gfim_fits
 from hyperinf.influence.methods.base import SweepingMethod, levelled
-from hyperinf.influence.statistics import GradientStatistics
+from hyperinf.influence.statistics import GradientStatistics, gradient_statistics
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors, completed
 from hyperinf.settings.methods import METHODS
 
@@ -65,13 +65,38 @@ class _Basis:
 class _Kronecker(SweepingMethod):
     """What K-FAC and EK-FAC share."""
 
+    layers_apart: ClassVar[bool] = True
+
     _known: dict[str, tuple[_Basis, Tensor]] | None = None
     """Each layer's basis and ``Lambda + lambda``, once they are known: they do not depend on a vector."""
+
+    _met: dict[str, Tensor] | None = None
+    """Each layer's sums of :meth:`_covariances`, where the sweep for the statistics met factors of all layers."""
+
+    def fit(self, source: GradientSource, statistics: GradientStatistics | None = None) -> Self:
+        """Learn the curvature; where factors are swept for the statistics, the covariances in that sweep."""
+        if statistics is not None:
+            return super().fit(source, statistics)
+        check_gfim_fits(source.layers, getattr(source, "device", "cpu"), "covariance")
+        met: dict[str, Tensor] | None = {}
+
+        def watch(block: GradientBlock) -> None:
+            nonlocal met
+            if met is None or not all(isinstance(block.gradients[layer], Factors) for layer in source.layers):
+                met = None
+                return
+            for layer in source.layers:
+                part = self._covariances(block, layer)
+                met[layer] = met[layer].add_(part) if layer in met else part
+
+        super().fit(source, gradient_statistics(source, gfim=False, watch=watch))
+        self._met = met
+        return self
 
     def fit_statistics(self, statistics: GradientStatistics) -> Self:
         """Learn what the statistics alone tell; bases of others are forgotten."""
         check_gfim_fits(statistics.layers, next(iter(statistics.devices.values()), "cpu"), "covariance")
-        self._known = None
+        self._known = self._met = None
         return super().fit_statistics(statistics)
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
@@ -80,10 +105,14 @@ class _Kronecker(SweepingMethod):
             self._known = yield from self._learnt()
         return self._divided(v)
 
-    def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Divide all vectors in the same bases, which are kept."""
+    def prepare(self) -> None:
+        """Learn the bases."""
         if self._known is None:
             completed([self.steps({})], self.source, self.statistics.sample_ids)
+
+    def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Divide all vectors in the same bases, which are kept."""
+        self.prepare()
         level, drops = levelled(vectors)
         return self._lowered(self._divided(level), drops)
 
@@ -98,7 +127,10 @@ class _Kronecker(SweepingMethod):
         layers = {
             layer: shape for layer, shape in self.statistics.layers.items() if self.statistics.mean_square[layer] > 0
         }
-        sums = yield Sweep.of(layers, self._covariances, factors=True)
+        if self._met is None:
+            sums = yield Sweep.of(layers, self._covariances, factors=True)
+        else:
+            sums, self._met = self._met, None
         bases = {layer: _Basis(sums.pop(layer), *shape) for layer, shape in layers.items()}
         found = yield from self._values(bases)
         return {

@@ -11,7 +11,7 @@ from torch import Tensor
 from hyperinf.gradients.units import all_largest
 from hyperinf.influence.methods.base import SweepingMethod, one_by_one
 from hyperinf.influence.stacks import Stacks
-from hyperinf.influence.sweeps import Steps, Sweep, Vectors
+from hyperinf.influence.sweeps import Steps, Sweep, Vectors, completed
 from hyperinf.linalg import ConvergenceError
 from hyperinf.settings.methods import METHODS, LissaOptions, MethodOptions
 
@@ -40,6 +40,7 @@ class _ScaledSeries(SweepingMethod):
         super().__init__(options)
         self.residuals: list[float] = []
         self.products = 0
+        self._known_scales: dict[tuple[str, ...], dict[str, float]] = {}
 
     @abstractmethod
     def _multiply(self, vectors: Vectors) -> Steps:
@@ -51,13 +52,16 @@ class _ScaledSeries(SweepingMethod):
         Raises:
             ConvergenceError: the series of a layer diverges.
         """
-        units = self._in_units(v)
-        active = {layer: units[layer] for layer, size in zip(units, all_largest(list(units.values()))) if size != 0}
+        active = self._active(v)
         stacks = Stacks(active)
         start = stacks.stacked(active)
         self.residuals = []
         self.products = 0
-        found = yield from self._scales(active)
+        found = self._known_scales.get(tuple(active))
+        if found is None:
+            found = yield from self._scales(active)
+        elif active:
+            self.products = self.options.lanczos_steps
         scales, lengths = stacks.columns(found), [v.norm(dim=1) for v in start]
         r, previous = start, dict.fromkeys(active, 1.0)
         for _ in range(self.options.iterations if active else 0):
@@ -77,6 +81,33 @@ class _ScaledSeries(SweepingMethod):
             self.residuals.append(max(residuals.values()))
             r = [x + step for x, step in zip(r, change, strict=True)]
         return self._restored(stacks.apart([x / scale for x, scale in zip(r, scales, strict=True)]), v)
+
+    def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take the k vectors' steps side by side; those of the same layers have the same scales, found once."""
+        if self.columns_only:
+            return super().precondition_each(vectors)
+        self._known_scales = self._found_scales(one_by_one(vectors))
+        try:
+            return super().precondition_each(vectors)
+        finally:
+            self._known_scales = {}
+
+    def _found_scales(self, vectors: Sequence[Mapping[str, Tensor]]) -> dict[tuple[str, ...], dict[str, float]]:
+        """Find the scales of every set of layers that some vector is not zero in."""
+        found: dict[tuple[str, ...], dict[str, float]] = {}
+
+        def steps(layers: tuple[str, ...], active: Vectors) -> Steps:
+            found[layers] = yield from self._scales(active)
+            return {}
+
+        starts = {tuple(active): active for active in map(self._active, vectors)}
+        completed([steps(*start) for start in starts.items()], self.source, self.statistics.sample_ids)
+        return found
+
+    def _active(self, v: Mapping[str, Tensor]) -> Vectors:
+        """Take a vector to its units, of the layers where it is not zero."""
+        units = self._in_units(v)
+        return {layer: units[layer] for layer, size in zip(units, all_largest(list(units.values()))) if size != 0}
 
     def _damped(self, stacks: Stacks, vectors: Sequence[Tensor]) -> Generator[Sweep, Vectors, list[Tensor]]:
         """Multiply stacked vectors by the damped curvature."""

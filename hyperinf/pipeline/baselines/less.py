@@ -39,7 +39,8 @@ def less(scene: Scene) -> Tensor:
     most = 2**62 if free is None else max(1, free // 2 // (COPIES * 8 * numbers))
     best: Tensor | None = None
     ids: list[str] = []
-    for _, vectors in query_vectors(target, "target", most, dict.fromkeys(train.layers, train.device)):
+    for _, held in query_vectors(target, "target", most, dict.fromkeys(train.layers, train.device)):
+        vectors = {layer: held.pop(layer).double() for layer in list(held)}
         lengths = torch.stack([x.flatten(1).norm(dim=1) for x in vectors.values()]).norm(dim=0)
         found, ids = [], []
         for block in checked(train, "train", None if best is None else train.sample_ids):

@@ -61,6 +61,7 @@ def test_what_is_taken_of_them_is_what_is_taken_of_each(make, dtype, exponent, m
     for few in together(gradients, dict.fromkeys(SHAPES, exponent)):
         dots, squares, sums = few.dots(vectors), few.squares(), few.sum()
         weighted = few.weighted_sum(weights.expand(len(few.layers), -1))
+        several = few.weighted_sums(torch.stack([weights, 2 * weights], dim=1).expand(len(few.layers), -1, -1))
         for place, layer in enumerate(few.layers):
             wide = gradients[layer].dense().double() * 2.0**-exponent
             close = {"rtol": 1e-5, "atol": 1e-5}
@@ -68,6 +69,7 @@ def test_what_is_taken_of_them_is_what_is_taken_of_each(make, dtype, exponent, m
             assert torch.allclose(squares[place], wide.square().sum((1, 2)), **close)
             assert torch.allclose(sums[place], wide.sum(0), **close)
             assert torch.allclose(weighted[place].double(), torch.einsum("b,brd->rd", weights, wide), **close)
+            assert torch.allclose(several[place, 1].double(), 2 * weighted[place].double(), **close)
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e30])

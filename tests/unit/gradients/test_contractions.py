@@ -34,6 +34,7 @@ def by_definition(gradients, vectors, weights):
         "squares": torch.stack([(gradients[i] ** 2).sum() for i in samples]),
         "gram": sum(gradients[i].T @ gradients[i] for i in samples),
         "weighted_sum": sum(weights[i] * gradients[i] for i in samples),
+        "weighted_sums": torch.stack([k * sum(weights[i] ** k * gradients[i] for i in samples) for k in (1, 2, 3)]),
         "sum": sum(gradients[i] for i in samples),
         "dense": gradients,
     }
@@ -45,6 +46,7 @@ def contracted(gradients, vectors, weights):
         "squares": gradients.squares(),
         "gram": gradients.gram(),
         "weighted_sum": gradients.weighted_sum(weights),
+        "weighted_sums": gradients.weighted_sums(torch.stack([k * weights**k for k in (1, 2, 3)], dim=1)),
         "sum": gradients.sum(),
         "dense": gradients.dense(),
     }
@@ -80,7 +82,7 @@ def test_every_operation_is_exact_in_a_form_that_is_forced(sizes, scratch, form,
     expected["dots"] = torch.einsum("ird,krd->ik", gradients, vectors)
     with forced(form), counted() as counts:
         assert_close(contracted(Factors(left, right), vectors, weights), expected, 1e-12)
-    assert counts == {(operation, form): 1 for operation in ("dots", "gram", "squares")}
+    assert counts == {(operation, form): 1 for operation in ("dots", "gram", "squares", "weighted_sums")}
 
 
 def test_the_form_that_takes_fewer_operations_is_chosen_and_counted():
@@ -218,6 +220,9 @@ def test_held_gradients_taken_a_few_at_a_time_give_what_all_at_once_give(dtype, 
         assert torch.allclose(held.dots(some), torch.einsum("brd,krd->bk", wide, some), rtol=1e-12)
     assert torch.allclose(held.squares(), wide.square().sum((1, 2)), rtol=1e-6, atol=0)
     assert torch.allclose(held.weighted_sum(weights), torch.einsum("b,brd->rd", weights, wide), rtol=1e-12)
+    sets = torch.randn(11, 4, dtype=torch.float64)
+    assert torch.allclose(held.weighted_sums(sets), torch.einsum("bk,brd->krd", sets, wide), rtol=1e-12)
+    assert torch.equal(held.weighted_sums(sets[:, 2:3])[0], held.weighted_sum(sets[:, 2]))
     assert torch.allclose(held.gram(torch.float64), torch.einsum("bri,brj->ij", wide, wide), rtol=1e-12)
     assert torch.allclose(held.sum(), wide.sum(0), rtol=1e-12)
     assert [len(piece.dense()) for piece in held.pieces()] == ([11] if dtype == torch.float64 else [2] * 5 + [1])

@@ -12,7 +12,7 @@ from test_live_scores import batches, model_and_layers
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientStore, LiveSource, TensorSource
 from hyperinf.gradients.losses import causal_loss
-from hyperinf.influence import build_method, influence_scores, score_methods
+from hyperinf.influence import build_method, gradient_statistics, influence_scores, score_methods
 
 METHODS = ("ekfac", "kfac")
 DAMPING = 0.1
@@ -142,8 +142,9 @@ def test_methods_beside_them_keep_their_scores():
         torch.testing.assert_close(alone.influence[method], beside.influence[method], rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("statistics", ["taken before", "taken beside the covariances"])
 @pytest.mark.parametrize("method", METHODS)
-def test_vectors_at_once_are_vectors_one_after_the_other_and_the_basis_is_learnt_once(method):
+def test_vectors_at_once_are_vectors_one_after_the_other_and_the_basis_is_learnt_once(method, statistics):
     train, target = attending_sources()
     sweeps = []
 
@@ -153,16 +154,19 @@ def test_vectors_at_once_are_vectors_one_after_the_other_and_the_basis_is_learnt
             return super().__iter__()
 
     counted = Counted(train.model, train.batches, attending.losses, attending.LAYERS)
-    built = build_method(method).fit(counted)
+    built = build_method(method)
+    built.fit(counted, gradient_statistics(counted, gfim=False) if statistics == "taken before" else None)
+    assert len(sweeps) == 1
     sweeps.clear()
+    left = built.sweeps - (statistics != "taken before")
     stacked = {name: tensor.double() for name, tensor in TensorSource.gather(target)._gradients.items()}
     together = built.precondition_each(stacked)
-    assert len(sweeps) == built.sweeps
+    assert len(sweeps) == left
     for row in range(attending.QUERIES):
         single = built.precondition({name: stack[row] for name, stack in stacked.items()})
         for name, product in single.items():
             torch.testing.assert_close(together[name][row], product, rtol=1e-9, atol=1e-12)
-    assert len(sweeps) == built.sweeps
+    assert len(sweeps) == left
 
 
 @pytest.mark.parametrize("method", METHODS)

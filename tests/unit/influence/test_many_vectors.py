@@ -4,7 +4,7 @@ import pytest
 import torch
 from scored_methods import HELD, LINEAR
 
-from hyperinf.gradients import TensorSource
+from hyperinf.gradients import Dense, TensorSource
 from hyperinf.influence import SweepingMethod, build_method
 from hyperinf.linalg import hyperpower_inverse
 
@@ -94,6 +94,31 @@ def test_k_vectors_take_the_sweeps_of_one(method):
     assert alone == (model.sweeps if isinstance(model, SweepingMethod) else 0)
     model.precondition_each(tensors(7, 1))
     assert source.sweeps == alone
+
+
+@pytest.mark.parametrize("method", ["datainf", "lissa", "lissa_published", "fim_cg"])
+def test_k_vectors_are_multiplied_by_a_block_s_gradients_at_once(method, monkeypatch):
+    taken = []
+    dots = Dense.dots
+
+    def watched(self, vectors):
+        taken.append(len(vectors))
+        return dots(self, vectors)
+
+    monkeypatch.setattr(Dense, "dots", watched)
+    fitted(method)[0].precondition_each(tensors(7, 1))
+    # LiSSA's scale is found from one start, whatever the vectors; conjugate gradients are done at different times.
+    assert taken[-1 if method == "lissa" else 0] == 7
+    if method != "fim_cg":
+        assert set(taken) <= {1, 7}
+
+
+def test_vectors_that_are_zero_in_other_layers_have_the_products_that_each_has_alone():
+    for method in ("datainf", "lissa", "fim_cg"):
+        vectors = tensors(5, 1)
+        vectors["head"][:2] = 0
+        vectors["low.lora_A"][3] = 0
+        assert_each_is_alone(method, vectors)
 
 
 def test_a_layer_is_inverted_once_for_all_calls_and_again_after_another_fit(monkeypatch):
