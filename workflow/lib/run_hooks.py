@@ -21,6 +21,7 @@ from gpus import share_gpus, unfit_devices
 from jobs import Jobs
 from kept_outputs import KeptOutputs
 from last_run import note_configuration
+from looks import one_look_at_a_time
 from orphans import doubt, mark_unfinished
 from partitions import read_partitions, unknown, write_partitions
 from places import first_closed
@@ -77,6 +78,7 @@ class RunHooks:
             self._keep()
         except OSError as error:
             _refuse(self._results, error)
+        one_look_at_a_time()
         dag = self._workflow.dag
         self._time_left = TimeLeft({dag.jobid(job): job.rule.name for job in dag.needrun_jobs()}, read_seconds())
         if self._workflow.local_exec:
