@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperinf.gradients.batches import mask_of, moved
+from hyperinf.gradients.column import Column
 from hyperinf.gradients.kinds import unwrapped
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.gradients.per_sample import Extraction
@@ -132,19 +133,20 @@ class LiveSource(GradientSource):
         device = self._extraction.device
         seen = 0
         met: list[str] = []
-        swept: list[Tensor] = []
+        swept = Column(self.known_length)
         for pair in self._batches:
             names, batch = _pair(pair)
             if self._ids is None:
                 met.extend(names)
             else:
                 check_order(names, seen, self._ids, "batches")
+                names = self._ids[seen : seen + len(names)]  # equal, and held once for all sweeps
             batch = moved(batch, device)
             gradients, losses = self._extraction(batch, names)
             if losses.shape[0] != len(names):
                 raise ValueError(f"batch: got {losses.shape[0]} losses for {len(names)} sample ids, expected as many")
             self._compare(losses, names, seen)
-            swept.append(losses)
+            swept.extend(losses)
             seen += len(names)
             block = GradientBlock(gradients, names, losses, mask_of(batch))
             del gradients, batch, pair  # while the next batch is extracted, this one is its consumer's alone to keep
@@ -155,7 +157,7 @@ class LiveSource(GradientSource):
         if seen != len(self._ids):
             raise ValueError(f"batches: got {seen} samples in a sweep, expected {len(self._ids)} as in the first")
         if self._losses is None:
-            self._losses = torch.cat(swept)
+            self._losses = swept.joined()
 
     def _compare(self, losses: Tensor, names: Sequence[str], seen: int) -> None:
         """Check losses: ids may stay where their samples do not, and a model may have been trained further."""

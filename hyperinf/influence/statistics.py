@@ -15,6 +15,7 @@ from torch import Tensor
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource, LayerGradients
 from hyperinf.gradients.alike import together
+from hyperinf.gradients.column import Column
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.units import all_largest, exponent_needed, shifted
 from hyperinf.influence.memory import check_gfim_fits
@@ -166,7 +167,7 @@ def statistic_sums(source: GradientSource, gfim: bool = True, watch: Watch | Non
         check_gfim_fits(layers, getattr(source, "device", "cpu"))
     sums = dict.fromkeys(layers, 0.0)
     matrices: dict[str, Tensor] = {}
-    norms: list[Tensor] = []
+    norms = Column(getattr(source, "known_length", None))
     ids: list[str] = []
     seconds = 0.0
     vanished: set[str] = set()
@@ -177,7 +178,7 @@ def statistic_sums(source: GradientSource, gfim: bool = True, watch: Watch | Non
             squares.update(zip(few.layers, few.squares().unbind(), strict=True))
         devices = {name: each.device for name, each in squares.items()}
         table = torch.stack([squares[name].to(devices[next(iter(layers))]) for name in layers])
-        norms.append(table.sum(0).sqrt())
+        norms.extend(table.sum(0).sqrt())
         for (name, (rank, columns)), total in zip(layers.items(), table.sum(1).tolist(), strict=True):
             gradients = block.gradients[name]
             if not math.isfinite(total):
@@ -203,7 +204,7 @@ def statistic_sums(source: GradientSource, gfim: bool = True, watch: Watch | Non
     for name, total in sums.items():
         if total > LARGEST or (total < SMALLEST and name in vanished):
             raise InputError(_out_of_range(name, total))
-    grad_norm = torch.cat(norms)
+    grad_norm = norms.joined()
     if not bool(torch.isfinite(grad_norm).all()):
         sample = ids[int((~torch.isfinite(grad_norm)).nonzero()[0])]
         raise InputError(f"gradients of sample {sample!r}: got an infinite norm over all layers, expected a number")

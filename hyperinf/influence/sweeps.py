@@ -11,6 +11,7 @@ from torch import Tensor
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource
 from hyperinf.gradients.alike import together
+from hyperinf.gradients.column import Column
 from hyperinf.gradients.contractions import SAFE
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.units import all_largest, all_shifted, exponent_needed, shifted
@@ -233,8 +234,9 @@ def _swept(
 ) -> SampleScores:
     """Sweep ``source`` for the scores of vectors ``{layer: Tensor[k, r, d]}`` in units ``{layer: Tensor[k]}``."""
     ids: list[str] = []
-    scores, losses = [], []
-    added: dict[str, list[Tensor]] = {layer: [] for layer in (vectors if by_layer else ())}
+    length = None if sample_ids is None else len(sample_ids)
+    scores, losses = Column(length), _Losses(length)
+    added = {layer: Column(length) for layer in (vectors if by_layer else ())}
     for block in checked(source, "train", sample_ids):
         ids.extend(block.sample_ids)
         parts: dict[str, Tensor] = {}
@@ -245,19 +247,19 @@ def _swept(
             total = total.to(dots) + _over_layers(dots)
         if not bool(torch.isfinite(total).all()):
             raise InputError(_not_finite(total, parts, names, block.sample_ids))
-        scores.append(-total)
+        scores.extend(-total)
         for layer in added:
-            added[layer].append(-parts[layer])
-        losses.append(block.losses)
+            added[layer].extend(-parts[layer])
+        losses.extend(block.losses)
         del block, few
     if not scores:
         raise InputError("train: got no samples, expected at least one")
-    table = torch.cat(scores)
+    table = scores.joined()
     return SampleScores(
         tuple(ids),
         {name: table[:, column].contiguous() for column, name in enumerate(names)},
-        _known(losses),
-        {layer: torch.cat(pieces) for layer, pieces in added.items()},
+        losses.joined(),
+        {layer: pieces.joined() for layer, pieces in added.items()},
     )
 
 
@@ -275,7 +277,8 @@ def sweep_scores_alone(source: GradientSource, products: Mapping[str, Vectors], 
     names = list(products)
     vectors, units = _stacked(source.layers, {name: dict(vectors) for name, vectors in products.items()}, {})
     ids: list[str] = []
-    scores, grad_norm, losses = [], [], []
+    length = getattr(source, "known_length", None)
+    scores, grad_norm, losses = Column(length), Column(length), _Losses(length)
     heard: set[str] = set()
     for block in checked(source, "train"):
         ids.extend(block.sample_ids)
@@ -297,24 +300,36 @@ def sweep_scores_alone(source: GradientSource, products: Mapping[str, Vectors], 
         if not all(size == 0 or 1 / SAFE <= size <= SAFE for size in largest.values()):
             return None
         heard.update(layer for layer, size in largest.items() if size > 0)
-        scores.append(-total)
-        losses.append(block.losses)
-        grad_norm.append(squares)
+        scores.extend(-total)
+        losses.extend(block.losses)
+        if norms:
+            grad_norm.extend(squares)
         del block, few
-    if len(heard) < len(vectors) or not (scores and all(bool(torch.isfinite(each).all()) for each in scores)):
+    if len(heard) < len(vectors) or not (scores and bool(torch.isfinite(scores.joined()).all())):
         return None
-    table = torch.cat(scores)
+    table = scores.joined()
     return SampleScores(
         tuple(ids),
         {name: table[:, column].contiguous() for column, name in enumerate(names)},
-        _known(losses),
-        grad_norm=torch.cat(grad_norm).sqrt() if norms else None,
+        losses.joined(),
+        grad_norm=grad_norm.joined().sqrt() if norms else None,
     )
 
 
-def _known(losses: Sequence[Tensor | None]) -> Tensor | None:
-    known = [loss for loss in losses if loss is not None]
-    return torch.cat(known) if len(known) == len(losses) else None
+class _Losses:
+    """Losses of blocks, as long as all are known."""
+
+    def __init__(self, length: int | None) -> None:
+        self._known: Column | None = Column(length)
+
+    def extend(self, losses: Tensor | None) -> None:
+        if losses is None:
+            self._known = None
+        elif self._known is not None:
+            self._known.extend(losses)
+
+    def joined(self) -> Tensor | None:
+        return self._known.joined() if self._known else None
 
 
 def _stacked(
