@@ -93,7 +93,7 @@ class Alike:
         if len(self.layers) == 1:
             return self._gradients[0].weighted_sums(weights[0])[None]
         _, rank, columns = self._gradients[0].shape
-        return torch.bmm(weights.mT, self._as(weights.dtype)).view(len(self.layers), -1, rank, columns)
+        return torch.bmm(weights.mT, self._as(weights.dtype)).view(len(self.layers), weights.shape[2], rank, columns)
 
     def sum(self) -> Tensor:
         """Compute ``sum_i g_i`` of every layer, ``Tensor[l, r, d]``, as :meth:`LayerGradients.sum` does."""

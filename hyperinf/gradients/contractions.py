@@ -199,7 +199,7 @@ class Dense(LayerGradients):
             found = _joined([rows @ columns for rows in self._doubles()])
         else:
             found = self._gradients.flatten(1).to(vectors.dtype) @ columns
-        return found.view(-1, len(vectors))
+        return found.view(len(self._gradients), len(vectors))
 
     def squares(self) -> Tensor:
         """Take ``r d`` operations a sample; of float32 on a CPU in float32 along a row, and in float64 from there."""

@@ -64,7 +64,9 @@ class DataInfGFIM(SweepingMethod):
 
 
 def _averaged(method: SweepingMethod, v: Mapping[str, Tensor], sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Compute ``(v - sum / n) / lambda``."""
-    means = torch._foreach_div([sums[layer] for layer in v], method.statistics.samples)
-    rests = torch._foreach_sub(list(v.values()), means)
-    return dict(zip(v, torch._foreach_div(rests, [method._damping(layer) for layer in v]), strict=True))
+    """Compute ``(v - sum / n) / lambda``, in the place of the sums."""
+    found = [sums[layer] for layer in v]
+    torch._foreach_div_(found, -method.statistics.samples)
+    torch._foreach_add_(found, list(v.values()))
+    torch._foreach_div_(found, [method._damping(layer) for layer in v])
+    return dict(zip(v, found, strict=True))
