@@ -186,7 +186,7 @@ def _write_ledger(studies: Iterable[str]) -> None:
     """Write claims of all studies, one verdict each, and draw them."""
     files = [OUT / "tables" / f"claims_{study}.csv" for study in studies]
     frames = [pd.read_csv(file, dtype=str, keep_default_na=False) for file in files if file.is_file()]
-    claims = pd.concat([*frames, claims_frame(untested())], ignore_index=True)
+    claims = pd.concat([*frames, claims_frame(untested(frames))], ignore_index=True)
     primary = primary_frame(claims)
     figure, verdicts, ledger = expected_page()
     with TemporaryDirectory() as scratch, house_style():

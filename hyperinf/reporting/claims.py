@@ -1,7 +1,7 @@
 """Judge claims: what was published, what this run measured, and the verdict that a stated rule draws."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -197,9 +197,16 @@ def read_values(text: str) -> dict[int, float]:
     return {int(seed): float(value) for seed, _, value in pairs}
 
 
-def untested() -> Iterator[Claim]:
-    """Give the published claims that no run of this size can speak to, with what it would take."""
+def untested(tested: Sequence[pd.DataFrame] = ()) -> Iterator[Claim]:
+    """Give the published claims that a run has not spoken to, with what it would take.
+
+    Args:
+        tested: ledgers of the run; a claim is left out where a setting of them is what the claim is of.
+    """
+    settings = [setting for frame in tested for setting in frame["setting"].astype(str)]
     for row in untested_claims().itertuples():
+        if row.tested_in and any(setting.startswith(f"{row.tested_in},") for setting in settings):
+            continue
         told = f"it would take {row.needs}"
         yield Claim(row.statement, row.source, "of the publication", "difference", "accuracy", {}, measured=told)
 

@@ -44,7 +44,8 @@ def write_page(results: Path, out: Path, studies: tuple[str, ...] = ()) -> list[
     entries = [entry for manifest in manifests for entry in manifest["entries"]]
     there = {entry["name"]: (results / entry["files"][0]).is_file() for entry in entries}
     ledgers = read_ledgers(results, manifests)
-    parts = [*(frame for _, frame in ledgers), claims_frame(untested())]
+    frames = [frame for _, frame in ledgers]
+    parts = [*frames, claims_frame(untested(frames))]
     claims = pd.concat(parts, ignore_index=True) if ledgers else claims_frame([])
     primary = primary_frame(claims)
     written = _write_claims(results, claims, primary)

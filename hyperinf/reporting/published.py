@@ -64,8 +64,8 @@ def published_inversion() -> pd.DataFrame:
 
 
 def untested_claims() -> pd.DataFrame:
-    """Read the published claims that no run of this size can speak to: statement, source, needs."""
-    return _read("untested.csv")
+    """Read the published claims that small runs do not speak to: statement, source, needs, tested_in (or empty)."""
+    return _read("untested.csv").fillna("")
 
 
 def published_influence_seconds() -> dict[str, float]:

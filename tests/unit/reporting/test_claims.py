@@ -3,6 +3,7 @@ import math
 import pandas as pd
 import pytest
 
+from hyperinf.reporting.claims import untested
 from hyperinf.reporting.ledger import summary_table
 from hyperinf.reporting.simulation_claims import (
     convergence_claims,
@@ -108,3 +109,12 @@ def test_the_summary_counts_the_settings_of_each_verdict():
     fixed = {"statement": "s", "origin": "published", "source": "x"}
     frame = pd.DataFrame([{**fixed, "verdict": v} for v in (SUPPORTED, SUPPORTED, CONTRADICTED)])
     assert summary_table(frame).rows == (("s", "2", "1", "0", "0", "0", "0", "published", "x"),)
+
+
+def test_a_dimension_that_a_run_has_tested_is_not_among_what_is_untested():
+    without = {claim.statement for claim in untested()}
+    tested = {
+        claim.statement for claim in untested([pd.DataFrame({"setting": ["d = 512, N = 200", "d = 2048, N = 200"]})])
+    }
+    assert {statement[-17:] for statement in without - tested} == {"at d of 2048, too"}
+    assert tested < without
