@@ -460,7 +460,7 @@ def tables(name: str, series: Mapping[str, Any]) -> Iterable[str]:
 NOTES = {
     "samples": "Statistics, inverse by Cholesky and scores on the mean gradient of the queries, all of it: two sweeps"
     " of the model. Samples are made as they are asked for. What stays of each is its id, its loss, its norm and its"
-    " score, and what the allocator does not give back: on so small a model that shows.",
+    " score, some 150 bytes: on so small a model that shows.",
     "rank": "The sum is over gradients that the model has given already, squares for the damping included; the inverses"
     " are of the same sums, each multiplied with one row a weight.",
     "layers": "As for samples; as many decoder layers as adapted ones, each with an adapter on q and on v.",
