@@ -28,7 +28,7 @@ class Sweep:
     Attributes:
         layers: whose sums are wanted.
         terms: the parts of the layers' sums that a block of samples makes, of some layers after the other: their names
-            and ``Tensor[l, r, d]``, or as many tensors of shapes that are the same for all blocks.
+            and ``Tensor[l, r, d]``, or as many tensors of shapes that are the same for all blocks; none if weighted.
         factors: whether it needs the factors that gradients are products of, and not the gradients.
         vectors: ``{layer: Tensor[r, d]}``, of a weighted sum those whose products with the gradients are weighed.
         weighing: of a weighted sum, how: several that weigh alike are taken together.
@@ -49,13 +49,7 @@ class Sweep:
     @classmethod
     def weighted(cls, vectors: Mapping[str, Tensor], weighing: Weighing) -> Self:
         """Make one of ``sum_i w_i g_i``, the weights of the products of gradients with a vector of every layer."""
-        stacks = {layer: vector[None] for layer, vector in vectors.items()}
-        return cls(
-            tuple(vectors),
-            lambda block: ((layers, sums[:, 0]) for layers, sums in weighing.sums(block, stacks)),
-            vectors=dict(vectors),
-            weighing=weighing,
-        )
+        return cls(tuple(vectors), lambda _: (), vectors=dict(vectors), weighing=weighing)
 
 
 Steps = Generator[Sweep, Vectors, Vectors]
@@ -93,25 +87,23 @@ def _take_sums(
     """Add to the sums of each sweep what one sweep over ``source`` gives."""
     kinds: dict[Hashable, tuple[Weighing, list[tuple[Sweep, Vectors]]]] = {}
     for each in asked:
-        if each[0].weighing is not None:
-            kinds.setdefault(each[0].weighing.kind, (each[0].weighing, []))[1].append(each)
-    several = [(weighing, alike) for weighing, alike in kinds.values() if len(alike) > 1]
-    many = [
-        ([totals for _, totals in alike], SideBySide(weighing, [sweep.vectors for sweep, _ in alike]))
-        for weighing, alike in several
+        if (weighing := each[0].weighing) is not None:
+            kinds.setdefault(weighing.kind, (weighing, []))[1].append(each)
+    alike = [
+        ([totals for _, totals in each], SideBySide(weighing, [sweep.vectors for sweep, _ in each]))
+        for weighing, each in kinds.values()
     ]
-    in_many = {id(sweep) for _, alike in several for sweep, _ in alike}
-    alone = [each for each in asked if id(each[0]) not in in_many]
+    others = [each for each in asked if each[0].weighing is None]
     for block in checked(source, "train", sample_ids) if any(sweep.layers for sweep, _ in asked) else ():
-        for _, side_by_side in many:
+        for _, side_by_side in alike:
             side_by_side.take(block)
-        for sweep, totals in alone:
+        for sweep, totals in others:
             for layers, terms in sweep.terms(block):
                 doubles = terms.double().unbind() if isinstance(terms, Tensor) else [term.double() for term in terms]
                 for layer, term in zip(layers, doubles, strict=True):
                     totals[layer] = totals[layer].add_(term) if layer in totals else term
         del block  # before the source makes the next one
-    for every, side_by_side in many:
+    for every, side_by_side in alike:
         for totals, taken in zip(every, side_by_side.taken(), strict=True):
             totals.update(taken)
 
