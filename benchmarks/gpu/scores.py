@@ -81,7 +81,7 @@ def _compare(section: Section, size: Sizes, what: dict[str, Any], train: Gradien
         for key in ("median", "low", "high"):
             row["times"]["published loop"][key] *= size.samples / looped
         row["notes"]["loop measured on samples"] = looped
-    section.note(row, lambda: _agreement(works["ours"]().cpu(), works["by hand"]().cpu()))
+    section.note(row, lambda: agreement(works["ours"]().cpu(), works["by hand"]().cpu()))
 
 
 def ours(method: str, train: Gradients, target: Gradients) -> Tensor:
@@ -90,7 +90,7 @@ def ours(method: str, train: Gradients, target: Gradients) -> Tensor:
     return influence_scores(TensorSource(train), TensorSource(target), name, solver=solver)
 
 
-def _agreement(a: Tensor, b: Tensor) -> dict[str, float]:
+def agreement(a: Tensor, b: Tensor) -> dict[str, float]:
     """Of two lists of scores: the largest difference relative to the largest score, and the rank correlation."""
     a, b = a.double(), b.double()
     ranks = torch.stack([a.argsort().argsort(), b.argsort().argsort()]).double()

@@ -14,6 +14,11 @@ ABOUT = {
         "Scores of n samples on the mean of 32 targets, gradients in the device's memory. By hand is float32 in torch,"
         " a layer at a time; the published loops take a layer and a sample at a time."
     ),
+    "queries": (
+        "Scores of all samples on each of many queries, one by one; statistics included. From gradients in the device's"
+        " memory against float32 in torch, a layer and all queries at a time; and live in float32, LoRA on the queries"
+        " and values, against one forward and backward pass of the mean loss of every batch, of samples and of queries."
+    ),
     "inverses": "Inverses of `M / lambda + I`, M of rank d / 2. Ratios are to Cholesky's factorisation and inverse.",
     "dots": "Dot products of the gradients of one batch with m queries, summed over the layers, from factors.",
     "memory": "One sweep of extraction and curvature, the GFIM included; float32, each row once.",

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = ("card", "extraction", "scores", "inverses", "dots", "memory")
+SECTIONS = ("card", "extraction", "scores", "queries", "inverses", "dots", "memory")
 CPU = torch.device("cpu")
 
 
@@ -71,6 +71,15 @@ def test_gradients_are_those_of_autograd_and_never_taken_one_by_one(result):
 def test_scores_by_hand_are_ours(result):
     for row in rows(result[0], "scores"):
         if row["what"]["method"] != "LiSSA":  # whose scale is estimated in two ways
+            assert row["notes"]["largest difference"] < 2e-3
+        assert row["notes"]["rank correlation"] > 0.9
+
+
+def test_scores_on_each_query_by_hand_are_ours(result):
+    compared = [row for row in rows(result[0], "queries") if "by hand" in row["times"]]
+    assert len(compared) == 4
+    for row in compared:
+        if row["what"]["method"] != "LiSSA":
             assert row["notes"]["largest difference"] < 2e-3
         assert row["notes"]["rank correlation"] > 0.9
 
