@@ -53,6 +53,32 @@ def shifted(x: Tensor, exponent: int) -> Tensor:
     return x * 2.0**half * 2.0 ** (exponent - half)
 
 
+def sizes_of_each(stacks: Sequence[Tensor]) -> list[list[float]]:
+    """Find the largest absolute value of each ``x[k]`` of tensors ``[k, ...]``, fetched from a device all at once."""
+    sizes = iter(torch.cat([_sizes(stack).to(stacks[0].device) for stack in stacks]).tolist() if stacks else [])
+    return [[next(sizes) for _ in range(len(stack))] for stack in stacks]
+
+
+def _sizes(stack: Tensor) -> Tensor:
+    if not stack.numel():
+        return stack.new_zeros(len(stack))
+    low, high = stack.flatten(1).aminmax(dim=1)  # one pass, and no copy
+    return torch.maximum(-low, high)
+
+
+def each_shifted(stack: Tensor, exponents: Sequence[int], in_place: bool = False) -> Tensor:
+    """Compute ``2^exponent_k x[k]`` of ``Tensor[k, ...]``, as :func:`shifted` does of one; itself where all are 0."""
+    if not any(exponents):
+        return stack
+    halves = [exponent // 2 for exponent in exponents]
+    rest = [exponent - half for exponent, half in zip(exponents, halves, strict=True)]
+    first, second = (
+        stack.new_tensor([2.0**each for each in powers]).view(-1, *(1 for _ in stack.shape[1:]))
+        for powers in (halves, rest)
+    )
+    return (stack.mul_(first) if in_place else stack * first).mul_(second)
+
+
 def all_shifted(tensors: Sequence[Tensor], exponents: Sequence[int]) -> list[Tensor]:
     """Compute ``2^exponent x`` of each tensor, as :func:`shifted` does of one, with few operations for all."""
     if not any(exponents):

@@ -112,5 +112,4 @@ def score_vectors(
     statistics = method.statistics
     assert method.source is not None
     scores = sweep_stacks(method.source, names, products, statistics.sample_ids, statistics.exponents, by_layer)
-    whole = {"": torch.stack([scores.influence[name] for name in names], dim=1)}
-    return scores.sample_ids, scores.by_layer or whole, scores.losses
+    return scores.sample_ids, scores.by_layer or {"": scores.influence}, scores.losses

@@ -10,7 +10,7 @@ class Stacks:
     """Layers in groups of one shape, dtype and device.
 
     Args:
-        like: ``{layer: Tensor}`` of the shapes that the vectors have.
+        like: ``{layer: Tensor[r, d]}`` of the shapes that the vectors have, or ``Tensor[k, r, d]``, of k in each.
     """
 
     def __init__(self, like: Mapping[str, Tensor]) -> None:
@@ -20,8 +20,8 @@ class Stacks:
         self._groups = [(tuple(layers), like[layers[0]]) for layers in groups.values()]
 
     def stacked(self, vectors: Mapping[str, Tensor]) -> list[Tensor]:
-        """Make of every group's vectors the rows of a ``Tensor[l, p]``."""
-        return [torch.stack([vectors[layer] for layer in layers]).flatten(1) for layers, _ in self._groups]
+        """Make of every group's vectors the rows of a ``Tensor[l, p]``, or of k in each a ``Tensor[l, k, p]``."""
+        return [torch.stack([vectors[layer] for layer in layers]).flatten(-2) for layers, _ in self._groups]
 
     def apart(self, stacks: Sequence[Tensor]) -> dict[str, Tensor]:
         """Give each layer's vector in its shape, a view."""
@@ -32,8 +32,11 @@ class Stacks:
         }
 
     def columns(self, values: Mapping[str, float]) -> list[Tensor]:
-        """Make of a number of every layer a ``Tensor[l, 1]`` of each group."""
-        return [like.new_tensor([[values[layer]] for layer in layers]) for layers, like in self._groups]
+        """Make of a number of every layer what :meth:`stacked` can be multiplied by, of each group."""
+        return [
+            like.new_tensor([values[layer] for layer in layers]).view(-1, *(1 for _ in like.shape[1:]))
+            for layers, like in self._groups
+        ]
 
     def numbers(self, *values: Sequence[Tensor]) -> list[dict[str, float]]:
         """Fetch a number of every layer, ``Tensor[l]`` of each group, of all ``values`` at once."""

@@ -14,7 +14,7 @@ from hyperinf.gradients.alike import together
 from hyperinf.gradients.column import Column
 from hyperinf.gradients.contractions import SAFE
 from hyperinf.gradients.sweeping import checked
-from hyperinf.gradients.units import all_largest, all_shifted, exponent_needed, shifted
+from hyperinf.gradients.units import all_largest, all_shifted, each_shifted, exponent_needed, shifted, sizes_of_each
 from hyperinf.influence.weighted import SideBySide, Weighing
 
 Vectors = dict[str, Tensor]
@@ -30,7 +30,8 @@ class Sweep:
         terms: the parts of the layers' sums that a block of samples makes, of some layers after the other: their names
             and ``Tensor[l, r, d]``, or as many tensors of shapes that are the same for all blocks; none if weighted.
         factors: whether it needs the factors that gradients are products of, and not the gradients.
-        vectors: ``{layer: Tensor[r, d]}``, of a weighted sum those whose products with the gradients are weighed.
+        vectors: of a weighted sum those whose products with the gradients are weighed, ``{layer: Tensor[r, d]}``, or k
+            at once, ``Tensor[k, r, d]``.
         weighing: of a weighted sum, how: several that weigh alike are taken together.
     """
 
@@ -159,6 +160,23 @@ class SampleScores:
     grad_norm: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class VectorScores:
+    """Scores of the samples of one sweep on k vectors, in the source's order.
+
+    Attributes:
+        sample_ids: n ids.
+        influence: ``Tensor[n, k]``, float64; positive is harmful.
+        losses: ``Tensor[n]``, each sample's own loss, where the source knows it.
+        by_layer: ``{layer: Tensor[n, k]}``, what each layer adds to the influence; empty if not asked for.
+    """
+
+    sample_ids: tuple[str, ...]
+    influence: Tensor
+    losses: Tensor | None
+    by_layer: dict[str, Tensor]
+
+
 def sweep_scores(
     source: GradientSource,
     products: Mapping[str, Vectors],
@@ -182,7 +200,8 @@ def sweep_scores(
     exponents = exponents or {}
     names = list(products)
     vectors, units = _stacked(source.layers, products, exponents)
-    return _swept(source, names, vectors, units, sample_ids, exponents, by_layer)
+    found = _swept(source, names, vectors, units, sample_ids, exponents, by_layer)
+    return SampleScores(found.sample_ids, _by_name(found.influence, names), found.losses, found.by_layer)
 
 
 def sweep_stacks(
@@ -192,7 +211,7 @@ def sweep_stacks(
     sample_ids: Sequence[str] | None = None,
     exponents: Mapping[str, int] | None = None,
     by_layer: bool = False,
-) -> SampleScores:
+) -> VectorScores:
     """Compute ``-sum_l <hvp_l, g_il>`` of k vectors as :func:`sweep_scores` does of methods; uses ``stacks`` up.
 
     Args:
@@ -209,7 +228,7 @@ def sweep_stacks(
     exponents = exponents or {}
     vectors, units = {}, {}
     for layer in source.layers:
-        vectors[layer], unit = in_units(stacks.pop(layer).unbind(), exponents.get(layer, 0))
+        vectors[layer], unit = in_units(stacks.pop(layer), exponents.get(layer, 0))
         if unit is not None:
             units[layer] = unit
     return _swept(source, list(names), vectors, units, sample_ids, exponents, by_layer)
@@ -223,7 +242,7 @@ def _swept(
     sample_ids: Sequence[str] | None,
     exponents: Mapping[str, int],
     by_layer: bool,
-) -> SampleScores:
+) -> VectorScores:
     """Sweep ``source`` for the scores of vectors ``{layer: Tensor[k, r, d]}`` in units ``{layer: Tensor[k]}``."""
     ids: list[str] = []
     length = None if sample_ids is None else len(sample_ids)
@@ -246,13 +265,12 @@ def _swept(
         del block, few
     if not scores:
         raise InputError("train: got no samples, expected at least one")
-    table = scores.joined()
-    return SampleScores(
-        tuple(ids),
-        {name: table[:, column].contiguous() for column, name in enumerate(names)},
-        losses.joined(),
-        {layer: pieces.joined() for layer, pieces in added.items()},
-    )
+    parts = {layer: pieces.joined() for layer, pieces in added.items()}
+    return VectorScores(tuple(ids), scores.joined(), losses.joined(), parts)
+
+
+def _by_name(table: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    return {name: table[:, column].contiguous() for column, name in enumerate(names)}
 
 
 def sweep_scores_alone(source: GradientSource, products: Mapping[str, Vectors], norms: bool) -> SampleScores | None:
@@ -299,10 +317,9 @@ def sweep_scores_alone(source: GradientSource, products: Mapping[str, Vectors], 
         del block, few
     if len(heard) < len(vectors) or not (scores and bool(torch.isfinite(scores.joined()).all())):
         return None
-    table = scores.joined()
     return SampleScores(
         tuple(ids),
-        {name: table[:, column].contiguous() for column, name in enumerate(names)},
+        _by_name(scores.joined(), names),
         losses.joined(),
         grad_norm=grad_norm.joined().sqrt() if norms else None,
     )
@@ -361,16 +378,20 @@ def _over_layers(values: Tensor) -> Tensor:
     return values[0] if len(values) == 1 else values.sum(0)
 
 
-def in_units(vectors: Sequence[Tensor], exponent: int) -> tuple[Tensor, Tensor | None]:
+def in_units(vectors: Tensor, exponent: int) -> tuple[Tensor, Tensor | None]:
     """Take k vectors to the unit of a layer's gradients, and then to their own: a factored product is in float32.
+
+    Args:
+        vectors: ``Tensor[k, r, d]``.
+        exponent: of the gradients' unit.
 
     Returns:
         ``Tensor[k, r, d]``, and what products with each are to be multiplied by; None for 1.
     """
-    vectors = [shifted(vector, exponent) for vector in vectors]
-    own = [exponent_needed(size) for size in all_largest(vectors)]
-    vectors = [shifted(vector, -each) for vector, each in zip(vectors, own, strict=True)]
-    return torch.stack(vectors), vectors[0].new_tensor([2.0**each for each in own]) if any(own) else None
+    vectors = shifted(vectors, exponent)
+    own = [exponent_needed(size) for size in sizes_of_each([vectors])[0]]
+    units = vectors.new_tensor([2.0**each for each in own]) if any(own) else None
+    return each_shifted(vectors, [-each for each in own]), units
 
 
 def _not_finite(total: Tensor, parts: Mapping[str, Tensor], names: Sequence[str], sample_ids: Sequence[str]) -> str:

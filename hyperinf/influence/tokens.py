@@ -56,7 +56,7 @@ def token_scores(source: LiveSource, product: Vectors, statistics: GradientStati
     """
     stacked = {}
     for layer in source.layers:
-        vectors, units = in_units([product.pop(layer)], statistics.exponents.get(layer, 0))
+        vectors, units = in_units(product.pop(layer)[None], statistics.exponents.get(layer, 0))
         stacked[layer] = vectors[0], None if units is None else units[0]
     blocks = checked(source, "train", statistics.sample_ids)
     for block, (_, batch) in zip(blocks, source.batches, strict=True):

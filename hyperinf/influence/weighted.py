@@ -56,7 +56,7 @@ class SideBySide:
 
     Args:
         weighing: of all of them.
-        requests: ``{layer: Tensor[r, d]}`` of each; they may be of different layers.
+        requests: ``{layer: Tensor[r, d]}`` of each, or ``Tensor[k, r, d]``; they may be of different layers.
     """
 
     def __init__(self, weighing: Weighing, requests: Sequence[Mapping[str, Tensor]]) -> None:
@@ -66,7 +66,7 @@ class SideBySide:
             have = tuple(place for place, request in enumerate(requests) if layer in request)
             groups.setdefault(have, []).append(layer)
         self._groups = [
-            {layer: torch.stack([requests[place][layer] for place in have]) for layer in layers}
+            {layer: _joined([requests[place][layer] for place in have]) for layer in layers}
             for have, layers in groups.items()
         ]
         self._totals: dict[str, Tensor] = {}
@@ -79,6 +79,21 @@ class SideBySide:
                     self._totals[layer] = self._totals[layer].add_(part) if layer in self._totals else part
 
     def taken(self) -> list[dict[str, Tensor]]:
-        """Give each request's sums, in its order of layers; none where no block was met."""
-        rows = {layer: iter(total) for layer, total in self._totals.items()}
-        return [{layer: next(rows[layer]) for layer in request if layer in rows} for request in self._requests]
+        """Give each request's sums, in its order of layers and its vectors' shapes; none where no block was met."""
+        used = dict.fromkeys(self._totals, 0)
+
+        def next_of(layer: str, vector: Tensor) -> Tensor:
+            start = used[layer]
+            used[layer] += 1 if vector.ndim == 2 else len(vector)
+            return self._totals[layer][start : used[layer]].view_as(vector)
+
+        return [
+            {layer: next_of(layer, vector) for layer, vector in request.items() if layer in used}
+            for request in self._requests
+        ]
+
+
+def _joined(vectors: Sequence[Tensor]) -> Tensor:
+    """Join ``Tensor[r, d]`` and ``Tensor[k, r, d]``; of one that is a view."""
+    stacks = [vector if vector.ndim == 3 else vector[None] for vector in vectors]
+    return stacks[0] if len(stacks) == 1 else torch.cat(stacks)

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource, LayerGradients
-from hyperinf.gradients.units import all_largest, all_shifted, exponent_of, largest, shifted
+from hyperinf.gradients.units import (
+    all_largest,
+    all_shifted,
+    each_shifted,
+    exponent_of,
+    shifted,
+    sizes_of_each,
+)
 from hyperinf.influence.statistics import GradientStatistics, gradient_statistics
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors, completed
 from hyperinf.influence.weighted import Weighing, Weights
@@ -126,22 +133,37 @@ class InfluenceMethod(ABC):
     def _in_units(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take ``v[l]`` of the layers that are not silent to the unit of its own size, for the curvature's product.
 
+        Of several vectors, ``Tensor[k, r, d]``, each is taken to its own.
+
         Together with the unit of the training gradients (``GradientStatistics.exponent``) it keeps all that a method
         computes far from the ends of float32 and float64, whatever the gradients' scale. Units are powers of two, so
         that no digit depends on them.
         """
         heard = {layer: vector for layer, vector in v.items() if self.statistics.mean_square[layer] > 0}
         vectors = list(heard.values())
+        if any(vector.ndim > 2 for vector in vectors):
+            down = [[-exponent_of(size) for size in sizes] for sizes in sizes_of_each(vectors)]
+            return {layer: each_shifted(stack, each) for (layer, stack), each in zip(heard.items(), down, strict=True)}
         exponents = [-exponent_of(size) for size in all_largest(vectors)]
         return dict(zip(heard, all_shifted(vectors, exponents), strict=True))
 
     def _restored(self, products: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take products of :meth:`_in_units` with curvatures in units out of them; zero for the layers it left out.
 
+        Products of several vectors are used up.
+
         Raises:
             InputError: a product that float64 cannot hold.
         """
         layers = [layer for layer in v if layer in products]
+        if any(v[layer].ndim > 2 for layer in layers):
+            sizes_of_all = dict(zip(layers, sizes_of_each([v[layer] for layer in layers]), strict=True))
+            ups = {
+                layer: [exponent_of(size) - 2 * self.statistics.exponent(layer) for size in sizes]
+                for layer, sizes in sizes_of_all.items()
+            }
+            moved = self._moved({layer: products[layer] for layer in layers}, ups)
+            return {layer: moved[layer] if layer in moved else torch.zeros_like(stack) for layer, stack in v.items()}
         found = [products[layer] for layer in layers]
         units = [
             exponent_of(size) - 2 * self.statistics.exponent(layer)
@@ -155,19 +177,24 @@ class InfluenceMethod(ABC):
         return {layer: result[layer] if layer in result else torch.zeros_like(vector) for layer, vector in v.items()}
 
     def _lowered(self, products: Mapping[str, Tensor], drops: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-        """Take products of vectors that :func:`levelled` raised to those of the vectors themselves."""
+        """Take products of vectors that :func:`levelled` raised to those of the vectors themselves; uses them up."""
         return {
-            layer: torch.stack([self._held(layer, product, drop) for product, drop in zip(stack, drops[layer])])
-            if any(drops[layer])
-            else stack
-            for layer, stack in products.items()
+            **products,
+            **self._moved({layer: products[layer] for layer, drop in drops.items() if any(drop)}, drops),
         }
 
-    def _held(self, layer: str, product: Tensor, exponent: int) -> Tensor:
-        held = shifted(product, exponent)
-        if exponent:
-            self._check_held(layer, largest(product), largest(held))
-        return held
+    def _moved(self, products: Mapping[str, Tensor], exponents: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
+        """Multiply each ``Tensor[k, r, d]`` by k powers of two, in its place.
+
+        Raises:
+            InputError: a product that float64 cannot hold.
+        """
+        before = sizes_of_each(list(products.values()))
+        moved = {layer: each_shifted(stack, exponents[layer], in_place=True) for layer, stack in products.items()}
+        for layer, sizes, held in zip(moved, before, sizes_of_each(list(moved.values())), strict=True):
+            for size, after in zip(sizes, held, strict=True):
+                self._check_held(layer, size, after)
+        return moved
 
     def _check_held(self, layer: str, product: float, held: float) -> None:
         if held == 0 < product:
@@ -199,9 +226,13 @@ class SweepingMethod(InfluenceMethod):
     """A method that needs sums over the training samples beyond the statistics.
 
     It does not take them itself but asks for them, so that shards of the samples can be summed in other processes.
+
+    Attributes:
+        takes_stacks: whether :meth:`steps` takes several vectors, ``{layer: Tensor[k, r, d]}``, as it does one.
     """
 
     layers_apart: ClassVar[bool] = False
+    takes_stacks: ClassVar[bool] = False
 
     @abstractmethod
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
@@ -212,9 +243,11 @@ class SweepingMethod(InfluenceMethod):
         return completed([self.steps(v)], self.source, self.statistics.sample_ids)[0]
 
     def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take the k vectors' steps side by side: each sweep over the source serves all of them."""
+        """Take the k vectors' steps at once, or side by side: each sweep over the source serves all of them."""
         if self.columns_only:
             return super().precondition_each(vectors)
+        if self.takes_stacks:
+            return completed([self.steps(vectors)], self.source, self.statistics.sample_ids)[0]
         twins = [copy(self) for _ in one_by_one(vectors)]  # steps note on their method how far they got
         steps = [twin.steps(v) for twin, v in zip(twins, one_by_one(vectors), strict=True)]
         products = completed(steps, self.source, self.statistics.sample_ids)
@@ -222,7 +255,7 @@ class SweepingMethod(InfluenceMethod):
         return _stacked(products, vectors)
 
     def _times_fisher(self, vectors: Vectors) -> Steps:
-        """Compute ``F x = mean_i <g_i, x> g_i`` in one sweep; ``x: Tensor[r, d]``, float64."""
+        """Compute ``F x = mean_i <g_i, x> g_i`` in one sweep; ``x: Tensor[r, d]`` or ``[k, r, d]``, float64."""
         sums = yield Sweep.weighted(vectors, self._weighing(lambda _, dots: dots, own_dtype=True))
         return dict(zip(sums, torch._foreach_div(list(sums.values()), self.statistics.samples), strict=True))
 
@@ -259,10 +292,8 @@ def levelled(vectors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str
         ``{layer: Tensor[k, r, d]}``, and of each layer the k exponents that take its vectors back.
     """
     level, drops = {}, {}
-    for layer, stack in vectors.items():
-        sizes = [largest(vector) for vector in stack]
+    for (layer, stack), sizes in zip(vectors.items(), sizes_of_each(list(vectors.values())), strict=True):
         top = exponent_of(max(sizes, default=0.0))
         drops[layer] = [exponent_of(size) - top if size > 0 else 0 for size in sizes]
-        raised = [shifted(vector, -drop) for vector, drop in zip(stack, drops[layer])]
-        level[layer] = torch.stack(raised) if any(drops[layer]) else stack
+        level[layer] = each_shifted(stack, [-drop for drop in drops[layer]])
     return level, drops

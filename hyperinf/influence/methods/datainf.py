@@ -19,6 +19,7 @@ class DataInf(SweepingMethod):
     """``hvp = 1/(n lambda) sum_i (v - <v, g_i> / (lambda + |g_i|^2) g_i)`` (Kwon et al. 2024, equation 5)."""
 
     spec: ClassVar = METHODS["datainf"]
+    takes_stacks: ClassVar[bool] = True
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
         """Ask for one sweep over the training gradients; nothing is kept but the sum."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from hyperinf.errors import InputError
 from hyperinf.gradients import Dense
 from hyperinf.influence.fisher_distance import gfim_distance
-from hyperinf.influence.methods.base import InfluenceMethod, levelled
+from hyperinf.influence.methods.base import InfluenceMethod
 from hyperinf.settings.methods import METHODS, MethodOptions
 
 BLOCK = 256
@@ -38,11 +38,10 @@ class ExactFisher(InfluenceMethod):
 
     def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Solve one layer at a time, all vectors by one factorisation."""
-        level, drops = levelled(vectors)
         result = {}
-        for layer, stack in self._in_units(level).items():
+        for layer, stack in self._in_units(vectors).items():
             result[layer] = self._solve(layer, stack.flatten(1).T).T.reshape(stack.shape)
-        return self._lowered(self._restored(result, level), drops)
+        return self._restored(result, vectors)
 
     def _solve(self, layer: str, b: Tensor) -> Tensor:
         held = self.source.layer(layer)

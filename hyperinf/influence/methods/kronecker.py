@@ -27,7 +27,7 @@ from hyperinf.gradients import GradientBlock, GradientSource
 from hyperinf.gradients.contractions import Factors
 from hyperinf.gradients.units import shifted
 from hyperinf.influence.memory import check_gfim_fits
-from hyperinf.influence.methods.base import SweepingMethod, levelled
+from hyperinf.influence.methods.base import SweepingMethod
 from hyperinf.influence.statistics import GradientStatistics, gradient_statistics
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors, completed
 from hyperinf.settings.methods import METHODS
@@ -113,8 +113,7 @@ class _Kronecker(SweepingMethod):
     def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Divide all vectors in the same bases, which are kept."""
         self.prepare()
-        level, drops = levelled(vectors)
-        return self._lowered(self._divided(level), drops)
+        return self._divided(vectors)
 
     def _divided(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         assert self._known is not None

@@ -3,13 +3,14 @@
 import math
 from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
+from copy import copy
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from hyperinf.gradients.units import all_largest
-from hyperinf.influence.methods.base import SweepingMethod, one_by_one
+from hyperinf.gradients.units import all_largest, sizes_of_each
+from hyperinf.influence.methods.base import SweepingMethod
 from hyperinf.influence.stacks import Stacks
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors, completed
 from hyperinf.linalg import ConvergenceError
@@ -33,6 +34,7 @@ class _ScaledSeries(SweepingMethod):
         products: with the curvature, so far.
     """
 
+    takes_stacks: ClassVar[bool] = True
     scaling: ClassVar[str]
     options: LissaOptions
 
@@ -40,14 +42,13 @@ class _ScaledSeries(SweepingMethod):
         super().__init__(options)
         self.residuals: list[float] = []
         self.products = 0
-        self._known_scales: dict[tuple[str, ...], dict[str, float]] = {}
 
     @abstractmethod
     def _multiply(self, vectors: Vectors) -> Steps:
         """Multiply a vector of every layer by the curvature."""
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
-        """Take ``lanczos_steps + iterations`` products with the curvature.
+        """Take ``lanczos_steps + iterations`` products with the curvature; several vectors are zero in the same layers.
 
         Raises:
             ConvergenceError: the series of a layer diverges.
@@ -57,55 +58,50 @@ class _ScaledSeries(SweepingMethod):
         start = stacks.stacked(active)
         self.residuals = []
         self.products = 0
-        found = self._known_scales.get(tuple(active))
-        if found is None:
-            found = yield from self._scales(active)
-        elif active:
-            self.products = self.options.lanczos_steps
-        scales, lengths = stacks.columns(found), [v.norm(dim=1) for v in start]
-        r, previous = start, dict.fromkeys(active, 1.0)
+        found = yield from self._scales(active)
+        scales, lengths = stacks.columns(found), [v.norm(dim=-1) for v in start]
+        r, previous = start, [torch.ones_like(length) for length in lengths]
         for _ in range(self.options.iterations if active else 0):
             curved = yield from self._damped(stacks, r)
             change = [v - product / scale for v, product, scale in zip(start, curved, scales, strict=True)]
-            residuals, sizes = stacks.numbers(
-                *([x.norm(dim=1) / length for x, length in zip(each, lengths)] for each in (change, r))
+            residuals, sizes = (
+                [x.norm(dim=-1) / length for x, length in zip(each, lengths, strict=True)] for each in (change, r)
             )
-            for layer, residual in residuals.items():
-                if not residual <= (1 + GROWTH) * previous[layer] + ROUNDING * sizes[layer]:
+            largest, excess, before, after = stacks.numbers(
+                *zip(*map(_growth, residuals, previous, sizes), strict=True)
+            )
+            for layer in active:
+                if not excess[layer] <= 0:
                     raise ConvergenceError(
-                        f"layer {layer!r}: {self.name} diverges, its residual grew from {previous[layer]:.3g} to "
-                        f"{residual:.3g} in iteration {len(self.residuals) + 1}; expected a scale of at least half "
+                        f"layer {layer!r}: {self.name} diverges, its residual grew from {before[layer]:.3g} to "
+                        f"{after[layer]:.3g} in iteration {len(self.residuals) + 1}; expected a scale of at least half "
                         f"the largest eigenvalue, got {found[layer]:.3g}"
                     )
             previous = residuals
-            self.residuals.append(max(residuals.values()))
+            self.residuals.append(max(largest.values()))
             r = [x + step for x, step in zip(r, change, strict=True)]
         return self._restored(stacks.apart([x / scale for x, scale in zip(r, scales, strict=True)]), v)
 
     def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take the k vectors' steps side by side; those of the same layers have the same scales, found once."""
-        if self.columns_only:
-            return super().precondition_each(vectors)
-        self._known_scales = self._found_scales(one_by_one(vectors))
-        try:
-            return super().precondition_each(vectors)
-        finally:
-            self._known_scales = {}
-
-    def _found_scales(self, vectors: Sequence[Mapping[str, Tensor]]) -> dict[tuple[str, ...], dict[str, float]]:
-        """Find the scales of every set of layers that some vector is not zero in."""
-        found: dict[tuple[str, ...], dict[str, float]] = {}
-
-        def steps(layers: tuple[str, ...], active: Vectors) -> Steps:
-            found[layers] = yield from self._scales(active)
-            return {}
-
-        starts = {tuple(active): active for active in map(self._active, vectors)}
-        completed([steps(*start) for start in starts.items()], self.source, self.statistics.sample_ids)
-        return found
+        """Take at once those that are zero in the same layers: which layers there are is where Lanczos starts from."""
+        groups: dict[tuple[bool, ...], list[int]] = {}
+        for place, sizes in enumerate(zip(*sizes_of_each(list(vectors.values())), strict=True)):
+            groups.setdefault(tuple(size != 0 for size in sizes), []).append(place)
+        parts = [{layer: stack[places] for layer, stack in vectors.items()} for places in groups.values()]
+        twins = [copy(self) for _ in groups]  # steps note on their method how far they got
+        steps = [twin.steps(part) for twin, part in zip(twins, [vectors] if len(parts) == 1 else parts, strict=True)]
+        products = completed(steps, self.source, self.statistics.sample_ids)
+        self._take_notes(twins)
+        if len(products) == 1:
+            return products[0]
+        result = {layer: torch.empty_like(stack) for layer, stack in vectors.items()}
+        for places, product in zip(groups.values(), products, strict=True):
+            for layer, stack in product.items():
+                result[layer][places] = stack
+        return result
 
     def _active(self, v: Mapping[str, Tensor]) -> Vectors:
-        """Take a vector to its units, of the layers where it is not zero."""
+        """Take a vector, or several, to their units, of the layers where they are not zero: all, or none of them."""
         units = self._in_units(v)
         return {layer: units[layer] for layer, size in zip(units, all_largest(list(units.values()))) if size != 0}
 
@@ -182,6 +178,24 @@ class _ScaledSeries(SweepingMethod):
         }
 
 
+def _growth(residual: Tensor, previous: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of a group of layers, ``Tensor[l]`` or ``Tensor[l, k]``, the vector whose residual grew most beyond rounding.
+
+    Args:
+        residual: relative to the vector.
+        previous: before this iteration.
+        size: of the iterate, relative to the vector.
+
+    Returns:
+        ``Tensor[l]`` each: the largest residual; by how much the one that grew most did, and what it was before and is.
+    """
+    grown = residual - (1 + GROWTH) * previous - ROUNDING * size
+    residual, previous, grown = (each.view(len(each), -1) for each in (residual, previous, grown))
+    most = grown.argmax(dim=1, keepdim=True)  # of numbers that are none, the first
+    excess, before, after = (each.gather(1, most)[:, 0] for each in (grown, previous, residual))
+    return residual.amax(dim=1), excess, before, after
+
+
 class LiSSA(_ScaledSeries):
     """LiSSA on the FIM; a sweep over the training gradients for every product."""
 
@@ -202,22 +216,9 @@ class LiSSAGFIM(_ScaledSeries):
 
     spec: ClassVar = METHODS["lissa_gfim"]
     scaling: ClassVar[str] = "upper bound"
-    columns_only: ClassVar[bool] = True
-
-    def precondition_each(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take at once those that are zero in the same layers: which layers there are is where Lanczos starts from."""
-        groups: dict[tuple[bool, ...], list[int]] = {}
-        for place, v in enumerate(one_by_one(vectors)):
-            groups.setdefault(tuple(bool(vector.any()) for vector in v.values()), []).append(place)
-        result = {layer: torch.zeros_like(stack) for layer, stack in vectors.items()}
-        for places in groups.values():
-            products = super().precondition_each({layer: stack[places] for layer, stack in vectors.items()})
-            for layer, product in products.items():
-                result[layer][places] = product
-        return result
 
     def _multiply(self, vectors: Vectors) -> Steps:
-        """Compute ``x G``, ``[r, d] x [d, d]``."""
+        """Compute ``x G`` of every vector, ``[r, d] x [d, d]``."""
         yield from ()
         return {layer: x @ self._gfim(layer).to(x.dtype) for layer, x in vectors.items()}
 

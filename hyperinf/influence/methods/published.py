@@ -3,7 +3,7 @@
 Both depend on how large the gradients are, which no other method here does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -63,10 +63,6 @@ class PublishedLiSSA(LiSSA):
 
     spec: ClassVar = METHODS["lissa_published"]
     options: PublishedLissaOptions  # type: ignore[assignment]
-
-    def _found_scales(self, vectors: Sequence[Mapping[str, Tensor]]) -> dict[tuple[str, ...], dict[str, float]]:
-        """Find none: there is no scale."""
-        return {}
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
         """Take one product with the curvature for every step.
