@@ -38,6 +38,8 @@ def table(result: Mapping[str, Any]) -> str:
         " up; behind them the ratio to the first column of times, and the peak of the device's memory above what was in"
         " use before, in MiB.",
     ]
+    for note in result.get("notes", []):
+        lines += ["", note]
     for name, section in result["sections"].items():
         lines += ["", f"## {name.capitalize()}", "", ABOUT[name]]
         for rows in _alike(section["rows"]):
