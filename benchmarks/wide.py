@@ -21,7 +21,8 @@ from torch import Tensor
 from benchmarks.check_cost import classifier, headlines
 from hyperinf.gradients import GradientSource, LiveSource, TensorSource
 from hyperinf.influence import build_method, gradient_statistics, mean_gradient, sweep_scores
-from hyperinf.influence.memory import COPIES, GIB, gfim_bytes
+from hyperinf.influence.memory import COPIES, gfim_bytes
+from hyperinf.runtime.memory import GIB
 
 RESULT = Path(__file__).parent / "results" / "wide.json"
 PAGE = Path(__file__).parents[1] / "docs" / "wide.md"

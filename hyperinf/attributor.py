@@ -15,17 +15,18 @@ from torch import Tensor, nn
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, GradientStore, LiveSource
 from hyperinf.gradients.batches import samples_in
+from hyperinf.gradients.foretold import held_bytes
 from hyperinf.gradients.kept import KeptSource
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.sweeping import check_layers
 from hyperinf.gradients.weights import GfimAxis
 from hyperinf.influence import InfluenceMethod, build_methods, mean_gradient
 from hyperinf.influence.forms import own_products
-from hyperinf.influence.memory import free_bytes
 from hyperinf.influence.methods.building import DEFAULTS
 from hyperinf.influence.queries import queries_at_once, query_vectors, score_vectors
 from hyperinf.influence.tokens import token_frame, token_scores
 from hyperinf.models.encoding import Batches
+from hyperinf.runtime.memory import free_bytes
 
 
 @dataclass(frozen=True)
@@ -313,7 +314,7 @@ class Attributor:
         """Count the bytes that gradients may take between sweeps."""
         if self._memory_bytes is not None:
             return self._memory_bytes
-        return (free_bytes(source.device) or 0) // 2
+        return max(0, (free_bytes(source.device) or 0) - held_bytes(source.foretold(), source.device)) // 2
 
     def _mean_vector(self, target: Any) -> dict[str, Tensor]:
         """Take the mean gradient of a target to where training gradients are, ``{layer: Tensor[1, r, d]}``."""

@@ -26,10 +26,10 @@ from hyperinf.data.folders import check_out
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, LiveSource
 from hyperinf.influence import mean_gradient
-from hyperinf.influence.memory import GIB, free_bytes
 from hyperinf.models.encoding import Batches
 from hyperinf.pipeline.opened import machine
 from hyperinf.pipeline.scoring import GRADIENTS, chosen_store, stored
+from hyperinf.runtime.memory import GIB, free_bytes
 from hyperinf.selecting.opening import PICTURES
 from hyperinf.selecting.reading import file_of
 from hyperinf.settings.scored import ScoreRows

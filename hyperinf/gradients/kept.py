@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 
 from hyperinf.gradients.contractions import Dense, Factors, LayerGradients
+from hyperinf.gradients.foretold import Foretold
 from hyperinf.gradients.live import LiveSource
 from hyperinf.gradients.source import GradientBlock, GradientSource
 from hyperinf.runtime.choice import chosen
@@ -47,6 +48,10 @@ class KeptSource(GradientSource):
     def known_length(self) -> int | None:
         """The number of samples; None where a sweep would be needed to tell it."""
         return self.live.known_length
+
+    def foretold(self) -> Foretold | None:
+        """Tell what the passes through the widest batch will take."""
+        return self.live.foretold()
 
     @property
     def origin(self) -> LiveSource | None:

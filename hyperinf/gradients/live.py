@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hyperinf.gradients.batches import mask_of, moved
 from hyperinf.gradients.column import Column
+from hyperinf.gradients.foretold import Foreteller, Foretold
 from hyperinf.gradients.kinds import unwrapped
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.gradients.per_sample import Extraction
@@ -32,12 +33,14 @@ class LiveSource(GradientSource):
         loss_fn: ``(model, batch) -> Tensor[b]``; :func:`default_loss` when None.
         layers: names of the weights; every trainable weight matrix when None.
         gfim_axis: which axis of a weight that is no LoRA factor the GFIM is over; see :func:`adapted_layers`.
-        check: compare a few samples of the first batch with autograd; see :class:`Extraction`.
+        check: compare a few samples of the first batch with autograd, see :class:`Extraction`; and see that the passes
+            of the widest batch fit into memory, see :class:`Foreteller`.
 
     Raises:
         ValueError: ``batches`` can be iterated only once, is empty, gives no ids, or repeats one (of what makes its
             batches as it is iterated: in the first sweep); see ``adapted_layers``. While it is swept: see
-            :class:`Extraction`; other samples, another order or other losses than in the first sweep.
+            :class:`Extraction`; other samples, another order or other losses than in the first sweep; before it, passes
+            of a batch that do not fit into the memory that is free.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class LiveSource(GradientSource):
         else:
             _all_ids(islice(batches, 1))  # see that the first is a pair
         self._losses: Tensor | None = None
+        extraction = self._extraction
+        self._foreteller = Foreteller(extraction.model, batches, extraction.loss_fn, self._adapted) if check else None
 
     @property
     def layers(self) -> dict[str, tuple[int, int]]:
@@ -114,6 +119,13 @@ class LiveSource(GradientSource):
         """Names of the weights whose gradients need a backward pass for every sample, as far as is known."""
         return self._extraction.one_at_a_time
 
+    def foretold(self) -> Foretold | None:
+        """Tell what the passes through the widest batch will take, by running a few of its samples, once.
+
+        None where batches are made as they are asked for, and none was; of those that cannot be cut; and unchecked.
+        """
+        return None if self._foreteller is None else self._foreteller.ahead()
+
     def after(self, count: int) -> "LiveSource":
         """Leave out the batches whose samples are all among the first ``count``, of a source that has more.
 
@@ -131,6 +143,9 @@ class LiveSource(GradientSource):
 
     def __iter__(self) -> Iterator[GradientBlock]:
         device = self._extraction.device
+        foreteller = self._foreteller if self._losses is None else None
+        if foreteller is not None:
+            foreteller.check()
         seen = 0
         met: list[str] = []
         swept = Column(self.known_length)
@@ -141,6 +156,8 @@ class LiveSource(GradientSource):
             else:
                 check_order(names, seen, self._ids, "batches")
                 names = self._ids[seen : seen + len(names)]  # equal, and held once for all sweeps
+            if foreteller is not None:
+                foreteller.check(batch)
             batch = moved(batch, device)
             gradients, losses = self._extraction(batch, names)
             if losses.shape[0] != len(names):

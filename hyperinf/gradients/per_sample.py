@@ -107,7 +107,7 @@ class Extraction:
         self, model: nn.Module, loss_fn: LossFunction, layers: Sequence[AdaptedLayer], check: bool = True
     ) -> None:
         self.model = model
-        self._loss_fn = loss_fn
+        self.loss_fn = loss_fn
         self._layers = list(layers)
         self._check = check
         self.compared = 0
@@ -145,7 +145,7 @@ class Extraction:
             )
             for layer in self._layers
         )
-        return used, tuple(map(id, self.model.parameters())), _reference(self._loss_fn)
+        return used, tuple(map(id, self.model.parameters())), _reference(self.loss_fn)
 
     def form(self, batch: Any) -> Hashable:
         """Name what the checks depend on: weights, modules, loss, what a batch is made of, its padding and company."""
@@ -183,12 +183,12 @@ class Extraction:
             if self._plan(recording.layer).layouts is not None
         }
         if slow:
-            found |= gradients_by_sample(self.model, batch, self._loss_fn, slow, ran.losses, self.epsilon)
+            found |= gradients_by_sample(self.model, batch, self.loss_fn, slow, ran.losses, self.epsilon)
         if fresh:
             rows = [str(row) for row in range(len(ran.losses))]
             if names is not None and len(names) == len(rows):
                 rows = list(names)
-            check_sample_alone(self.model, batch, self._loss_fn, self._layers, found, ran.losses, rows, self.epsilon)
+            check_sample_alone(self.model, batch, self.loss_fn, self._layers, found, ran.losses, rows, self.epsilon)
         self._forms.add(form)
         if fresh and (self.compared >= ENOUGH or len(ran.losses) == 1):
             known[form] = {name: plan for name, plan in self.plans.items() if plan.proven}
@@ -203,7 +203,7 @@ class Extraction:
             unproven = [layer for layer in hooked if self._check and not self._plan(layer).proven]
             with differentiable(self.model, self._layers):
                 also = [layer.weight for layer in unproven]
-                ran = run_pass(self.model, batch, self._loss_fn, hooked, also=also)
+                ran = run_pass(self.model, batch, self.loss_fn, hooked, also=also)
             pairs = zip(unproven, ran.sums, strict=True)
             awake = {layer.name for layer, total in pairs if total is not None and bool(total.any())}
             fits = (
@@ -215,7 +215,7 @@ class Extraction:
             if not self._check or all(fits):
                 return ran
             del ran
-        ran, plans = compared_pass(self.model, batch, self._loss_fn, hooked)
+        ran, plans = compared_pass(self.model, batch, self.loss_fn, hooked)
         self.compared += len(ran.losses)
         self._adopt(hooked, plans)
         return ran

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 
+from hyperinf.runtime.memory import GIB, free_bytes
+
 _log = logging.getLogger(__name__)
-GIB = 2**30
 COPIES = 4
 """Of the largest layer's matrix that its inversion works with, besides the matrices themselves."""
 WORTH_SAYING = GIB
@@ -48,34 +48,3 @@ def check_gfim_fits(
         )
     if needed > WORTH_SAYING:
         _log.warning("the %s of %d layers takes %.1f GiB with its inversion", what, len(layers), needed / GIB)
-
-
-def free_bytes(device: torch.device | str) -> int | None:
-    """Ask how much memory is free on a device, of a process's own limit where it has one; None where nobody tells."""
-    device = torch.device(device)
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    found = [_available(), _left_in_group()]
-    return min((value for value in found if value is not None), default=None)
-
-
-def _available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
-
-
-def _left_in_group() -> int | None:
-    """Ask the control group that a scheduler or container put the process in; cached files count as free."""
-    try:
-        own = Path("/proc/self/cgroup").read_text(encoding="ascii").strip().rpartition("::")[2].lstrip("/")
-        group = Path("/sys/fs/cgroup") / own
-        limit = (group / "memory.max").read_text(encoding="ascii").strip()
-        used = int((group / "memory.current").read_text(encoding="ascii"))
-        cached = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
-        return None if limit == "max" else max(0, int(limit) - used + int(cached.get("inactive_file", 0)))
-    except (OSError, ValueError):
-        return None

@@ -8,12 +8,9 @@ from torch import Tensor
 from hyperinf.gradients import GradientSource
 from hyperinf.gradients.scratch import takes_many
 from hyperinf.gradients.sweeping import checked
-from hyperinf.influence.memory import free_bytes
-from hyperinf.influence.methods import InfluenceMethod, SweepingMethod
+from hyperinf.influence.methods import InfluenceMethod
 from hyperinf.influence.sweeps import sweep_stacks
-
-COPIES, COPIES_OF_SWEEPS = 10, 20
-"""Vectors in float64 that a query takes at a time: its gradient, products on the way, and what is computed of them."""
+from hyperinf.runtime.memory import free_bytes
 
 
 def queries_at_once(method: InfluenceMethod, layers: Mapping[str, tuple[int, int]], memory_bytes: int | None) -> int:
@@ -31,8 +28,7 @@ def queries_at_once(method: InfluenceMethod, layers: Mapping[str, tuple[int, int
     if memory_bytes is None:
         free = free_bytes(next(iter(method.statistics.devices.values()), "cpu"))
         memory_bytes = 2**62 if free is None else free // 2
-    copies = COPIES_OF_SWEEPS if isinstance(method, SweepingMethod) else COPIES
-    return max(1, memory_bytes // (copies * 8 * sum(r * d for r, d in layers.values())))
+    return max(1, memory_bytes // (method.copies * 8 * sum(r * d for r, d in layers.values())))
 
 
 def query_vectors(

@@ -16,9 +16,10 @@ from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, GradientSource, LayerGradients
 from hyperinf.gradients.alike import together
 from hyperinf.gradients.column import Column
+from hyperinf.gradients.foretold import check_fits
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.units import all_largest, exponent_needed, shifted
-from hyperinf.influence.memory import check_gfim_fits
+from hyperinf.influence.memory import check_gfim_fits, gfim_bytes
 from hyperinf.settings.methods import MethodOptions
 
 DEFAULT_DAMPING: float = MethodOptions.model_fields["damping"].default
@@ -164,7 +165,10 @@ def statistic_sums(source: GradientSource, gfim: bool = True, watch: Watch | Non
     """
     layers = dict(source.layers)
     if gfim:
-        check_gfim_fits(layers, getattr(source, "device", "cpu"))
+        device = getattr(source, "device", "cpu")
+        check_gfim_fits(layers, device)
+        if hasattr(source, "foretold"):
+            check_fits(source.foretold(), device, gfim_bytes(layers), "the GFIM with its inversion takes")
     sums = dict.fromkeys(layers, 0.0)
     matrices: dict[str, Tensor] = {}
     norms = Column(getattr(source, "known_length", None))

@@ -120,6 +120,12 @@ class Batches:
         """The ids of all samples in the order of the batches; no batch is made for them."""
         return tuple(self._encoded.ids[index] for group in self._groups for index in group)
 
+    def widest(self) -> tuple[tuple[str, ...], dict[str, Tensor]]:
+        """The pair with the most tokens, padding included; no other is made."""
+        return self._made(
+            max(self._groups, key=lambda group: len(group) * max(map(self._encoded.lengths.__getitem__, group)))
+        )
+
     def shard(self, index: int, count: int) -> "Batches":
         """Every ``count``-th batch, beginning with batch ``index``.
 
@@ -141,5 +147,7 @@ class Batches:
         return part
 
     def __iter__(self) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
-        for group in self._groups:
-            yield tuple(self._encoded.ids[index] for index in group), self._encoded.collate(group)
+        yield from map(self._made, self._groups)
+
+    def _made(self, group: Sequence[int]) -> tuple[tuple[str, ...], dict[str, Tensor]]:
+        return tuple(self._encoded.ids[index] for index in group), self._encoded.collate(group)

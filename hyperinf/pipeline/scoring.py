@@ -12,9 +12,10 @@ import numpy as np
 
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource, GradientStore, LiveSource, TensorSource
+from hyperinf.gradients.foretold import held_bytes
 from hyperinf.influence import ScoreTable, score_methods
 from hyperinf.influence.forms import forms_asked
-from hyperinf.influence.memory import free_bytes
+from hyperinf.runtime.memory import free_bytes
 from hyperinf.runtime.profiling import Cost, metered
 from hyperinf.settings.methods import MethodOptions
 from hyperinf.settings.runtime import Store
@@ -122,8 +123,9 @@ def chosen_store(
         return store
     scratch.mkdir(parents=True, exist_ok=True)
     needed = 4 * len(live.sample_ids) * sum(r * d for r, d in live.layers.values())
-    memory = (free_bytes(live.device) or 0) // 2 if memory_bytes is None else memory_bytes
-    rooms: dict[Store, int] = {"memory": memory, "disk": min(DISK_BYTES, shutil.disk_usage(scratch).free // 2)}
+    if memory_bytes is None:
+        memory_bytes = max(0, (free_bytes(live.device) or 0) - held_bytes(live.foretold(), live.device)) // 2
+    rooms: dict[Store, int] = {"memory": memory_bytes, "disk": min(DISK_BYTES, shutil.disk_usage(scratch).free // 2)}
     order: tuple[Store, ...] = ("disk", "memory") if resumed else ("memory", "disk")
     chosen: Store = next((place for place in order if needed <= rooms[place]), "live")
     where = {"memory": "kept in memory", "disk": "kept on the disk", "live": "taken again at every sweep"}[chosen]

@@ -39,6 +39,8 @@ class InfluenceMethod(ABC):
         needs_statistics: whether it has to be fitted before :meth:`precondition`.
         columns_only: whether each row of ``v[l]`` is multiplied from the right by one and the same matrix, whatever its
             number.
+        copies: of its vectors that :meth:`precondition_each` holds at a time at the most, in float64; the vectors
+            themselves and their products among them.
         layers_apart: whether the products of one layer after the other, once :meth:`prepare` was called, cost no more
             than those of all layers at once.
         options: what it was told.
@@ -49,6 +51,7 @@ class InfluenceMethod(ABC):
     spec: ClassVar[MethodSpec]
     needs_statistics: ClassVar[bool] = True
     columns_only: ClassVar[bool] = False
+    copies: ClassVar[int] = 6
     layers_apart: ClassVar[bool] = True
 
     options: MethodOptions
@@ -231,6 +234,7 @@ class SweepingMethod(InfluenceMethod):
         takes_stacks: whether :meth:`steps` takes several vectors, ``{layer: Tensor[k, r, d]}``, as it does one.
     """
 
+    copies: ClassVar[int] = 12
     layers_apart: ClassVar[bool] = False
     takes_stacks: ClassVar[bool] = False
 

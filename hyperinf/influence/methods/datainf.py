@@ -19,6 +19,7 @@ class DataInf(SweepingMethod):
     """``hvp = 1/(n lambda) sum_i (v - <v, g_i> / (lambda + |g_i|^2) g_i)`` (Kwon et al. 2024, equation 5)."""
 
     spec: ClassVar = METHODS["datainf"]
+    copies: ClassVar[int] = 6
     takes_stacks: ClassVar[bool] = True
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:
@@ -38,6 +39,7 @@ class DataInfGFIM(SweepingMethod):
     """DataInf on the GFIM: ``hvp = 1/n sum_i v (g_i^T g_i + lambda I)^-1``, each inverse by an r x r Woodbury."""
 
     spec: ClassVar = METHODS["datainf_gfim"]
+    copies: ClassVar[int] = 8
     columns_only: ClassVar[bool] = True
 
     def steps(self, v: Mapping[str, Tensor]) -> Steps:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from hyperinf.gradients.scratch import takes_many
-from hyperinf.influence.memory import free_bytes
 from hyperinf.influence.methods.base import InfluenceMethod
 from hyperinf.influence.statistics import GradientStatistics
 from hyperinf.linalg import ConvergenceError, InverseResult, hyperpower_inverse
+from hyperinf.runtime.memory import free_bytes
 from hyperinf.settings.methods import METHODS, HyperInfOptions, MethodOptions
 
 MOST = 64

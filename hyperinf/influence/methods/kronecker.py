@@ -65,6 +65,7 @@ class _Basis:
 class _Kronecker(SweepingMethod):
     """What K-FAC and EK-FAC share."""
 
+    copies: ClassVar[int] = 6
     layers_apart: ClassVar[bool] = True
 
     _known: dict[str, tuple[_Basis, Tensor]] | None = None

@@ -14,6 +14,7 @@ class TracIN(InfluenceMethod):
 
     spec: ClassVar = METHODS["tracin"]
     needs_statistics: ClassVar[bool] = False
+    copies: ClassVar[int] = 2
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give ``v`` itself; a layer whose training gradients are all zero scores zero by itself."""

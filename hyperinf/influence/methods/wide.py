@@ -20,6 +20,7 @@ class _Wide(SweepingMethod):
     """What both forms share: one sweep for sums that are kept, and a product with each row of a vector."""
 
     columns_only: ClassVar[bool] = True
+    copies: ClassVar[int] = 6
 
     def __init__(self, options: MethodOptions | None = None) -> None:
         super().__init__(options)

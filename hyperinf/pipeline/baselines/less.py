@@ -11,9 +11,9 @@ from torch import Tensor
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientBlock, LiveSource
 from hyperinf.gradients.sweeping import checked
-from hyperinf.influence.memory import free_bytes
 from hyperinf.influence.queries import query_vectors
 from hyperinf.pipeline.baselines.scene import Scene
+from hyperinf.runtime.memory import free_bytes
 from hyperinf.training.state import MOMENTS
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8

@@ -1,0 +1,202 @@
+"""Memory as it is foretold before a sweep, beside the peak that is then measured.
+
+    python -m benchmarks.foretold
+    python -m benchmarks.foretold --table    # draws docs/memory.md
+
+Scores by HyperINF of a model of random weights with LoRA on queries and values, gradients live, on a CPU (Linux). Each
+case is a process of its own, which has done the same on a tiny model before, so that no import is measured; the peak is
+that of its resident set above what was there with the model built. Foretold is what the library refuses a run by: the
+passes of the widest batch, from a few of its samples, times what the allocator holds for them, and the GFIM of all
+layers with its inversion. Each case is run as memory is taken by default, and with large tensors mapped, as where it is
+short.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.gpu.models import TINY_LLAMA, TINY_ROBERTA, Shape, adapted, batch_of
+from benchmarks.growth import ONE_THREAD, give_back_memory, versions
+from hyperinf.artifacts.files import write_json, write_text
+from hyperinf.gradients import LiveSource
+from hyperinf.influence import influence_scores
+from hyperinf.influence.memory import gfim_bytes
+from hyperinf.runtime.devices import set_threads
+from hyperinf.runtime.memory import HELD, map_large_tensors
+from hyperinf.runtime.profiling import MIB, metered
+
+RESULT = Path(__file__).parent / "results" / "foretold_cpu.json"
+PAGE = Path(__file__).parents[1] / "docs" / "memory.md"
+MINILM = Shape("MiniLM-L6", False, 6, 384, 1536, 12, 30522)
+ROBERTA = Shape("RoBERTa-base", False, 12, 768, 3072, 12, 50265)
+SMOLLM2 = Shape("SmolLM2-135M", True, 30, 576, 1536, 9, 49152)
+QWEN = Shape("0.5B of Qwen2.5's shape", True, 24, 896, 4864, 14, 151936)
+REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is run.
+
+    Attributes:
+        shape: of the model.
+        rank: of the adapters.
+        batch: samples at a time.
+        tokens: of the longest sample; the others' are fewer, in even steps down to half.
+        samples: of the training set.
+    """
+
+    shape: Shape
+    rank: int
+    batch: int
+    tokens: int
+    samples: int
+
+
+CASES = [
+    Case(MINILM, 8, 16, 64, 64),
+    Case(MINILM, 8, 64, 128, 128),
+    Case(MINILM, 64, 32, 128, 64),
+    Case(ROBERTA, 8, 8, 128, 32),
+    Case(ROBERTA, 8, 16, 256, 32),
+    Case(SMOLLM2, 8, 4, 128, 16),
+    Case(SMOLLM2, 8, 8, 256, 16),
+    Case(SMOLLM2, 8, 16, 64, 32),
+    Case(QWEN, 8, 4, 128, 8),
+]
+QUICK = [Case(TINY_ROBERTA, 2, 8, 32, 16), Case(TINY_LLAMA, 2, 8, 32, 16)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="tiny models, to try; nothing is written")
+    parser.add_argument("--table", action="store_true", help="draw docs/memory.md from what was measured")
+    given = parser.parse_args()
+    if given.table:
+        write_text(PAGE, page(json.loads(RESULT.read_text(encoding="utf-8"))))
+        return
+    os.environ.update(ONE_THREAD)
+    rows = [
+        measured(case, mapped, 1 if given.quick else REPEATS)
+        for case in (QUICK if given.quick else CASES)
+        for mapped in (False, True)
+    ]
+    if not given.quick:
+        write_json(RESULT, {**versions(), "repeats": REPEATS, "rows": rows})
+
+
+def measured(case: Case, mapped: bool, repeats: int) -> dict[str, Any]:
+    """Run a case in processes of its own, and print its row."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1) as processes:
+        runs = [processes.submit(run, case, mapped).result() for _ in range(repeats)]
+    peaks = [each["peak_mib"] for each in runs]
+    row = {
+        **asdict(case),
+        "mapped": mapped,
+        **{key: runs[0][key] for key in ("passes_mib", "gfim_mib")},
+        "peak_mib": statistics.median(peaks),
+        "low": min(peaks),
+        "high": max(peaks),
+    }
+    row["ratio"] = ((1.0 if mapped else HELD) * row["passes_mib"] + row["gfim_mib"]) / row["peak_mib"]
+    row["cpu_seconds"] = statistics.median(each["cpu_seconds"] for each in runs)
+    print(_cells(row), flush=True)
+    return row
+
+
+def run(case: Case, mapped: bool) -> dict[str, float]:
+    """Foretell and measure, in this process."""
+    warnings.filterwarnings("ignore")
+    if mapped:
+        assert map_large_tensors(), "no glibc to tell"
+    set_threads(1)
+    _scored(replace(case, shape=TINY_LLAMA if case.shape.causal else TINY_ROBERTA, tokens=8, samples=case.batch))
+    return _scored(case)
+
+
+def _scored(case: Case) -> dict[str, float]:
+    device = torch.device("cpu")
+    model = adapted(case.shape, case.shape.layers, case.rank, torch.float32, device)
+    train, target = (
+        LiveSource(model, _batches(case, samples, seed)) for seed, samples in ((11, case.samples), (12, 8))
+    )
+    passes = train.foretold()
+    assert passes is not None
+    foretold = {"passes_mib": passes.bytes / MIB, "gfim_mib": gfim_bytes(train.layers) / MIB}
+    give_back_memory()
+    started = time.process_time()
+    with metered("cpu") as cost:
+        influence_scores(train, target, "hyperinf", solver="cholesky")
+    assert cost.peak_memory_mib is not None, "the kernel does not tell this process's peak"
+    return {**foretold, "peak_mib": cost.peak_memory_mib, "cpu_seconds": time.process_time() - started}
+
+
+def _batches(case: Case, samples: int, seed: int) -> list[tuple[list[str], dict[str, torch.Tensor]]]:
+    """The shortest first, as rows are put together."""
+    count = max(1, samples // case.batch)
+    found = []
+    for number in range(count):
+        tokens = case.tokens - (case.tokens // 2) * (count - 1 - number) // count
+        batch = batch_of(case.shape, min(case.batch, samples), tokens, torch.device("cpu"), seed + number)
+        found.append(([f"{seed}-{number}-{row}" for row in range(len(batch["labels"]))], batch))
+    return found
+
+
+def page(result: dict[str, Any]) -> str:
+    """Draw the table, Markdown."""
+    rows = result["rows"]
+    worst = max(abs(row["ratio"] - 1) for row in rows)
+    lines = [
+        "# Memory, foretold",
+        "",
+        "Before the first sweep two and three samples of the widest batch are run, and the bytes of every tensor that"
+        " an operation makes are counted as it goes on. Each operation's bytes are a fixed part and a part for each"
+        " sample: so is the peak of the whole batch known, wherever it is. On a CPU the allocator holds"
+        f" {HELD} times as much, unless large tensors are mapped one by one, which is done where memory is short. With"
+        " the GFIM and its inversion, which follow from the layers' shapes, that is what a run needs beside the model."
+        " Where it is more than is free, the"
+        " run is refused, with the number of samples at a time that would fit; where that is over 1 GiB, it is said.",
+        "",
+        f"Drawn by `python -m benchmarks.foretold --table` from what `python -m benchmarks.foretold` measured:"
+        f" {result['device']}, torch {result['torch']}, 1 thread, {result['repeats']} runs of each in processes of"
+        " their own: scores by HyperINF, LoRA on queries and values, random weights. The peak is that of the process's"
+        f" resident set above what it had with the model built. The largest error is {worst:.0%}.",
+        "",
+        "| model | rank | widest batch | mapped | passes, MiB | GFIM, MiB | measured, MiB | foretold to it | CPU s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *map(_cells, rows),
+        "",
+        "Not in it: gradients that are kept between sweeps, which take half of what is then left at most (`--memory`),"
+        " and many queries' own vectors, which take half of what is free at most (`memory_bytes`).",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: dict[str, Any]) -> str:
+    peak = f"{row['peak_mib']:,.0f} ({row['low']:,.0f} to {row['high']:,.0f})"
+    cells = [
+        row["shape"]["name"],
+        str(row["rank"]),
+        f"{row['batch']} x {row['tokens']} tokens",
+        "yes" if row["mapped"] else "no",
+        f"{row['passes_mib']:,.0f}",
+        f"{row['gfim_mib']:,.0f}",
+        peak,
+        f"{row['ratio']:.2f}",
+        f"{row['cpu_seconds']:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()

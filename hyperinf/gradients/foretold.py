@@ -1,0 +1,158 @@
+"""What the passes through the widest batch will take, foretold from a few of its samples before any number is taken."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from hyperinf.gradients.batches import REFUSALS, CannotSplitError, moved, rows_of, samples_in, width_of
+from hyperinf.gradients.losses import LossFunction
+from hyperinf.gradients.modes import differentiable
+from hyperinf.gradients.plans import run_pass
+from hyperinf.gradients.weights import AdaptedLayer
+from hyperinf.runtime.footprint import Footprint, bytes_of_many
+from hyperinf.runtime.memory import GIB, free_bytes, held_for, map_large_tensors
+
+_log = logging.getLogger(__name__)
+WORTH_SAYING = GIB
+FEW = 2
+"""Samples that are tried, and one more. One alone may go another way through a model than several."""
+_WIDER = 1.25
+"""How much wider a batch that comes later has to be to be tried anew."""
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What the passes through a batch take beside the model.
+
+    Attributes:
+        samples: b of the widest batch.
+        width: its tokens a sample, or what else stands in the second axis.
+        bytes_of: that the tensors of so many of its samples take at a time.
+    """
+
+    samples: int
+    width: int
+    bytes_of: Callable[[int], int]
+
+    @property
+    def bytes(self) -> int:
+        """Of the whole batch."""
+        return self.bytes_of(self.samples)
+
+    def most(self, room: int) -> int:
+        """Count the samples at a time whose passes take no more bytes than that; 0 where one takes more."""
+        return next((count for count in range(self.samples, 0, -1) if self.bytes_of(count) <= room), 0)
+
+
+class Foreteller:
+    """Foretells the passes of a source's batches: of all before the first, where they are there; else as they come.
+
+    Args:
+        model: any module.
+        batches: pairs of ids and batch. A list, and what tells its ``widest()``, is known ahead.
+        loss_fn: ``(model, batch) -> Tensor[b]``.
+        layers: whose gradients are taken.
+    """
+
+    def __init__(
+        self, model: nn.Module, batches: Iterable[Any], loss_fn: LossFunction, layers: Sequence[AdaptedLayer]
+    ) -> None:
+        self._model, self._batches, self._loss_fn = model, batches, loss_fn
+        self._layers = list(layers)
+        self._size = 0
+        self._widest: Foretold | None = None
+
+    def ahead(self) -> Foretold | None:
+        """Tell of the widest batch; None where that is not known yet, or nothing can be foretold of it."""
+        if not self._size:
+            if hasattr(self._batches, "widest"):
+                self._try(self._batches.widest()[1])
+            elif isinstance(self._batches, Sequence):
+                self._try(max((batch for _, batch in self._batches), key=_size))
+        return self._widest
+
+    def check(self, batch: Any = None) -> None:
+        """Refuse passes that do not fit: of the batches that are known, or of one that is wider than those before it.
+
+        Raises:
+            ValueError: see :func:`check_fits`.
+        """
+        if batch is None:
+            check_fits(self.ahead(), self._device)
+        elif _size(batch) > _WIDER * self._size:
+            self._try(batch)
+            check_fits(self._widest, self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return self._layers[0].weight.device
+
+    def _try(self, batch: Any) -> None:
+        """Run two and three samples of a batch, and count what that takes."""
+        self._size, self._widest = max(1, _size(batch)), None
+        samples = samples_in(batch)
+        if samples is None or samples <= FEW + 1:
+            return
+        hooked = [layer for layer in self._layers if layer.uses]
+        courses = []
+        for count in (FEW, FEW + 1):
+            try:
+                few = moved(rows_of(batch, range(count), samples), self._device)
+                with differentiable(self._model, self._layers), Footprint() as footprint:
+                    ran = run_pass(self._model, few, self._loss_fn, hooked)
+                    del ran
+            except (CannotSplitError, *REFUSALS):  # what is wrong is told where numbers are taken
+                return
+            courses.append(footprint.course)
+        first, second = courses
+        self._widest = Foretold(samples, width_of(batch), lambda count: bytes_of_many(first, second, FEW, count))
+
+
+def _size(batch: Any) -> int:
+    return (samples_in(batch) or 0) * width_of(batch)
+
+
+def held_bytes(passes: Foretold | None, device: torch.device | str) -> int:
+    """Tell what an allocator holds for the passes; 0 where nothing is foretold."""
+    return 0 if passes is None else int(held_for(device) * passes.bytes)
+
+
+def check_fits(
+    passes: Foretold | None, device: torch.device | str, beside: int = 0, what: str = "what else is held takes"
+) -> None:
+    """Refuse passes that do not fit into the memory that is free, and say what they take where it is much.
+
+    On a CPU an allocator holds more than the tensors take; where that would not fit, and they would, it is told to give
+    back what is let go.
+
+    Args:
+        passes: what is foretold; nothing is checked where that is None.
+        device: where they run.
+        beside: bytes that are needed at the same time.
+        what: needs those.
+
+    Raises:
+        ValueError: says what is needed, what is free, and how many samples at a time would fit.
+    """
+    free = free_bytes(device)
+    if passes is None or free is None:
+        return
+    batch = f"{passes.samples} samples of {passes.width} tokens" if passes.width > 1 else f"{passes.samples} samples"
+    if held_bytes(passes, device) + beside > free and map_large_tensors():
+        _log.warning("memory is short: large tensors are given back at once, which takes up to a tenth more time")
+    needed = held_bytes(passes, device)
+    if needed + beside > free:
+        most = passes.most(int((free - beside) / held_for(device)))
+        fewer = f"take at most {most} at a time (gradient_batch_size; of an Attributor batch_size)"
+        instead = fewer if most else "take shorter samples (max_length) or a smaller model"
+        and_what = f", and {what} {beside / GIB:.1f}" if beside else ""
+        raise ValueError(
+            f"batches: got {batch}, whose passes take {needed / GIB:.1f} GiB{and_what}, expected at most the"
+            f" {free / GIB:.1f} GiB that are free; {instead}"
+        )
+    if needed > WORTH_SAYING:
+        _log.warning("the passes of %s take %.1f GiB of %.1f that are free", batch, needed / GIB, free / GIB)
