@@ -1,6 +1,7 @@
 """Memory as it is foretold before a sweep, beside the peak that is then measured.
 
     python -m benchmarks.foretold
+    python -m benchmarks.foretold --card benchmarks/results/gpu_nvidia_h200.json
     python -m benchmarks.foretold --table    # draws docs/memory.md
 
 Scores by HyperINF of a model of random weights with LoRA on queries and values, gradients live, on a CPU (Linux). Each
@@ -8,7 +9,7 @@ case is a process of its own, which has done the same on a tiny model before, so
 that of its resident set above what was there with the model built. Foretold is what the library refuses a run by: the
 passes of the widest batch, from a few of its samples, times what the allocator holds for them, and the GFIM of all
 layers with its inversion. Each case is run as memory is taken by default, and with large tensors mapped, as where it is
-short.
+short. With ``--card`` the passes of what ``benchmarks.gpu`` measured on a card are foretold on this CPU, without it.
 """
 
 import argparse
@@ -25,14 +26,15 @@ from typing import Any
 
 import torch
 
+from benchmarks.gpu.extraction import PRECISIONS, SIZES
 from benchmarks.gpu.models import TINY_LLAMA, TINY_ROBERTA, Shape, adapted, batch_of
-from benchmarks.growth import ONE_THREAD, give_back_memory, versions
+from benchmarks.growth import ONE_THREAD, versions
 from hyperinf.artifacts.files import write_json, write_text
 from hyperinf.gradients import LiveSource
 from hyperinf.influence import influence_scores
 from hyperinf.influence.memory import gfim_bytes
 from hyperinf.runtime.devices import set_threads
-from hyperinf.runtime.memory import HELD, map_large_tensors
+from hyperinf.runtime.memory import HELD, give_back, map_large_tensors
 from hyperinf.runtime.profiling import MIB, metered
 
 RESULT = Path(__file__).parent / "results" / "foretold_cpu.json"
@@ -42,6 +44,8 @@ ROBERTA = Shape("RoBERTa-base", False, 12, 768, 3072, 12, 50265)
 SMOLLM2 = Shape("SmolLM2-135M", True, 30, 576, 1536, 9, 49152)
 QWEN = Shape("0.5B of Qwen2.5's shape", True, 24, 896, 4864, 14, 151936)
 REPEATS = 2
+FEW_LAYERS = 8
+"""Of the largest model that this machine's memory holds."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,15 @@ QUICK = [Case(TINY_ROBERTA, 2, 8, 32, 16), Case(TINY_LLAMA, 2, 8, 32, 16)]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny models, to try; nothing is written")
+    parser.add_argument("--card", type=Path, metavar="FILE", help="foretell what this result of a GPU measured")
     parser.add_argument("--table", action="store_true", help="draw docs/memory.md from what was measured")
     given = parser.parse_args()
     if given.table:
         write_text(PAGE, page(json.loads(RESULT.read_text(encoding="utf-8"))))
+        return
+    if given.card:
+        found = json.loads(RESULT.read_text(encoding="utf-8"))
+        write_json(RESULT, {**found, "card": on_card(json.loads(given.card.read_text(encoding="utf-8")))})
         return
     os.environ.update(ONE_THREAD)
     rows = [
@@ -133,7 +142,7 @@ def _scored(case: Case) -> dict[str, float]:
     passes = train.foretold()
     assert passes is not None
     foretold = {"passes_mib": passes.bytes / MIB, "gfim_mib": gfim_bytes(train.layers) / MIB}
-    give_back_memory()
+    give_back()
     started = time.process_time()
     with metered("cpu") as cost:
         influence_scores(train, target, "hyperinf", solver="cholesky")
@@ -150,6 +159,25 @@ def _batches(case: Case, samples: int, seed: int) -> list[tuple[list[str], dict[
         batch = batch_of(case.shape, min(case.batch, samples), tokens, torch.device("cpu"), seed + number)
         found.append(([f"{seed}-{number}-{row}" for row in range(len(batch["labels"]))], batch))
     return found
+
+
+def on_card(result: dict[str, Any]) -> dict[str, Any]:
+    """Foretell the passes that a card was measured on, of the models that this machine holds."""
+    peaks = {tuple(row["what"].values()): row["times"]["factors"] for row in result["sections"]["extraction"]["rows"]}
+    rows = []
+    for case in SIZES["full"]:
+        peak = peaks.get(tuple(case.what.values()), {}).get("peak_mib")
+        if peak is None or case.precision == "TF32" or (case.shape.causal and case.layers > FEW_LAYERS):
+            continue
+        dtype, _ = PRECISIONS[case.precision]
+        model = adapted(case.shape, case.layers, case.rank, dtype, torch.device("cpu"))
+        batch = batch_of(case.shape, case.batch, case.tokens, torch.device("cpu"))
+        passes = LiveSource(model, [([str(row) for row in range(case.batch)], batch)]).foretold()
+        assert passes is not None
+        rows.append({**case.what, "foretold_mib": passes.bytes / MIB, "peak_mib": peak})
+        print(rows[-1], flush=True)
+        del model
+    return {"device": result["device"], "rows": rows}
 
 
 def page(result: dict[str, Any]) -> str:
@@ -176,10 +204,26 @@ def page(result: dict[str, Any]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         *map(_cells, rows),
         "",
+        *_card(result["card"]),
         "Not in it: gradients that are kept between sweeps, which take half of what is then left at most (`--memory`),"
         " and many queries' own vectors, which take half of what is free at most (`memory_bytes`).",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _card(card: dict[str, Any]) -> list[str]:
+    lines = [
+        f"The same counting on a CPU, without the card, beside what the allocator of an {card['device']} measured"
+        " ([extraction](gpu.md)), MiB:",
+        "",
+        "| model | layers | rank | batch | precision | foretold | measured |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in card["rows"]:
+        named = [str(row[key]) for key in ("model", "layers", "rank", "batch", "precision")]
+        numbers = [f"{row[key]:,.0f}" for key in ("foretold_mib", "peak_mib")]
+        lines.append(f"| {' | '.join(named + numbers)} |")
+    return [*lines, ""]
 
 
 def _cells(row: dict[str, Any]) -> str:

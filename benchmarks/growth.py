@@ -12,8 +12,6 @@ peak, on log size, by least squares over the medians. The result is ``results/gr
 """
 
 import argparse
-import ctypes
-import gc
 import json
 import multiprocessing
 import os
@@ -43,6 +41,7 @@ from hyperinf.gradients.losses import causal_loss
 from hyperinf.influence import build_method, gradient_statistics, influence_scores, mean_gradient
 from hyperinf.models.lora import add_lora
 from hyperinf.runtime.devices import set_threads
+from hyperinf.runtime.memory import give_back
 from hyperinf.runtime.profiling import MIB, metered
 from hyperinf.settings.training import LoraSettings
 
@@ -289,21 +288,13 @@ def run(name: str, size: int, quick: bool) -> Costs:
 def measured() -> Iterator[dict[str, Any]]:
     """Note CPU seconds and the peak of the resident set above the start, in what is yielded, once the block ends."""
     cost: dict[str, Any] = {}
-    give_back_memory()
+    give_back()
     started = time.process_time()
     with metered("cpu") as found:
         yield cost
     assert found.peak_memory_mib is not None, "the kernel does not tell this process's peak"
     seconds = time.process_time() - started
     cost.update(seconds=seconds, wall_seconds=found.seconds, peak_mib=found.peak_memory_mib)
-
-
-def give_back_memory() -> None:
-    """Return to the system what is no longer used, which would hide what is allocated next (glibc)."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def sources(model: nn.Module, shape: Shape) -> tuple[LiveSource, LiveSource]:

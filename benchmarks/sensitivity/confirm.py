@@ -1,6 +1,6 @@
 """Try what was chosen on seeds 0 and 1 on the seeds that are reported: every method as published, and at its best.
 
-    python benchmarks/sensitivity/confirm.py results/evidence FOLDER    # a run of evidence.yaml; goes on after a kill
+    python benchmarks/sensitivity/confirm.py results FOLDER    # of a run that is finished; goes on after a kill
 
 By the rule in ``protocol.yaml`` each method has a damping and a scale of the GFIM. Here the published pair and that
 one are held against each other on models that the run has fine-tuned: by the linear datamodeling score on the seeds of

@@ -14,7 +14,7 @@ from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.plans import run_pass
 from hyperinf.gradients.weights import AdaptedLayer
 from hyperinf.runtime.footprint import Footprint, bytes_of_many
-from hyperinf.runtime.memory import GIB, free_bytes, held_for, map_large_tensors
+from hyperinf.runtime.memory import GIB, free_bytes, give_back, held_for, map_large_tensors
 
 _log = logging.getLogger(__name__)
 WORTH_SAYING = GIB
@@ -105,6 +105,11 @@ class Foreteller:
                 with differentiable(self._model, self._layers), Footprint() as footprint:
                     ran = run_pass(self._model, few, self._loss_fn, hooked)
                     del ran
+            except torch.OutOfMemoryError:
+                raise ValueError(
+                    f"batches: got samples of {width_of(batch)} tokens, expected {count} of them to fit into the memory"
+                    f" of {self._device}; take shorter samples (max_length) or a smaller model"
+                ) from None
             except (CannotSplitError, *REFUSALS):  # what is wrong is told where numbers are taken
                 return
             courses.append(footprint.course)
@@ -138,9 +143,11 @@ def check_fits(
     Raises:
         ValueError: says what is needed, what is free, and how many samples at a time would fit.
     """
-    free = free_bytes(device)
-    if passes is None or free is None:
+    if passes is None or (free := free_bytes(device)) is None:
         return
+    if held_bytes(passes, device) + beside > free and torch.device(device).type == "cpu":
+        give_back()  # what an earlier sweep has left is free, too
+        free = free_bytes(device) or free
     batch = f"{passes.samples} samples of {passes.width} tokens" if passes.width > 1 else f"{passes.samples} samples"
     if held_bytes(passes, device) + beside > free and map_large_tensors():
         _log.warning("memory is short: large tensors are given back at once, which takes up to a tenth more time")

@@ -1,6 +1,7 @@
 """How much memory is free where something is computed, and how an allocator deals with it."""
 
 import ctypes
+import gc
 from pathlib import Path
 
 import torch
@@ -18,6 +19,14 @@ def held_for(device: torch.device | str) -> float:
     return HELD if torch.device(device).type == "cpu" and not _mapped else 1.0
 
 
+def give_back() -> None:
+    """Return to the system what this process has let go of, and its allocator holds (glibc)."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def map_large_tensors() -> bool:
     """Have glibc take every piece of memory of 1 MiB or more from the system, and give it back at once.
 
@@ -33,10 +42,14 @@ def map_large_tensors() -> bool:
 
 
 def free_bytes(device: torch.device | str) -> int | None:
-    """Ask how much memory is free on a device, of a process's own limit where it has one; None where nobody tells."""
+    """Ask how much memory is free on a device, of a process's own limit where it has one; None where nobody tells.
+
+    What PyTorch has let go of on a GPU, and holds for what comes, is free.
+    """
     device = torch.device(device)
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + held
     found = [_available(), _left_in_group()]
     return min((value for value in found if value is not None), default=None)
 

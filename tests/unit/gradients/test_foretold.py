@@ -183,6 +183,26 @@ def test_where_memory_is_short_large_tensors_are_mapped_before_anything_is_refus
     assert "memory is short" in caplog.text
 
 
+def test_what_a_card_has_no_room_for_at_all_is_told_too(monkeypatch):
+    model, batch = built("bert", "AutoModelForSequenceClassification"), batch_of(8, 8, "")
+
+    def full(*args, **kw):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+
+    monkeypatch.setattr(module, "run_pass", full)
+    with pytest.raises(ValueError, match="got samples of 8 tokens, expected 2 of them to fit"):
+        next(iter(LiveSource(model, [named(batch)])))
+
+
+def test_what_an_earlier_sweep_has_left_with_the_allocator_counts_as_free(monkeypatch):
+    model, batch = built("bert", "AutoModelForSequenceClassification"), batch_of(8, 8, "")
+    source = LiveSource(model, [named(batch)])
+    room = [100]
+    monkeypatch.setattr(module, "free_bytes", lambda device: room[0])
+    monkeypatch.setattr(module, "give_back", lambda: room.insert(0, 2**30))
+    next(iter(source))
+
+
 def test_an_attributor_s_user_is_told_too_and_a_later_sweep_is_not_checked_again():
     model, batch = built("bert", "AutoModelForSequenceClassification"), batch_of(8, 8, "")
     attributor = Attributor(model, "tracin")
