@@ -34,7 +34,7 @@ from hyperinf.gradients import LiveSource
 from hyperinf.influence import influence_scores
 from hyperinf.influence.memory import gfim_bytes
 from hyperinf.runtime.devices import set_threads
-from hyperinf.runtime.memory import HELD, give_back, map_large_tensors
+from hyperinf.runtime.memory import ALWAYS_MAPPED, HELD, give_back, map_large_tensors
 from hyperinf.runtime.profiling import MIB, metered
 
 RESULT = Path(__file__).parent / "results" / "foretold_cpu.json"
@@ -43,7 +43,7 @@ MINILM = Shape("MiniLM-L6", False, 6, 384, 1536, 12, 30522)
 ROBERTA = Shape("RoBERTa-base", False, 12, 768, 3072, 12, 50265)
 SMOLLM2 = Shape("SmolLM2-135M", True, 30, 576, 1536, 9, 49152)
 QWEN = Shape("0.5B of Qwen2.5's shape", True, 24, 896, 4864, 14, 151936)
-REPEATS = 2
+REPEATS = 1
 FEW_LAYERS = 8
 """Of the largest model that this machine's memory holds."""
 
@@ -112,12 +112,12 @@ def measured(case: Case, mapped: bool, repeats: int) -> dict[str, Any]:
     row = {
         **asdict(case),
         "mapped": mapped,
-        **{key: runs[0][key] for key in ("passes_mib", "gfim_mib")},
+        **{key: runs[0][key] for key in ("tensors_mib", "passes_mib", "gfim_mib")},
         "peak_mib": statistics.median(peaks),
         "low": min(peaks),
         "high": max(peaks),
     }
-    row["ratio"] = ((1.0 if mapped else HELD) * row["passes_mib"] + row["gfim_mib"]) / row["peak_mib"]
+    row["ratio"] = (row["passes_mib"] + row["gfim_mib"]) / row["peak_mib"]
     row["cpu_seconds"] = statistics.median(each["cpu_seconds"] for each in runs)
     print(_cells(row), flush=True)
     return row
@@ -141,7 +141,11 @@ def _scored(case: Case) -> dict[str, float]:
     )
     passes = train.foretold()
     assert passes is not None
-    foretold = {"passes_mib": passes.bytes / MIB, "gfim_mib": gfim_bytes(train.layers) / MIB}
+    foretold = {
+        "tensors_mib": passes.bytes / MIB,
+        "passes_mib": passes.held("cpu") / MIB,
+        "gfim_mib": gfim_bytes(train.layers) / MIB,
+    }
     give_back()
     started = time.process_time()
     with metered("cpu") as cost:
@@ -190,14 +194,14 @@ def page(result: dict[str, Any]) -> str:
         "Before the first sweep two and three samples of the widest batch are run, and the bytes of every tensor that"
         " an operation makes are counted as it goes on. Each operation's bytes are a fixed part and a part for each"
         " sample: so is the peak of the whole batch known, wherever it is. On a CPU the allocator holds"
-        f" {HELD} times as much, unless large tensors are mapped one by one, which is done where memory is short. With"
-        " the GFIM and its inversion, which follow from the layers' shapes, that is what a run needs beside the model."
-        " Where it is more than is free, the"
+        f" {HELD} times as much for tensors of less than {ALWAYS_MAPPED // 2**20} MiB, unless they are mapped one by"
+        " one, which is done where memory is short, and takes somewhat more time. With the GFIM and its inversion, which"
+        " follow from the layers' shapes, that is what a run needs beside the model. Where it is more than is free, the"
         " run is refused, with the number of samples at a time that would fit; where that is over 1 GiB, it is said.",
         "",
         f"Drawn by `python -m benchmarks.foretold --table` from what `python -m benchmarks.foretold` measured:"
-        f" {result['device']}, torch {result['torch']}, 1 thread, {result['repeats']} runs of each in processes of"
-        " their own: scores by HyperINF, LoRA on queries and values, random weights. The peak is that of the process's"
+        f" {result['device']}, torch {result['torch']}, 1 thread, each case in a process of its own, run"
+        f" {'once' if result['repeats'] == 1 else result['repeats']}: scores by HyperINF, LoRA on queries and values, random weights. The peak is that of the process's"
         f" resident set above what it had with the model built. The largest error is {worst:.0%}.",
         "",
         "| model | rank | widest batch | mapped | passes, MiB | GFIM, MiB | measured, MiB | foretold to it | CPU s |",

@@ -13,7 +13,7 @@ from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.plans import run_pass
 from hyperinf.gradients.weights import AdaptedLayer
-from hyperinf.runtime.footprint import Footprint, bytes_of_many
+from hyperinf.runtime.footprint import Footprint, changes_of_many, peak_of
 from hyperinf.runtime.memory import GIB, free_bytes, give_back, held_for, map_large_tensors
 
 _log = logging.getLogger(__name__)
@@ -31,21 +31,26 @@ class Foretold:
     Attributes:
         samples: b of the widest batch.
         width: its tokens a sample, or what else stands in the second axis.
-        bytes_of: that the tensors of so many of its samples take at a time.
+        changes_of: of the bytes that tensors take, one after the other, with so many of its samples.
     """
 
     samples: int
     width: int
-    bytes_of: Callable[[int], int]
+    changes_of: Callable[[int], list[float]]
 
     @property
     def bytes(self) -> int:
-        """Of the whole batch."""
-        return self.bytes_of(self.samples)
+        """Of all tensors of the whole batch at a time."""
+        return peak_of(self.changes_of(self.samples))
 
-    def most(self, room: int) -> int:
+    def held(self, device: torch.device | str, samples: int | None = None) -> int:
+        """Tell the bytes that the allocator of a device holds for so many samples, or all."""
+        changes = self.changes_of(self.samples if samples is None else samples)
+        return peak_of([held_for(size, device) for size in changes])
+
+    def most(self, room: int, device: torch.device | str) -> int:
         """Count the samples at a time whose passes take no more bytes than that; 0 where one takes more."""
-        return next((count for count in range(self.samples, 0, -1) if self.bytes_of(count) <= room), 0)
+        return next((count for count in range(self.samples, 0, -1) if self.held(device, count) <= room), 0)
 
 
 class Foreteller:
@@ -98,12 +103,12 @@ class Foreteller:
         if samples is None or samples <= FEW + 1:
             return
         hooked = [layer for layer in self._layers if layer.uses]
-        courses = []
+        changes = []
         for count in (FEW, FEW + 1):
             try:
-                few = moved(rows_of(batch, range(count), samples), self._device)
+                cut = moved(rows_of(batch, range(count), samples), self._device)
                 with differentiable(self._model, self._layers), Footprint() as footprint:
-                    ran = run_pass(self._model, few, self._loss_fn, hooked)
+                    ran = run_pass(self._model, cut, self._loss_fn, hooked)
                     del ran
             except torch.OutOfMemoryError:
                 raise ValueError(
@@ -112,9 +117,9 @@ class Foreteller:
                 ) from None
             except (CannotSplitError, *REFUSALS):  # what is wrong is told where numbers are taken
                 return
-            courses.append(footprint.course)
-        first, second = courses
-        self._widest = Foretold(samples, width_of(batch), lambda count: bytes_of_many(first, second, FEW, count))
+            changes.append(footprint.changes)
+        few, one_more = changes
+        self._widest = Foretold(samples, width_of(batch), lambda count: changes_of_many(few, one_more, FEW, count))
 
 
 def _size(batch: Any) -> int:
@@ -123,7 +128,7 @@ def _size(batch: Any) -> int:
 
 def held_bytes(passes: Foretold | None, device: torch.device | str) -> int:
     """Tell what an allocator holds for the passes; 0 where nothing is foretold."""
-    return 0 if passes is None else int(held_for(device) * passes.bytes)
+    return 0 if passes is None else passes.held(device)
 
 
 def check_fits(
@@ -150,10 +155,10 @@ def check_fits(
         free = free_bytes(device) or free
     batch = f"{passes.samples} samples of {passes.width} tokens" if passes.width > 1 else f"{passes.samples} samples"
     if held_bytes(passes, device) + beside > free and map_large_tensors():
-        _log.warning("memory is short: large tensors are given back at once, which takes up to a tenth more time")
+        _log.warning("memory is short: tensors are given back at once, which takes somewhat more time")
     needed = held_bytes(passes, device)
     if needed + beside > free:
-        most = passes.most(int((free - beside) / held_for(device)))
+        most = passes.most(free - beside, device)
         fewer = f"take at most {most} at a time (gradient_batch_size; of an Attributor batch_size)"
         instead = fewer if most else "take shorter samples (max_length) or a smaller model"
         and_what = f", and {what} {beside / GIB:.1f}" if beside else ""

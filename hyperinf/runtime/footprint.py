@@ -1,7 +1,8 @@
 """How many bytes the tensors that a computation makes take as it goes on, counted, whatever an allocator does."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -16,14 +17,19 @@ class Footprint(TorchDispatchMode):
     What was there before counts nothing, nor do views of it. What an operation takes for itself alone is not seen.
 
     Attributes:
-        course: bytes after each operation.
+        changes: the bytes of each tensor that was made, and again, less than zero, once it was let go, one after the
+            other.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.course: list[int] = []
-        self._now = 0
+        self.changes: list[int] = []
         self._known: dict[int, weakref.ref[Any]] = {}
+
+    @property
+    def peak(self) -> int:
+        """The most bytes at a time."""
+        return peak_of(self.changes)
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -34,7 +40,6 @@ class Footprint(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         for each in tree_leaves(out):
             self._meet(each, counts=True)
-        self.course.append(self._now)
         return out
 
     def _meet(self, value: Any, counts: bool) -> None:
@@ -47,24 +52,31 @@ class Footprint(TorchDispatchMode):
 
         def gone(_: Any) -> None:
             del self._known[key]
-            self._now -= size
+            if size:
+                self.changes.append(-size)
 
         self._known[key] = weakref.ref(storage, gone)
-        self._now += size
+        if size:
+            self.changes.append(size)
 
 
-def bytes_of_many(few: list[int], one_more: list[int], number: int, count: int) -> int:
-    """Tell the most bytes at a time of ``count`` things from the courses of a few and of one more.
+def changes_of_many(few: Sequence[int], one_more: Sequence[int], number: int, count: int) -> list[float]:
+    """Tell the changes of ``count`` things from those of a few and of one more.
 
-    Each operation's bytes are taken to be a fixed part and a part for each thing, so that it does not matter that the
-    peak of many is in another place than that of a few. Courses of different lengths tell by their own peaks.
+    Each tensor's bytes are taken to be a fixed part and a part for each thing, so that it does not matter that the peak
+    of many is in another place than that of a few. Of changes that do not go together the peaks tell.
 
     Args:
-        few: :attr:`Footprint.course` of ``number`` things.
+        few: :attr:`Footprint.changes` of ``number`` things.
         one_more: of one more.
         number: of things.
         count: of things that is asked for.
     """
-    if len(few) != len(one_more):
-        few, one_more = [max(few, default=0)], [max(one_more, default=0)]
-    return max((a + (count - number) * (b - a) for a, b in zip(few, one_more, strict=True)), default=0)
+    if len(few) != len(one_more) or any((a > 0) != (b > 0) for a, b in zip(few, one_more, strict=True)):
+        few, one_more = [peak_of(few)], [peak_of(one_more)]
+    return [a + (count - number) * (b - a) for a, b in zip(few, one_more, strict=True)]
+
+
+def peak_of(changes: Sequence[float]) -> int:
+    """Find the most bytes at a time."""
+    return int(max(accumulate(changes), default=0))

@@ -9,14 +9,22 @@ import torch
 GIB = 2**30
 HELD = 1.75
 """Of a CPU's memory what glibc holds for tensors that take 1: what is let go stays with it, in pieces that do not fit
-the next. On a GPU, or once large tensors are mapped, next to nothing."""
-_MMAP_THRESHOLD, _MAPPED_FROM = -3, 2**20
+the next."""
+ALWAYS_MAPPED = 2**25
+"""Bytes from which on glibc gives back at once whatever it is told."""
+PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+_FIRST_VERSION = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_SECOND_VERSION = ("memory.max", "memory.current", "inactive_file")
+_MMAP_THRESHOLD, _MAPPED_FROM = -3, 2**17
 _mapped = False
 
 
-def held_for(device: torch.device | str) -> float:
-    """Tell how many bytes an allocator holds for each byte of many large tensors."""
-    return HELD if torch.device(device).type == "cpu" and not _mapped else 1.0
+def held_for(size: float, device: torch.device | str) -> float:
+    """Tell how many bytes an allocator holds for a tensor of this size, which comes and goes among others.
+
+    On a GPU, and once large tensors are mapped, no more than it takes.
+    """
+    return HELD * size if torch.device(device).type == "cpu" and not _mapped and abs(size) < ALWAYS_MAPPED else size
 
 
 def give_back() -> None:
@@ -28,9 +36,9 @@ def give_back() -> None:
 
 
 def map_large_tensors() -> bool:
-    """Have glibc take every piece of memory of 1 MiB or more from the system, and give it back at once.
+    """Have glibc take every piece of memory of 128 KiB or more from the system, and give it back at once.
 
-    For the rest of the process; passes then take a tenth more time or less, and their tensors' bytes alone.
+    For the rest of the process; what is computed then takes its tensors' bytes alone, and somewhat more time.
 
     Returns:
         Whether it could be done: there is another allocator's library where not.
@@ -56,7 +64,7 @@ def free_bytes(device: torch.device | str) -> int | None:
 
 def _available() -> int | None:
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        lines = (PROC / "meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
@@ -64,13 +72,29 @@ def _available() -> int | None:
 
 
 def _left_in_group() -> int | None:
-    """Ask the control group that a scheduler or container put the process in; cached files count as free."""
+    """Ask the control groups that a scheduler or container put the process in, and those they are in."""
     try:
-        own = Path("/proc/self/cgroup").read_text(encoding="ascii").strip().rpartition("::")[2].lstrip("/")
-        group = Path("/sys/fs/cgroup") / own
-        limit = (group / "memory.max").read_text(encoding="ascii").strip()
-        used = int((group / "memory.current").read_text(encoding="ascii"))
-        cached = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
-        return None if limit == "max" else max(0, int(limit) - used + int(cached.get("inactive_file", 0)))
-    except (OSError, ValueError):
+        lines = (PROC / "self/cgroup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = []
+    for line in lines:
+        _, controllers, own = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root, files = (GROUPS / "memory", _FIRST_VERSION) if controllers else (GROUPS, _SECOND_VERSION)
+        group = root / own.lstrip("/")
+        # Within a container the path is often that outside, and its root is what is limited.
+        found += [_left_in(each, *files) for each in (group, *group.parents) if each.is_relative_to(root)]
+    return min((left for left in found if left is not None), default=None)
+
+
+def _left_in(group: Path, limit: str, usage: str, cached: str) -> int | None:
+    """Take what is used from a group's limit; cached files count as free. None where it has none."""
+    try:
+        most = int((group / limit).read_text(encoding="ascii"))
+        used = int((group / usage).read_text(encoding="ascii"))
+        parts = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
+        return max(0, most - used + int(parts.get(cached, 0)))
+    except (OSError, ValueError):  # there is no such group, or its limit is the word `max`
         return None

@@ -1,6 +1,7 @@
 """What passes will take is foretold before any number is taken, and refused where it is more than is free."""
 
 import sys
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
@@ -16,7 +17,8 @@ from hyperinf.gradients.plans import run_pass
 from hyperinf.gradients.weights import adapted_layers
 from hyperinf.influence import gradient_statistics
 from hyperinf.models.encoding import Batches
-from hyperinf.runtime.footprint import Footprint, bytes_of_many
+from hyperinf.runtime import memory
+from hyperinf.runtime.footprint import Footprint, changes_of_many, peak_of
 
 KINDS = {
     "bert": "AutoModelForSequenceClassification",
@@ -50,7 +52,7 @@ def counted(model, batch):
     layers = [layer for layer in adapted_layers(model, None, "larger") if layer.uses]
     with differentiable(model, layers), Footprint() as footprint:
         run_pass(model, batch, default_loss, layers)
-    return max(footprint.course)
+    return footprint.peak
 
 
 @pytest.mark.parametrize(("kind", "auto"), KINDS.items())
@@ -60,7 +62,7 @@ def test_what_a_whole_batch_takes_is_known_from_a_few_of_its_samples(kind, auto)
     assert (passes.samples, passes.width) == (16, 24)
     # Which experts a token goes to is not known; everything else is.
     assert passes.bytes == pytest.approx(counted(model, batch), rel=0.25 if kind == "mixtral" else 0.02)
-    assert passes.bytes_of(5) < passes.bytes_of(6) < passes.bytes
+    assert passes.held("cuda", 5) < passes.held("cuda", 6) < passes.held("cuda") == passes.bytes
 
 
 def test_counting_sees_what_is_made_and_let_go_and_nothing_else():
@@ -71,9 +73,9 @@ def test_counting_sees_what_is_made_and_let_go_and_nothing_else():
         also = made.T  # a view
         twice = made * 2  # as many
         del made, also, twice
-        torch.ones(3)
-    assert max(footprint.course) == 8000
-    assert footprint.course[-1] == 12
+        rest = torch.ones(3)
+    assert footprint.peak == 8000
+    assert sum(footprint.changes) == rest.nbytes
 
 
 def test_what_autograd_keeps_counts_as_long_as_it_does():
@@ -82,19 +84,28 @@ def test_what_autograd_keeps_counts_as_long_as_it_does():
         y = x.exp()
         z = y.sin().cos()
         del y
-        kept = footprint.course[-1]
+        kept = sum(footprint.changes)
         del z
-        torch.ones(1)
     assert kept == 12_000
-    assert footprint.course[-1] == 4
+    assert sum(footprint.changes) == 0
 
 
 def test_the_peak_of_many_may_be_in_another_place_than_that_of_few():
-    few, one_more = [100, 10 + 2 * 20, 0], [100, 10 + 3 * 20, 0]
-    assert bytes_of_many(few, one_more, 2, 3) == 100
-    assert bytes_of_many(few, one_more, 2, 10) == 10 + 10 * 20
-    assert bytes_of_many([5, 6], [7], 2, 4) == 6 + 2 * 1
-    assert bytes_of_many([], [], 2, 4) == 0
+    few, one_more = [100, -100, 10, 40, -50], [100, -100, 10, 60, -70]  # one fixed tensor, then 20 for each
+    assert peak_of(changes_of_many(few, one_more, 2, 3)) == 100
+    assert peak_of(changes_of_many(few, one_more, 2, 10)) == 10 + 10 * 20
+    assert peak_of(changes_of_many([5, 1, -6], [7], 2, 4)) == 6 + 2 * 1
+    assert peak_of(changes_of_many([5, -5], [6, 6], 2, 4)) == 5 + 2 * 7
+    assert peak_of(changes_of_many([], [], 2, 4)) == 0
+
+
+def test_an_allocator_holds_more_for_tensors_that_are_not_mapped_anyway(monkeypatch):
+    passes = module.Foretold(10, 1, lambda count: [count * 2.0**20, 2.0**30, -(2.0**30)])
+    assert passes.held("cuda") == passes.bytes == 10 * 2**20 + 2**30
+    assert passes.held("cpu") == 17.5 * 2**20 + 2**30
+    assert passes.most(4 * 2**20 + 2**30, "cpu") == 2
+    monkeypatch.setattr(memory, "_mapped", True)
+    assert passes.held("cpu") == passes.bytes
 
 
 class Rows:
@@ -114,14 +125,17 @@ def swept(source):
         pass
 
 
+@contextmanager
 def free(bytes_):
-    return patch.object(module, "free_bytes", lambda device: bytes_)
+    """So much is free, and no more is held than tensors take."""
+    with patch.object(module, "free_bytes", lambda device: bytes_), patch.object(memory, "_mapped", True):
+        yield
 
 
 def test_the_widest_batch_which_is_the_last_one_is_refused_before_the_first_is_run():
     model, rows = built("llama", "AutoModelForCausalLM"), Rows([4] * 8 + [32] * 8)
     source = LiveSource(model, Batches(rows, 8))
-    needed, half = source.foretold().bytes, source.foretold().bytes_of(4)
+    needed, half = source.foretold().held("cuda"), source.foretold().held("cuda", 4)
     assert rows.collated == [8]  # of the widest batch alone
     with free(needed - 1), pytest.raises(ValueError, match=r"got 8 samples of 32 tokens, .* at most 7 at a time"):
         next(iter(source))
@@ -171,14 +185,19 @@ def test_where_memory_is_short_large_tensors_are_mapped_before_anything_is_refus
     model, batch = built("bert", "AutoModelForSequenceClassification"), batch_of(8, 8, "")
     source = LiveSource(model, [named(batch)])
     tight, told = source.foretold().bytes, []
-    monkeypatch.setattr(module, "held_for", lambda device: 1.0 if told else 1.75)
-    monkeypatch.setattr(module, "map_large_tensors", lambda: told.append(1) or True)
-    with free(2 * tight):
-        next(iter(source))
+    monkeypatch.setattr(memory, "_mapped", False)
+    room = [2 * tight]
+    monkeypatch.setattr(module, "free_bytes", lambda device: room[0])
+
+    def mapped():
+        monkeypatch.setattr(memory, "_mapped", True)
+        return told.append(1) or True
+
+    monkeypatch.setattr(module, "map_large_tensors", mapped)
+    next(iter(source))
     assert not told
-    source = LiveSource(model, [named(batch)])
-    with free(tight):
-        next(iter(source))
+    source, room[0] = LiveSource(model, [named(batch)]), tight
+    next(iter(source))
     assert told
     assert "memory is short" in caplog.text
 
@@ -232,8 +251,8 @@ def test_mapped_tensors_leave_nothing_behind():
     program = """
 import torch
 from hyperinf.runtime.memory import held_for, map_large_tensors
-assert held_for("cpu") > 1 and held_for("cuda") == 1
-assert map_large_tensors() and map_large_tensors() and held_for("cpu") == 1
+assert held_for(100, "cpu") > 100 and held_for(100, "cuda") == 100 and held_for(2**26, "cpu") == 2**26
+assert map_large_tensors() and map_large_tensors() and held_for(100, "cpu") == 100
 
 def resident():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])

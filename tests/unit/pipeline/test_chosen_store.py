@@ -6,7 +6,7 @@ import pytest
 
 from hyperinf.pipeline import scoring
 
-ROWS = SimpleNamespace(sample_ids=range(100), layers={"a": (2, 5), "b": (1, 15)}, device="cpu")
+ROWS = SimpleNamespace(sample_ids=range(100), layers={"a": (2, 5), "b": (1, 15)}, device="cpu", foretold=lambda: None)
 NEEDED = 4 * 100 * 25
 
 
@@ -32,6 +32,14 @@ def test_gradients_are_kept_where_they_take_at_most_half(
     for store in ("disk", "memory", "live"):
         assert scoring.chosen_store(store, ROWS, tmp_path) == store
     assert capsys.readouterr().out == ""
+
+
+def test_what_the_passes_take_is_left_to_them(tmp_path, monkeypatch):
+    passes = SimpleNamespace(held=lambda device: 1000)
+    rows = SimpleNamespace(**{**vars(ROWS), "foretold": lambda: passes})
+    for free_memory, chosen in ((2 * NEEDED + 1000, "memory"), (2 * NEEDED + 998, "disk")):
+        monkeypatch.setattr(scoring, "free_bytes", lambda device, free=free_memory: free)
+        assert scoring.chosen_store("auto", rows, tmp_path) == chosen
 
 
 @pytest.mark.parametrize(("memory_bytes", "chosen"), [(NEEDED, "memory"), (NEEDED - 1, "live")])
