@@ -188,21 +188,23 @@ def page(result: dict[str, Any]) -> str:
     """Draw the table, Markdown."""
     rows = result["rows"]
     worst = max(abs(row["ratio"] - 1) for row in rows)
+    times = "once" if result["repeats"] == 1 else f"{result['repeats']} times"
     lines = [
         "# Memory, foretold",
         "",
         "Before the first sweep two and three samples of the widest batch are run, and the bytes of every tensor that"
-        " an operation makes are counted as it goes on. Each operation's bytes are a fixed part and a part for each"
+        " an operation makes are counted as it goes on. Each tensor's bytes are a fixed part and a part for each"
         " sample: so is the peak of the whole batch known, wherever it is. On a CPU the allocator holds"
         f" {HELD} times as much for tensors of less than {ALWAYS_MAPPED // 2**20} MiB, unless they are mapped one by"
-        " one, which is done where memory is short, and takes somewhat more time. With the GFIM and its inversion, which"
-        " follow from the layers' shapes, that is what a run needs beside the model. Where it is more than is free, the"
-        " run is refused, with the number of samples at a time that would fit; where that is over 1 GiB, it is said.",
+        " one, which is done where memory is short, and takes somewhat more time. With the GFIM and its inversion,"
+        " which follow from the layers' shapes, that is what a run needs beside the model. Where it is more than is"
+        " free, the run is refused, with the number of samples at a time that would fit; where the passes take more"
+        " than 1 GiB, it is said.",
         "",
-        f"Drawn by `python -m benchmarks.foretold --table` from what `python -m benchmarks.foretold` measured:"
-        f" {result['device']}, torch {result['torch']}, 1 thread, each case in a process of its own, run"
-        f" {'once' if result['repeats'] == 1 else result['repeats']}: scores by HyperINF, LoRA on queries and values, random weights. The peak is that of the process's"
-        f" resident set above what it had with the model built. The largest error is {worst:.0%}.",
+        "Drawn by `python -m benchmarks.foretold --table` from what `python -m benchmarks.foretold` measured:"
+        f" {result['device']}, torch {result['torch']}, 1 thread, each case in a process of its own, run {times}:"
+        " scores by HyperINF, LoRA on queries and values, random weights. The peak is that of the process's resident"
+        f" set above what it had with the model built. The largest error is {worst:.0%}.",
         "",
         "| model | rank | widest batch | mapped | passes, MiB | GFIM, MiB | measured, MiB | foretold to it | CPU s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
