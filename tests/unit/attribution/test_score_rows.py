@@ -17,7 +17,7 @@ from hyperinf.attribution import tokens
 from hyperinf.attribution.command import score_rows
 from hyperinf.cli.main import main
 from hyperinf.errors import InputError
-from hyperinf.gradients import GradientStore
+from hyperinf.gradients import GradientStore, foretold
 from hyperinf.settings.scored import ScoreRows
 
 
@@ -59,6 +59,17 @@ def test_scores_are_those_of_a_loop_of_autograd(place, method):
     np.testing.assert_allclose(queries, expected, atol=2e-4 * scale)
     np.testing.assert_allclose(table["influence"], expected.mean(axis=1), atol=2e-4 * scale)
     assert table["rank"].tolist() == (np.argsort(np.argsort(table["influence"])) + 1).tolist()
+
+
+def test_rows_that_do_not_fit_into_memory_are_one_line_before_anything_is_computed(causal, monkeypatch, capsys):
+    monkeypatch.setattr(foretold, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(foretold, "map_large_tensors", lambda: False)
+    assert main(causal.words("--gradient-batch-size", "5")) == 2
+    told = capsys.readouterr().err
+    [line] = [line for line in told.splitlines() if "error" in line]
+    assert "batches: got " in line
+    assert "GiB that are free; take shorter samples" in line
+    assert not (causal.folder / "out.csv").exists()
 
 
 def test_layers_and_tokens_sum_to_the_whole(place):
