@@ -62,7 +62,7 @@ def score_rows(settings: ScoreRows) -> None:
             written = _write(scored, out)
             write_page(scored, out.with_suffix(".html"))
     except InputError:
-        if not any(state.glob(f"{GRADIENTS}*")):
+        if not any(path.is_file() for path in state.glob(f"{GRADIENTS}*/**/*")):
             shutil.rmtree(state, ignore_errors=True)  # nothing was computed that is worth going on from
         raise
     inputs = [path for paths in files.values() for path in paths]
