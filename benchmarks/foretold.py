@@ -198,9 +198,9 @@ def page(result: dict[str, Any]) -> str:
         " sample: so is the peak of the whole batch known, wherever it is. On a CPU the allocator holds"
         f" {HELD} times as much for tensors of less than {ALWAYS_MAPPED // 2**20} MiB, unless they are mapped one by"
         f" one, which is done where memory is short, and takes {_slower(rows)} more time. With the GFIM and its"
-        " inversion, which follow from the layers' shapes, that is what a run needs beside the model. Where it is more than is"
-        " free, the run is refused, with the number of samples at a time that would fit; where the passes take more"
-        " than 1 GiB, it is said.",
+        " inversion, which follow from the layers' shapes, that is what a run needs beside the model. Where it is more"
+        " than is free, the run is refused, with the number of samples at a time that would fit; where the passes take"
+        " more than 1 GiB, it is said.",
         "",
         "Drawn by `python -m benchmarks.foretold --table` from what `python -m benchmarks.foretold` measured:"
         f" {result['device']}, torch {result['torch']}, 1 thread, each case in a process of its own, run {times}:"

@@ -1,0 +1,50 @@
+"""Pages of what was measured are those that the committed results give."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+
+
+def read(name):
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def written(name):
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_memory_foretold():
+    from benchmarks.foretold import page
+
+    result = read("foretold_cpu")
+    assert written("memory") == page(result)
+    assert max(abs(row["ratio"] - 1) for row in result["rows"]) < 0.25
+    for row in result["card"]["rows"]:
+        assert row["foretold_mib"] == pytest.approx(row["peak_mib"], rel=0.01)
+
+
+def test_growth():
+    from benchmarks.growth import page
+
+    assert written("growth") == page(read("growth_cpu"))
+
+
+def test_damping_and_scale():
+    from benchmarks.sensitivity.report import choose, confirmation, page
+
+    result = read("sensitivity")
+    table = pd.DataFrame(result["rows"])
+    table["scale"] = table["scale"].fillna("")
+    chosen = choose(table)
+    assert chosen == result["chosen"]
+    assert written("sensitivity") == page(table, chosen) + confirmation(result["confirmed"])
