@@ -39,6 +39,18 @@ def test_growth():
     assert written("growth") == page(read("growth_cpu"))
 
 
+def test_where_the_time_of_a_run_goes(tmp_path):
+    from benchmarks.run_time import by_rule, page
+
+    assert written("run-time") == page(read("run_time"))
+    for name, seconds in (("llm/a/b/lora-8/seed-1/fraction-0.2", 3), ("llm/a/b/lora-8/seed-1/fraction-0.4", 4)):
+        file = tmp_path / f"{name}.tsv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{seconds}\t0:00:03\t{10 * seconds}\t{seconds + 1}\n")
+    found = {"jobs": 2.0, "seconds": 7.0, "cpu_seconds": 9.0, "largest_mib": 40.0}
+    assert by_rule(tmp_path) == {"llm: fine-tune on selections": found}
+
+
 def test_damping_and_scale():
     from benchmarks.sensitivity.report import choose, confirmation, page
 
