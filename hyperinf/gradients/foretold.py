@@ -39,6 +39,11 @@ class Foretold:
     changes_of: Callable[[int], list[float]]
 
     @property
+    def described(self) -> str:
+        """The batch, for messages."""
+        return f"{self.samples} samples" + (f" of {self.width} tokens" if self.width > 1 else "")
+
+    @property
     def bytes(self) -> int:
         """Of all tensors of the whole batch at a time."""
         return peak_of(self.changes_of(self.samples))
@@ -86,11 +91,15 @@ class Foreteller:
         Raises:
             ValueError: see :func:`check_fits`.
         """
-        if batch is None:
-            check_fits(self.ahead(), self._device)
-        elif _size(batch) > _WIDER * self._size:
+        if batch is not None:
+            if _size(batch) <= _WIDER * self._size:
+                return
             self._try(batch)
-            check_fits(self._widest, self._device)
+        passes = self.ahead()
+        check_fits(passes, self._device)
+        needed = held_bytes(passes, self._device)
+        if passes is not None and needed > WORTH_SAYING:
+            _log.warning("the passes of %s take %.1f GiB", passes.described, needed / GIB)
 
     @property
     def _device(self) -> torch.device:
@@ -134,7 +143,7 @@ def held_bytes(passes: Foretold | None, device: torch.device | str) -> int:
 def check_fits(
     passes: Foretold | None, device: torch.device | str, beside: int = 0, what: str = "what else is held takes"
 ) -> None:
-    """Refuse passes that do not fit into the memory that is free, and say what they take where it is much.
+    """Refuse passes that do not fit into the memory that is free.
 
     On a CPU an allocator holds more than the tensors take; where that would not fit, and they would, it is told to give
     back what is let go.
@@ -153,7 +162,6 @@ def check_fits(
     if held_bytes(passes, device) + beside > free and torch.device(device).type == "cpu":
         give_back()  # what an earlier sweep has left is free, too
         free = free_bytes(device) or free
-    batch = f"{passes.samples} samples of {passes.width} tokens" if passes.width > 1 else f"{passes.samples} samples"
     if held_bytes(passes, device) + beside > free and map_large_tensors():
         _log.warning("memory is short: tensors are given back at once, which takes somewhat more time")
     needed = held_bytes(passes, device)
@@ -163,8 +171,6 @@ def check_fits(
         instead = fewer if most else "take shorter samples (max_length) or a smaller model"
         and_what = f", and {what} {beside / GIB:.1f}" if beside else ""
         raise ValueError(
-            f"batches: got {batch}, whose passes take {needed / GIB:.1f} GiB{and_what}, expected at most the"
+            f"batches: got {passes.described}, whose passes take {needed / GIB:.1f} GiB{and_what}, expected at most the"
             f" {free / GIB:.1f} GiB that are free; {instead}"
         )
-    if needed > WORTH_SAYING:
-        _log.warning("the passes of %s take %.1f GiB of %.1f that are free", batch, needed / GIB, free / GIB)

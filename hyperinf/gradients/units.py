@@ -70,11 +70,8 @@ def each_shifted(stack: Tensor, exponents: Sequence[int], in_place: bool = False
     """Compute ``2^exponent_k x[k]`` of ``Tensor[k, ...]``, as :func:`shifted` does of one; itself where all are 0."""
     if not any(exponents):
         return stack
-    halves = [exponent // 2 for exponent in exponents]
-    rest = [exponent - half for exponent, half in zip(exponents, halves, strict=True)]
     first, second = (
-        stack.new_tensor([2.0**each for each in powers]).view(-1, *(1 for _ in stack.shape[1:]))
-        for powers in (halves, rest)
+        stack.new_tensor(powers).view(-1, *(1 for _ in stack.shape[1:])) for powers in _in_two_steps(exponents)
     )
     return (stack.mul_(first) if in_place else stack * first).mul_(second)
 
@@ -83,8 +80,13 @@ def all_shifted(tensors: Sequence[Tensor], exponents: Sequence[int]) -> list[Ten
     """Compute ``2^exponent x`` of each tensor, as :func:`shifted` does of one, with few operations for all."""
     if not any(exponents):
         return list(tensors)
-    halves = [exponent // 2 for exponent in exponents]
-    rest = [exponent - half for exponent, half in zip(exponents, halves, strict=True)]
-    half_way = torch._foreach_mul(list(tensors), [2.0**half for half in halves])
-    torch._foreach_mul_(half_way, [2.0**each for each in rest])
+    first, second = _in_two_steps(exponents)
+    half_way = torch._foreach_mul(list(tensors), first)
+    torch._foreach_mul_(half_way, second)
     return list(half_way)
+
+
+def _in_two_steps(exponents: Sequence[int]) -> tuple[list[float], list[float]]:
+    """Give powers of two whose products are those asked for, which can be out of the range that ``x`` is in."""
+    halves = [exponent // 2 for exponent in exponents]
+    return [2.0**half for half in halves], [2.0 ** (each - half) for each, half in zip(exponents, halves, strict=True)]
