@@ -220,9 +220,9 @@ def page(result: dict[str, Any]) -> str:
         "Drawn by `python -m benchmarks.foretold --table` from what `python -m benchmarks.foretold` measured:"
         f" {result['device']}, torch {result['torch']}, 1 thread, each case in a process of its own, run {times}:"
         " scores by HyperINF, LoRA on queries and values, random weights. The peak is that of the process's resident"
-        f" set above what it had with the model built. The largest error is {worst:.0%}. The factor {HELD} and the limit"
-        " were read off runs of these cases; those of the second table were named after that, and run once: there the"
-        f" largest error is {fresh:.0%}.",
+        f" set above what it had with the model built. The largest error is {worst:.0%}. The factor {HELD} and the"
+        " limit were read off runs of these cases; those of the second table were named after that, and run once: there"
+        f" the largest error is {fresh:.0%}.",
         "",
         *HEAD,
         *map(_cells, rows),
