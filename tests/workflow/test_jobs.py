@@ -53,3 +53,10 @@ def test_the_baselines_of_a_selection_reach_its_jobs_and_training_on_all_samples
 def test_figures_are_planned_for_the_main_methods():
     plan = jobs(methods=["hyperinf", "hyperinf_unit", "kfac", "ekfac"]).plan
     assert plan.shape("mislabel").methods == ("hyperinf", "ekfac")
+
+
+@pytest.mark.parametrize(
+    ("study", "rank"), [("mislabel", 0), ("vlm_parts", 0), ("validation", 1), ("llm", 1), ("vlm", 1)]
+)
+def test_what_trainings_wait_for_comes_before_what_detection_waits_for(study, rank):
+    assert jobs().priority(SimpleNamespace(**WILDCARDS | {"study": study})) == rank

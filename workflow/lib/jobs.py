@@ -81,6 +81,11 @@ class Jobs:
         own = [study.runtime.threads for study in self.experiment.running.values() if wildcards.model in study.models]
         return max(own, default=1)
 
+    def priority(self, wildcards: Any) -> int:
+        """Rank a job: 1 where trainings wait for it, the longest jobs of a run, which are not to be left to its end."""
+        study = self.study(wildcards)
+        return int(bool(study.selection or study.validation))
+
     def gpus(self) -> int:
         """Count the GPUs that a job asks for: one where there is one to use."""
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")

@@ -6,6 +6,8 @@ rule asset_record:
         f"{LOGS}/assets/{{asset}}.log",
     benchmark:
         f"{BENCHMARKS}/assets/{{asset}}.tsv"
+    # Quick, and studies wait for it.
+    priority: 2
     conda:
         "../../envs/hyperinf.yaml"
     threads: 1

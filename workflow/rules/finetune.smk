@@ -10,6 +10,7 @@ rule finetune:
         f"{LOGS}/{FINETUNING}/finetune.log",
     benchmark:
         f"{BENCHMARKS}/{FINETUNING}/finetune.tsv"
+    priority: JOBS.priority
     conda:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads

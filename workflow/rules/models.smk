@@ -13,6 +13,8 @@ rule prepare_model:
         f"{BENCHMARKS}/models/{{model}}.tsv"
     wildcard_constraints:
         model=one_of(name for name, model in EXPERIMENT.models.items() if model.is_prepared),
+    # Quick, and studies wait for it.
+    priority: 2
     conda:
         "../../envs/hyperinf.yaml"
     threads: 1
@@ -41,6 +43,8 @@ rule align_data:
         f"{BENCHMARKS}/aligned/{{model}}/data.tsv"
     wildcard_constraints:
         model=one_of(name for name, model in EXPERIMENT.models.items() if model.align),
+    # Quick, and studies wait for it.
+    priority: 2
     conda:
         "../../envs/hyperinf.yaml"
     threads: 1

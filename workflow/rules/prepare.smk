@@ -9,6 +9,8 @@ rule prepare:
         f"{LOGS}/{{study}}/{{task}}/data/seed-{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/{{task}}/data/seed-{{seed}}.tsv"
+    # Quick, and studies wait for it.
+    priority: 2
     conda:
         "../../envs/hyperinf.yaml"
     threads: 1

@@ -18,6 +18,7 @@ rule score:
         f"{LOGS}/{RUN}/score-{{checkpoint}}.log",
     benchmark:
         f"{BENCHMARKS}/{RUN}/score-{{checkpoint}}.tsv"
+    priority: JOBS.priority
     conda:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads

@@ -20,6 +20,8 @@ rule select:
         f"{BENCHMARKS}/{SUBSET}.tsv"
     wildcard_constraints:
         study=one_of(name for name, study in STUDIES.items() if study.selection),
+    # Among the longest jobs of a run: what is left to its end runs alone.
+    priority: 1
     conda:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads

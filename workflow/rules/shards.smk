@@ -18,6 +18,7 @@ rule shard_target:
         f"{SHARD_LOGS}/target.log",
     benchmark:
         f"{SHARD_BENCHMARKS}/target.tsv"
+    priority: JOBS.priority
     conda:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
@@ -50,6 +51,7 @@ rule shard_statistics:
         f"{SHARD_LOGS}/statistics-{{shard}}.log",
     benchmark:
         f"{SHARD_BENCHMARKS}/statistics-{{shard}}.tsv"
+    priority: JOBS.priority
     conda:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
@@ -86,6 +88,7 @@ rule shard_sums:
         f"{SHARD_LOGS}/sums-{{round}}-{{shard}}.log",
     benchmark:
         f"{SHARD_BENCHMARKS}/sums-{{round}}-{{shard}}.tsv"
+    priority: JOBS.priority
     conda:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
@@ -118,6 +121,7 @@ rule shard_add:
         f"{SHARD_LOGS}/{{summed}}.log",
     benchmark:
         f"{SHARD_BENCHMARKS}/{{summed}}.tsv"
+    priority: JOBS.priority
     conda:
         "../../envs/hyperinf.yaml"
     threads: 1
@@ -143,6 +147,7 @@ rule shard_solve:
         f"{SHARD_LOGS}/products.log",
     benchmark:
         f"{SHARD_BENCHMARKS}/products.tsv"
+    priority: JOBS.priority
     conda:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
@@ -173,6 +178,7 @@ rule shard_scores:
         f"{SHARD_LOGS}/scores-{{shard}}.log",
     benchmark:
         f"{SHARD_BENCHMARKS}/scores-{{shard}}.tsv"
+    priority: JOBS.priority
     conda:
         "../../envs/hyperinf.yaml"
     threads: JOBS.threads
