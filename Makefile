@@ -34,7 +34,7 @@ SMOKE := --configfile workflow/config/smoke.yaml
 # Threads that wait for work must not take the processor from other jobs.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: setup run smoke test lint report cost faults docs clean
+.PHONY: setup run smoke test lint lint-style lint-types lint-types-beside lint-workflow report cost faults docs clean
 
 setup: $(STAMP)
 
@@ -47,11 +47,20 @@ smoke: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(STAMP)
+# Apart, so that -j 2 runs two at a time.
+lint: lint-style lint-types lint-types-beside lint-workflow
+
+lint-style: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-types: $(STAMP)
 	$(BIN)/mypy
+
+lint-types-beside: $(STAMP)
 	$(BIN)/mypy --config-file tests/mypy.ini
+
+lint-workflow: $(STAMP)
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hyperinf workflow
 	$(BIN)/snakefmt --check --line-length 120 Snakefile workflow
 	$(BIN)/snakemake --lint

@@ -7,7 +7,6 @@ a query; ours and those by hand take the query's gradient.
 
 import argparse
 import json
-import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from benchmarks.gpu.dots import formed, from_factors, ours
 from benchmarks.gpu.record import SEED
+from benchmarks.machine import device_name
 from benchmarks.scores_cpu import difference, in_turns, summary
 
 RESULT = Path(__file__).parent / "results" / "dots_cpu.json"
@@ -66,7 +66,8 @@ def main() -> None:
             row["largest difference"] = difference(works["ours"](), works["formed by hand"]())
             rows.append(row)
             print(name, queries, json.dumps({key: row[key] for key in row if key.startswith("of ")}), flush=True)
-    about = {"machine": platform.machine(), "threads": arguments.threads, "torch": torch.__version__, "seed": SEED}
+    machine = device_name(torch.device("cpu"))
+    about = {"machine": machine, "threads": arguments.threads, "torch": torch.__version__, "seed": SEED}
     if peer is not None:
         about["dattri-llm"] = version("dattri-llm")
     RESULT.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n", encoding="utf-8")

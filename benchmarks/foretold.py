@@ -232,7 +232,8 @@ def page(result: dict[str, Any]) -> str:
         "",
         *_card(result["card"]),
         "Not in it: gradients that are kept between sweeps, which take half of what is then left at most (`--memory`),"
-        " and many queries' own vectors, which take half of what is free at most (`memory_bytes`).",
+        " and many queries' own vectors, which take half of what is free at most (`memory_bytes`); on a CPU as"
+        " much as gradients that are kept in memory, 128 MiB at the least.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -217,8 +217,9 @@ class Attributor:
             queries: in any form that the class takes.
             by_layer: give what each layer adds.
             memory_bytes: bound on what the queries' vectors and all that is computed of them take at a time (but for
-                one query, which is always taken); half of what is free when None. A block of training gradients, a
-                layer's matrices and the scores themselves come on top.
+                one query, which is always taken). When None half of what is free; where training gradients stay in
+                memory, as much as those, 128 MiB at the least. A block of training gradients, a layer's matrices and
+                the scores themselves come on top.
 
         Returns:
             Index ``sample_id``, a column a query, named ``query``. By layer the columns have two levels, ``query`` and

@@ -17,8 +17,7 @@ class KeptSource(GradientSource):
     """A live source whose blocks are kept in its first whole sweep, each layer's in the form with fewer numbers.
 
     Where they turn out not to fit, nothing is kept, and every sweep takes them from the model again. A later sweep over
-    what was kept runs the first batch once more, as :class:`LiveSource` compares the losses of sweeps, so that a model
-    that has changed is told.
+    what was kept runs two samples once more, forward, so that a model that has changed is told.
 
     Args:
         live: where gradients are taken.
@@ -54,6 +53,12 @@ class KeptSource(GradientSource):
         return self.live.foretold()
 
     @property
+    def held_bytes(self) -> int:
+        """What is kept takes; 0 where nothing is."""
+        kept = self._blocks or ()
+        return sum(_bytes(each) for block in kept for each in block.gradients.values())
+
+    @property
     def origin(self) -> LiveSource | None:
         """Where factors can be had again, if they are not what was kept."""
         held = self._blocks is not None and any(
@@ -63,8 +68,7 @@ class KeptSource(GradientSource):
 
     def __iter__(self) -> Iterator[GradientBlock]:
         if self._blocks is not None:
-            for _ in self.live:  # the first batch alone: its losses are compared
-                break
+            self.live.check_unchanged()
             yield from self._blocks
             return
         blocks: list[GradientBlock] = []

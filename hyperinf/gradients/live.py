@@ -1,6 +1,7 @@
 """Gradients taken from a model again at every sweep: nothing is stored, time is paid instead of memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from copy import copy
 from itertools import islice
 from typing import Any
@@ -8,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperinf.gradients.batches import mask_of, moved
+from hyperinf.gradients.batches import CannotSplitError, mask_of, moved, rows_of
 from hyperinf.gradients.column import Column
-from hyperinf.gradients.foretold import Foreteller, Foretold
+from hyperinf.gradients.foretold import FEW, Foreteller, Foretold
 from hyperinf.gradients.kinds import unwrapped
 from hyperinf.gradients.losses import LossFunction, default_loss
+from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.per_sample import Extraction
 from hyperinf.gradients.rounding import close
 from hyperinf.gradients.source import GradientBlock, GradientSource
@@ -140,6 +142,29 @@ class LiveSource(GradientSource):
         rest = copy(self)
         rest._batches, rest._ids, rest._losses = _From(self._batches, batches), self.sample_ids[passed:], None
         return rest
+
+    def check_unchanged(self) -> None:
+        """Compare losses of the first batch with those of the first sweep, by a pass forward; before one, do nothing.
+
+        Two samples of it do, where a sample's loss was seen to be its own.
+
+        Raises:
+            ValueError: other samples come, or the model has changed.
+        """
+        if self._losses is None:
+            return
+        for pair in self._batches:
+            names, batch = _pair(pair)
+            break
+        else:
+            raise ValueError(f"batches: got 0 samples in a sweep, expected {len(self.sample_ids)} as in the first")
+        check_order(names, 0, self.sample_ids, "batches")
+        if self._foreteller is not None and len(names) > FEW:
+            with suppress(CannotSplitError):
+                batch, names = rows_of(batch, range(FEW), len(names)), names[:FEW]
+        with differentiable(self.model, self._adapted):
+            losses = self._extraction.loss_fn(self.model, moved(batch, self.device)).detach()
+        self._compare(losses, names, 0)
 
     def __iter__(self) -> Iterator[GradientBlock]:
         device = self._extraction.device

@@ -6,11 +6,15 @@ import torch
 from torch import Tensor
 
 from hyperinf.gradients import GradientSource
+from hyperinf.gradients.kept import KeptSource
 from hyperinf.gradients.scratch import takes_many
 from hyperinf.gradients.sweeping import checked
 from hyperinf.influence.methods import InfluenceMethod
 from hyperinf.influence.sweeps import sweep_stacks
 from hyperinf.runtime.memory import free_bytes
+
+WORTH_A_SWEEP = 2**27
+"""Bytes of vectors that a sweep over kept gradients is made for at the least."""
 
 
 def queries_at_once(method: InfluenceMethod, layers: Mapping[str, tuple[int, int]], memory_bytes: int | None) -> int:
@@ -19,15 +23,20 @@ def queries_at_once(method: InfluenceMethod, layers: Mapping[str, tuple[int, int
     Args:
         method: fitted.
         layers: ``{layer: (r, d)}``.
-        memory_bytes: that they may take, not counting a block of gradients and a layer's matrices; half of what is free
-            where the method computes when None.
+        memory_bytes: that they may take, not counting a block of gradients and a layer's matrices. When None half of
+            what is free where the method computes; where training gradients are kept in a CPU's memory, as much as
+            those: each part of the queries costs a sweep over them, which is quick where all is at hand.
 
     Returns:
         At least 1.
     """
     if memory_bytes is None:
-        free = free_bytes(next(iter(method.statistics.devices.values()), "cpu"))
+        device = torch.device(next(iter(method.statistics.devices.values()), "cpu"))
+        free = free_bytes(device)
         memory_bytes = 2**62 if free is None else free // 2
+        kept = method.source.held_bytes if isinstance(method.source, KeptSource) else 0
+        if kept and not takes_many(device):
+            memory_bytes = min(memory_bytes, max(kept, WORTH_A_SWEEP))
     return max(1, memory_bytes // (method.copies * 8 * sum(r * d for r, d in layers.values())))
 
 

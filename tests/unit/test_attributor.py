@@ -11,7 +11,7 @@ from processor_time import quickest
 from scored_methods import LINEAR
 
 from hyperinf import Attributor, GradientStore, LiveSource, TensorSource, influence_scores
-from hyperinf.influence.queries import queries_at_once
+from hyperinf.influence.queries import WORTH_A_SWEEP, queries_at_once
 
 DAMPING = 0.1
 
@@ -174,6 +174,19 @@ def test_all_queries_take_one_sweep_and_the_sums_of_one_and_parts_of_them_as_man
     assert (train.sweeps, queries.sweeps) == (alone + 8 * again, 2)  # 50 = 7 * 7 + 1
     # Products of gradients in float32 with few vectors and with many are rounded in other places.
     np.testing.assert_allclose(parts, whole, rtol=1e-6, atol=2e-6 * float(whole.abs().max(axis=None)))
+
+
+def test_vectors_take_little_where_a_sweep_costs_little_and_half_of_what_is_free_where_it_costs_a_run_of_the_model(
+    monkeypatch,
+):
+    monkeypatch.setattr("hyperinf.influence.queries.free_bytes", lambda device: 2**40)
+    layers = {"layer": (8, 4096)}
+    each = 8 * 8 * 4096
+    _, kept = linear("hyperinf")
+    assert queries_at_once(kept.method, layers, None) == WORTH_A_SWEEP // (kept.method.copies * each)
+    _, again = linear("hyperinf", memory_bytes=0)
+    assert queries_at_once(again.method, layers, None) == 2**39 // (again.method.copies * each)
+    assert queries_at_once(kept.method, layers, 10 * 2**30) == 10 * 2**30 // (kept.method.copies * each)
 
 
 @pytest.mark.parametrize("method", LINEAR)

@@ -55,6 +55,27 @@ def test_later_sweeps_run_the_first_batch_alone_where_all_is_kept(memory_bytes, 
     assert (source.origin is live) == kept
 
 
+def test_two_samples_tell_whether_the_model_has_changed_where_a_sample_was_seen_to_have_a_loss_of_its_own():
+    _, live, _ = sources(0)
+    rows = []
+    checked = LiveSource(live.model, live.batches, lambda model, x: rows.append(len(x)) or loss(model, x))
+    checked.check_unchanged()
+    assert rows == []  # there is nothing to compare with
+    list(checked)
+    rows.clear()
+    checked.check_unchanged()
+    assert rows == [2]
+
+
+def test_other_samples_are_told():
+    _, live, source = sources(2**30)
+    list(source)
+    for wrong, message in (([(["9"], torch.randn(1, 5, 4))], "sample '9' at position 0"), ([], "got 0 samples")):
+        live.batches[:] = wrong
+        with pytest.raises(ValueError, match=message):
+            list(source)
+
+
 def test_a_sweep_that_ends_early_keeps_nothing():
     model, _, source = sources(2**30)
     next(iter(source))
