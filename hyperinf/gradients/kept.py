@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from hyperinf.gradients.contractions import Dense, Factors, LayerGradients
 from hyperinf.gradients.foretold import Foretold
 from hyperinf.gradients.live import LiveSource
+from hyperinf.gradients.scratch import Scratch
 from hyperinf.gradients.source import GradientBlock, GradientSource
 from hyperinf.runtime.choice import chosen
 
@@ -69,7 +71,9 @@ class KeptSource(GradientSource):
     def __iter__(self) -> Iterator[GradientBlock]:
         if self._blocks is not None:
             self.live.check_unchanged()
-            yield from self._blocks
+            scratch = Scratch()  # one for all: each gradient's own would be a copy of it in float64 that stays
+            for kept in self._blocks:
+                yield replace(kept, gradients={layer: _with(each, scratch) for layer, each in kept.gradients.items()})
             return
         blocks: list[GradientBlock] = []
         left = self._left
@@ -103,6 +107,10 @@ def _smaller(gradients: LayerGradients) -> LayerGradients:
     if isinstance(gradients, Factors) and chosen("kept", "gradients" if gradients.smaller else "factors") == "factors":
         return Factors(gradients.left.clone(), gradients.right.clone())
     return Dense(gradients.dense().clone() if isinstance(gradients, Dense) else gradients.dense())
+
+
+def _with(gradients: LayerGradients, scratch: Scratch) -> LayerGradients:
+    return Dense(gradients.dense(), scratch) if isinstance(gradients, Dense) else gradients
 
 
 def _bytes(gradients: LayerGradients) -> int:

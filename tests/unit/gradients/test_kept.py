@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from peak_memory import PeakMemory
 
 from hyperinf.gradients import Dense, Factors, LiveSource
 from hyperinf.gradients.kept import KeptSource
@@ -74,6 +75,20 @@ def test_other_samples_are_told():
         live.batches[:] = wrong
         with pytest.raises(ValueError, match=message):
             list(source)
+
+
+def test_a_sweep_over_what_is_kept_leaves_no_copies_of_it_in_float64():
+    _, _, source = sources(2**30)
+    list(source)
+    vectors = {layer: torch.ones(2, *shape, dtype=torch.float64) for layer, shape in source.layers.items()}
+    with PeakMemory() as memory:
+        before = memory.now
+        for block in source:
+            for layer, gradients in block.gradients.items():
+                gradients.dots(vectors[layer])
+            del block, gradients
+    assert memory.peak > 4 * 4 * 3 * 8  # a copy of a block of the weight whose gradients are held
+    assert memory.now == before
 
 
 def test_a_sweep_that_ends_early_keeps_nothing():
