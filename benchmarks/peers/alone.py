@@ -1,6 +1,7 @@
 """One work in a process of its own: its seconds, and its memory above what the model and the imports take."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -21,10 +22,17 @@ def in_a_process(arguments: list[str], folder: Path) -> dict[str, Any]:
     out.unlink(missing_ok=True)
     command = [sys.executable, "-m", "benchmarks.peers", *arguments, "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode < 0:
+        return {"not run": f"killed by signal {-done.returncode}, on a machine of {memory_gib():.0f} GiB"}
     if done.returncode or not out.is_file():
         lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
         return {"not run": lines[-1]}
     return json.loads(out.read_text())
+
+
+def memory_gib() -> float:
+    """Tell the memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
 def score_alone(study: Study, tool: str, method: str, seed: int, folder: Path) -> None:
