@@ -2,6 +2,7 @@
 
     python -m benchmarks.foretold
     python -m benchmarks.foretold --held-out
+    python -m benchmarks.foretold --training
     python -m benchmarks.foretold --card benchmarks/results/gpu_nvidia_h200.json
     python -m benchmarks.foretold --table    # draws docs/memory.md
 
@@ -10,7 +11,7 @@ case is a process of its own, which has done the same on a tiny model before, so
 that of its resident set above what was there with the model built. Foretold is what the library refuses a run by: the
 passes of the widest batch, from a few of its samples, times what the allocator holds for them, and the GFIM of all
 layers with its inversion. Each case is run as memory is taken by default, and with large tensors mapped, as where it is
-short. With ``--card`` the passes of what ``benchmarks.gpu`` measured on a card are foretold on this CPU, without it.
+short. With ``--training`` it is the steps of fine-tunings. With ``--card`` the passes of what ``benchmarks.gpu`` measured on a card are foretold on this CPU, without it.
 """
 
 import argparse
@@ -18,9 +19,10 @@ import json
 import multiprocessing
 import os
 import statistics
+import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,11 +35,15 @@ from benchmarks.gpu.models import TINY_LLAMA, TINY_ROBERTA, Shape, adapted, batc
 from benchmarks.growth import ONE_THREAD, versions
 from hyperinf.artifacts.files import write_json, write_text
 from hyperinf.gradients import LiveSource
+from hyperinf.gradients.losses import default_loss
 from hyperinf.influence import influence_scores
 from hyperinf.influence.memory import gfim_bytes
 from hyperinf.runtime.devices import set_threads
 from hyperinf.runtime.memory import ALWAYS_MAPPED, HELD, give_back, map_large_tensors
 from hyperinf.runtime.profiling import MIB, metered
+from hyperinf.settings.training import TrainingSettings
+from hyperinf.training.foretold import moments_bytes, step_foretold
+from hyperinf.training.loop import train
 
 RESULT = Path(__file__).parent / "results" / "foretold_cpu.json"
 PAGE = Path(__file__).parents[1] / "docs" / "memory.md"
@@ -52,10 +58,12 @@ FEW_LAYERS = 8
 """Of the largest model that this machine's memory holds."""
 
 
-HEAD = (
-    "| model | rank | widest batch | mapped | passes, MiB | GFIM, MiB | measured, MiB | foretold to it | CPU s |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-)
+def head(passes: str, beside: str) -> tuple[str, str]:
+    """Begin a table."""
+    return (
+        f"| model | rank | widest batch | mapped | {passes}, MiB | {beside}, MiB | measured, MiB | foretold to it | CPU s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    )
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Case:
 
     Attributes:
         shape: of the model.
-        rank: of the adapters.
+        rank: of the adapters; 0 where all weights are trained.
         batch: samples at a time.
         tokens: of the longest sample; the others' are fewer, in even steps down to half.
         samples: of the training set.
@@ -90,6 +98,13 @@ CASES = [
 ]
 HELD_OUT = [Case(ROBERTA_LARGE, 16, 8, 64, 32), Case(SMOLLM2_360M, 8, 4, 96, 8), Case(MINILM, 8, 24, 200, 48)]
 """Named when all above had been seen, from which the allocator's factor and its limit were read."""
+TRAINED = [
+    Case(MINILM, 8, 32, 64, 128),
+    Case(MINILM, 0, 16, 64, 64),
+    Case(ROBERTA, 8, 16, 128, 64),
+    Case(SMOLLM2, 8, 8, 64, 32),
+]
+"""Fine-tuned; of rank 0 all weights. Named before any was run."""
 QUICK = [Case(TINY_ROBERTA, 2, 8, 32, 16), Case(TINY_LLAMA, 2, 8, 32, 16)]
 
 
@@ -97,6 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny models, to try; nothing is written")
     parser.add_argument("--held-out", action="store_true", help="measure the cases that nothing was chosen by")
+    parser.add_argument("--training", action="store_true", help="measure fine-tunings")
     parser.add_argument("--card", type=Path, metavar="FILE", help="foretell what this result of a GPU measured")
     parser.add_argument("--table", action="store_true", help="draw docs/memory.md from what was measured")
     given = parser.parse_args()
@@ -108,44 +124,43 @@ def main() -> None:
         write_json(RESULT, {**found, "card": on_card(json.loads(given.card.read_text(encoding="utf-8")))})
         return
     os.environ.update(ONE_THREAD)
-    rows = [
-        measured(case, mapped, 1 if given.quick else REPEATS)
-        for case in (QUICK if given.quick else HELD_OUT if given.held_out else CASES)
-        for mapped in (False, True)
-    ]
+    name = "held_out" if given.held_out else "training" if given.training else "rows"
+    cases = QUICK if given.quick else {"held_out": HELD_OUT, "training": TRAINED, "rows": CASES}[name]
+    repeats = 1 if given.quick else REPEATS
+    rows = [measured(case, mapped, repeats, given.training) for case in cases for mapped in (False, True)]
     if not given.quick:
         found = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
-        measured_now = {"held_out" if given.held_out else "rows": rows}
-        write_json(RESULT, {**found, **versions(), "repeats": REPEATS, **measured_now})
+        write_json(RESULT, {**found, **versions(), "repeats": REPEATS, name: rows})
 
 
-def measured(case: Case, mapped: bool, repeats: int) -> dict[str, Any]:
+def measured(case: Case, mapped: bool, repeats: int, training: bool) -> dict[str, Any]:
     """Run a case in processes of its own, and print its row."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1) as processes:
-        runs = [processes.submit(run, case, mapped).result() for _ in range(repeats)]
+        runs = [processes.submit(run, case, mapped, training).result() for _ in range(repeats)]
     peaks = [each["peak_mib"] for each in runs]
     row = {
         **asdict(case),
         "mapped": mapped,
-        **{key: runs[0][key] for key in ("tensors_mib", "passes_mib", "gfim_mib")},
+        **{key: runs[0][key] for key in ("tensors_mib", "passes_mib", "beside_mib")},
         "peak_mib": statistics.median(peaks),
         "low": min(peaks),
         "high": max(peaks),
     }
-    row["ratio"] = (row["passes_mib"] + row["gfim_mib"]) / row["peak_mib"]
+    row["ratio"] = (row["passes_mib"] + row["beside_mib"]) / row["peak_mib"]
     row["cpu_seconds"] = statistics.median(each["cpu_seconds"] for each in runs)
     print(_cells(row), flush=True)
     return row
 
 
-def run(case: Case, mapped: bool) -> dict[str, float]:
+def run(case: Case, mapped: bool, training: bool) -> dict[str, float]:
     """Foretell and measure, in this process."""
     warnings.filterwarnings("ignore")
     if mapped:
         assert map_large_tensors(), "no glibc to tell"
     set_threads(1)
-    _scored(replace(case, shape=TINY_LLAMA if case.shape.causal else TINY_ROBERTA, tokens=8, samples=case.batch))
-    return _scored(case)
+    work = _trained if training else _scored
+    work(replace(case, shape=TINY_LLAMA if case.shape.causal else TINY_ROBERTA, tokens=8, samples=case.batch))
+    return work(case)
 
 
 def _scored(case: Case) -> dict[str, float]:
@@ -159,14 +174,55 @@ def _scored(case: Case) -> dict[str, float]:
     foretold = {
         "tensors_mib": passes.bytes / MIB,
         "passes_mib": passes.held("cpu") / MIB,
-        "gfim_mib": gfim_bytes(train.layers) / MIB,
+        "beside_mib": gfim_bytes(train.layers) / MIB,
     }
+    return {**foretold, **_peak(lambda: influence_scores(train, target, "hyperinf", solver="cholesky"))}
+
+
+def _trained(case: Case) -> dict[str, float]:
+    model = adapted(case.shape, case.shape.layers, max(1, case.rank), torch.float32, torch.device("cpu")).train()
+    if not case.rank:
+        model.requires_grad_(True)
+    texts = Texts(case)
+    step = step_foretold(model, texts, case.batch, default_loss, [case.samples - 1])
+    assert step is not None
+    foretold = {
+        "tensors_mib": step.bytes / MIB,
+        "passes_mib": step.held("cpu") / MIB,
+        "beside_mib": moments_bytes(model) / MIB,
+    }
+    settings = TrainingSettings(epochs=1, batch_size=case.batch, learning_rate=1e-4)
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder) / "state"
+        return {**foretold, **_peak(lambda: train(model, texts, settings, 11, state, "", save_seconds=1e9))}
+
+
+def _peak(work: Callable[[], Any]) -> dict[str, float]:
     give_back()
     started = time.process_time()
     with metered("cpu") as cost:
-        influence_scores(train, target, "hyperinf", solver="cholesky")
+        work()
     assert cost.peak_memory_mib is not None, "the kernel does not tell this process's peak"
-    return {**foretold, "peak_mib": cost.peak_memory_mib, "cpu_seconds": time.process_time() - started}
+    return {"peak_mib": cost.peak_memory_mib, "cpu_seconds": time.process_time() - started}
+
+
+class Texts:
+    """Rows of a case's lengths, the shortest first, which can be collated.
+
+    Args:
+        case: whose.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self._shape = case.shape
+        least, count = case.tokens // 2, case.samples
+        self.lengths = [case.tokens - least * (count - 1 - row) // count for row in range(count)]
+        self.ids = [str(row) for row in range(count)]
+
+    def collate(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Draw as many rows, as wide as the longest."""
+        tokens = max(self.lengths[index] for index in indices)
+        return batch_of(self._shape, len(indices), tokens, torch.device("cpu"), indices[0])
 
 
 def _batches(case: Case, samples: int, seed: int) -> list[tuple[list[str], dict[str, torch.Tensor]]]:
@@ -203,6 +259,7 @@ def page(result: dict[str, Any]) -> str:
     """Draw the table, Markdown."""
     rows, held_out = result["rows"], result["held_out"]
     fresh = max(abs(row["ratio"] - 1) for row in held_out)
+    trained = max(abs(row["ratio"] - 1) for row in result["training"])
     worst = max(abs(row["ratio"] - 1) for row in rows)
     times = "once" if result["repeats"] == 1 else f"{result['repeats']} times"
     lines = [
@@ -224,11 +281,19 @@ def page(result: dict[str, Any]) -> str:
         " limit were read off runs of these cases; those of the second table were named after that, and run once: there"
         f" the largest error is {fresh:.0%}.",
         "",
-        *HEAD,
+        *head("passes", "GFIM"),
         *map(_cells, rows),
         "",
-        *HEAD,
+        *head("passes", "GFIM"),
         *map(_cells, held_out),
+        "",
+        "So are the steps of a training, before the first: two and three samples of the longest go through one, and what"
+        " they change is put back. With the moments that AdamW keeps that is what a training needs beside the model;"
+        " several processes that share a step are not looked at. Fine-tunings of these cases, each named before any was"
+        f" run, and run {times}: the largest error is {trained:.0%}.",
+        "",
+        *head("step", "moments"),
+        *map(_cells, result["training"]),
         "",
         *_card(result["card"]),
         "Not in it: gradients that are kept between sweeps, which take half of what is then left at most (`--memory`),"
@@ -265,11 +330,11 @@ def _cells(row: dict[str, Any]) -> str:
     peak = f"{row['peak_mib']:,.0f}{spread}"
     cells = [
         row["shape"]["name"],
-        str(row["rank"]),
+        str(row["rank"] or "all weights"),
         f"{row['batch']} x {row['tokens']} tokens",
         "yes" if row["mapped"] else "no",
         f"{row['passes_mib']:,.0f}",
-        f"{row['gfim_mib']:,.0f}",
+        f"{row['beside_mib']:,.0f}",
         peak,
         f"{row['ratio']:.2f}",
         f"{row['cpu_seconds']:.1f}",

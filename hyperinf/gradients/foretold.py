@@ -141,7 +141,12 @@ def held_bytes(passes: Foretold | None, device: torch.device | str) -> int:
 
 
 def check_fits(
-    passes: Foretold | None, device: torch.device | str, beside: int = 0, what: str = "what else is held takes"
+    passes: Foretold | None,
+    device: torch.device | str,
+    beside: int = 0,
+    what: str = "what else is held takes",
+    where: str = "batches",
+    fewer: str = "gradient_batch_size; of an Attributor batch_size",
 ) -> None:
     """Refuse passes that do not fit into the memory that is free.
 
@@ -153,6 +158,8 @@ def check_fits(
         device: where they run.
         beside: bytes that are needed at the same time.
         what: needs those.
+        where: samples are put together, for the message.
+        fewer: what makes them fewer at a time.
 
     Raises:
         ValueError: says what is needed, what is free, and how many samples at a time would fit.
@@ -167,10 +174,13 @@ def check_fits(
     needed = held_bytes(passes, device)
     if needed + beside > free:
         most = passes.most(free - beside, device)
-        fewer = f"take at most {most} at a time (gradient_batch_size; of an Attributor batch_size)"
-        instead = fewer if most else "take shorter samples (max_length) or a smaller model"
+        instead = (
+            f"take at most {most} at a time ({fewer})"
+            if most
+            else "take shorter samples (max_length) or a smaller model"
+        )
         and_what = f", and {what} {beside / GIB:.1f}" if beside else ""
         raise ValueError(
-            f"batches: got {passes.described}, whose passes take {needed / GIB:.1f} GiB{and_what}, expected at most the"
+            f"{where}: got {passes.described}, whose passes take {needed / GIB:.1f} GiB{and_what}, expected at most the"
             f" {free / GIB:.1f} GiB that are free; {instead}"
         )

@@ -19,8 +19,10 @@ from hyperinf.errors import InputError
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.models.encoding import Encoded
 from hyperinf.runtime.distributed import processes_of_command
+from hyperinf.runtime.process import launched
 from hyperinf.runtime.progress import track
 from hyperinf.settings.training import TrainingSettings
+from hyperinf.training.foretold import check_step_fits
 from hyperinf.training.schedule import schedule, steps_per_epoch, total_steps
 from hyperinf.training.state import EpochLog, load_state, moments_of, save_state
 
@@ -43,6 +45,7 @@ def train(
     save_seconds: float = SAVE_SECONDS,
     on_moments: Callable[[dict[str, Tensor]], None] | None = None,
     order: Order | None = None,
+    longest: Sequence[int] | None = None,
 ) -> list[EpochLog]:
     """Train in place; a run that was killed goes on where its last state was saved and ends in the same weights.
 
@@ -61,12 +64,14 @@ def train(
         save_seconds: between two saves of the state; no result depends on it.
         on_moments: given AdamW's moments (see :func:`moments_of`) before every call of ``on_epoch``, and at the end.
         order: which samples each step takes, of the steps from one number up to another; by default :func:`batches`.
+        longest: of what ``order`` takes, see :func:`check_step_fits`.
 
     Returns:
         One record an epoch; the last one may be of a part of an epoch.
 
     Raises:
-        InputError: nothing can be trained, or the loss is no longer finite (names the step).
+        InputError: nothing can be trained, a step does not fit into memory, or the loss is no longer finite (names the
+            step).
     """
     loss_fn = loss_fn or default_loss
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -81,9 +86,11 @@ def train(
     samples = len(encoded.ids)
     per_epoch, total = steps_per_epoch(settings, samples), total_steps(settings, samples)
 
+    model.train()
+    if not launched():
+        check_step_fits(model, encoded, min(settings.batch_size, samples), loss_fn, longest)
     done, loss_sum, logs = load_state(state, fingerprint, trained, optimizer)
     saved_at = time.monotonic()
-    model.train()
     seen = done % per_epoch * settings.batch_size
     if order is None:
         steps = batches(encoded.lengths, settings.batch_size, seed, done, total)

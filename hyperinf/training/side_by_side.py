@@ -19,6 +19,7 @@ from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.models.families.base import EncodedSamples
 from hyperinf.models.trainable import restore, trained_weights
 from hyperinf.settings.training import TrainingSettings
+from hyperinf.training.foretold import check_step_fits
 from hyperinf.training.loop import GROUP, SAVE_SECONDS, STACKED, batches, train
 from hyperinf.training.schedule import schedule, steps_per_epoch, total_steps
 
@@ -136,7 +137,7 @@ def train_side_by_side(
             other's in its batches.
 
     Raises:
-        InputError: nothing can be trained, or a loss is no longer finite.
+        InputError: nothing can be trained, a step does not fit into memory, or a loss is no longer finite.
     """
     loss_fn, copies = loss_fn or default_loss, len(parts)
     if not any(weight.requires_grad for weight in model.parameters()):
@@ -146,6 +147,7 @@ def train_side_by_side(
     total = steps_on_part(settings, len(encoded.ids), len(parts[0]))
     model.eval()
     with _side_by_side(model, copies):
+        check_step_fits(model, encoded, min(settings.batch_size, len(parts[0])), loss_fn, _longest(encoded, parts))
         trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         groups = [
             {
@@ -217,7 +219,7 @@ def train_subsets(
         The trained weights of each part, by name.
 
     Raises:
-        InputError: a loss is no longer finite.
+        InputError: a step does not fit into memory, or a loss is no longer finite.
     """
     own, copies = loss_fn or default_loss, len(parts)
     lengths = [[encoded.lengths[index] for index in part] for part in parts]
@@ -233,10 +235,15 @@ def train_subsets(
         return own(called, batch) * copies
 
     with _side_by_side(model, copies):
-        view = _OfEach(encoded, parts[0])
-        train(model, view, settings, seed, state, fingerprint, None, summed, save_seconds, order=order)
+        view, longest = _OfEach(encoded, parts[0]), _longest(encoded, parts)
+        how = (settings, seed, state, fingerprint, None, summed, save_seconds)
+        train(model, view, *how, order=order, longest=longest)
         stacks = trained_weights(model)
     return [{name: stack[index] for name, stack in stacks.items()} for index in range(copies)]
+
+
+def _longest(encoded: EncodedSamples, parts: Sequence[Part]) -> list[int]:
+    return [max(part, key=encoded.lengths.__getitem__) for part in parts]
 
 
 class _OfEach:

@@ -1,0 +1,107 @@
+"""What a training step will take, foretold from a few samples before the first: one that cannot fit is refused."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from hyperinf.errors import InputError
+from hyperinf.gradients.batches import REFUSALS, moved, width_of
+from hyperinf.gradients.foretold import FEW, Foretold, check_fits
+from hyperinf.gradients.losses import LossFunction
+from hyperinf.models.encoding import Encoded
+from hyperinf.runtime.footprint import Footprint, changes_of_many
+from hyperinf.runtime.memory import free_bytes
+
+MOMENTS = 2
+"""Numbers that AdamW keeps of each that is trained."""
+
+
+def check_step_fits(
+    model: nn.Module, encoded: Encoded, batch_size: int, loss_fn: LossFunction, longest: Sequence[int] | None = None
+) -> None:
+    """Refuse a training whose widest step does not fit into the memory that is free.
+
+    Args:
+        model: in the mode and on the device that it is trained in.
+        encoded: the training samples.
+        batch_size: samples of a step, of each adapter where several are trained side by side.
+        loss_fn: ``(model, batch) -> Tensor[b]``.
+        longest: a sample for each adapter, whose rows stand one adapter after the other's; the longest when None.
+
+    Raises:
+        InputError: says what is needed, what is free, and how many samples a step would fit.
+    """
+    device = _trained(model)[0].device
+    if free_bytes(device) is None:
+        return
+    rows = longest or [max(range(len(encoded.ids)), key=encoded.lengths.__getitem__)]
+    step = step_foretold(model, encoded, batch_size, loss_fn, rows)
+    fewer = "batch_size, or fewer adapters at_once" if len(rows) > 1 else "batch_size"
+    try:
+        check_fits(step, device, moments_bytes(model), "AdamW's moments take", "batch_size", fewer)
+    except ValueError as error:
+        raise InputError(error) from None
+
+
+def moments_bytes(model: nn.Module) -> int:
+    """Count the bytes of what AdamW keeps."""
+    return MOMENTS * sum(weight.numel() * weight.element_size() for weight in _trained(model))
+
+
+def step_foretold(
+    model: nn.Module, encoded: Encoded, batch_size: int, loss_fn: LossFunction, longest: Sequence[int]
+) -> Foretold | None:
+    """Tell what a step takes besides the model and moments, its gradients among it; None of a few samples, or of an error.
+
+    Two and three samples go through a step, which changes nothing of the model: not its weights, buffers or draws.
+
+    Args:
+        model: see :func:`check_step_fits`, as all others.
+        encoded: samples.
+        batch_size: of a step.
+        loss_fn: of a batch.
+        longest: a sample for each adapter.
+
+    Raises:
+        InputError: a device has no room for two or three samples.
+    """
+    if batch_size <= FEW + 1:
+        return None
+    device = _trained(model)[0].device
+    changes = []
+    with _unchanged(model, device):
+        for count in (FEW, FEW + 1):
+            batch = moved(encoded.collate([row for row in longest for _ in range(count)]), device)
+            try:
+                with Footprint() as footprint:
+                    loss_fn(model, batch).mean().backward()
+                    changes.append(list(footprint.changes))
+            except torch.OutOfMemoryError:
+                raise InputError(
+                    f"batch_size: got samples of {width_of(batch)} tokens, expected a step with {count * len(longest)}"
+                    f" of them to fit into the memory of {device}; take shorter samples (max_length) or a smaller model"
+                ) from None
+            except REFUSALS:  # what is wrong is told where it is trained
+                return None
+            finally:
+                model.zero_grad(set_to_none=True)
+    few, one_more = changes
+    return Foretold(batch_size, width_of(batch), lambda count: changes_of_many(few, one_more, FEW, count))
+
+
+def _trained(model: nn.Module) -> list[nn.Parameter]:
+    return [weight for weight in model.parameters() if weight.requires_grad]
+
+
+@contextmanager
+def _unchanged(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put back what a pass in training mode changes besides gradients: running means, and what is drawn next."""
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+    with torch.no_grad():
+        for name, buffer in model.named_buffers():
+            if name in before and before[name].shape == buffer.shape:
+                buffer.copy_(before[name])
