@@ -11,7 +11,8 @@ case is a process of its own, which has done the same on a tiny model before, so
 that of its resident set above what was there with the model built. Foretold is what the library refuses a run by: the
 passes of the widest batch, from a few of its samples, times what the allocator holds for them, and the GFIM of all
 layers with its inversion. Each case is run as memory is taken by default, and with large tensors mapped, as where it is
-short. With ``--training`` it is the steps of fine-tunings. With ``--card`` the passes of what ``benchmarks.gpu`` measured on a card are foretold on this CPU, without it.
+short. With ``--training`` it is the steps of fine-tunings. With ``--card`` the passes of what ``benchmarks.gpu``
+measured on a card are foretold on this CPU, without it.
 """
 
 import argparse
@@ -60,10 +61,9 @@ FEW_LAYERS = 8
 
 def head(passes: str, beside: str) -> tuple[str, str]:
     """Begin a table."""
-    return (
-        f"| model | rank | widest batch | mapped | {passes}, MiB | {beside}, MiB | measured, MiB | foretold to it | CPU s |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    )
+    names = ("model", "rank", "widest batch", "mapped", f"{passes}, MiB", f"{beside}, MiB", "measured, MiB")
+    cells = (*names, "foretold to it", "CPU s")
+    return f"| {' | '.join(cells)} |", f"| {' | '.join('---' for _ in cells)} |"
 
 
 @dataclass(frozen=True)
@@ -287,8 +287,8 @@ def page(result: dict[str, Any]) -> str:
         *head("passes", "GFIM"),
         *map(_cells, held_out),
         "",
-        "So are the steps of a training, before the first: two and three samples of the longest go through one, and what"
-        " they change is put back. With the moments that AdamW keeps that is what a training needs beside the model;"
+        "So are the steps of a training, before the first: two and three of the longest sample go through one, and"
+        " what they change is put back. With the moments that AdamW keeps that is what a training needs beside the model;"
         " several processes that share a step are not looked at. Fine-tunings of these cases, each named before any was"
         f" run, and run {times}: the largest error is {trained:.0%}.",
         "",
