@@ -53,7 +53,7 @@ def moments_bytes(model: nn.Module) -> int:
 def step_foretold(
     model: nn.Module, encoded: Encoded, batch_size: int, loss_fn: LossFunction, longest: Sequence[int]
 ) -> Foretold | None:
-    """Tell what a step takes besides the model and moments: gradients, too. None of three samples or fewer, or an error.
+    """Tell what a step takes besides the model and moments; None of three samples or fewer, or where it cannot run.
 
     Two and three samples go through a step, which changes nothing of the model: not its weights, buffers or draws.
 
