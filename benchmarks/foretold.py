@@ -288,8 +288,8 @@ def page(result: dict[str, Any]) -> str:
         *map(_cells, held_out),
         "",
         "So are the steps of a training, before the first: two and three of the longest sample go through one, and"
-        " what they change is put back. With the moments that AdamW keeps that is what a training needs beside the model,"
-        " but for several processes that share a step. Fine-tunings of these cases, each named before any was"
+        " what they change is put back. With the moments that AdamW keeps that is what a training needs beside the"
+        " model, but for several processes that share a step. Fine-tunings of these cases, each named before any was"
         f" run, and run {times}: the largest error is {trained:.0%}.",
         "",
         *head("step", "moments"),
