@@ -87,7 +87,10 @@ def step_foretold(
                 return None
             finally:
                 model.zero_grad(set_to_none=True)
-    few, one_more = changes
+    # Then the optimizer takes what it is about to divide by, of one weight after the other; on a GPU of all at a time.
+    sizes = [weight.numel() * weight.element_size() for weight in _trained(model)]
+    roots = sum(sizes) if device.type == "cuda" else 2 * max(sizes)
+    few, one_more = ([*each, roots, -roots] for each in changes)
     return Foretold(batch_size, width_of(batch), lambda count: changes_of_many(few, one_more, FEW, count))
 
 

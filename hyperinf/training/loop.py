@@ -99,6 +99,7 @@ def train(
     for step, rows in track(steps, total - done, "training", "steps"):
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * schedule(step, total, settings.warmup_ratio)
+        optimizer.zero_grad(set_to_none=True)  # before the pass forward, which would hold them beside its own
         # Dropout's draws do not depend on where we resumed; no two processes have the same.
         torch.manual_seed(seed * 1_000_003 + step + (processes.index << 40))
         batch = {key: value.to(device) for key, value in encoded.collate(processes.own(rows)).items()}
@@ -108,7 +109,6 @@ def train(
             raise InputError(
                 f"learning_rate: got a loss of {loss} at step {step}, expected a lower rate that converges"
             )
-        optimizer.zero_grad(set_to_none=True)
         processes.backward(part)
         optimizer.step()
         loss_sum += loss * len(rows)

@@ -160,13 +160,13 @@ def train_side_by_side(
         for step, rows in enumerate(_steps(encoded.lengths, parts, settings, seed, total)):
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule(step, total, settings.warmup_ratio)
+            optimizer.zero_grad(set_to_none=True)
             losses = loss_fn(model, _collated(encoded, rows, device)).view(copies, -1).mean(dim=1)
             if not bool(losses.isfinite().all()):
                 bad = float(losses[~losses.isfinite()][0].detach())
                 raise InputError(
                     f"learning_rate: got a loss of {bad} at step {step}, expected a lower rate that converges"
                 )
-            optimizer.zero_grad(set_to_none=True)
             losses.sum().backward()
             optimizer.step()
         return finish(model, copies)

@@ -47,7 +47,7 @@ def save_state(
         logs: of the epochs before.
     """
     tensors = {f"weight/{name}": full_tensor(weight.detach()).cpu().contiguous() for name, weight in trained.items()}
-    tensors |= moments_of(trained, optimizer)
+    tensors |= moments_of(trained, optimizer, copy=False)
     progress = json.dumps(
         {"done": done, "loss_sum": loss_sum, "logs": [[log.epoch, log.step, log.loss] for log in logs]}
     )
@@ -56,10 +56,18 @@ def save_state(
         save_file(tensors, str(temporary), metadata=metadata)
 
 
-def moments_of(trained: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Copy what AdamW keeps of each weight to the CPU: ``exp_avg/NAME``, ``exp_avg_sq/NAME`` and ``step/NAME``."""
+def moments_of(
+    trained: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, copy: bool = True
+) -> dict[str, Tensor]:
+    """Give what AdamW keeps of each weight, on the CPU: ``exp_avg/NAME``, ``exp_avg_sq/NAME`` and ``step/NAME``.
+
+    Args:
+        trained: the weights by name.
+        optimizer: AdamW.
+        copy: also what is on the CPU already, and changes with the next step.
+    """
     return {
-        f"{key}/{name}": full_tensor(value.detach()).to("cpu", copy=True).contiguous()
+        f"{key}/{name}": full_tensor(value.detach()).to("cpu", copy=copy).contiguous()
         for name, parameter in trained.items()
         for key, value in optimizer.state[parameter].items()
     }

@@ -28,7 +28,7 @@ def test_memory_foretold():
 
     result = read("foretold_cpu")
     assert written("memory") == page(result)
-    assert max(abs(row["ratio"] - 1) for row in result["rows"] + result["held_out"]) < 0.25
+    assert max(abs(row["ratio"] - 1) for row in result["rows"] + result["held_out"] + result["training"]) < 0.25
     for row in result["card"]["rows"]:
         assert row["foretold_mib"] == pytest.approx(row["peak_mib"], rel=0.01)
 
