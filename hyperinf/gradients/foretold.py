@@ -112,23 +112,46 @@ class Foreteller:
         if samples is None or samples <= FEW + 1:
             return
         hooked = [layer for layer in self._layers if layer.uses]
-        changes = []
-        for count in (FEW, FEW + 1):
-            try:
-                cut = moved(rows_of(batch, range(count), samples), self._device)
-                with differentiable(self._model, self._layers), Footprint() as footprint:
-                    ran = run_pass(self._model, cut, self._loss_fn, hooked)
-                    del ran
-            except torch.OutOfMemoryError:
-                raise ValueError(
-                    f"batches: got samples of {width_of(batch)} tokens, expected {count} of them to fit into the memory"
-                    f" of {self._device}; take shorter samples (max_length) or a smaller model"
-                ) from None
-            except (CannotSplitError, *REFUSALS):  # what is wrong is told where numbers are taken
-                return
-            changes.append(footprint.changes)
-        few, one_more = changes
-        self._widest = Foretold(samples, width_of(batch), lambda count: changes_of_many(few, one_more, FEW, count))
+
+        def tried(count: int) -> list[int]:
+            cut = moved(rows_of(batch, range(count), samples), self._device)
+            with differentiable(self._model, self._layers), Footprint() as footprint:
+                ran = run_pass(self._model, cut, self._loss_fn, hooked)
+                del ran
+            return footprint.changes
+
+        self._widest = foretold_of_few(tried, samples, width_of(batch), self._device, "batches")
+
+
+def foretold_of_few(
+    tried: Callable[[int], list[int]], samples: int, width: int, device: torch.device, where: str, each: int = 1
+) -> Foretold | None:
+    """Foretell what many samples take from what two and three do; None where those cannot be run.
+
+    Args:
+        tried: runs so many and gives :attr:`Footprint.changes`.
+        samples: of the batch.
+        width: its tokens a sample.
+        device: where they run.
+        where: samples are put together, for the message.
+        each: rows of a sample, for the message.
+
+    Raises:
+        ValueError: there is no room for two or three.
+    """
+    changes = []
+    for count in (FEW, FEW + 1):
+        try:
+            changes.append(tried(count))
+        except torch.OutOfMemoryError:
+            raise ValueError(
+                f"{where}: got samples of {width} tokens, expected {count * each} of them to fit into the memory of"
+                f" {device}; take shorter samples (max_length) or a smaller model"
+            ) from None
+        except (CannotSplitError, *REFUSALS):  # what is wrong is told where numbers are taken
+            return None
+    few, one_more = changes
+    return Foretold(samples, width, lambda count: changes_of_many(few, one_more, FEW, count))
 
 
 def _size(batch: Any) -> int:

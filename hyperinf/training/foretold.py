@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from hyperinf.errors import InputError
-from hyperinf.gradients.batches import REFUSALS, moved, width_of
-from hyperinf.gradients.foretold import FEW, Foretold, check_fits
+from hyperinf.gradients.batches import moved, width_of
+from hyperinf.gradients.foretold import FEW, Foretold, check_fits, foretold_of_few
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.models.encoding import Encoded
-from hyperinf.runtime.footprint import Footprint, changes_of_many
+from hyperinf.runtime.footprint import Footprint
 from hyperinf.runtime.memory import free_bytes
 
 MOMENTS = 2
@@ -37,9 +37,9 @@ def check_step_fits(
     if free_bytes(device) is None:
         return
     rows = longest or [max(range(len(encoded.ids)), key=encoded.lengths.__getitem__)]
-    step = step_foretold(model, encoded, batch_size, loss_fn, rows)
     fewer = "batch_size, or fewer adapters at_once" if len(rows) > 1 else "batch_size"
     try:
+        step = step_foretold(model, encoded, batch_size, loss_fn, rows)
         check_fits(step, device, moments_bytes(model), "AdamW's moments take", "batch_size", fewer)
     except ValueError as error:
         raise InputError(error) from None
@@ -65,33 +65,27 @@ def step_foretold(
         longest: a sample for each adapter.
 
     Raises:
-        InputError: a device has no room for two or three samples.
+        ValueError: there is no room for two or three.
     """
     if batch_size <= FEW + 1:
         return None
     device = _trained(model)[0].device
-    changes = []
-    with _unchanged(model, device):
-        for count in (FEW, FEW + 1):
-            batch = moved(encoded.collate([row for row in longest for _ in range(count)]), device)
-            try:
-                with Footprint() as footprint:
-                    loss_fn(model, batch).mean().backward()
-                    changes.append(list(footprint.changes))
-            except torch.OutOfMemoryError:
-                raise InputError(
-                    f"batch_size: got samples of {width_of(batch)} tokens, expected a step with {count * len(longest)}"
-                    f" of them to fit into the memory of {device}; take shorter samples (max_length) or a smaller model"
-                ) from None
-            except REFUSALS:  # what is wrong is told where it is trained
-                return None
-            finally:
-                model.zero_grad(set_to_none=True)
-    # Then the optimizer takes what it is about to divide by, of one weight after the other; on a GPU of all at a time.
+    # The optimizer takes what it is about to divide by, of one weight after the other; on a GPU of all at a time.
     sizes = [weight.numel() * weight.element_size() for weight in _trained(model)]
     roots = sum(sizes) if device.type == "cuda" else 2 * max(sizes)
-    few, one_more = ([*each, roots, -roots] for each in changes)
-    return Foretold(batch_size, width_of(batch), lambda count: changes_of_many(few, one_more, FEW, count))
+
+    def tried(count: int) -> list[int]:
+        batch = moved(encoded.collate([row for row in longest for _ in range(count)]), device)
+        try:
+            with Footprint() as footprint:
+                loss_fn(model, batch).mean().backward()
+                return [*footprint.changes, roots, -roots]
+        finally:
+            model.zero_grad(set_to_none=True)
+
+    width = width_of(encoded.collate(longest[:1]))
+    with _unchanged(model, device):
+        return foretold_of_few(tried, batch_size, width, device, "batch_size", len(longest))
 
 
 def _trained(model: nn.Module) -> list[nn.Parameter]:

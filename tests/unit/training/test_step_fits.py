@@ -144,5 +144,5 @@ def test_a_card_without_room_for_a_few_samples_is_told_so():
     def full(model, batch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
 
-    with pytest.raises(InputError, match=r"^batch_size: got samples of 24 tokens, expected a step with 2 of them"):
+    with pytest.raises(InputError, match=r"^batch_size: got samples of 24 tokens, expected 2 of them to fit"):
         check_step_fits(built(), Texts(), 16, full)
