@@ -45,6 +45,12 @@ def test_speed():
     assert written("speed") == page()
 
 
+def test_other_tools():
+    from benchmarks.peers.table import markdown
+
+    assert markdown(read("peers_cpu")).strip() in written("comparison")
+
+
 def test_where_the_time_of_a_run_goes(tmp_path):
     from benchmarks.run_time import by_rule, page
 
