@@ -67,6 +67,11 @@ ENDS = {
     "killed": ("", False),
     "killed in the middle": ("hyperinf: warning: two samples are long\n 40%|####", False),
     "refused": ("hyperinf: error: mine.csv: got 3 fields, expected 2\n", True),
+    "refused for want of memory": (
+        "hyperinf: error: batch_size: got 64 samples, whose passes take 7.1 GiB, expected at most the 5.8 GiB that are"
+        " free; take at most 52 at a time (batch_size)\n",
+        False,
+    ),
     "a defect": (f"{TRACEBACK}KeyError: 'x'\n", True),
     "too little memory": (f"{TRACEBACK}numpy.core._exceptions._ArrayMemoryError: Unable to allocate 9 GiB\n", False),
     "a process of it killed": (f"{TRACEBACK}exitcode: -9\ntraceback : Signal 9 (SIGKILL) received by PID 7\n", False),

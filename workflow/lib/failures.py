@@ -1,7 +1,7 @@
 """Which failed jobs are tried again, and what is told of those that are not.
 
 Profiles allow retries. What helps against a kill, a preemption or too little memory does not help against an input that
-is refused: what has itself said in its log why it ended is not tried again.
+is refused: what has itself said in its log why it ended is not tried again, but for want of memory.
 """
 
 import re
@@ -12,6 +12,8 @@ from typing import Any
 from snakemake.logging import LogEvent
 
 _REFUSED = re.compile(r"^hyperinf: error: .*", re.M)
+# A refusal, before anything is computed, for want of memory that the next attempt asks for.
+_TOO_LITTLE = re.compile(r"GiB that are free")
 _CRASHED = re.compile(r"^Traceback \(most recent call last\):", re.M)
 # In a traceback: the process, or one that it has started, was killed, or had too little memory.
 _WORTH_A_RETRY = re.compile(r"SIGKILL|SIGTERM|Signal 9|Signal 15|killed by signal|MemoryError|can't allocate memory")
@@ -69,9 +71,10 @@ class Failures:
 def ended_by_itself(log: str) -> bool:
     """Whether a job's log says why it failed, so that it would fail again."""
     crashed = _CRASHED.search(log)
-    if crashed and _WORTH_A_RETRY.search(log, crashed.end()):
+    refusals = _REFUSED.findall(log)
+    if (crashed and _WORTH_A_RETRY.search(log, crashed.end())) or any(map(_TOO_LITTLE.search, refusals)):
         return False
-    return bool(crashed or _REFUSED.search(log))
+    return bool(crashed or refusals)
 
 
 def last_words(log: str) -> list[str]:
