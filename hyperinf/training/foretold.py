@@ -34,7 +34,7 @@ def check_step_fits(
         InputError: says what is needed, what is free, and how many samples a step would fit.
     """
     device = _trained(model)[0].device
-    if free_bytes(device) is None:
+    if batch_size <= FEW + 1 or free_bytes(device) is None:
         return
     rows = longest or [max(range(len(encoded.ids)), key=encoded.lengths.__getitem__)]
     fewer = "batch_size, or fewer adapters at_once" if len(rows) > 1 else "batch_size"
@@ -53,7 +53,7 @@ def moments_bytes(model: nn.Module) -> int:
 def step_foretold(
     model: nn.Module, encoded: Encoded, batch_size: int, loss_fn: LossFunction, longest: Sequence[int]
 ) -> Foretold | None:
-    """Tell what a step takes besides the model and moments; None of three samples or fewer, or where it cannot run.
+    """Tell what a step of more than three samples takes besides the model and moments; None where it cannot run.
 
     Two and three samples go through a step, which changes nothing of the model: not its weights, buffers or draws.
 
@@ -67,8 +67,6 @@ def step_foretold(
     Raises:
         ValueError: there is no room for two or three.
     """
-    if batch_size <= FEW + 1:
-        return None
     device = _trained(model)[0].device
     # The optimizer takes what it is about to divide by, of one weight after the other; on a GPU of all at a time.
     sizes = [weight.numel() * weight.element_size() for weight in _trained(model)]
@@ -96,9 +94,11 @@ def _trained(model: nn.Module) -> list[nn.Parameter]:
 def _unchanged(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Put back what a pass in training mode changes besides gradients: running means, and what is drawn next."""
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield
-    with torch.no_grad():
-        for name, buffer in model.named_buffers():
-            if name in before and before[name].shape == buffer.shape:
-                buffer.copy_(before[name])
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                if name in before and before[name].shape == buffer.shape:
+                    buffer.copy_(before[name])
