@@ -1,6 +1,7 @@
 """A hub token is in the environment of every run, and in nothing that a run writes or prints."""
 
 from pathlib import Path
+from typing import Any
 
 import commands
 from commands import Run
@@ -8,7 +9,7 @@ from commands import Run
 TOKEN = "hf_" + "Qm7zLw2Kx9" * 3
 TOKENS = {"HF_TOKEN": TOKEN, "HUGGING_FACE_HUB_TOKEN": TOKEN}
 WORKS = ("prepare", "finetune", "score", "detect", "simulate fisher", "score-stores")
-FAILS = (
+FAILS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("prepare", {"--source": f"hub:owner/{TOKEN}"}),
     ("prepare", {"--source": f"path:https://user:{TOKEN}@huggingface.co/a.csv"}),
     ("finetune", {"--model": f"hub:owner/{TOKEN}"}),

@@ -375,8 +375,13 @@ def _told(lines: Iterable[str]) -> None:
     sys.exit("\n".join(lines))
 
 
-class _Job(SimpleNamespace):
-    __hash__ = object.__hash__
+@dataclass(eq=False)
+class _Job:
+    is_local: bool
+    resources: dict[str, Any]
+    threads: int
+    rule: SimpleNamespace
+    is_group: Callable[[], bool]
 
 
 def _job(**resources: Any) -> _Job:

@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from table import Outcome, outcome, rendered
 from through_commands import through_commands
 
 DOCS = Path(__file__).parents[2] / "docs"
-ROWS = {row.name: row for row in [*ARCHITECTURES, *METHODS]}
+ROWS: dict[str, Any] = {**{row.name: row for row in ARCHITECTURES}, **{row.name: row for row in METHODS}}
 
 
 @functools.cache

@@ -137,7 +137,8 @@ def test_scores_are_those_of_gradients_that_were_gathered(method):
         LiveSource(model, [([f"{n}.{i}" for i in range(len(y))], (x, y)) for n, (x, y) in enumerate(part)])
         for part in (train, target)
     )
-    expected = influence_scores(*map(TensorSource.gather, sources), method=method, solver="auto")
+    gathered, aim = map(TensorSource.gather, sources)
+    expected = influence_scores(gathered, aim, method=method, solver="auto")
     scores = Attributor(model, method).fit(train).score(target)
     np.testing.assert_allclose(scores["influence"], expected, rtol=1e-9, atol=1e-12)
 

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,18 +34,21 @@ LLAVA = replace(LLAMA, tower=ops.Tower(layers=2, hidden=32, mlp=64, positions=17
 ENCODER = ops.Model(layers=2, hidden=32, mlp=64, heads=2, vocabulary=50, kind="encoder", head=((32, 32), (2, 32)))
 
 
+EAGER: dict[str, Any] = {"attn_implementation": "eager"}
+
+
 def llama():
     from transformers import LlamaConfig, LlamaForCausalLM
 
     shape = {"hidden_size": 64, "intermediate_size": 176, "num_hidden_layers": 3, "num_attention_heads": 4}
-    return LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2, vocab_size=100, attn_implementation="eager"))
+    return LlamaForCausalLM(LlamaConfig(**shape, **EAGER, num_key_value_heads=2, vocab_size=100))
 
 
 def encoder():
     from transformers import RobertaConfig, RobertaForSequenceClassification
 
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    return RobertaForSequenceClassification(RobertaConfig(**shape, vocab_size=50, attn_implementation="eager"))
+    return RobertaForSequenceClassification(RobertaConfig(**shape, **EAGER, vocab_size=50))
 
 
 def counted(run):
@@ -72,7 +76,7 @@ def test_a_tower_has_the_operations_of_its_layers():
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = CLIPVisionConfig(**shape, image_size=32, patch_size=8, attn_implementation="eager")
+    config = CLIPVisionConfig(**shape, **EAGER, image_size=32, patch_size=8)
     model = CLIPVisionModel(config).eval()
     tower = ops.Tower(layers=2, hidden=32, mlp=64, positions=17, tokens=16)
     with torch.no_grad():

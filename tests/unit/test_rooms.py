@@ -30,7 +30,7 @@ ORDER = (
     "cli",
 )
 """From the ground up: a room imports from those before it, and from no other."""
-ALONE = {"settings": set(), "linalg": set(), "errors": set()}
+ALONE: dict[str, set[str]] = {"settings": set(), "linalg": set(), "errors": set()}
 """Rooms that import nothing of the package."""
 
 

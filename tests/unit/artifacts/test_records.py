@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,8 @@ def table(tmp_path):
     """A table with its record beside it."""
     (tmp_path / "metrics.csv").write_bytes(CONTENT)
     outputs = {"metrics.csv": sha256_file(tmp_path / "metrics.csv")}
-    write_record(tmp_path / "info.json", {"seed": 1, 5: [0.1, None], "outputs": outputs})
+    content: dict[Any, Any] = {"seed": 1, 5: [0.1, None], "outputs": outputs}
+    write_record(tmp_path / "info.json", content)
     return tmp_path / "metrics.csv"
 
 

@@ -68,7 +68,7 @@ def adapter(folder: Path, model: Path, family: str, **more: Any) -> Path:
     with torch.no_grad():
         for weight in adapted.parameters():
             if weight.requires_grad:
-                weight += 0.3 * torch.randn(weight.shape, generator=generator)
+                weight.add_(0.3 * torch.randn(weight.shape, generator=generator))
     adapted.save_pretrained(str(folder))
     return folder
 

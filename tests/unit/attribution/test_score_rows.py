@@ -5,6 +5,9 @@ import os
 import re
 import shlex
 import sys
+from functools import partial
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -220,11 +223,11 @@ def test_labels_are_names_of_classes_where_they_are_told_and_columns_have_any_na
 
 def score_in_small_parts(settings, folder):
     """Parts of a sweep are of one sample, so that there is something to go on from in few samples."""
-    write = GradientStore.write.__func__
-    GradientStore.write = classmethod(lambda cls, *given, **named: write(cls, *given, **named, shard_bytes=1))
+    write = partial(GradientStore.write, shard_bytes=1)
     tokens._SAMPLES = 1
     os.chdir(folder)
-    score_rows(settings)
+    with mock.patch.object(GradientStore, "write", write):
+        score_rows(settings)
 
 
 STEPS = (
@@ -243,7 +246,8 @@ def test_a_run_that_was_killed_at_every_step_goes_on_and_ends_in_the_same_files(
     undisturbed, killed = (tmp_path / name for name in ("undisturbed", "killed"))
     undisturbed.mkdir()
     killed.mkdir()
-    state, made = killed / settings.state_folder, {}
+    state = killed / settings.state_folder
+    made: dict[Path, int] = {}
     for step in STEPS:
         assert killed_once_there((state, step), score_in_small_parts, settings, killed), step
         for path, when in made.items():  # what was whole before is there still, and was not made again

@@ -94,7 +94,7 @@ class Squared(Trainer):
 @pytest.mark.parametrize("kind", ["smoothed", "own"])
 def test_a_trainers_own_loss_is_the_one_that_is_scored(model, sets, collator, tmp_path, kind):
     if kind == "own":
-        trainer = Squared(model, arguments(tmp_path), collator, sets["train"])
+        trainer: Trainer = Squared(model, arguments(tmp_path), collator, sets["train"])
     else:
         trainer = Trainer(model, arguments(tmp_path, label_smoothing_factor=0.2), collator, sets["train"])
 

@@ -24,8 +24,8 @@ FOREIGN = [Sample(f"f{i}", f"other {i}", "", ("x", "y"), "x", "x") for i in rang
 
 def harmed(labelled, labels, seed=0, classes=CLASSES, foreign=0, **settings):
     places, answers = (np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(2))
-    drawn, settings = samples(labels, classes), CorruptionSettings(**settings)
-    return corrupt("set", drawn, settings, FOREIGN[:foreign], places, answers, labelled)
+    drawn, asked = samples(labels, classes), CorruptionSettings(**settings)
+    return corrupt("set", drawn, asked, FOREIGN[:foreign], places, answers, labelled)
 
 
 BOTH = pytest.mark.parametrize("labelled", [False, True], ids=["questions", "labels"])
@@ -100,8 +100,8 @@ def test_labels_are_flipped_as_by_a_plain_loop_over_numpys_choice():
 @BOTH
 def test_what_cannot_be_harmed_is_refused(labelled):
     short = [Sample(str(i), "c", "", (), "a", "a") for i in range(3)]
-    streams = [np.random.default_rng(i) for i in range(2)]
+    places, answers = (np.random.default_rng(i) for i in range(2))
     with pytest.raises(InputError, match="set: got 3 training samples without choices"):
-        corrupt("set", short, CorruptionSettings(label_noise=0.5), [], *streams, labelled)
+        corrupt("set", short, CorruptionSettings(label_noise=0.5), [], places, answers, labelled)
     with pytest.raises(InputError, match="2 wrong answers and 3 off-task samples .* expected no more than the 4"):
         harmed(labelled, [0] * 4, foreign=3, label_noise=0.5)

@@ -253,7 +253,7 @@ def test_a_table_that_names_images_and_their_classes_is_read(tmp_path, write_png
     ],
 )
 def test_no_cell_is_printed_whole(tmp_path, write_jsonl, form, column, value):
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         "record": {"question": "Which?", "answer": "b", "choices": ["a", "b"], "id": "k"},
         "image_classes": {"image": "a.png", "label": "a"},
         "qasc": {"id": "k", "question": "Q", "answerKey": "A", "choices": {"text": ["a", "b"], "label": ["A", "B"]}},

@@ -143,7 +143,9 @@ def test_images_of_known_kinds_keep_their_bytes_under_their_kind_and_are_read_in
     assert (tmp_path / "task" / image).read_bytes() == (tmp_path / "3.img").read_bytes()
     read = read_image(tmp_path / "task", image)
     assert (read.mode, read.size) == ("RGB", (5, 4))
-    red, green, blue = read.getpixel((2, 2))
+    pixel = read.getpixel((2, 2))
+    assert isinstance(pixel, tuple)
+    red, green, blue = pixel
     assert red < 10
     assert green < 10
     assert blue > 245

@@ -42,8 +42,9 @@ def test_no_sample_and_no_text_is_in_two_splits(sizes, asked, seed):
         name: table(name, size // 2) + table(f"{name}-shared", size - size // 2, "shared")
         for name, size in zip(("train", "validation", "test"), sizes, strict=True)
     }
+    train, validation, test = asked
     try:
-        result = drawn(corpus(**splits), *asked, seed=seed)
+        result = drawn(corpus(**splits), train, validation, test, seed)
     except InputError:
         return
     texts = [each.context for role in ("train", "validation", "test") for each in result.samples[role]]

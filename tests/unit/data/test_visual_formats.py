@@ -101,7 +101,7 @@ def textvqa(folder: Path, write_png: Callable[..., Path], changes: dict[str, Any
 
 
 def gqa(folder: Path, write_png: Callable[..., Path], changes: dict[str, Any] | None = None) -> Path:
-    document = {
+    document: dict[str, dict[str, Any]] = {
         f"2013{i}": {
             "semantic": [],
             "question": f"Is it {i}?",

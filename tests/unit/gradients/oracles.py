@@ -1,5 +1,7 @@
 """The slow way to per-sample gradients: each sample alone, autograd on the weights themselves."""
 
+from functools import partial
+
 import torch
 
 
@@ -30,7 +32,7 @@ def alone(model, samples, loss, names=None):
     frozen = [weights[name] for name in names if not weights[name].requires_grad]
     for weight in frozen:
         weight.requires_grad_(True)
-    found = {name: [] for name in names}
+    found: dict[str, list[torch.Tensor]] = {name: [] for name in names}
     kernels = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.modules.conv._ConvNd)}
     for sample in samples:
         gradients = torch.autograd.grad(loss(model, sample), [weights[name] for name in names], allow_unused=True)
@@ -49,9 +51,7 @@ def assert_same(actual, expected, rtol=1e-9, silent=()):
         assert actual[name].shape == value.shape, name
         size = float(value.abs().max())
         assert size > 0 or name in silent, f"{name} is zero: nothing is compared"
-        torch.testing.assert_close(
-            actual[name], value, rtol=rtol, atol=rtol * size, msg=lambda text, n=name: f"{n}: {text}"
-        )
+        torch.testing.assert_close(actual[name], value, rtol=rtol, atol=rtol * size, msg=partial("{}: {}".format, name))
 
 
 def off_zero(model, scale=0.3):

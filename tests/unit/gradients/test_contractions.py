@@ -119,7 +119,8 @@ def test_a_forced_form_keeps_numbers_that_squares_would_lose(form, size):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-5)])
 @pytest.mark.parametrize("sizes", SIZES)
 def test_products_of_low_precision_factors_are_taken_in_float32(sizes, dtype, tolerance):
-    left, right, vectors, weights = drawn(*sizes, dtype=dtype)
+    samples, positions, r, d = sizes
+    left, right, vectors, weights = drawn(samples, positions, r, d, dtype)
     expected = by_definition(loop_of_outer_products(left, right), vectors, weights)
     factors = Factors(left, right)
     actual = contracted(factors, vectors, weights)

@@ -59,7 +59,12 @@ def test_later_sweeps_run_the_first_batch_alone_where_all_is_kept(memory_bytes, 
 def test_two_samples_tell_whether_the_model_has_changed_where_a_sample_was_seen_to_have_a_loss_of_its_own():
     _, live, _ = sources(0)
     rows = []
-    checked = LiveSource(live.model, live.batches, lambda model, x: rows.append(len(x)) or loss(model, x))
+
+    def counting(model, x):
+        rows.append(len(x))
+        return loss(model, x)
+
+    checked = LiveSource(live.model, live.batches, counting)
     checked.check_unchanged()
     assert rows == []  # there is nothing to compare with
     list(checked)

@@ -1,5 +1,7 @@
 """Per-sample gradients of every kind of module, as libraries of private training are tested on them."""
 
+from typing import Any
+
 import pytest
 import torch
 from oracles import alone, assert_same
@@ -35,7 +37,7 @@ def ids(*shape):
 
 
 IMAGES = (4, 2, 6, 7)
-MODULES = {
+MODULES: dict[str, tuple[Any, ...]] = {
     "linear": (lambda: nn.Linear(5, 6), data(4, 5), 6),
     "linear without a bias": (lambda: nn.Linear(5, 6, bias=False), data(4, 5), 6),
     "linear on three axes": (lambda: nn.Linear(5, 6), data(4, 3, 5), 6, -1),
@@ -169,7 +171,7 @@ def built(name):
     model = Pooled(layer(), features, *axis).double()
     with torch.no_grad():
         for weight in model.parameters():
-            weight += 0.1 * torch.randn(weight.shape, dtype=weight.dtype)
+            weight.add_(0.1 * torch.randn(weight.shape, dtype=weight.dtype))
     return model, (x, torch.tensor([0, 2, 1, 1])[: len(x)])
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from hyperinf.gradients import LiveSource, TensorSource, per_sample_gradients
+from hyperinf.gradients import Factors, LiveSource, TensorSource, per_sample_gradients
 from hyperinf.gradients.losses import causal_loss
 from hyperinf.models.lora import LoraSettings, add_lora
 
@@ -131,8 +131,9 @@ def test_what_is_taken_of_live_gradients_equals_what_is_taken_of_the_gradients_t
 def test_layers_that_share_their_input_share_it_in_memory_and_in_its_own_dtype():
     model = lora_model(torch.bfloat16).bfloat16()
     [block] = LiveSource(model, batches([(0, 1, 2)]), causal_loss)
-    inputs = {}
+    inputs: dict[str, set[int]] = {}
     for name, factors in block.gradients.items():
+        assert isinstance(factors, Factors)
         assert factors.left.dtype == factors.right.dtype == torch.bfloat16
         assert block.gradients[name].dense().dtype == torch.float32
         if "lora_A" in name:

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,7 +146,7 @@ def test_an_id_that_comes_twice_is_refused_at_the_end_of_the_first_sweep():
 
 
 PLAIN = DataLoader(TensorDataset(X, Y), batch_size=4)
-MAPPINGS = DataLoader([{"x": X[row], "labels": Y[row]} for row in range(12)], batch_size=4)
+MAPPINGS: DataLoader[Any] = DataLoader([{"x": X[row], "labels": Y[row]} for row in range(12)], batch_size=4)
 
 
 @pytest.mark.parametrize(

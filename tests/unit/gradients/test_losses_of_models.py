@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -264,9 +265,12 @@ def test_logits_are_found_in_whatever_a_model_returns(form):
     assert_same(per_sample_gradients(Answers(form), (X, Y)), expected_of_answers(), 1e-12)
 
 
+Batch = namedtuple("Batch", "inputs labels")
+
+
 @pytest.mark.parametrize(
     "batch",
-    [(X, Y), [X, Y], namedtuple("Batch", "inputs labels")(X, Y), {"x": X, "labels": Y}],
+    [(X, Y), [X, Y], Batch(X, Y), {"x": X, "labels": Y}],
     ids=lambda b: type(b).__name__,
 )
 def test_batches_of_every_usual_form_are_taken(batch):
@@ -274,7 +278,8 @@ def test_batches_of_every_usual_form_are_taken(batch):
 
     model = Answers("a tensor")
     assert_same(per_sample_gradients(model, batch), expected_of_answers(), 1e-12)
-    [block] = LiveSource(model, [([0, 1, 2, 3], batch)])
+    ids: Any = [0, 1, 2, 3]
+    [block] = LiveSource(model, [(ids, batch)])
     assert block.sample_ids == ("0", "1", "2", "3")
     assert_same({name: found.dense() for name, found in block.gradients.items()}, expected_of_answers(), 1e-12)
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -23,6 +25,7 @@ SIZES = {
     "vocab_size": 40,
     "max_position_embeddings": 32,
 }
+OF_THREE: dict[str, Any] = {"num_labels": 3, **SIZES}
 
 
 def perturb(model):
@@ -43,8 +46,8 @@ def lora_model(base, targets=("query", "value"), rank=3):
 def classifier(kind):
     torch.manual_seed(1)
     if kind == "bert":
-        return lora_model(BertForSequenceClassification(BertConfig(num_labels=3, **SIZES)))
-    return lora_model(RobertaForSequenceClassification(RobertaConfig(num_labels=3, pad_token_id=1, **SIZES)))
+        return lora_model(BertForSequenceClassification(BertConfig(**OF_THREE)))
+    return lora_model(RobertaForSequenceClassification(RobertaConfig(pad_token_id=1, **OF_THREE)))
 
 
 def classification_batch(lengths=(7, 4, 2, 6), pad=0, to=None):
@@ -68,7 +71,7 @@ def loop_of_autograd(model, batch, loss):
     model.eval()
     names = [n for n, p in model.named_parameters() if p.requires_grad and p.ndim == 2]
     weights = dict(model.named_parameters())
-    result = {name: [] for name in names}
+    result: dict[str, list[torch.Tensor]] = {name: [] for name in names}
     for index in range(len(batch["labels"])):
         gradients = torch.autograd.grad(loss(model, rows(batch, index)), [weights[n] for n in names])
         for name, gradient in zip(names, gradients, strict=True):
@@ -227,7 +230,7 @@ def test_an_adapter_that_was_loaded_frozen_says_how_to_load_it(tmp_path):
 
     classifier("bert").save_pretrained(tmp_path)
     torch.manual_seed(1)
-    base = BertForSequenceClassification(BertConfig(num_labels=3, **SIZES)).double()
+    base = BertForSequenceClassification(BertConfig(**OF_THREE)).double()
     with pytest.raises(ValueError, match=r"adapter is frozen, .*load it with .*is_trainable=True"):
         per_sample_gradients(PeftModel.from_pretrained(base, tmp_path), classification_batch())
     found = per_sample_gradients(PeftModel.from_pretrained(base, tmp_path, is_trainable=True), classification_batch())

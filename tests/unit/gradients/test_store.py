@@ -150,7 +150,7 @@ def live(stop_after=None):
     with torch.no_grad():
         model.weight.copy_(torch.randn(3, 4, generator=torch.Generator().manual_seed(1)))
     pairs = [([str(i) for i in rows], (x[rows], y[rows])) for rows in ([0], [1, 2, 3], [4, 5, 6], [7, 8, 9])]
-    taken = []
+    taken: list[int] = []
 
     def loss(model, batch):
         if stop_after is not None and len(taken) == stop_after:

@@ -104,6 +104,8 @@ class Attention(nn.Module):
 
 
 class Masked(nn.Linear):
+    mask: torch.Tensor
+
     def __init__(self, *sizes):
         super().__init__(*sizes)
         self.register_buffer("mask", (torch.arange(self.weight.numel()) % 3 > 0).double().view_as(self.weight))
@@ -262,7 +264,7 @@ def test_a_weight_that_the_first_batch_does_not_reach_is_reached_by_the_next(bui
     held = TensorSource.gather(LiveSource(model, batches))
     expected = alone(model, singles((x, y)), loss)
     assert_same({name: held.layer(name) for name in expected}, expected, 1e-10)
-    both = {}
+    both: dict[str, list[torch.Tensor]] = {}
     for _, batch in batches:
         for name, value in per_sample_gradients(model, batch).items():
             both.setdefault(name, []).append(value)

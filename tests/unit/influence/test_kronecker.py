@@ -85,7 +85,8 @@ def test_scores_equal_a_loop_over_samples_without_padding(method):
         [seen_by(model, modules, attending.losses, alone(each, row)) for row in range(len(each["labels"]))]
         for each in data
     ]
-    found = influence_scores(*attending_sources(), method=method)
+    train, target = attending_sources()
+    found = influence_scores(train, target, method=method)
     np.testing.assert_allclose(found, by_hand(method, *seen), rtol=1e-8)
 
 
@@ -94,13 +95,13 @@ def test_scores_equal_a_loop_over_samples_without_padding(method):
 def test_scores_of_a_padded_language_model_equal_a_loop_over_samples(method, kind):
     model, layers = model_and_layers(kind)
     data = batches(0, 10), batches(20, 4)
-    sources = [LiveSource(model, each, causal_loss, layers) for each in data]
-    modules = {name: model.get_submodule(name.removesuffix(".weight")) for name in sources[0].layers}
+    train, target = (LiveSource(model, each, causal_loss, layers) for each in data)
+    modules = {name: model.get_submodule(name.removesuffix(".weight")) for name in train.layers}
     seen = [
         [seen_by(model, modules, causal_loss, alone(batch, row)) for names, batch in each for row in range(len(names))]
         for each in data
     ]
-    found = influence_scores(*sources, method=method)
+    found = influence_scores(train, target, method=method)
     np.testing.assert_allclose(found, by_hand(method, *seen), rtol=1e-7)
 
 
@@ -108,7 +109,8 @@ def test_scores_of_a_padded_language_model_equal_a_loop_over_samples(method, kin
 def test_scores_equal_kronfluence_s(method):
     """Made by ``benchmarks/kronfluence.py`` in an environment of its own."""
     known = json.loads((Path(__file__).parent / "kronfluence.json").read_text())
-    found = influence_scores(*attending_sources(), method=method, damping=known["damping"]).numpy()
+    train, target = attending_sources()
+    found = influence_scores(train, target, method=method, damping=known["damping"]).numpy()
     expected = -np.array(known["scores"][method]).mean(axis=0)  # a row a query; there positive helps
     assert np.abs(found - expected).max() / np.abs(expected).max() < 1e-4
 
@@ -177,6 +179,6 @@ def test_the_gradients_unit_changes_no_order(method):
     def tiny(model, batch):
         return attending.losses(model, batch) * 1e-18
 
-    small = [LiveSource(each.model, each.batches, tiny, attending.LAYERS) for each in (train, target)]
-    scores.append(influence_scores(*small, method=method))
+    small, aim = (LiveSource(each.model, each.batches, tiny, attending.LAYERS) for each in (train, target))
+    scores.append(influence_scores(small, aim, method=method))
     torch.testing.assert_close(scores[1], scores[0], rtol=1e-6, atol=0)

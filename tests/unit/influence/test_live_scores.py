@@ -126,7 +126,12 @@ def test_scoring_forms_one_sample_s_gradient_at_a_time_at_most_and_none_for_the_
     train, target = (Counted(model, batches(*part), causal_loss, layers) for part in ((0, 10), (20, 4)))
     formed = []
     dense = Factors.dense
-    monkeypatch.setattr(Factors, "dense", lambda self: formed.append((train.sweep, len(self.left))) or dense(self))
+
+    def noted(self):
+        formed.append((train.sweep, len(self.left)))
+        return dense(self)
+
+    monkeypatch.setattr(Factors, "dense", noted)
     score_methods(train, target, ["tracin", "hyperinf", "gfim", "datainf", "lissa_gfim"])
     target_check, statistics, datainf, scores = 0, 1, 2, 3
     assert train.sweep == scores

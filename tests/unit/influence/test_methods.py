@@ -14,6 +14,7 @@ from hyperinf.influence import (
     options_of,
     score_methods,
 )
+from hyperinf.influence.methods.lissa import LiSSA
 from hyperinf.linalg import hyperpower_inverse
 from hyperinf.settings.methods import METHODS as SPECS
 
@@ -143,6 +144,7 @@ def test_lissa_s_scale_is_not_below_the_largest_eigenvalue():
     for seed in range(20):
         train = gradients(15, seed=seed, shapes={"w": (3, 12)})
         method = build_method("lissa", iterations=200).fit(TensorSource(train))
+        assert isinstance(method, LiSSA)
         method.precondition({"w": gradients(3, seed=99, shapes={"w": (3, 12)})["w"].mean(0)})
         assert all(later <= earlier * (1 + 1e-9) for earlier, later in pairwise(method.residuals))
 
@@ -249,7 +251,7 @@ def test_what_is_beyond_float32_goes_on_in_float64_from_where_it_came_to(lost, i
         done.append(result.matmuls)
         return result
 
-    done = []
+    done: list[int] = []
     monkeypatch.setattr("hyperinf.influence.methods.hyperinf.hyperpower_inverse", recorded)
     table = score_methods(train, target, {"hyperinf": {}}, damping=1e-5)
     assert [init for _, init in calls] == inits
@@ -265,9 +267,14 @@ def test_layers_of_one_shape_are_inverted_together_where_a_device_takes_many(mon
     alone = score_methods(train, target, {"hyperinf": {}})
     module, batches = "hyperinf.influence.methods.hyperinf", []
     invert = hyperpower_inverse
+
+    def noted(a, **options):
+        batches.append(a.shape)
+        return invert(a, **options)
+
     monkeypatch.setattr(f"{module}.takes_many", lambda device: True)
     monkeypatch.setattr(f"{module}.MOST", 2)
-    monkeypatch.setattr(f"{module}.hyperpower_inverse", lambda a, **kw: batches.append(a.shape) or invert(a, **kw))
+    monkeypatch.setattr(f"{module}.hyperpower_inverse", noted)
     together = score_methods(train, target, {"hyperinf": {}})
     assert batches == [(2, 3, 3), (3, 3), (2, 4, 4), (4, 4)]
     assert relative_error(together.influence["hyperinf"], alone.influence["hyperinf"]) < 1e-7

@@ -94,8 +94,8 @@ class Factored:
 @pytest.mark.parametrize("method", sorted(set(SCALE_FREE) - {"fim"}))
 def test_nor_does_a_unit_of_a_factor(method, dtype, of_left, of_right, tolerance, positions):
     def scores(dtype, of_left, of_right):
-        sources = (Factored(n, seed, positions, dtype, of_left, of_right) for n, seed in ((12, 0), (4, 1)))
-        return influence_scores(*sources, method=method)
+        train, target = (Factored(n, seed, positions, dtype, of_left, of_right) for n, seed in ((12, 0), (4, 1)))
+        return influence_scores(train, target, method=method)
 
     actual, expected, c = scores(dtype, of_left, of_right), scores(torch.float64, 1.0, 1.0), of_left * of_right
     assert error(actual / c / c if method == "tracin" else actual, expected) < tolerance
@@ -105,14 +105,14 @@ def test_nor_does_a_unit_of_a_factor(method, dtype, of_left, of_right, tolerance
 def test_layers_and_target_may_each_have_a_unit_of_their_own(method):
     train, target = gradients(), gradients(4, seed=1)
     units = {"a": 1e-70, "b": 1e70}
-    moved = ({name: tensor * units[name] for name, tensor in each.items()} for each in (train, target))
+    moved, aim = ({name: tensor * units[name] for name, tensor in each.items()} for each in (train, target))
     if method == "tracin":
         expected = sum(
             influence_scores({n: train[n]}, {n: target[n]}, method=method) * unit**2 for n, unit in units.items()
         )
     else:
         expected = influence_scores(train, target, method=method)
-    assert error(influence_scores(*moved, method=method), expected) < 1e-11
+    assert error(influence_scores(moved, aim, method=method), expected) < 1e-11
     smaller = influence_scores(train, times(target, 1e-90), method=method)
     assert error(smaller * 1e90, influence_scores(train, target, method=method)) < 1e-11
 

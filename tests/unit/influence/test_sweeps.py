@@ -23,6 +23,10 @@ class Reordered(GradientSource):
 
     layers = {"a": (2, 5), "b": (1, 3)}  # noqa: RUF012
 
+    @property
+    def sample_ids(self):
+        raise NotImplementedError
+
     def __init__(self, tensors, order):
         self.tensors, self.order, self.sweep = tensors, order, 0
 
@@ -87,6 +91,7 @@ def test_a_later_sweep_of_more_samples_is_refused():
 
 class Blocks(GradientSource):
     layers = Reordered.layers
+    sample_ids = Reordered.sample_ids
 
     def __init__(self, *blocks):
         self.blocks = blocks

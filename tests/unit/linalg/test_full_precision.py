@@ -27,10 +27,10 @@ def test_products_are_exact_inside_and_the_setting_is_put_back(setting):
 @pytest.fixture
 def switches():
     """Both kinds of switch, as they are before a test and after it."""
-    matmul = torch.backends.cuda.matmul
+    matmul, mkldnn = torch.backends.cuda.matmul, vars(torch.backends)["mkldnn"]
     yield matmul
     torch.set_float32_matmul_precision("highest")
-    for backend in (matmul, torch.backends.mkldnn.matmul):
+    for backend in (matmul, mkldnn.matmul):
         backend.fp32_precision = "none"
 
 

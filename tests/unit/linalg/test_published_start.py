@@ -15,7 +15,11 @@ def test_the_published_start_is_the_published_recurrence_whatever_the_method(rot
         x = x @ (2 * torch.eye(20, dtype=torch.float64) - a @ x)
         expected.append(x)
     for method in ("schulz", "chebyshev"):
-        seen = []
+        seen: list[tuple[int, torch.Tensor]] = []
+
+        def note(k, iterate, seen=seen):
+            seen.append((k, iterate))
+
         with pytest.warns(ConvergenceWarning):
             hyperpower_inverse(
                 a,
@@ -24,7 +28,7 @@ def test_the_published_start_is_the_published_recurrence_whatever_the_method(rot
                 max_iter=12,
                 tol=0.0,
                 on_fail="warn",
-                callback=lambda k, iterate, seen=seen: seen.append((k, iterate)),
+                callback=note,
             )
         assert [k for k, _ in seen] == list(range(1, 13))
         for (_, iterate), exact in zip(seen, expected, strict=True):

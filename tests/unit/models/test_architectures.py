@@ -193,7 +193,7 @@ def spoil_weights(folder, change):
 @pytest.mark.parametrize("kind", ["bert", "deberta-v2", "gpt2", "t5"])
 def test_a_weight_that_is_missing_within_the_encoder_is_refused(tmp_path, kind):
     folder = write_tiny(tmp_path / kind, kind)
-    names = []
+    names: list[str] = []
 
     def without_one(weights):
         names.extend(name for name in sorted(weights) if "1" in name and "pooler" not in name)

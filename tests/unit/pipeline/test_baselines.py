@@ -121,7 +121,7 @@ def test_bm25_equals_a_loop_over_words(run, kept):
         return [re.findall(r"\w+", text.lower()) for text in texts]
 
     train, queries = words("train"), words("validation")
-    n, mean = len(train), np.mean([len(each) for each in train])
+    n, mean = len(train), float(np.mean([len(each) for each in train]))
     among = Counter(word for each in train for word in set(each))
     for row in range(0, n, 5):
         counts, total = Counter(train[row]), 0.0

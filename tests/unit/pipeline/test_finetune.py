@@ -12,7 +12,7 @@ def killed(monkeypatch, run, out, step=None, epoch=None):
     real = module.train
 
     def dying(model, encoded, settings, seed, state, identity, on_epoch, loss_fn, save_seconds, on_moments):
-        taken = []
+        taken: list[int] = []
 
         def loss(*arguments):
             if len(taken) == step:

@@ -126,8 +126,8 @@ def test_adapters_trained_side_by_side_come_to_what_each_comes_to_alone_and_go_o
     run, original, taken = run_of("causal"), trainings.train_subsets, []
     alone, together = (table(keep(run, tmp_path / f"at-{n}", at_once=n)) for n in (1, 3))
     keys = ["method", "strategy", "metric"]
-    values = [each.set_index(keys)["value"].sort_index() for each in (alone, together)]
-    np.testing.assert_allclose(*values, atol=0.05)  # an accuracy can differ by a sample of the test set
+    found, expected = (each.set_index(keys)["value"].sort_index() for each in (alone, together))
+    np.testing.assert_allclose(found, expected, atol=0.05)  # an accuracy can differ by a sample of the test set
 
     def dying(model, samples, parts, settings, seed, state, name, loss_fn, save_seconds):
         def lossy(*arguments):

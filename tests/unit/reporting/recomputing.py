@@ -69,7 +69,7 @@ def recomputed(frame, content):
         left = dict(differences)
         while left:  # Holm: whichever can be decided at the strictest level of those left, again and again
             level = content["level"] / len(left)
-            drawn = {name: by_interval(*each[:2], level, each[2]) for name, each in left.items()}
+            drawn = {name: by_interval(values, margin, level, kind) for name, (values, margin, kind) in left.items()}
             decided = [name for name, verdict in drawn.items() if verdict != "undecided"]
             for name in decided[:1]:
                 found[origin, name] = drawn[name]

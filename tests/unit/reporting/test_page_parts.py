@@ -222,6 +222,7 @@ def test_time_is_summed_by_study_and_stage_and_what_is_reused_is_said(tmp_path, 
     benchmark(tmp_path, "stale/t/m/lora-8/seed-11/finetune", 1e6)
     (tmp_path / "benchmarks/words/t/m/lora-8/seed-11/detection.tsv").write_text("")
     found = spent(tmp_path, {"simulation": "Synthetic study", "words": "Words"})
+    assert found is not None
     assert [study["title"] for study in found["studies"]] == ["Models and data", "Synthetic study", "Words"]
     assert [part["text"] for part in found["studies"][2]["parts"]] == [
         "scoring: 11 min in 3 jobs",
@@ -232,9 +233,13 @@ def test_time_is_summed_by_study_and_stage_and_what_is_reused_is_said(tmp_path, 
     assert "8 jobs" in found["told"]
     assert "the run that made" in found["reused"]
     monkeypatch.setenv(RUN_BEGAN, "500")
-    assert spent(tmp_path, {"words": "Words"})["reused"].startswith("2 jobs (7 min) were reused")
+    found = spent(tmp_path, {"words": "Words"})
+    assert found is not None
+    assert found["reused"].startswith("2 jobs (7 min) were reused")
     monkeypatch.setenv(RUN_BEGAN, "1")
-    assert "All of them ran in this run" in spent(tmp_path, {"words": "Words"})["reused"]
+    found = spent(tmp_path, {"words": "Words"})
+    assert found is not None
+    assert "All of them ran in this run" in found["reused"]
 
 
 def test_a_duration_is_told_in_the_units_of_its_size():

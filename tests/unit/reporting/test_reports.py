@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ FINDS = {
     "checkpoints": ["epoch-1", "epoch-3"],
     "fractions": (),
 }
-SELECTS = {
+SELECTS: dict[str, Any] = {
     "name": "my_pictures",
     "title": "Pictures",
     "family": "vision",
@@ -69,13 +70,13 @@ def reported(tmp_path_factory, build):
     (runs[0] / "scores/epoch-3/info.json").write_text(record)
     made["flips"] = report_study(build.shape(**FINDS), runs, root)
     # One seed, one fraction, one strategy, nothing corrupted, no references, nothing to say of the model.
-    names = [
+    settings = [
         {"study": "my_pictures", "task": "shapes", "model": "llava", "setting": each} for each in SELECTS["settings"]
     ]
     plain = {"fractions": (0.4,), "strategies": ("stratified",), "clean": False, "note": "", "kinds": {"colour": 0.1}}
     accuracy = {"hyperinf": 0.63, "datainf": 0.6, "random": 0.5}
     pictures = ("hyperinf", "datainf")
-    own = [make(11, accuracy, names=each, pictures=pictures, **plain) for each in names]
+    own = [make(11, accuracy, names=each, pictures=pictures, **plain) for each in settings]
     made["my_pictures"] = report_study(build.shape(**SELECTS), own, root)
     return {"root": root, "runs": runs, **made}
 

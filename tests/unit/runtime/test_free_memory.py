@@ -30,7 +30,9 @@ def group(folder, limit, used, cached=0, first=False):
 
 
 def free():
-    return memory.free_bytes("cpu") / MIB
+    found = memory.free_bytes("cpu")
+    assert found is not None
+    return found / MIB
 
 
 def test_without_a_group_it_is_what_the_machine_has_left(machine):

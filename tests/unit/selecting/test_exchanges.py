@@ -72,9 +72,10 @@ def test_an_evaluation_without_an_answer_is_left_out(ideal):
 
 
 def test_a_system_message_beside_the_turns_comes_first():
-    row = {"system": "Be brief", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}
+    turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]
+    row = {"system": "Be brief", "conversations": turns}
     assert [each["role"] for each in read_exchange(row).messages] == ["system", "user", "assistant"]
-    row["conversations"].insert(0, {"from": "system", "value": "Be long"})
+    turns.insert(0, {"from": "system", "value": "Be long"})
     assert [each["content"] for each in read_exchange(row).messages] == ["Be long", "Hi", "Ho"]
 
 

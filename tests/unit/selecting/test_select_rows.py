@@ -48,8 +48,8 @@ def test_scores_are_those_of_the_library_on_the_adapter_that_was_warmed_up(place
     rows = {name: command.Rows.read(state / name).encoded(opened.pad, None) for name in ("pool", "target")}
     model = opened.family.adapted(command_adaptation(settings, opened), settings.seed).eval()
     layers = [name for name, _ in model.named_parameters() if "lora_B" in name]
-    sources = [LiveSource(model, Batches(each, 24, by_length=False), layers=layers) for each in rows.values()]
-    expected = influence_scores(*sources, solver="cholesky")
+    pool, target = (LiveSource(model, Batches(each, 24, by_length=False), layers=layers) for each in rows.values())
+    expected = influence_scores(pool, target, solver="cholesky")
     assert np.allclose(scores(out)["influence_dev"], expected, rtol=1e-3, atol=1e-9)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any, get_args
 
 import pydantic
@@ -28,13 +29,13 @@ def sections(model: type[Settings]) -> Iterator[type[Settings]]:
                 yield from sections(each)
 
 
-MODELS = {
+MODELS: set[type[Settings]] = {
     model for root in (ExperimentSettings, *(named(each.settings) for each in STAGES)) for model in sections(root)
 }
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 
-@pytest.mark.parametrize("model", sorted(MODELS, key=lambda model: model.__name__), ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", sorted(MODELS, key=attrgetter("__name__")), ids=lambda model: model.__name__)
 def test_every_setting_says_in_a_line_what_it_is(model: type[Settings]) -> None:
     assert model.__doc__
     for name, field in model.model_fields.items():

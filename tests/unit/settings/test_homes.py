@@ -62,7 +62,7 @@ def test_every_setting_that_is_a_path_is_known():
 )
 def test_a_path_of_a_home_is_one_whatever_it_is_of(model, name, many, home):
     field = model.model_fields[name]
-    adapter = pydantic.TypeAdapter(Annotated[(field.annotation, *field.metadata, None)])
+    adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Annotated[(field.annotation, *field.metadata, None)])
     given, expected = ("~/x/y", f"{home}/x/y")
     assert adapter.validate_python((given,) if many else given) == ((expected,) if many else expected)
 

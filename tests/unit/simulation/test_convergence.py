@@ -51,7 +51,8 @@ def test_schulz_from_the_published_start_follows_its_scalar_recurrence_on_every_
         expected.append(np.linalg.norm(coefficients * (1 / eigenvalues - scalars)))
     measured = errors_of("schulz_paper", SMALL, 24)
     # The floor of float32 is far below: the allowance is 1e-5 of ||A^-1 v||.
-    np.testing.assert_allclose(measured, expected, rtol=2e-3, atol=1e-5 * np.linalg.norm(coefficients / eigenvalues))
+    allowance = float(1e-5 * np.linalg.norm(coefficients / eigenvalues))
+    np.testing.assert_allclose(measured, expected, rtol=2e-3, atol=allowance)
 
 
 def test_the_reference_is_the_float64_solution_for_the_float32_matrix() -> None:

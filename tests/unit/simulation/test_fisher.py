@@ -28,14 +28,14 @@ def square(samples: int) -> FisherSettings:
 
 
 def metrics_of(config: FisherSettings, case: object) -> dict[str, float]:
-    table = summarise(config, case, fisher_pair(config, case))  # type: ignore[arg-type]
+    table = summarise(config, case, fisher_pair(config, case))
     return dict(zip(table["metric"], table["value"]))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_both_matrices_equal_a_loop_over_samples_rows_and_columns(case: object) -> None:
     config = FisherSettings(rows=3, columns=2, samples=300, seed=9)
-    gradients = np.concatenate([chunk.numpy() for chunk in gradient_chunks(config, case)])  # type: ignore[arg-type]
+    gradients = np.concatenate([chunk.numpy() for chunk in gradient_chunks(config, case)])
     fim, gfim = np.zeros((6, 6)), np.zeros((6, 6))
     for gradient in gradients:
         for a in range(3):
@@ -45,14 +45,14 @@ def test_both_matrices_equal_a_loop_over_samples_rows_and_columns(case: object) 
                         fim[a * 2 + b, c * 2 + e] += gradient[a, b] * gradient[c, e] / 300
                         if a == c:
                             gfim[a * 2 + b, c * 2 + e] += sum(row[b] * row[e] for row in gradient) / 3 / 300
-    pair = fisher_pair(config, case)  # type: ignore[arg-type]
+    pair = fisher_pair(config, case)
     np.testing.assert_allclose(pair.fim.numpy(), fim, rtol=0, atol=1e-12)
     np.testing.assert_allclose(pair.gfim.numpy(), gfim, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_diagonal_blocks_of_the_fim_average_to_gfim_over_r_whatever_the_gradients(case: object) -> None:
-    pair = fisher_pair(SMALL, case)  # type: ignore[arg-type]
+    pair = fisher_pair(SMALL, case)
     blocks = [pair.fim[a * 5 : a * 5 + 5, a * 5 : a * 5 + 5] for a in range(6)]
     torch.testing.assert_close(torch.stack(blocks).mean(0), pair.gfim[:5, :5])
 

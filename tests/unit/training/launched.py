@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from test_training import SEED, SETTINGS, Net, Points
 from torch import nn
@@ -21,9 +21,9 @@ def write_slowly() -> None:
     """Have the first process take its time to give files their names: who reads them without waiting finds none."""
     replace = os.replace
 
-    def late(*names):
+    def late(*names, **more):
         time.sleep(0.1)
-        replace(*names)
+        replace(*names, **more)
 
     if os.environ["RANK"] == "0":
         os.replace = late
@@ -59,17 +59,18 @@ class Watched(DistributedProcesses):
 
     def prepare(self, model, optimizer):
         found = super().prepare(model, optimizer)
-        self.held |= {type(weight).__name__ for weight in model.parameters()}
+        self.held.update(type(weight).__name__ for weight in model.parameters())
         return found
 
 
 def train(folder: Path, kill_at: int | None = None) -> None:
     """Sixteen steps, or as many as are left of them."""
-    model = Net()
+    model: Any = Net()
     model.drop.p = 0.0
     model._no_split_modules = ["Linear"]
     model.left_out = nn.Linear(2, 2)  # the loss does not depend on it, like a projector's where no picture is
-    epochs, taken = [], []
+    epochs: list[int] = []
+    taken: list[int] = []
 
     def loss(model, batch):
         if len(taken) == kill_at:

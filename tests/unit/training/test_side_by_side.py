@@ -86,8 +86,8 @@ class Part(Texts):
     def __init__(self, part):
         super().__init__()
         self.rows = [self.rows[index] for index in part]
-        self.lengths = [self.lengths[index] for index in part]
-        self.ids = [self.ids[index] for index in part]
+        self.lengths = tuple(self.lengths[index] for index in part)
+        self.ids = tuple(self.ids[index] for index in part)
         self.labels = torch.tensor([index % 2 for index in part])
 
     def collate(self, indices):

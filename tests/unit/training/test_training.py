@@ -45,7 +45,7 @@ SEED = 3
 
 def run(model, state, settings=SETTINGS, fingerprint="a", loss_fn=None, seed=SEED):
     """Train and save the state after every step; gives the log and the epochs that were told of."""
-    seen = []
+    seen: list[int] = []
     logs = train(model, Points(), settings, seed, state, fingerprint, seen.append, loss_fn, save_seconds=0.0)
     return logs, seen
 
@@ -67,7 +67,12 @@ def test_a_run_killed_at_any_step_ends_in_the_weights_and_log_of_an_undisturbed_
         run(Net(), tmp_path / "b", loss_fn=dies)
     resumed = Net()
     counted = []
-    logs_resumed, epochs = run(resumed, tmp_path / "b", loss_fn=lambda m, b: counted.append(1) or default_loss(m, b))
+
+    def counts(model, batch):
+        counted.append(1)
+        return default_loss(model, batch)
+
+    logs_resumed, epochs = run(resumed, tmp_path / "b", loss_fn=counts)
     assert len(counted) == 16 - kill_at
     assert logs_resumed == logs
     assert epochs[-1] == 4
