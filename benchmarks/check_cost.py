@@ -12,6 +12,7 @@ import platform
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -31,7 +32,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = classifier(arguments.model).to(device)
-    batches = headlines(arguments.samples, arguments.batch_size, model.config.vocab_size)
+    config: Any = model.config
+    batches = headlines(arguments.samples, arguments.batch_size, config.vocab_size)
     times: dict[str, list[float]] = {"checked": [], "unchecked": []}
     sweep(model, batches[:2], True, device)
     for turn in range(arguments.repeats):

@@ -8,6 +8,7 @@ a query; ours and those by hand take the query's gradient.
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.dots import formed, from_factors, ours
+from benchmarks.gpu.dots import Pairs, formed, from_factors, ours
 from benchmarks.gpu.record import SEED
 from benchmarks.machine import device_name
 from benchmarks.scores_cpu import difference, in_turns, summary
@@ -51,14 +52,12 @@ def main() -> None:
             asked = [factors(queries) for _ in range(weights)]
             vectors = [torch.bmm(left.mT, right) for left, right in asked]
             works: dict[str, Callable[[], Any]] = {
-                "formed by hand": lambda vectors=vectors, pairs=pairs: formed(pairs, vectors),
-                "factors by hand": lambda vectors=vectors, pairs=pairs: from_factors(pairs, vectors),
-                "ours": lambda vectors=vectors, pairs=pairs: ours(pairs, vectors),
+                "formed by hand": partial(formed, pairs, vectors),
+                "factors by hand": partial(from_factors, pairs, vectors),
+                "ours": partial(ours, pairs, vectors),
             }
             if peer is not None:
-                works["dattri-llm"] = lambda asked=asked, pairs=pairs: sum(
-                    peer(*pair, *query, "Linear") for pair, query in zip(pairs, asked, strict=True)
-                )
+                works["dattri-llm"] = partial(_summed, peer, pairs, asked)
             row: dict[str, Any] = {"shape": name, "queries": queries}
             row |= {work: summary(seconds) for work, seconds in in_turns(works, arguments.repeats).items()}
             for work in works.keys() - {"ours"}:
@@ -71,6 +70,10 @@ def main() -> None:
     if peer is not None:
         about["dattri-llm"] = version("dattri-llm")
     RESULT.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def _summed(peer: Callable[..., Tensor], pairs: Pairs, asked: Pairs) -> Any:
+    return sum(peer(*pair, *query, "Linear") for pair, query in zip(pairs, asked, strict=True))
 
 
 def _peer() -> Callable[..., Tensor] | None:

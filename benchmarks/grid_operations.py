@@ -13,7 +13,7 @@ from typing import Any
 from llama_budget import ADAPTER_BYTES, BASE_BYTES, SCHULZ_PRODUCTS, Setting, Shape, Workload, extraction_operations
 
 from hyperinf.settings.experiment import SIMULATION, ExperimentSettings
-from hyperinf.settings.methods import METHODS
+from hyperinf.settings.methods import METHODS, BlockOptions, HyperInfOptions, LowRankOptions
 from hyperinf.settings.scores import ScoreName
 from hyperinf.settings.scoring import ScoringSettings
 from hyperinf.settings.simulation import SimulationSettings
@@ -152,7 +152,8 @@ def gradients(model: Model, trained: Trained, tokens: int, answer: int) -> float
 
 
 def _passes(model: Model, trained: Trained, tokens: int, answer: int) -> float:
-    outputs = replace(model, vocabulary=_outputs(model))
+    shape: Shape = model
+    outputs = replace(shape, vocabulary=_outputs(model))
     tower = model.tower.operations if model.tower else 0.0
     return tower + extraction_operations(outputs, Setting(int(trained.deep)), Workload(tokens=tokens, answer=answer))
 
@@ -180,17 +181,18 @@ def scoring(trained: Trained, samples: int, settings: ScoringSettings, tokens: i
     if any("gfim" in METHODS[name].needs for name in methods):
         total += sum(2.0 * n * r * d * d for r, d in trained.weights)
     for name in methods:
-        if name == "hyperinf" and settings.options(name).solver == "schulz":
+        options = settings.options(name)
+        if isinstance(options, HyperInfOptions) and options.solver == "schulz":
             total += sum(SCHULZ_PRODUCTS * 2.0 * d**3 for _, d in trained.weights)
         elif name in ("hyperinf", "gfim"):
             total += sum(d**3 / 3 for _, d in trained.weights)
         elif name == "gfim_cg":
             total += sum(CG_ITERATIONS * 2.0 * r * d * d for r, d in trained.weights)
-        elif name == "gfim_low_rank":
-            sizes = [(r, d, min(settings.options(name).rank, d, n * r)) for r, d in trained.weights]
+        elif isinstance(options, LowRankOptions):
+            sizes = [(r, d, min(options.rank, d, n * r)) for r, d in trained.weights]
             total += sum(4.0 * n * r * d * p + 10.0 * d * p * p for r, d, p in sizes)
-        elif name == "gfim_blocks":
-            sizes = [(r, d, min(settings.options(name).block, d)) for r, d in trained.weights]
+        elif isinstance(options, BlockOptions):
+            sizes = [(r, d, min(options.block, d)) for r, d in trained.weights]
             total += sum(2.0 * n * r * d * k + d * k * k / 3 for r, d, k in sizes)
         elif name == "fim":
             total += sum(min(n, r * d) * (n * r * d + min(n, r * d) ** 2 / 3) for r, d in trained.weights)
@@ -301,12 +303,12 @@ def study_stages(name: str, study: StudySettings, facts: dict[str, Any], models:
                 # Of the model, and of one that was randomised.
                 validated += seeds * 2 * (extracted + scoring(scored, n, study.scoring) + dots)
                 if study.validation.removal is not None:
-                    trained = trained_part(model, setting.partition(".of-")[0])
-                    step = training_step(model, trained, tokens, answer, how.gradient_checkpointing)
+                    part = trained_part(model, setting.partition(".of-")[0])
+                    step = training_step(model, part, tokens, answer, how.gradient_checkpointing)
                     validated += seeds * removals(study) * trained_on(how, n) * step
             if study.selection is not None:
-                trained = trained_part(model, setting.partition(".of-")[0])
-                step = training_step(model, trained, tokens, answer, how.gradient_checkpointing)
+                part = trained_part(model, setting.partition(".of-")[0])
+                step = training_step(model, part, tokens, answer, how.gradient_checkpointing)
                 named = len(study.scoring.methods) + len(study.selection.baselines) + 1
                 runs = named * len(study.selection.strategies)
                 for fraction in fractions:

@@ -76,13 +76,14 @@ def compare(folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]
     """Both measures of every task, without and with an adapter."""
     model = folder / "model"
     cache = {"cache": arguments.cache}
-    prepare_model(PrepareModel(source="asset:smollm2", layers=arguments.layers, **cache, out=str(model)))
+    smollm2: dict[str, Any] = {"source": "asset:smollm2", **cache}
+    prepare_model(PrepareModel(layers=arguments.layers, **smollm2, out=str(model)))
     rows = []
     for task in arguments.tasks:
         asset, form, questions = TASKS[task]
         data, tuned, tasks = (folder / task / name for name in ("data", "finetuned", "harness"))
-        sizes = {"train": 100, "validation": 20, "test": questions}
-        prepare(Prepare(source=f"asset:{asset}", format=form, **sizes, seed=11, **cache, out=str(data)))
+        made: dict[str, Any] = {"source": f"asset:{asset}", "train": 100, "validation": 20, "test": questions, **cache}
+        prepare(Prepare(format=form, **made, seed=11, out=str(data)))
         train(data, model, tuned, arguments)
         write_harness_task(Harness(data=str(data), task=task, out=str(tasks)))
         for weights in (None, tuned / "last"):

@@ -241,6 +241,7 @@ def counted(shape: Shape, setting: Setting, tokens: int) -> dict[str, int]:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     from hyperinf.gradients import adapted_layers
+    from hyperinf.gradients.contractions import Factors
     from hyperinf.gradients.per_sample import Extraction
 
     model, parameters, names = _meta_model(shape, setting)
@@ -258,7 +259,10 @@ def counted(shape: Shape, setting: Setting, tokens: int) -> dict[str, int]:
         ids = torch.zeros(1, tokens, dtype=torch.long)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             factors, _ = Extraction(model, _loss_of_shapes, adapted_layers(model, names), check=False)(ids)
-        held = {x.untyped_storage()._cdata: x.untyped_storage() for f in factors.values() for x in (f.left, f.right)}
+        held: dict[int, torch.UntypedStorage] = {}
+        for each in factors.values():
+            assert isinstance(each, Factors)
+            held |= {x.untyped_storage()._cdata: x.untyped_storage() for x in (each.left, each.right)}
         return {
             "parameters": parameters,
             "activation_bytes": sum(storage.nbytes() for storage in kept.values()),
@@ -279,7 +283,8 @@ def _meta_model(shape: Shape, setting: Setting) -> tuple[nn.Module, int, list[st
         use_cache=False,
     )
     with torch.device("meta"):
-        model = LlamaForCausalLM(config).to(torch.bfloat16).requires_grad_(False)
+        model: Any = LlamaForCausalLM(config)
+        model = model.to(torch.bfloat16).requires_grad_(False)
         parameters = sum(weight.numel() for weight in model.parameters())
         if setting.rank:
             model = get_peft_model(model, LoraConfig(r=setting.rank, target_modules=["q_proj", "v_proj"]))

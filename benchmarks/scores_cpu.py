@@ -8,7 +8,8 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,8 @@ from torch import Tensor
 from benchmarks.gpu.by_hand import BY_HAND
 from benchmarks.gpu.loops import LOOPS
 from benchmarks.gpu.record import SEED
-from benchmarks.gpu.scores import OURS, SIZES, Sizes, drawn
+from benchmarks.gpu.scores import OURS, SIZES, Sizes, drawn, ours
 from benchmarks.machine import device_name
-from hyperinf.gradients import TensorSource
-from hyperinf.influence import influence_scores
 
 RESULT = Path(__file__).parent / "results" / "scores_cpu.json"
 PUBLISHED = {"HyperINF, Cholesky": "HyperINF, Schulz"}
@@ -50,13 +49,7 @@ def main() -> None:
     target = drawn(size, size.targets, arguments.columns, device, SEED + 1)
     rows, loops = {}, {}
     for method in arguments.methods:
-        name, solver = OURS[method]
-        works = {
-            "by hand": lambda method=method: BY_HAND[method](train, target),
-            "ours": lambda name=name, solver=solver: influence_scores(
-                TensorSource(train), TensorSource(target), name, solver=solver
-            ),
-        }
+        works = {"by hand": partial(BY_HAND[method], train, target), "ours": partial(ours, method, train, target)}
         row: dict[str, Any] = {work: summary(seconds) for work, seconds in in_turns(works, arguments.repeats).items()}
         row["ratio"] = round(row["ours"]["median"] / row["by hand"]["median"], 3)
         if arguments.loops:
@@ -65,10 +58,10 @@ def main() -> None:
                 loops[published] = looped(published, size, train, target)
             row["published loop"] = loops[published]
             row["of the published loop"] = round(row["ours"]["median"] / row["published loop"]["median"], 4)
-        ours = works["ours"]()
-        row["largest difference from by hand"] = difference(works["by hand"](), ours)
+        found = works["ours"]()
+        row["largest difference from by hand"] = difference(works["by hand"](), found)
         if arguments.scores:
-            row["largest difference from before"] = against(arguments.scores, f"{method} {shape}", ours)
+            row["largest difference from before"] = against(arguments.scores, f"{method} {shape}", found)
         rows[method] = row
         print(method, json.dumps(row), flush=True)
     keep(arguments, shape, rows)
@@ -82,7 +75,7 @@ def looped(published: str, size: Sizes, train: dict[str, Tensor], target: dict[s
     return summary([each * size.samples / samples for each in seconds])
 
 
-def in_turns(works: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+def in_turns(works: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
     """Time every work once a turn, after one call of each, in seconds of CPU time over the threads."""
     for work in works.values():
         work()

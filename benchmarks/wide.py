@@ -60,7 +60,8 @@ def measured(folder: str, samples: int, what: str) -> list[dict[str, Any]]:
     model = classifier(folder).eval()
     share, parts = WHAT[what]
     layers = [name for name, _ in model.named_parameters() if any(part in name for part in parts)]
-    batches = headlines(int(share * samples) + 32, 16, model.config.vocab_size)
+    config: Any = model.config
+    batches = headlines(int(share * samples) + 32, 16, config.vocab_size)
     train = TensorSource.gather(LiveSource(model, batches[2:], layers=layers))
     v = mean_gradient(LiveSource(model, batches[:2], layers=layers))
     statistics = gradient_statistics(train)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -61,7 +62,7 @@ def measure(record: Record, sections: list[str], sizes: str, device: torch.devic
         rest = sum(SECTIONS[each][1] for each in chosen[place:])
         now = time.monotonic()
         section = record.section(name, device, now + (until - now) * share / rest)
-        section.attempt({"section": name}, lambda work=work, section=section: work(section, sizes))
+        section.attempt({"section": name}, partial(work, section, sizes))
         section.end()
     record.content["seconds"] = round(time.monotonic() - began, 1)
     record.write()

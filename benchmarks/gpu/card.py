@@ -1,5 +1,7 @@
 """What the card does at its best: matrix products of every precision, and a copy."""
 
+from functools import partial
+
 import torch
 
 from benchmarks.gpu.models import tf32
@@ -20,7 +22,7 @@ def measure(section: Section, sizes: str) -> None:
     for name, (dtype, in_tf32) in PRECISIONS.items():
         what = {"d": d, "precision": name}
         if section.begins(what):
-            section.attempt(what, lambda what=what, dtype=dtype, on=in_tf32: _product(section, what, dtype, on))
+            section.attempt(what, partial(_product, section, what, dtype, in_tf32))
 
 
 def _product(section: Section, what: dict, dtype: torch.dtype, in_tf32: bool) -> None:

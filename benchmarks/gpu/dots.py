@@ -1,6 +1,7 @@
 """Dot products of per-sample gradients with m queries, from the factors that extraction keeps."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ def measure(section: Section, sizes: str) -> None:
                 "queries": queries,
             }
             if section.begins(what):
-                section.attempt(what, lambda what=what, dtype=dtype: _compare(section, size, what, dtype))
+                section.attempt(what, partial(_compare, section, size, what, dtype))
 
 
 def _compare(section: Section, size: Sizes, what: dict[str, Any], dtype: torch.dtype) -> None:
@@ -83,7 +84,7 @@ def _compare(section: Section, size: Sizes, what: dict[str, Any], dtype: torch.d
 
 def formed(pairs: Pairs, vectors: list[Tensor]) -> Tensor:
     """Every gradient is formed, and multiplied with all queries at once: ``Tensor[b, m]``."""
-    total = 0.0
+    total: Any = 0.0
     for (left, right), v in zip(pairs, vectors, strict=True):
         total = total + torch.bmm(left.float().mT, right.float()).flatten(1) @ v.flatten(1).T
     return total
@@ -91,7 +92,7 @@ def formed(pairs: Pairs, vectors: list[Tensor]) -> Tensor:
 
 def from_factors(pairs: Pairs, vectors: list[Tensor]) -> Tensor:
     """No gradient is formed: ``sum_t <L_t, v R_t>``."""
-    total = 0.0
+    total: Any = 0.0
     for (left, right), v in zip(pairs, vectors, strict=True):
         projected = (right.float() @ v.flatten(0, 1).T).unflatten(2, v.shape[:2])
         total = total + torch.einsum("btmr,btr->bm", projected, left.float())
@@ -100,9 +101,9 @@ def from_factors(pairs: Pairs, vectors: list[Tensor]) -> Tensor:
 
 def ours(pairs: Pairs, vectors: list[Tensor]) -> Tensor:
     """The library's, in the form that it takes of itself."""
-    total = 0.0
-    queries = dict(enumerate(vectors))
-    for few in together({layer: Factors(*pair) for layer, pair in enumerate(pairs)}):
+    total: Any = 0.0
+    queries = {str(layer): v for layer, v in enumerate(vectors)}
+    for few in together({str(layer): Factors(*pair) for layer, pair in enumerate(pairs)}):
         total = total + few.dots(queries).sum(0)
     return total
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -69,7 +70,7 @@ def measure(section: Section, sizes: str) -> None:
     """Time a step, a sweep that keeps factors, one that forms gradients, and a loop over batches of one."""
     for case in SIZES[sizes]:
         if section.begins(case.what, needs=8.0 if sizes == "full" else 0.0):
-            section.attempt(case.what, lambda case=case: _compare(section, case))
+            section.attempt(case.what, partial(_compare, section, case))
 
 
 def _compare(section: Section, case: Case) -> None:
@@ -86,7 +87,8 @@ def _compare(section: Section, case: Case) -> None:
         }
         row = section.compare(case.what, works, repeats=10, slow={"batch-1 loop": 2})
         model.zero_grad(set_to_none=True)
-        section.note(row, lambda: {"attention": model.config._attn_implementation, **_checked(model, batch, source)})
+        config: Any = model.config
+        section.note(row, lambda: {"attention": config._attn_implementation, **_checked(model, batch, source)})
 
 
 def step(model: nn.Module, batch: Batch) -> None:

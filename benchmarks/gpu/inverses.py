@@ -1,7 +1,8 @@
 """Inverses of damped matrices: by matrix products, by Cholesky's factorisation and by LU, at a few sizes."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from benchmarks.gpu.models import tf32
 from benchmarks.gpu.record import SEED, Section
 from hyperinf.linalg import InverseResult, hyperpower_inverse
 
+Method = Literal["chebyshev", "schulz"]
 SIZES = {
     "tiny": [(16, 1), (8, 3)],
     "full": [(1024, 1), (2048, 1), (1024, 48), (4096, 1), (8192, 1)],
@@ -25,7 +27,7 @@ def measure(section: Section, sizes: str) -> None:
         for d, count in SIZES[sizes]:
             what = {"d": d, "matrices": count, "dtype": str(dtype).removeprefix("torch."), "condition": CONDITION}
             if section.begins(what):
-                section.attempt(what, lambda what=what, dtype=dtype: _compare(section, what, dtype))
+                section.attempt(what, partial(_compare, section, what, dtype))
 
 
 def _compare(section: Section, what: dict[str, Any], dtype: torch.dtype) -> None:
@@ -41,10 +43,11 @@ def _compare(section: Section, what: dict[str, Any], dtype: torch.dtype) -> None
     times = row["times"]
     for name in ("Cholesky", "inv"):
         if "median" in times[name]:
-            section.note(row, lambda name=name: {f"residual, {name}": residual(a, works[name]())})
-    for name, method in (("ours, Chebyshev", "chebyshev"), ("ours, Schulz", "schulz")):
+            section.note(row, partial(_left, a, name, works[name]))
+    ways: dict[str, Method] = {"ours, Chebyshev": "chebyshev", "ours, Schulz": "schulz"}
+    for name, method in ways.items():
         if "median" in times[name]:
-            section.note(row, lambda name=name, method=method: _how(a, method, name, times))
+            section.note(row, partial(_how, a, method, name, times))
 
     if dtype == torch.float32 and what["matrices"] == 1:
         section.note(row, lambda: {"residual under TF32": _under_tf32(a)})
@@ -57,7 +60,11 @@ def _under_tf32(a: Tensor) -> float:
     return residual(a, inverse)
 
 
-def _how(a: Tensor, method: str, name: str, times: dict[str, Any]) -> dict[str, Any]:
+def _left(a: Tensor, name: str, work: Callable[[], Tensor]) -> dict[str, float]:
+    return {f"residual, {name}": residual(a, work())}
+
+
+def _how(a: Tensor, method: Method, name: str, times: dict[str, Any]) -> dict[str, Any]:
     result = by_products(a, method)
     found = {
         f"residual, {name}": residual(a, result.inverse),
@@ -70,7 +77,7 @@ def _how(a: Tensor, method: str, name: str, times: dict[str, Any]) -> dict[str, 
     return found
 
 
-def by_products(a: Tensor, method: str) -> InverseResult:
+def by_products(a: Tensor, method: Method) -> InverseResult:
     """As HyperINF asks for it: the smallest eigenvalue is known to be at least 1."""
     return hyperpower_inverse(a, method=method, tol=1e-3, lmin=1.0)
 

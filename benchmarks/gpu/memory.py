@@ -1,6 +1,7 @@
 """Peak memory of extraction and curvature against the number of samples, which streams, and against the rank."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ def measure(section: Section, sizes: str) -> None:
     for rank in size.ranks:
         what = _what(size, rank, size.few)
         if section.begins(what):
-            section.attempt(what, lambda rank=rank: _by_rank(section, size, rank))
+            section.attempt(what, partial(_by_rank, section, size, rank))
 
 
 def _by_samples(section: Section, size: Sizes) -> None:
@@ -56,7 +57,7 @@ def _by_samples(section: Section, size: Sizes) -> None:
         what = _what(size, RANK, samples)
         if section.begins(what):
             source = LiveSource(model, batches(size, samples))
-            row = section.once(what, "extraction and curvature", lambda source=source: gradient_statistics(source))
+            row = section.once(what, "extraction and curvature", partial(gradient_statistics, source))
             _per_sample(row, samples)
 
 

@@ -78,7 +78,7 @@ def adapted(shape: Shape, layers: int, rank: int, dtype: torch.dtype, device: to
 def _plain(shape: Shape, layers: int) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM, RobertaConfig, RobertaForSequenceClassification
 
-    common = {
+    common: dict[str, Any] = {
         "vocab_size": shape.vocabulary,
         "hidden_size": shape.hidden,
         "intermediate_size": shape.mlp,
@@ -88,9 +88,9 @@ def _plain(shape: Shape, layers: int) -> Any:
     }
     if shape.causal:
         return LlamaForCausalLM(LlamaConfig(**common, use_cache=False))
-    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    own: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 2}
     return RobertaForSequenceClassification(
-        RobertaConfig(**common, **no_dropout, max_position_embeddings=514, type_vocab_size=1, num_labels=2)
+        RobertaConfig(**common, **own, max_position_embeddings=514, type_vocab_size=1)
     )
 
 

@@ -4,11 +4,12 @@
 """
 
 import argparse
+from functools import partial
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.gpu.by_hand import BY_HAND
+from benchmarks.gpu.by_hand import BY_HAND, Score
 from benchmarks.gpu.record import SEED
 from benchmarks.gpu.scores import OURS, SIZES, drawn, ours
 from hyperinf.runtime.devices import resolve_device
@@ -27,13 +28,13 @@ def main() -> None:
     target = drawn(size, size.targets, arguments.columns, device, SEED + 1)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
     for method in arguments.methods:
-        works = {"by hand": BY_HAND[method], "ours": lambda a, b, method=method: ours(method, a, b)}
+        works: dict[str, Score] = {"by hand": BY_HAND[method], "ours": partial(ours, method)}
         for name, work in works.items():
             for _ in range(2):
                 work(train, target)
-            seconds = min(timed(lambda work=work: work(train, target), device)[1] for _ in range(5))
+            seconds = min(timed(partial(work, train, target), device)[1] for _ in range(5))
             with profile(activities=activities) as found:
-                timed(lambda work=work: work(train, target), device)
+                timed(partial(work, train, target), device)
             events = found.key_averages()
             waits = sum(each.count for each in events if each.key in ("aten::item", "cudaStreamSynchronize"))
             launches = sum(each.count for each in events if each.key.startswith(("cudaLaunchKernel", "cuLaunchKernel")))

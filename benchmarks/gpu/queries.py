@@ -3,8 +3,9 @@
 By hand is float32 in torch, a layer at a time and all queries at once; ``lambda = 0.1 mean(g^2)`` of each layer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -54,14 +55,14 @@ def measure(section: Section, sizes: str) -> None:
     """Time each method on stored gradients against by hand, and on a model against training steps of its samples."""
     size = SIZES[sizes]
     for columns in size.stored.columns:
-        what = {
+        what: dict[str, Any] = {
             "n": size.stored.samples,
             "queries": size.stored.targets,
             "r": size.stored.rank,
             "d": columns,
             "layers": size.stored.layers,
         }
-        section.attempt(what, lambda what=what, columns=columns: _stored(section, size.stored, columns, what))
+        section.attempt(what, partial(_stored, section, size.stored, columns, what))
     what = {
         "model": size.shape.name,
         "rank": size.rank,
@@ -78,16 +79,20 @@ def _stored(section: Section, size: Drawn, columns: int, what: dict[str, Any]) -
         row_of = {**what, "method": method}
         if section.begins(row_of):
             works = {
-                "by hand": lambda by_hand=by_hand: summed(train, queries, by_hand),
-                "ours": lambda method=method: ours(method, train, queries),
+                "by hand": partial(summed, train, queries, by_hand),
+                "ours": partial(ours, method, train, queries),
             }
             row = section.compare(row_of, works, repeats=5)
-            section.note(row, lambda works=works: agreement(*(work().cpu().flatten() for work in works.values())))
+            section.note(row, partial(_agreed, works))
+
+
+def _agreed(works: Mapping[str, Callable[[], Tensor]]) -> dict[str, float]:
+    return agreement(*(work().cpu().flatten() for work in works.values()))
 
 
 def ours(method: str, train: Gradients, queries: Gradients) -> Tensor:
     """The library's scores, statistics and all, ``Tensor[n, m]``."""
-    options = {"solver": "cholesky"} if method == "HyperINF" else {}
+    options: dict[str, Any] = {"solver": "cholesky"} if method == "HyperINF" else {}
     fitted = Attributor(None, LIVE[method], **options).fit(TensorSource(train))
     return torch.tensor(fitted.score_each(TensorSource(queries)).to_numpy())
 
@@ -149,9 +154,16 @@ def _live(section: Section, size: Sizes, what: dict[str, Any]) -> None:
         for number in range(size.train + size.queries)
     ]
     train, queries = _named(batches[: size.train], "train"), _named(batches[size.train :], "query")
-    works: dict[str, Callable[[], Any]] = {"training steps": lambda: [step(model, batch) for batch in batches]}
-    for name, method in LIVE.items():
-        works[name] = lambda method=method: Attributor(model, method).fit(train).score_each(queries)
+
+    def steps() -> None:
+        for batch in batches:
+            step(model, batch)
+
+    def scored(method: str) -> Any:
+        return Attributor(model, method).fit(train).score_each(queries)
+
+    works: dict[str, Callable[[], Any]] = {"training steps": steps}
+    works |= {name: partial(scored, method) for name, method in LIVE.items()}
     section.compare(what, works, repeats=2, slow=dict.fromkeys(works, 2))
 
 

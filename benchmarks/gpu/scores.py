@@ -1,6 +1,7 @@
 """Scores from gradients that lie in the device's memory: ours, by hand, and in published loops."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ def measure(section: Section, sizes: str) -> None:
     size = SIZES[sizes]
     for columns in size.columns:
         what = {"n": size.samples, "r": size.rank, "d": columns, "layers": size.layers}
-        section.attempt(what, lambda what=what, columns=columns: _all_methods(section, size, columns, what))
+        section.attempt(what, partial(_all_methods, section, size, columns, what))
 
 
 def _all_methods(section: Section, size: Sizes, columns: int, what: dict[str, Any]) -> None:

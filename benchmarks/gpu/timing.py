@@ -4,6 +4,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ def compared(
     errors: dict[str, str] = {}
     for name, work in works.items():
         for _ in range(1 if name in slow else 2):
-            peaks[name], error = attempted(lambda work=work: peak_of(work, device), device)
+            peaks[name], error = attempted(partial(peak_of, work, device), device)
             if error:
                 errors[name] = error
                 break
@@ -51,7 +52,7 @@ def compared(
         for name, work in works.items():
             if name in errors or turn >= slow.get(name, repeats):
                 continue
-            taken, error = attempted(lambda work=work: timed(work, device)[1], device)
+            taken, error = attempted(partial(seconds_of, work, device), device)
             if error:
                 errors[name] = error
             else:
@@ -78,6 +79,11 @@ def peak_of(work: Work, device: torch.device) -> float | None:
         result = work()
     del result
     return cost.peak_memory_mib
+
+
+def seconds_of(work: Work, device: torch.device) -> float:
+    """Run ``work``; the seconds it took, its result given up."""
+    return timed(work, device)[1]
 
 
 def attempted(work: Work, device: torch.device) -> tuple[Any, str]:

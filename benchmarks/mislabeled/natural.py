@@ -11,6 +11,7 @@ import json
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ def main(folder: Path) -> None:
     frame = pd.DataFrame(random.Random(7).sample(rows, 1500))
     found = find_mislabeled(frame, text="text", label="sentiment", model=str(folder / "model"), calibrate=False)
     doubtful = (found["confidence"].astype(float) < 0.6).to_numpy()
-    result = {"rows": len(found), "doubtful": int(doubtful.sum())}
+    result: dict[str, Any] = {"rows": len(found), "doubtful": int(doubtful.sum())}
     for signal in SIGNALS:
         scores = found[f"score_{signal}"].to_numpy()
         first = doubtful[np.argsort(-scores, kind="stable")[:100]]

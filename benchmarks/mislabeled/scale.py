@@ -59,7 +59,7 @@ def main(folder: Path, sizes: list[int]) -> None:
         if process.wait():
             raise SystemExit(f"{' '.join(command)}: exit status {process.returncode}")
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        line = {
+        row = {
             "rows": size,
             "cpu_seconds": round(used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime, 1),
             "minutes": round((time.monotonic() - began) / 60, 2),
@@ -67,9 +67,9 @@ def main(folder: Path, sizes: list[int]) -> None:
             "peak_mib_without_mapped_files": peak["RssAnon"] // 1024,
             "longest_silence_seconds": round(max(silence, time.monotonic() - at), 1),
         }
-        print(json.dumps(line), flush=True)
+        print(json.dumps(row), flush=True)
         with (folder / "scale.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+            stream.write(json.dumps(row) + "\n")
 
 
 def _watch(process: int, peak: dict[str, int]) -> None:

@@ -9,6 +9,7 @@ import json
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ def main(folder: Path) -> None:
     counts = frame["language"].map(frame["language"].value_counts())
     found = find_mislabeled(frame[counts >= 3], text="text", label="language", model=str(folder / "model"))
     english = found["english"].to_numpy()
-    result = {
+    result: dict[str, Any] = {
         "rows": len(found),
         "english": int(english.sum()),
         "said": round(float(found["probability_wrong"].sum()), 1),

@@ -55,7 +55,8 @@ def compare(
 def write_scores(folder: Path, scores: dict[tuple[str, str], Array]) -> None:
     """Keep the scores, a table a method: samples and target samples in the order of the retrainings."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / "scores.npz", **{": ".join(each): values for each, values in scores.items()})
+    tables: dict[str, Any] = {": ".join(each): values for each, values in scores.items()}
+    np.savez_compressed(folder / "scores.npz", **tables)
 
 
 def one(tool: str, method: str, flags: list[str], seed: int) -> tuple[dict[str, Any], Array | None]:

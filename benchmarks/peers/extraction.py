@@ -41,7 +41,9 @@ def gathered(
 ) -> tuple[dict[str, Callable[[], None]], dict[str, str], dict[str, float], dict[str, str]]:
     """Make every work that runs, with its tool and the seconds of its first sweep; say why others do not."""
     works: dict[str, Callable[[], None]] = {}
-    owner, first, failed = {}, {}, {}
+    owner: dict[str, str] = {}
+    first: dict[str, float] = {}
+    failed: dict[str, str] = {}
     for tool in [each for each in EXTRACTING if each in tools or each == "torch"]:
         try:
             made = opened(tool).extraction(study.model(), study.rows("train", rows))

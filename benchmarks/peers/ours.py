@@ -1,6 +1,7 @@
 """hyperinf: scores by the class that people call, nothing stored; per-sample gradients as factors and formed."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,7 @@ def scored(study: Study, model: Any, method: str) -> np.ndarray:
     return table.loc[study.ids("train"), study.ids("validation")].to_numpy()
 
 
-METHODS: dict[str, Callable[[Study, Any], np.ndarray]] = {
-    name: lambda study, model, name=name: scored(study, model, name) for name in NAMES
-}
+METHODS: dict[str, Callable[[Study, Any], np.ndarray]] = {name: partial(scored, method=name) for name in NAMES}
 
 
 def extraction(model: Any, rows: Rows) -> dict[str, Callable[[], None]]:

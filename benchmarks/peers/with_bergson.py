@@ -163,7 +163,7 @@ def scored(study: Study, model: Any, corrected: bool | None) -> np.ndarray:
         prepared, data = Prepared(model, folder), dataset(train)
         queries = prepared.run(dataset(targets), targets.groups()).gradients
         cosines = corrected is None
-        if cosines:
+        if corrected is None:
             norms = torch.cat(list(queries.values()), dim=1).norm(dim=1, keepdim=True)
             queries = {name: each / norms for name, each in queries.items()}
         else:

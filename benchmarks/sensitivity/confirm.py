@@ -73,7 +73,7 @@ def _detected(run: Path, wanted: list[dict[str, Any]]) -> Iterator[dict[str, Any
     from hyperinf.pipeline.scoring import score_table, stored
     from hyperinf.settings.stages import Score
 
-    places = {"data": str(run.parents[2] / "data" / run.name), "finetuned": str(run / "finetuned")}
+    places: dict[str, Any] = {"data": str(run.parents[2] / "data" / run.name), "finetuned": str(run / "finetuned")}
     settings = Score(seed=0, out=str(run / "unused"), **places)
     opened = Finetuned.opened(Path(places["finetuned"]), Path(places["data"]), settings, "cpu")
     model = opened.model(EPOCH)

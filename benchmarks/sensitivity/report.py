@@ -64,7 +64,8 @@ def draw(table: pd.DataFrame, file: Path) -> None:
     tasks = list(dict.fromkeys(table["task"]))
     names = {"lds": "linear datamodeling score\nper target sample", "roc_auc": "ROC-AUC of flipped labels"}
     figure, axes = plt.subplots(len(names), len(tasks), figsize=(5 * len(tasks), 6.4), sharex=True, squeeze=False)
-    colours = dict(zip(sorted(set(table["method"])), plt.get_cmap("tab10").colors, strict=False))
+    palette: Any = plt.get_cmap("tab10")
+    colours = dict(zip(sorted(set(table["method"])), palette.colors, strict=False))
     for row, (metric, label) in enumerate(names.items()):
         means = mean_of(table, metric)
         for column, task in enumerate(tasks):

@@ -68,7 +68,7 @@ def measure(folder: Path, task: str, plan: dict[str, Any], seed: int, protocol: 
     if not (tuned / "info.json").is_file():
         finetune(Finetune(data=str(data), out=str(tuned), seed=seed, **options))
     if not (bank / "info.json").is_file():
-        places = {"data": str(data), "finetuned": str(tuned), "out": str(bank)}
+        places: dict[str, Any] = {"data": str(data), "finetuned": str(tuned), "out": str(bank)}
         retrain(Retrain(seed=seed, **places, **plan["retrain"]))
     file = folder / "rows.jsonl"
     known = {key(row) for row in map(json.loads, file.open(encoding="utf-8"))} if file.is_file() else set()
