@@ -59,6 +59,7 @@ lint-types: $(STAMP)
 
 lint-types-beside: $(STAMP)
 	$(BIN)/mypy --config-file tests/mypy.ini
+	$(BIN)/mypy --config-file tests/mypy.ini --package benchmarks
 
 lint-workflow: $(STAMP)
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hyperinf workflow
