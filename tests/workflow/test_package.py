@@ -14,6 +14,7 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+from workspaces import GIVEN
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -42,7 +43,8 @@ SOURCES = (
 
 
 def run(*words: object, cwd: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHONPATH", "MAKE"))}
+    kept = (key for key in os.environ if not key.startswith(("PYTHONPATH", "MAKE")) and key not in GIVEN)
+    environment = {key: os.environ[key] for key in kept}
     environment["PATH"] = path or os.environ["PATH"]
     return subprocess.run([*map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 

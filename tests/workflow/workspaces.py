@@ -109,12 +109,14 @@ def read_once() -> None:
         meaning.meaning(path.read_bytes())
 
 
+GIVEN = ("ARGS", "CORES", "PYTHON", "TORCH")
+"""What `make test ARGS=...` was given, which make hands on."""
+
+
 def environment() -> dict[str, str]:
     """Without the settings of a run that the tests may be part of."""
     ours = ("HYPERINF_", "SNAKEMAKE_", "STUB_", "CUDA_VISIBLE_DEVICES", "MAKE")
-    # What `make test ARGS=...` was given, make hands on.
-    given = ("ARGS", "CORES", "PYTHON")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours) and name not in given}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours) and name not in GIVEN}
     return {**kept, "STUB_KNOWN": known_commands(), "XDG_CACHE_HOME": own_cache()}
 
 
