@@ -117,7 +117,7 @@ COMMAND_LINES = [
     _one("a configuration that is a list", "score-stores", {"--config": "{here}/mine.yaml"}, "mine.yaml", "list", "KEY",
         spoil=written("mine.yaml", "[1]")),
     _one("a configuration that is no JSON", "score-stores", {"--config": "'{{'"}, "--config", "JSON"),
-    _one("JSON without end", "score-stores", {"--config": "'{{\"a\":" + "[" * 100_000 + "'"}, "--config", "JSON", "deep"),
+    _one("JSON without end", "score-stores", {"--config": f"'{{{{\"a\":{'[' * 100_000}'"}, "--config", "JSON", "deep"),
     Wrong("every mistake of a file and of flags", "score-stores",
         {"--config": "{here}/mine.yaml", "--damping": "nan", "--out": "{here}/taken", "--methods": None},
         (("mine.yaml: methods[1]", '"guess"', "datainf"), ("mine.yaml: lissa.iterations", "0", "at least 1"),
