@@ -20,6 +20,15 @@ def test_nothing_imports_a_conftest_as_every_folder_has_its_own():
     assert [path for path in TESTS.rglob("*.py") if importing.search(path.read_text())] == []
 
 
+def test_what_no_settings_are_handed_to_is_type_checked_whole():
+    """``mypy.ini`` can only name modules: a new one of these folders is to be added there."""
+    text = (TESTS / "mypy.ini").read_text()
+    named = {name for line in re.findall(r"^\[mypy-(.+)\]$", text, re.M) for name in line.split(",")}
+    folders = [TESTS / "workflow", TESTS / "faults", TESTS.parent / "examples"]
+    modules = {path.stem for folder in folders for path in folder.rglob("*.py")}
+    assert modules <= named
+
+
 def test_the_workflow_and_bad_input_are_collected_together():
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     for folders in (["workflow", "bad_input"], ["bad_input", "workflow"]):
