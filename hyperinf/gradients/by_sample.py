@@ -51,6 +51,8 @@ def gradients_by_sample(
             else:
                 if of_batch is None:
                     of_batch = loss_fn(model, batch)
+                if not of_batch.requires_grad:  # no loss depends on any of the weights
+                    break
                 gradients = torch.autograd.grad(
                     of_batch[row], weights, allow_unused=True, retain_graph=row < samples - 1
                 )

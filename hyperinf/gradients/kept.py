@@ -1,7 +1,7 @@
 """Gradients of a live source that stay in memory after its first sweep, where they fit: the model is run once."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from hyperinf.gradients.contractions import Dense, Factors, LayerGradients
@@ -13,13 +13,16 @@ from hyperinf.runtime.choice import chosen
 
 _log = logging.getLogger(__name__)
 MIB = 2**20
+_PLAINLY = 1.5
+"""Times the memory that there is: blocks of longer and of shorter texts differ."""
 
 
 class KeptSource(GradientSource):
     """A live source whose blocks are kept in its first whole sweep, each layer's in the form with fewer numbers.
 
-    Where they turn out not to fit, nothing is kept, and every sweep takes them from the model again. A later sweep over
-    what was kept runs two samples once more, forward, so that a model that has changed is told.
+    Where they turn out not to fit, every sweep takes them from the model again, but for what the model's frozen part
+    gives, which is kept instead (``LiveSource.keep_frozen``). A later sweep over what was kept runs two samples once
+    more, forward, so that a model that has changed is told.
 
     Args:
         live: where gradients are taken.
@@ -77,6 +80,7 @@ class KeptSource(GradientSource):
             return
         blocks: list[GradientBlock] = []
         left = self._left
+        first = self._fits
         for block in self.live:
             if self._fits:
                 smaller = GradientBlock(
@@ -87,19 +91,24 @@ class KeptSource(GradientSource):
                 )
                 left -= sum(map(_bytes, smaller.gradients.values()))
                 blocks.append(smaller)
-                if left < 0:
+                if left < 0 or self._too_many(blocks, self._left - left):
                     self._fits = False
                     blocks.clear()
+                    self.live.keep_frozen(self._left)
                 del smaller
             yield block
             del block
         if self._fits:
             self._blocks = blocks
-        size = (self._left - left) / MIB
-        if self._fits:
+            size = (self._left - left) / MIB
             _log.info("gradients of %d samples stay in memory for later sweeps, %.0f MiB", len(self), size)
-        else:
+        elif first:
             _log.info("gradients do not fit into %.0f MiB, and are taken again at every sweep", self._left / MIB)
+
+    def _too_many(self, blocks: Sequence[GradientBlock], held: int) -> bool:
+        """Tell by the first block whether all will be more than fit, by so much that it need not be tried."""
+        samples = self.known_length
+        return samples is not None and len(blocks) == 1 and held * samples > _PLAINLY * self._left * len(blocks[0])
 
 
 def _smaller(gradients: LayerGradients) -> LayerGradients:

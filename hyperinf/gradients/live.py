@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from hyperinf.gradients.batches import CannotSplitError, mask_of, moved, rows_of
 from hyperinf.gradients.column import Column
+from hyperinf.gradients.contractions import LayerGradients
 from hyperinf.gradients.foretold import FEW, Foreteller, Foretold
+from hyperinf.gradients.frozen_outputs import FrozenOutputs
 from hyperinf.gradients.kinds import unwrapped
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.gradients.modes import differentiable
@@ -74,6 +76,7 @@ class LiveSource(GradientSource):
         self._losses: Tensor | None = None
         extraction = self._extraction
         self._foreteller = Foreteller(extraction.model, batches, extraction.loss_fn, self._adapted) if check else None
+        self._frozen: FrozenOutputs | None = None
 
     @property
     def layers(self) -> dict[str, tuple[int, int]]:
@@ -128,6 +131,21 @@ class LiveSource(GradientSource):
         """
         return None if self._foreteller is None else self._foreteller.ahead()
 
+    def keep_frozen(self, memory_bytes: int) -> None:
+        """Keep what the part of the model below its first layer gives, from now on: later sweeps do not run it again.
+
+        Args:
+            memory_bytes: that it may take; what does not fit is run again.
+        """
+        extraction = self._extraction
+        if memory_bytes > 0 and extraction.check:
+            self._frozen = FrozenOutputs(extraction.model, extraction.loss_fn, self._adapted, memory_bytes)
+
+    @property
+    def frozen_bytes(self) -> int:
+        """What is kept by :meth:`keep_frozen` takes."""
+        return 0 if self._frozen is None else self._frozen.held_bytes
+
     def after(self, count: int) -> "LiveSource":
         """Leave out the batches whose samples are all among the first ``count``, of a source that has more.
 
@@ -141,6 +159,7 @@ class LiveSource(GradientSource):
             batches += 1
         rest = copy(self)
         rest._batches, rest._ids, rest._losses = _From(self._batches, batches), self.sample_ids[passed:], None
+        rest._frozen = None
         return rest
 
     def check_unchanged(self) -> None:
@@ -171,10 +190,12 @@ class LiveSource(GradientSource):
         foreteller = self._foreteller if self._losses is None else None
         if foreteller is not None:
             foreteller.check()
+        if self._frozen:  # which would not tell a base that has changed
+            self.check_unchanged()
         seen = 0
         met: list[str] = []
         swept = Column(self.known_length)
-        for pair in self._batches:
+        for place, pair in enumerate(self._batches):
             names, batch = _pair(pair)
             if self._ids is None:
                 met.extend(names)
@@ -184,7 +205,7 @@ class LiveSource(GradientSource):
             if foreteller is not None:
                 foreteller.check(batch)
             batch = moved(batch, device)
-            gradients, losses = self._extraction(batch, names)
+            gradients, losses = self._extracted(place, batch, names, seen)
             if losses.shape[0] != len(names):
                 raise ValueError(f"batch: got {losses.shape[0]} losses for {len(names)} sample ids, expected as many")
             self._compare(losses, names, seen)
@@ -201,14 +222,33 @@ class LiveSource(GradientSource):
         if self._losses is None:
             self._losses = swept.joined()
 
+    def _extracted(
+        self, place: int, batch: Any, names: Sequence[str], seen: int
+    ) -> tuple[dict[str, LayerGradients], Tensor]:
+        """Take the gradients and losses of a batch, without the frozen part of the model where its output is kept."""
+        if self._frozen is None:
+            return self._extraction(batch, names)
+
+        def same(found: tuple[dict[str, LayerGradients], Tensor]) -> bool:
+            return len(found[1]) == len(names) and self._as_first(found[1], seen)
+
+        again = None if self._losses is None else same
+        return self._frozen.run(place, batch, lambda: self._extraction(batch, names), again)
+
+    def _as_first(self, losses: Tensor, seen: int) -> bool:
+        """Tell whether losses are those of the first sweep, where there was one."""
+        if self._losses is None:
+            return True
+        first = self._losses[seen : seen + len(losses)]
+        known = torch.isfinite(first)
+        return close(losses[known], first[known], self._extraction.epsilon)
+
     def _compare(self, losses: Tensor, names: Sequence[str], seen: int) -> None:
         """Check losses: ids may stay where their samples do not, and a model may have been trained further."""
-        if self._losses is None:
+        if self._losses is None or self._as_first(losses, seen):
             return
         first = self._losses[seen : seen + len(losses)]
         known = torch.isfinite(first)
-        if close(losses[known], first[known], self._extraction.epsilon):
-            return
         place = int(torch.where(known, (losses - first).abs(), 0).argmax())
         raise ValueError(
             f"sample {names[place]!r}: got a loss of {float(losses[place]):.6g} in a later sweep, expected"

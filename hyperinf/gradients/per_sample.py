@@ -101,6 +101,11 @@ class Extraction:
         loss_fn: ``(model, batch) -> Tensor[b]``.
         layers: of :func:`adapted_layers`.
         check: as said above; without it the first axis of every module's input must be the sample.
+
+    Attributes:
+        model: as given.
+        loss_fn: as given.
+        check: as given.
     """
 
     def __init__(
@@ -109,7 +114,7 @@ class Extraction:
         self.model = model
         self.loss_fn = loss_fn
         self._layers = list(layers)
-        self._check = check
+        self.check = check
         self.compared = 0
         self._forms: set[Hashable] = set()
         self.epsilon = 0.0
@@ -166,9 +171,9 @@ class Extraction:
             ValueError: a loss that is not one a sample, or is not the sample's own; a module that ran without autograd
                 or whose input was overwritten; a first axis that is not the sample, where nothing is checked.
         """
-        form = self.form(batch) if self._check else None
-        known = _known_of(self.model) if self._check else {}
-        fresh = self._check and form not in self._forms
+        form = self.form(batch) if self.check else None
+        known = _known_of(self.model) if self.check else {}
+        fresh = self.check and form not in self._forms
         if fresh and form in known:
             self.plans = {**known[form], **self.plans}  # what this source has seen since goes before
             self.compared, fresh = ENOUGH, False
@@ -199,8 +204,8 @@ class Extraction:
     def _passed(self, batch: Any) -> Pass:
         """Run the passes through a batch, compared with autograd where the plans do not explain all its calls."""
         hooked = [layer for layer in self._layers if self._plan(layer).layouts is not None]
-        if not self._check or (self.compared >= ENOUGH and all(layer.name in self.plans for layer in hooked)):
-            unproven = [layer for layer in hooked if self._check and not self._plan(layer).proven]
+        if not self.check or (self.compared >= ENOUGH and all(layer.name in self.plans for layer in hooked)):
+            unproven = [layer for layer in hooked if self.check and not self._plan(layer).proven]
             with differentiable(self.model, self._layers):
                 also = [layer.weight for layer in unproven]
                 ran = run_pass(self.model, batch, self.loss_fn, hooked, also=also)
@@ -212,10 +217,11 @@ class Extraction:
                 and self._plan(recording.layer).fits(calls, len(ran.losses), width_of(batch))
                 for recording, calls in zip(ran.recordings, ran.calls, strict=True)
             )
-            if not self._check or all(fits):
+            if not self.check or all(fits):
                 return ran
             del ran
-        ran, plans = compared_pass(self.model, batch, self.loss_fn, hooked)
+        with differentiable(self.model, self._layers):
+            ran, plans = compared_pass(self.model, batch, self.loss_fn, hooked)
         self.compared += len(ran.losses)
         self._adopt(hooked, plans)
         return ran
@@ -226,7 +232,7 @@ class Extraction:
     def _layouts(self, ran: Pass, index: int) -> Sequence[Layout]:
         """Find the layouts of a layer's calls; where nothing is checked the first axis is the sample."""
         name, calls, samples = ran.recordings[index].layer.name, ran.calls[index], len(ran.losses)
-        if not self._check:
+        if not self.check:
             for call in calls:
                 if call.lead[0] != samples:
                     raise ValueError(

@@ -14,7 +14,6 @@ from hyperinf.gradients.calls import Call, Recording, recorded
 from hyperinf.gradients.contractions import Factors
 from hyperinf.gradients.layouts import Layout, layouts_of
 from hyperinf.gradients.losses import LossFunction
-from hyperinf.gradients.modes import differentiable
 from hyperinf.gradients.rounding import takes_tf32
 from hyperinf.gradients.weights import AdaptedLayer
 
@@ -143,11 +142,12 @@ def run_pass(
 def compared_pass(
     model: nn.Module, batch: Any, loss_fn: LossFunction, layers: Sequence[AdaptedLayer]
 ) -> tuple[Pass, list[Plan]]:
-    """Run the passes of a batch and compare what the modules saw with autograd, on losses weighted sample by sample.
+    """Run the passes of a batch and compare what the modules saw with autograd; within ``differentiable``.
 
-    One more backward pass, from ``sum_i w_i loss_i``, gives ``sum_i w_i g_i`` of every weight. The layout of the calls
-    whose factors come to the same is the right one. Where none does (the weight is used elsewhere too, or changed on
-    its way, or samples share what it made) the plan says that gradients are to be taken one sample at a time.
+    Losses are weighted sample by sample: one more backward pass, from ``sum_i w_i loss_i``, gives ``sum_i w_i g_i`` of
+    every weight. The layout of the calls whose factors come to the same is the right one. Where none does (the weight
+    is used elsewhere too, or changed on its way, or samples share what it made) the plan says that gradients are to be
+    taken one sample at a time.
 
     Args:
         model: any module.
@@ -161,14 +161,13 @@ def compared_pass(
     Raises:
         ValueError: see :func:`run_pass`.
     """
-    with differentiable(model, layers):
-        ran = run_pass(model, batch, loss_fn, layers, keep=True)
-        generator = torch.Generator().manual_seed(0)
-        chosen = torch.tensor(WEIGHTS)[torch.randint(len(WEIGHTS), (len(ran.losses),), generator=generator)]
-        chosen[:2] = torch.tensor(WEIGHTS[:2])[: len(chosen)]  # two samples never weigh the same
-        weights = chosen.to(ran.losses)
-        wanted = [layer.weight for layer in layers]
-        sums = torch.autograd.grad((ran.losses * weights).sum(), wanted, allow_unused=True) if wanted else ()
+    ran = run_pass(model, batch, loss_fn, layers, keep=True)
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.tensor(WEIGHTS)[torch.randint(len(WEIGHTS), (len(ran.losses),), generator=generator)]
+    chosen[:2] = torch.tensor(WEIGHTS[:2])[: len(chosen)]  # two samples never weigh the same
+    weights = chosen.to(ran.losses)
+    wanted = [layer.weight for layer in layers]
+    sums = torch.autograd.grad((ran.losses * weights).sum(), wanted, allow_unused=True) if wanted else ()
     ran = replace(ran, losses=ran.losses.detach())
     plans = []
     for index, (layer, total) in enumerate(zip(layers, sums, strict=True)):

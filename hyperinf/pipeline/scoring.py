@@ -112,6 +112,8 @@ def chosen_store(
 ) -> Store:
     """Choose where gradients are kept where that is ``auto``, and say so; give another ``store`` back.
 
+    Where they fit nowhere, what the frozen part of the model gives is kept in memory, as far as it fits.
+
     Args:
         store: what was asked for.
         live: the gradients.
@@ -130,6 +132,8 @@ def chosen_store(
     chosen: Store = next((place for place in order if needed <= rooms[place]), "live")
     where = {"memory": "kept in memory", "disk": "kept on the disk", "live": "taken again at every sweep"}[chosen]
     print(f"gradients, {needed / 2**20:,.1f} MiB in float32, are {where}", flush=True)
+    if chosen == "live":
+        live.keep_frozen(memory_bytes)
     return chosen
 
 
