@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu import card, dots, extraction, inverses, memory, queries, scores
+from benchmarks.gpu import card, dots, extraction, frozen, inverses, memory, queries, scores
 from benchmarks.gpu.record import SEED, Record, file_name, header
 from benchmarks.gpu.table import table
 from hyperinf.runtime.devices import resolve_device
@@ -18,6 +18,7 @@ SECTIONS = {
     "extraction": (extraction.measure, 0.35),
     "scores": (scores.measure, 0.18),
     "queries": (queries.measure, 0.15),
+    "frozen": (frozen.measure, 0.1),
     "inverses": (inverses.measure, 0.13),
     "dots": (dots.measure, 0.04),
     "memory": (memory.measure, 0.12),

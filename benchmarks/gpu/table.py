@@ -19,6 +19,11 @@ ABOUT = {
         " memory against float32 in torch, a layer and all queries at a time; and live in float32, LoRA on the queries"
         " and values, against one forward and backward pass of the mean loss of every batch, of samples and of queries."
     ),
+    "frozen": (
+        "Statistics and scores of all samples on the mean of one more batch, by the LoRA gradients of a model's last"
+        " layers: with nothing kept from sweep to sweep, with what the layers below gave, and with the gradients, which"
+        " take more memory. HyperINF takes two sweeps, LiSSA seventeen."
+    ),
     "inverses": "Inverses of `M / lambda + I`, M of rank d / 2. Ratios are to Cholesky's factorisation and inverse.",
     "dots": "Dot products of the gradients of one batch with m queries, summed over the layers, from factors.",
     "memory": "One sweep of extraction and curvature, the GFIM included; float32, each row once.",

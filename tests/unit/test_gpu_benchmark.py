@@ -11,7 +11,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = ("card", "extraction", "scores", "queries", "inverses", "dots", "memory")
+SECTIONS = ("card", "extraction", "scores", "queries", "frozen", "inverses", "dots", "memory")
 CPU = torch.device("cpu")
 
 
@@ -82,6 +82,14 @@ def test_scores_on_each_query_by_hand_are_ours(result):
         if row["what"]["method"] != "LiSSA":
             assert row["notes"]["largest difference"] < 2e-3
         assert row["notes"]["rank correlation"] > 0.9
+
+
+def test_what_a_frozen_part_gives_is_less_than_gradients_and_changes_no_score(result):
+    found = rows(result[0], "frozen")
+    assert len(found) == 4
+    for row in found:
+        assert 0 < row["notes"]["outputs, MiB"] < row["notes"]["gradients, MiB"]
+        assert row["notes"]["largest difference"] < 1e-5
 
 
 def test_dot_products_and_inverses_are_right(result):
