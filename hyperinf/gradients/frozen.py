@@ -29,18 +29,22 @@ class StrayedError(RuntimeError):
     """A pass that made other calls than the one whose outputs it was given."""
 
 
+Needed = frozenset[tuple[int, int]]
+"""Places of calls, and of tensors in their outputs."""
+
+
 @dataclass(frozen=True)
 class FrozenPart:
     """The calls of a pass that need not be made again.
 
     Attributes:
         calls: their modules, in the order of a forward pass; one that is called twice stands twice.
-        needed: what of their outputs is used by what is made again: places of a call and of a tensor in its output.
+        needed: what of their outputs is used by what is made again.
         saved: share of the operations of a forward and backward pass.
     """
 
     calls: tuple[nn.Module, ...]
-    needed: frozenset[tuple[int, int]]
+    needed: Needed
     saved: float
 
     @contextmanager
@@ -143,90 +147,65 @@ def frozen_part(
     try:
         with differentiable(model, layers):
             tree = _traced(model, lambda: loss_fn(model, batch))
-            calls = list(_frozen(tree, {use.module for layer in hooked for use in layer.uses}))
-            trial = _Trial(sum(call.operations for call in tree), lambda: run_pass(model, batch, loss_fn, hooked))
-            found = None if trial.saved(calls) < WORTH else trial.part(calls)
-            if found is None:
+            calls = _worth_their_memory(list(_frozen(tree, {use.module for layer in hooked for use in layer.uses})))
+            frozen = sum(call.operations for call in calls)
+            trained = sum(call.operations for call in tree) - frozen
+            saved = frozen / max(1.0, frozen + _BOTH_WAYS * trained)
+            if saved < WORTH:
                 return None
-            thrifty = [calls[place] for place in _worth_their_memory(calls, *found)]
-            less = trial.part(thrifty) if len(thrifty) < len(calls) and trial.saved(thrifty) >= WORTH else None
+            modules = tuple(call.module for call in calls)
+            every = frozenset((place, index) for place, call in enumerate(calls) for index in range(call.tensors))
+            with FrozenPart(modules, every, saved).recorded() as outputs:
+                first = run_pass(model, batch, loss_fn, hooked)
+            if not outputs:
+                return None
+
+            def same(needed: Needed) -> bool:
+                part = FrozenPart(modules, needed, saved)
+                with suppress(*REFUSALS), part.replayed(part.without(outputs)):
+                    return _same_pass(first, run_pass(model, batch, loss_fn, hooked))
+                return False
+
+            needed = _fewest(every, same)
     except (AttributeError, *REFUSALS):  # what is wrong is told where numbers are taken
         return None
-    return (less or found)[0]
+    return None if needed is None else FrozenPart(modules, needed, saved)
 
 
-class _Trial:
-    """Finds what of some calls' outputs a pass needs."""
-
-    def __init__(self, operations: float, run: Callable[[], Pass]) -> None:
-        self._operations, self._run = operations, run
-
-    def saved(self, calls: Sequence["_Node"]) -> float:
-        """Compute the share of the operations of both passes that calls are, which are made in one direction only."""
-        frozen = sum(call.operations for call in calls)
-        return frozen / max(1.0, frozen + _BOTH_WAYS * (self._operations - frozen))
-
-    def part(self, calls: Sequence["_Node"]) -> tuple[FrozenPart, list[Any]] | None:
-        """Find the part that these calls are, with their outputs; None where a pass is not the same without them."""
-        saved = self.saved(calls)
-        modules = tuple(call.module for call in calls)
-        every = frozenset((place, index) for place, call in enumerate(calls) for index in range(call.tensors))
-        if not every:
-            return None
-        with FrozenPart(modules, every, saved).recorded() as outputs:
-            first = self._run()
-        if not outputs:
-            return None
-
-        def same(needed: frozenset[tuple[int, int]]) -> bool:
-            part = FrozenPart(modules, needed, saved)
-            with suppress(*REFUSALS), part.replayed(part.without(outputs)):
-                return _same_pass(first, self._run())
-            return False
-
-        needed = _fewest(every, same)
-        if needed is None:
-            return None
-        part = FrozenPart(modules, needed, saved)
-        return part, part.without(outputs)
-
-
-def _worth_their_memory(calls: Sequence["_Node"], part: FrozenPart, outputs: Sequence[Any]) -> list[int]:
-    """Leave out calls that save little for what their outputs take: a matrix in a layer beside a whole tower.
-
-    What is needed of a call stands for the calls before it, too, of which nothing is.
-    """
-    groups: list[tuple[list[int], float]] = []
-    group: list[int] = []
-    needed = {call for call, _ in part.needed}
-    for place in range(len(calls)):
-        group.append(place)
-        if place in needed:
-            saved = sum(calls[each].operations for each in group)
-            groups.append((group, saved / max(1, bytes_of([outputs[place]]))))
-            group = []
-    best = max((rate for _, rate in groups), default=0.0)
-    return [place for places, rate in groups if rate >= _THRIFTY * best for place in places]
-
-
-_THRIFTY = 1 / 8
-"""Of the best, the least operations that a byte has to save."""
 _BOTH_WAYS = 3
 """Operations of a forward and backward pass through a layer, in those of the forward pass."""
 
 
-def _fewest(
-    every: frozenset[tuple[int, int]], same: Callable[[frozenset[tuple[int, int]]], bool]
-) -> frozenset[tuple[int, int]] | None:
-    """Leave out of all outputs what a pass is the same without; None where it never is."""
-    if not same(every):
-        return None
+def _worth_their_memory(calls: list["_Node"]) -> list["_Node"]:
+    """Leave single matrices out beside whole layers: they save little for what their outputs take."""
+    layers = [call for call in calls if call.within]
+    most = 2 * sum(call.operations for call in layers) >= sum(call.operations for call in calls)
+    return layers if most else calls
+
+
+def _fewest(every: Needed, same: Callable[[Needed], bool]) -> Needed | None:
+    """Leave out of all outputs what a pass is the same without; None where it never is.
+
+    The last call's outputs are all that is needed of a row of layers, and are tried first.
+    """
     final = max(call for call, _ in every)
-    last = frozenset(each for each in every if each[0] == final)
-    needed = last if same(last) else every
-    for each in sorted(needed):
-        if same(needed - {each}):
-            needed -= {each}
+    needed = frozenset(each for each in every if each[0] == final)
+    if not same(needed):
+        needed = every
+        if not same(needed):
+            return None
+    return _without(needed, sorted(needed), same) if len(needed) > 1 else needed
+
+
+def _without(needed: Needed, some: Sequence[tuple[int, int]], same: Callable[[Needed], bool]) -> Needed:
+    """Leave out as many of some outputs as can be, halves of them at a time."""
+    less = needed.difference(some)
+    if less and same(less):
+        return less
+    if len(some) > 1:
+        half = len(some) // 2
+        for part in (some[:half], some[half:]):
+            needed = _without(needed, part, same)
     return needed
 
 
