@@ -8,7 +8,8 @@ from torch import nn
 
 from hyperinf.gradients.batches import CannotSplitError, rows_of, samples_in
 from hyperinf.gradients.foretold import FEW
-from hyperinf.gradients.frozen import FrozenPart, StrayedError, bytes_of, frozen_part
+from hyperinf.gradients.frozen import FrozenPart, StrayedError, bytes_of
+from hyperinf.gradients.frozen_search import frozen_part
 from hyperinf.gradients.losses import LossFunction
 from hyperinf.gradients.weights import AdaptedLayer
 

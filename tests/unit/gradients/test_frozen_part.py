@@ -16,7 +16,7 @@ from transformers import (
 
 from hyperinf import Attributor
 from hyperinf.gradients import LiveSource
-from hyperinf.gradients.frozen import frozen_part
+from hyperinf.gradients.frozen_search import frozen_part
 from hyperinf.gradients.kept import KeptSource
 from hyperinf.gradients.losses import default_loss
 from hyperinf.gradients.weights import adapted_layers
@@ -177,6 +177,32 @@ def test_a_tower_that_sees_pictures_is_run_once_below_a_language_model_that_is_a
     assert watched.since() == 1
     # Of each picture four vectors; not what single matrices of the first layer give, which are frozen, too.
     assert source.frozen_bytes == 6 * 4 * 16 * 4
+
+
+def test_inputs_that_require_gradients_as_for_checkpoints_do_not_hide_it():
+    model, batches = new_model("llama", "causal", UPPER), texts("causal")
+    expected = gradients_of(LiveSource(model, batches))
+    model.enable_input_require_grads()
+    source = LiveSource(model, batches)
+    source.keep_frozen(2**30)
+    for _ in range(3):
+        assert_equal(gradients_of(source), expected)
+    assert source.frozen_bytes > 0
+
+
+def test_convolutions_below_a_head_are_run_once():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(64, 2)
+    ).requires_grad_(False)
+    model[5].requires_grad_(True)
+    pictures = [([f"{place}-{row}" for row in range(4)], torch.randn(4, 3, 8, 8)) for place in range(3)]
+    expected = gradients_of(LiveSource(model, pictures, squares))
+    source = LiveSource(model, pictures, squares)
+    source.keep_frozen(2**30)
+    for _ in range(3):
+        assert_equal(gradients_of(source), expected)
+    assert source.frozen_bytes == 12 * 4 * 4 * 4 * 4
 
 
 class Skipping(nn.Module):
