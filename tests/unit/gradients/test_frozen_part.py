@@ -1,6 +1,7 @@
 """The part of a model that no gradient goes through is run once: later sweeps give what every pass would."""
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -150,10 +151,14 @@ def test_batches_that_do_not_fit_are_run_again_whole():
 
 def test_a_tower_that_sees_pictures_is_run_once_below_a_language_model_that_is_adapted():
     torch.manual_seed(0)
-    text = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text |= {"intermediate_size": 32, "model_type": "llama"}
-    vision = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    vision |= {"image_size": 8, "patch_size": 4, "model_type": "clip_vision_model"}
+    sizes: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    text = {**sizes, "vocab_size": 64, "model_type": "llama"}
+    vision = {**sizes, "image_size": 8, "patch_size": 4, "model_type": "clip_vision_model"}
     config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=63, image_seq_length=4)
     model = LlavaForConditionalGeneration(config).requires_grad_(False)
     for name, weight in model.named_parameters():
@@ -297,7 +302,7 @@ def test_a_base_that_is_changed_between_sweeps_is_refused():
     source.keep_frozen(2**30)
     list(source), list(source)
     with torch.no_grad():
-        model.layers[0].weight.mul_(1.5)
+        next(model.parameters()).mul_(1.5)
     with pytest.raises(ValueError, match="the model must not change"):
         list(source)
 
