@@ -62,6 +62,7 @@ class EncodedChoices:
             row, tokens = places[sequence], prompt.continuation
             self._continuations.append(Continuation(row, len(sequence) - len(tokens), tokens))
             self._wanted[row].append(index)
+        self._untrusted: set[type] = set()
         asked = iter(self._continuations)
         self.plan = sharing_plan(self.rows, [[next(asked).row for _ in range(count)] for count in self.counts])
 
@@ -73,6 +74,12 @@ class EncodedChoices:
 
     def _trusted(self, model: nn.Module, plan: Plan, batch_size: int) -> bool:
         """Tell whether a model's cache gives what plain passes give for a few questions, up to rounding."""
+        kind = type(plain_model(model))
+        if kind in self._untrusted:
+            return False
+        plain = self._plain(model, plan.tried, batch_size)
+        if not plain.isfinite().all():  # what a broken training leaves is no fault of the cache
+            return False
         try:
             found = self._shared(model, plan.tried_segments, batch_size)
         except torch.OutOfMemoryError:
@@ -80,13 +87,13 @@ class EncodedChoices:
         except (*REFUSALS, AttributeError) as error:  # of whatever a model does with a cache that it does not know
             reason = first_line(error)
         else:
-            plain = self._plain(model, plan.tried, batch_size)
             gap, largest = float((found - plain).abs().max()), float(plain.abs().max())
             if gap <= rounding_of(model) ** (2 / 3) * largest:  # 2e-5 in float32, 0.04 in bfloat16
                 return True
             reason = f"a log-likelihood is {gap:.2g} off, of at most {largest:.3g}"
-        name = type(plain_model(model)).__name__
-        _log.warning("each choice's prompt is run anew, as the cache of %s is not to be relied on: %s", name, reason)
+        self._untrusted.add(kind)
+        what = "each choice is run with its whole prompt, as the cache of %s is not to be relied on: %s"
+        _log.warning(what, kind.__name__, reason)
         return False
 
     def _shared(self, model: nn.Module, segments: Sequence[Segment], batch_size: int) -> Tensor:

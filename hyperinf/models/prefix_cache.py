@@ -77,6 +77,8 @@ def extended(
     device = next(model.parameters()).device
     counts = torch.tensor([len(row) for row in tokens])
     width = int(counts.max())
+    # A cache that knows nothing of the model keeps all tokens, also for layers with a sliding window: cut to the window
+    # it could not be moved. Which tokens such a layer sees is for the model's mask to say.
     if before is None:
         cache, columns, lengths = DynamicCache(), width, counts
         batch, ends = left_padded(tokens, pad), torch.full_like(counts, width)

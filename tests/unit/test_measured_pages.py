@@ -43,6 +43,10 @@ def test_speed():
     from benchmarks.cpu_table import page
 
     assert written("speed") == page()
+    for row in read("choices_cpu")["rows"]:
+        assert row["shared_tokens"] + row["trial_tokens"] < row["plain_tokens"]
+        assert row["picks_that_differ"] == 0
+        assert row["largest_relative_difference"] < 2e-5
 
 
 def test_other_tools():

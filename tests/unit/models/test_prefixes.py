@@ -10,7 +10,7 @@ from hyperinf.models.sharing import sharing_plan
 
 def rows_of(segments, before=()):
     """What the segments put together to: ``{row: indices of the rows that end in its last segment or before}``."""
-    found = {}
+    found: dict[tuple[int, ...], tuple[int, ...]] = {}
     for segment in segments:
         assert segment.start == len(before)
         assert segment.tokens

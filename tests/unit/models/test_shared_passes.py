@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from hyperinf.models.choices import EncodedChoices
 from hyperinf.models.language import Tokenised
+from hyperinf.models.prefix_cache import PrefixCache
 from hyperinf.models.prefixes import token_count
 
 WINDOW = {"sliding_window": 7, "num_key_value_heads": 1, "head_dim": 8}
@@ -153,6 +154,7 @@ class Refusing(LlamaForCausalLM):
 def test_a_model_without_a_cache_to_rely_on_is_told_of_and_gets_plain_passes(kind, base, reason, caplog):
     model, choices = tiny(kind, base), encoded(asked())
     found = likelihoods(model, choices, 4)
+    assert torch.equal(found, likelihoods(model, choices, 4))
     choices.plan = None
     assert torch.equal(found, likelihoods(model, choices, 4))
     (record,) = (each for each in caplog.records if each.name.startswith("hyperinf"))
@@ -183,13 +185,14 @@ def test_passes_have_no_more_rows_and_logits_than_plain_ones(batch_size):
 
 
 def test_a_cache_is_kept_of_half_as_many_rows_as_go_on_from_it(monkeypatch):
-    from hyperinf.models.prefix_cache import PrefixCache
-
     kept = []
     taken = PrefixCache.taken
-    monkeypatch.setattr(
-        PrefixCache, "taken", lambda cache, rows: (kept.append(len(cache.lengths)), taken(cache, rows))[1]
-    )
+
+    def counted(cache, rows):
+        kept.append(len(cache.lengths))
+        return taken(cache, rows)
+
+    monkeypatch.setattr(PrefixCache, "taken", counted)
     likelihoods(tiny("llama"), encoded(asked()), 8)
     assert 1 <= max(kept) <= 4
 
@@ -201,6 +204,14 @@ def test_questions_with_one_row_each_are_run_as_ever():
     passes = Passes(model)
     likelihoods(model, choices, 4)
     assert passes.tokens == [sum(sorted(map(len, choices.rows))[start : start + 4]) for start in range(0, 10, 4)]
+
+
+def test_a_broken_model_is_not_told_to_have_a_bad_cache(caplog):
+    model = tiny("llama")
+    with torch.no_grad():
+        model.lm_head.weight.fill_(torch.nan)
+    assert likelihoods(model, encoded(asked()), 8).isnan().all()
+    assert not caplog.records
 
 
 def test_rounding_of_half_precision_is_no_reason_to_fall_back(caplog):
