@@ -1,4 +1,4 @@
-"""Draw ``docs/speed.md`` from ``benchmarks/results/scores_cpu.json`` and ``dots_cpu.json``."""
+"""Draw ``docs/speed.md`` from what ``scores_cpu``, ``dots_cpu`` and ``choices`` have left in ``benchmarks/results``."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,8 @@ def page() -> str:
     """Draw the tables, Markdown."""
     scores = json.loads((RESULTS / "scores_cpu.json").read_text(encoding="utf-8"))[LABEL]
     dots = json.loads((RESULTS / "dots_cpu.json").read_text(encoding="utf-8"))
-    return "\n".join([*_scores(scores), "", *_dots(dots)]) + "\n"
+    choices = json.loads((RESULTS / "choices_cpu.json").read_text(encoding="utf-8"))
+    return "\n".join([*_scores(scores), "", *_dots(dots), "", *_choices(choices)]) + "\n"
 
 
 def _scores(runs: Mapping[str, Any]) -> Iterable[str]:
@@ -65,6 +66,39 @@ def _dots(result: Mapping[str, Any]) -> Iterable[str]:
         ratios = " | ".join(f"{row[f'of {name}']:.2f}" for name in names)
         what = f"{row['shape']} | {row['queries']} | {_ms(row['ours'])}"
         yield f"| {what} | {ratios} | {row['largest difference']:.1e} |"
+
+
+def _choices(result: Mapping[str, Any]) -> Iterable[str]:
+    yield from (
+        "## Accuracy on multiple-choice questions",
+        "",
+        f"By `python -m benchmarks.choices`: a Llama of SmolLM2-135M's shape, random weights and tokens,"
+        f" {result['questions']} questions, batches of {result['batch_size']}; {result['device']}, torch"
+        f" {result['torch']}, transformers {result['transformers']}, {result['threads']} thread, seed {result['seed']},"
+        f" {result['repeats']} runs each. Plain runs each choice after its whole prompt. Shared runs what choices and"
+        " questions begin with once, and goes on from its keys and values; a few questions are tried both ways before,"
+        " which is counted. Seconds of CPU time with their range; MiB above the start at the peak.",
+        "",
+        "| questions | plain, tokens | shared, tokens | plain, s | shared, s | ratio | plain, MiB | shared, MiB |"
+        " difference |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    )
+    for row in result["rows"]:
+        prompt = f"{row['prefix']} shared and {row['own']}" if row["prefix"] else f"{row['own']}"
+        cells = (
+            f"prompts of {prompt} tokens, {row['choices']} choices of {row['choice']}",
+            f"{row['plain_tokens']:,}",
+            f"{row['shared_tokens'] + row['trial_tokens']:,}",
+            *(_seconds(row[way]) for way in ("plain", "shared")),
+            f"{row['ratio']:.2f}",
+            *(f"{row[way]['peak_mib']:,.0f}" for way in ("plain", "shared")),
+            f"{row['largest_relative_difference']:.1e}",
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _seconds(seconds: Mapping[str, float]) -> str:
+    return f"{seconds['median']:.1f} ({seconds['low']:.1f} to {seconds['high']:.1f})"
 
 
 def _ms(seconds: Mapping[str, float]) -> str:
