@@ -38,7 +38,10 @@ def tiny(kind, base=AutoModelForCausalLM.from_config, **changes):
 
 
 def asked():
-    """Prompts with their choices: an instruction for some, another one's prompt, one choice within another."""
+    """Prompts with their choices: an instruction for some, another one's prompt, one choice within another.
+
+    Segments are of three levels, and of several lengths at each.
+    """
     draw = random.Random(0)
 
     def tokens(count):
@@ -47,7 +50,7 @@ def asked():
     instruction = tokens(12)
     found = [
         (
-            (*instruction, *tokens(draw.randrange(2, 14))) if number < 6 else tokens(draw.randrange(9, 20)),
+            (*instruction, *tokens(draw.randrange(10, 22))) if number < 6 else tokens(draw.randrange(9, 24)),
             [tokens(draw.randrange(1, 6)) for _ in range(draw.choice([2, 3, 4]))],
         )
         for number in range(9)
