@@ -31,8 +31,8 @@ def sharing_plan(rows: Sequence[tuple[int, ...]], questions: Sequence[Sequence[i
     """Plan to run what rows share once, where that saves enough.
 
     Tokens are counted: those of all segments, and those of the trial, the questions with the longest and the shortest
-    row run plainly and from segments, against those of all rows. Padding is not counted. Nothing is shared where no
-    question has several rows: one pass over each is as good as always, and its bits are.
+    row run plainly and from segments, against those of all rows. Padding is not counted. Where no question has several
+    rows, as with choices of one token each, nothing is shared: the passes and their bits stay what they always were.
 
     Args:
         rows: n rows of one or more tokens, all different.
