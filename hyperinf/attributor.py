@@ -66,8 +66,11 @@ class Attributor:
         gfim_axis: see ``adapted_layers``.
         check: compare a few samples' gradients with autograd.
         memory_bytes: that gradients of training data may take between the sweeps over them, so that the model is run
+        memory_bytes: that gradients of training data may take between the sweeps over them, so that the model is run
             once for all of them; where they are more, what the model's frozen part gives may take it (see
             ``KeptSource``). Half of what is free when None, 0 to keep nothing.
+        scratch: folder on the disk for the GFIM's matrices where they do not fit into memory, in a file that is gone
+            with the statistics, and with the process; they are refused when None.
         **options: the method's own.
 
     Raises:
@@ -91,9 +94,11 @@ class Attributor:
         gfim_axis: GfimAxis = "larger",
         check: bool = True,
         memory_bytes: int | None = None,
+        scratch: str | Path | None = None,
         **options: Any,
     ) -> None:
         self.model = model
+        self._scratch = None if scratch is None else Path(scratch)
         self._memory_bytes = memory_bytes
         self.method = _built(method, {"damping": damping, "solver": solver, **options})
         self._live: dict[str, Any] = {"loss_fn": loss, "layers": layers, "gfim_axis": gfim_axis, "check": check}
@@ -181,7 +186,7 @@ class Attributor:
         data = self._data(self._default if train is None else train, "train")
         if isinstance(data.source, LiveSource):
             data = replace(data, source=KeptSource(data.source, self._budget(data.source)))
-        self.method.fit(data.source)
+        self.method.fit(data.source, scratch=self._scratch)
         self._train = data
         return self
 

@@ -112,7 +112,7 @@ def _scored(settings: ScoreRows, files: dict[str, list[Path]], state: Path, devi
                 folder = state / f"{GRADIENTS}-{role}"
                 store = chosen_store(settings.store, live[role], state, settings.memory_bytes, resumed=True)
                 kept[role] = stack.enter_context(stored(live[role], store, folder, device, identity[role]))
-            attributor = Attributor(subject.model, settings.method, settings.damping, memory_bytes=0)
+            attributor = Attributor(subject.model, settings.method, settings.damping, memory_bytes=0, scratch=state)
             attributor.fit(kept["train"])
             table, layers, by_query = _tables(settings, attributor, samples["train"], samples["target"], kept["target"])
             tokens = None

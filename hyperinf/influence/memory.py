@@ -1,7 +1,14 @@
-"""What the GFIM of every layer takes, known before the first sweep, held against the memory that is free."""
+"""What the GFIM of every layer takes, known before the first sweep, held against the memory and the disk that are free.
+
+A layer's GFIM is a sum over the ``n r`` rows of its samples' gradients. Where they are fewer than its d columns, the
+rows take less than the matrix that they make, and solve the same system.
+"""
 
 import logging
+import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -11,22 +18,131 @@ _log = logging.getLogger(__name__)
 COPIES = 4
 """Of the largest layer's matrix that its inversion works with, besides the matrices themselves."""
 WORTH_SAYING = GIB
+BUFFER = GIB
+"""Bytes of rows that wait to be added to matrices on the disk, at the most."""
 
 
-def gfim_bytes(layers: Mapping[str, tuple[int, int]]) -> int:
-    """Count the bytes of all layers' ``d x d`` matrices in float64, and of the inversion of the largest.
+@dataclass(frozen=True)
+class GfimForm:
+    """How the GFIM may be held.
+
+    Attributes:
+        rows: keep the rows of gradients that it is made of, of each layer where that takes less than the matrix; the
+            number of samples has to be known before the sweep.
+        scratch: folder for what does not fit into memory, which is refused when None.
+        memory_bytes: that all that is held may take; what is free when None.
+    """
+
+    rows: bool = False
+    scratch: Path | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class GfimPlan:
+    """How the GFIM will be held.
+
+    Attributes:
+        layers: ``{layer: (r, d)}``.
+        rows: ``{layer: n r}`` of the layers whose rows are kept; of the others it is the matrix.
+        folder: of the disk that they are held on; in memory when None.
+        buffer_bytes: of rows that may wait for the disk.
+    """
+
+    layers: Mapping[str, tuple[int, int]]
+    rows: Mapping[str, int]
+    folder: Path | None = None
+    buffer_bytes: int = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Count the bytes of all matrices and rows in float64."""
+        return 8 * sum(self.rows.get(layer, d) * d for layer, (_, d) in self.layers.items())
+
+    @property
+    def working_bytes(self) -> int:
+        """Count what the inversion of the largest layer's matrix works with: ``n r`` square of a layer of rows."""
+        return 8 * COPIES * max((side**2 for side in self._sides), default=0)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Count what the disk takes, where all is held there: factors that are kept for many queries, too."""
+        return self.held_bytes + 8 * sum(side**2 for side in self._sides)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Count what it takes of memory: all of it, or what the disk leaves."""
+        return self.working_bytes + (self.held_bytes if self.folder is None else self.buffer_bytes)
+
+    @property
+    def _sides(self) -> list[int]:
+        return [self.rows.get(layer, d) for layer, (_, d) in self.layers.items()]
+
+    def say(self) -> None:
+        """Say where it is held, and what it takes where that is much."""
+        count, inverted = len(self.layers), (self.held_bytes + self.working_bytes) / GIB
+        if self.folder is not None:
+            text = "the GFIM of %d layers takes %.1f GiB with its inversion, more than is free: %.1f GiB of it are on"
+            _log.warning(f"{text} the disk, in %s", count, inverted, self.held_bytes / GIB, self.folder)
+        elif inverted * GIB > WORTH_SAYING:
+            _log.warning("the %s of %d layers takes %.1f GiB with its inversion", "GFIM", count, inverted)
+
+
+def gfim_bytes(layers: Mapping[str, tuple[int, int]], rows: Mapping[str, int] | None = None) -> int:
+    """Count the bytes of all layers' ``d x d`` matrices in float64, or of their rows, and of the largest's inversion.
 
     Args:
         layers: ``{layer name: (r, d)}``.
+        rows: ``{layer name: n r}`` of the layers whose rows are kept instead.
     """
-    squares = [d * d for _, d in layers.values()]
-    return 8 * (sum(squares) + COPIES * max(squares, default=0))
+    return GfimPlan(layers, rows or {}).memory_bytes
+
+
+def rows_kept(layers: Mapping[str, tuple[int, int]], samples: int | None) -> dict[str, int]:
+    """Find the layers whose ``n r`` rows take less than their matrix, ``{layer: n r}``; none of an unknown n."""
+    return {} if samples is None else {layer: samples * r for layer, (r, d) in layers.items() if samples * r < d}
+
+
+def planned(
+    layers: Mapping[str, tuple[int, int]],
+    samples: int | None,
+    device: torch.device | str,
+    form: GfimForm,
+    beside: int = 0,
+) -> GfimPlan:
+    """Choose how the GFIM is held: in memory where it fits, else on the disk where that is allowed and has room.
+
+    Args:
+        layers: ``{layer name: (r, d)}``.
+        samples: n, where it is known.
+        device: where the gradients are.
+        form: what is allowed.
+        beside: bytes of memory that the gradients' passes need at the same time.
+
+    Raises:
+        ValueError: it fits nowhere; names the largest layer, what is needed and what is free.
+    """
+    rows = rows_kept(layers, samples) if form.rows else {}
+    plan, free = GfimPlan(layers, rows), free_bytes(device)
+    fits = free is None or plan.memory_bytes + (beside if form.scratch is not None else 0) <= free
+    if fits and (form.memory_bytes is None or plan.held_bytes <= form.memory_bytes):
+        return plan
+    if form.scratch is None:
+        keep = ", or let an Attributor keep it on the disk with scratch"
+        raise ValueError(_refusal(layers, rows, plan.memory_bytes, free or form.memory_bytes or 0, "GFIM", keep))
+    buffer = BUFFER if free is None else min(BUFFER, max(0, free - beside) // 4)
+    on_disk, left = GfimPlan(layers, rows, form.scratch, buffer), _disk_bytes(form.scratch)
+    if (free is not None and on_disk.memory_bytes + beside > free) or on_disk.disk_bytes > left:
+        needed = f"{on_disk.disk_bytes / GIB:.1f} GiB of disk and {on_disk.memory_bytes / GIB:.1f} GiB of memory"
+        instead = f", or free {needed} for {form.scratch}, where {left / GIB:.1f} GiB of disk are free"
+        raise ValueError(_refusal(layers, rows, plan.memory_bytes, free or 0, "GFIM", instead))
+    return on_disk
 
 
 def check_gfim_fits(
     layers: Mapping[str, tuple[int, int]], device: torch.device | str = "cpu", what: str = "GFIM"
 ) -> None:
-    """Refuse layers whose GFIM does not fit into the memory that is free, and say what it takes where it is much.
+    """Refuse layers whose matrices do not fit into the memory that is free, and say what they take where it is much.
 
     Args:
         layers: ``{layer name: (r, d)}``.
@@ -37,14 +153,29 @@ def check_gfim_fits(
         ValueError: names the largest layer, what is needed and what is free.
     """
     needed, free = gfim_bytes(layers), free_bytes(device)
-    name = max(layers, key=lambda layer: layers[layer][1])
-    rank, columns = layers[name]
     if free is not None and needed > free:
-        smaller = ", or take its smaller axis with gfim_axis='smaller'" if what == "GFIM" else ""
-        raise ValueError(
-            f"layer {name!r}: got a gradient of {rank:,} x {columns:,}, whose {columns:,} x {columns:,} {what} takes,"
-            f" with those of the other layers and an inversion, {needed / GIB:.1f} GiB, expected at most the"
-            f" {free / GIB:.1f} GiB that are free; leave it out with layers{smaller}"
-        )
+        raise ValueError(_refusal(layers, {}, needed, free, what))
     if needed > WORTH_SAYING:
         _log.warning("the %s of %d layers takes %.1f GiB with its inversion", what, len(layers), needed / GIB)
+
+
+def _disk_bytes(folder: Path) -> int:
+    """Ask how much of the disk is free where a folder is, or will be."""
+    there = next((each for each in (folder, *folder.resolve().parents) if each.is_dir()), Path("/"))
+    return shutil.disk_usage(there).free
+
+
+def _refusal(
+    layers: Mapping[str, tuple[int, int]], rows: Mapping[str, int], needed: int, free: int, what: str, instead: str = ""
+) -> str:
+    """Say which layer takes most, what all take and what is free, and what to do instead."""
+    name = max(layers, key=lambda layer: rows.get(layer, layers[layer][1]) * layers[layer][1])
+    rank, columns = layers[name]
+    smaller = ", or take its smaller axis with gfim_axis='smaller'" if what == "GFIM" else ""
+    most = f"{rows.get(name, columns):,} x {columns:,} {'rows' if name in rows else what}"
+    verb = "take" if name in rows else "takes"
+    return (
+        f"layer {name!r}: got a gradient of {rank:,} x {columns:,}, whose {most} {verb},"
+        f" with those of the other layers and an inversion, {needed / GIB:.1f} GiB, expected at most the"
+        f" {free / GIB:.1f} GiB that are free; leave it out with layers{smaller}{instead}"
+    )

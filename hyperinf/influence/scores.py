@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from hyperinf.gradients import GradientSource, TensorSource
 from hyperinf.gradients.sweeping import check_layers
 from hyperinf.influence.forms import lengths_of, needs_each, taken_own_products, with_forms
 from hyperinf.influence.methods import build_methods
+from hyperinf.influence.methods.base import gfim_form
 from hyperinf.influence.methods.building import DEFAULTS
 from hyperinf.influence.statistics import gradient_statistics, mean_gradient
 from hyperinf.influence.sweeps import sweep_scores, sweep_scores_alone
@@ -99,6 +101,7 @@ def score_methods(
     solver: str = DEFAULTS.solver,
     device: str = "cpu",
     forms: Mapping[str, Sequence[str]] | None = None,
+    scratch: Path | None = None,
 ) -> ScoreTable:
     """Score by several methods; one sweep gathers the statistics of all, one more takes all the dot products.
 
@@ -113,12 +116,13 @@ def score_methods(
         solver: as in :func:`influence_scores`.
         device: where the gradients are, for the cost record.
         forms: ``{method: names in hyperinf.settings.scores.FORMS}``, taken beside the method's own score.
+        scratch: folder for a GFIM that does not fit into memory; it is refused when None.
 
     Raises:
         ValueError: as in :func:`influence_scores`.
         ConvergenceError: as in :func:`influence_scores`.
     """
-    return _scored(train, target, methods, damping, gfim_scale, solver, device, forms=forms)
+    return _scored(train, target, methods, damping, gfim_scale, solver, device, forms=forms, scratch=scratch)
 
 
 def _scored(
@@ -131,6 +135,7 @@ def _scored(
     device: str | None = None,
     norms: bool = True,
     forms: Mapping[str, Sequence[str]] | None = None,
+    scratch: Path | None = None,
 ) -> ScoreTable:
     """Score as :func:`score_methods` does.
 
@@ -154,10 +159,10 @@ def _scored(
             reports = {name: method.report() for name, method in built.items()}
             influence = with_forms(alone.influence, wanted, lengths_of(products, wanted), grad_norm)
             return ScoreTable(alone.sample_ids, influence, grad_norm, alone.losses, reports, costs)
-    needs_gfim = any(method.needs_gfim for method in built.values())
+    form = gfim_form(built.values(), scratch)
     with measured() as costs["shared", "statistics"]:
-        statistics = gradient_statistics(train, gfim=needs_gfim)
-    if needs_gfim:
+        statistics = gradient_statistics(train, form)
+    if form:
         costs["shared", "of which GFIM"] = Cost(statistics.gfim_seconds, None)
     v = {layer: vector.to(statistics.devices[layer]) for layer, vector in v.items()}
     products = {}

@@ -4,10 +4,11 @@ import math
 import sys
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import ChainMap, Counter
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,20 +20,15 @@ from hyperinf.gradients.column import Column
 from hyperinf.gradients.foretold import check_fits
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.units import all_largest, exponent_needed, shifted
-from hyperinf.influence.memory import check_gfim_fits, gfim_bytes
+from hyperinf.influence.gfim import accumulate, gfim_dtype, gfim_sums
+from hyperinf.influence.matrix_file import MatrixFile
+from hyperinf.influence.memory import GfimForm, GfimPlan, planned
+from hyperinf.influence.rows import Rows
 from hyperinf.settings.methods import MethodOptions
 
 DEFAULT_DAMPING: float = MethodOptions.model_fields["damping"].default
 
 Watch = Callable[[GradientBlock], None]
-
-# A GFIM is inverted, which enlarges its rounding. On a CPU its products are in float64: half as fast, but scores agree
-# to 1e-7 however gradients are kept or sharded, where float32 leaves 2e-6. On a GPU, where float64 can be 64 times
-# slower, only layers that need it get it: rounding in float32 moves eigenvalues by some 2e-8 of the largest, which is
-# at most the trace, r d lambda / delta: at delta = 0.1 and beyond so many entries it could outweigh the damping and
-# leave a matrix that is not definite.
-FLOAT32_ENTRIES = 500_000
-ROWS = 128
 
 # Sums of squares from here to there have all their digits in float64, and twice a sum is still a number.
 SMALLEST, LARGEST = sys.float_info.min, sys.float_info.max / 4
@@ -51,6 +47,9 @@ class GradientStatistics:
         gfim_seconds: time that the GFIM alone took in the sweep.
         sample_ids: n ids in the order of the sweep, which every later sweep is checked against; None if not known.
         devices: ``{layer: where its gradients are}``, where that is known.
+        rows: ``{layer: Tensor[n r, d]}``, the rows of all gradients, of layers whose GFIM they stand for.
+        on_disk: whether matrices and rows are on the disk; each is then mapped into memory as long as it is used.
+        scratch: folder for matrices that do not fit into memory, if there is one.
     """
 
     layers: Mapping[str, tuple[int, int]]
@@ -61,6 +60,9 @@ class GradientStatistics:
     gfim_seconds: float = 0.0
     sample_ids: tuple[str, ...] | None = None
     devices: Mapping[str, torch.device] = field(default_factory=dict)
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
+    on_disk: bool = False
+    scratch: Path | None = None
 
     def damping(self, delta: float = DEFAULT_DAMPING) -> dict[str, float]:
         """Compute ``lambda[l] = delta * mean(g**2)``, the one damping that every method uses (HyperINF, section 5)."""
@@ -80,6 +82,31 @@ class GradientStatistics:
         needed = {layer: exponent_needed(math.sqrt(value)) for layer, value in self.mean_square.items()}
         return {layer: exponent for layer, exponent in needed.items() if exponent}
 
+    @cached_property
+    def with_matrices(self) -> "GradientStatistics":
+        """The same with the matrices of all layers: those that rows stand for are made of them, once.
+
+        Raises:
+            ValueError: they fit neither into memory nor onto the disk.
+        """
+        if not self.rows:
+            return self
+        layers = {name: self.layers[name] for name in self.rows}
+        plan = planned(layers, None, next(iter(self.devices.values()), "cpu"), GfimForm(scratch=self.scratch))
+        plan.say()
+        made: MutableMapping[str, Tensor] = {} if plan.folder is None else MatrixFile(plan.folder)
+        for name in layers:
+            made[name] = self._made(name)
+        on_disk = self.on_disk or plan.folder is not None
+        return replace(self, gfim=ChainMap(made, self.gfim), rows={}, on_disk=on_disk)  # type: ignore[arg-type]
+
+    def _made(self, layer: str) -> Tensor:
+        """Compute the GFIM of a layer whose rows are there."""
+        rank, columns = self.layers[layer]
+        rows, exponent = self.rows[layer], self.exponent(layer)
+        dtype = gfim_dtype(rows.device, rank * columns) or torch.promote_types(rows.dtype, torch.float32)
+        return shifted(Rows(rows, -exponent).matrix(dtype), 2 * exponent).div_(self.samples)
+
 
 @dataclass(frozen=True)
 class StatisticSums:
@@ -93,6 +120,9 @@ class StatisticSums:
         grams: ``{layer: Tensor[d, d]}``, ``sum_i g_i^T g_i``; empty when the GFIM was not asked for.
         gfim_seconds: time that the GFIM alone took in the sweep.
         devices: ``{layer: where its gradients are}``, where that is known.
+        rows: as in :class:`GradientStatistics`.
+        on_disk: as in :class:`GradientStatistics`.
+        scratch: as in :class:`GradientStatistics`.
     """
 
     layers: Mapping[str, tuple[int, int]]
@@ -102,6 +132,9 @@ class StatisticSums:
     grams: Mapping[str, Tensor]
     gfim_seconds: float = 0.0
     devices: Mapping[str, torch.device] = field(default_factory=dict)
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
+    on_disk: bool = False
+    scratch: Path | None = None
 
     def finished(self) -> GradientStatistics:
         """Divide by the number of samples; uses ``grams`` up, and warns of layers whose gradients are all zero.
@@ -121,7 +154,12 @@ class StatisticSums:
                 f"{', '.join(silent[:3])}{', ...' if len(silent) > 3 else ''}",
                 stacklevel=3,
             )
-        gfim = {name: matrix.div_(samples) for name, matrix in self.grams.items()}
+        gfim = self.grams
+        if isinstance(gfim, MatrixFile):
+            for name in gfim:
+                gfim.mapped(name).div_(samples)
+        else:
+            gfim = {name: matrix.div_(samples) for name, matrix in gfim.items()}
         return GradientStatistics(
             self.layers,
             samples,
@@ -131,25 +169,31 @@ class StatisticSums:
             self.gfim_seconds,
             self.sample_ids,
             self.devices,
+            self.rows,
+            self.on_disk,
+            self.scratch,
         )
 
 
-def gradient_statistics(source: GradientSource, gfim: bool = True, watch: Watch | None = None) -> GradientStatistics:
+def gradient_statistics(
+    source: GradientSource, gfim: bool | GfimForm = True, watch: Watch | None = None
+) -> GradientStatistics:
     """Sweep ``source`` once.
 
     Args:
         source: the training gradients.
-        gfim: whether to accumulate the GFIM, ``d * d`` numbers a layer.
+        gfim: whether to accumulate the GFIM, ``d * d`` numbers a layer in memory; or in which form.
         watch: called with every block, for what else is taken of the same sweep.
 
     Raises:
         InputError: a gradient that is not finite (the message names the layer and the first such sample), a layer whose
             squares are out of the range of float64, or blocks that do not fit (see ``checked``).
+        ValueError: the GFIM does not fit (see :func:`planned`).
     """
     return statistic_sums(source, gfim, watch).finished()
 
 
-def statistic_sums(source: GradientSource, gfim: bool = True, watch: Watch | None = None) -> StatisticSums:
+def statistic_sums(source: GradientSource, gfim: bool | GfimForm = True, watch: Watch | None = None) -> StatisticSums:
     """Sweep the samples of a shard once, and divide nothing by their number yet.
 
     All is in float64, so that neither the block size nor the number of shards matters beyond rounding; but on a GPU the
@@ -164,13 +208,9 @@ def statistic_sums(source: GradientSource, gfim: bool = True, watch: Watch | Non
         InputError: as in :func:`gradient_statistics`.
     """
     layers = dict(source.layers)
-    if gfim:
-        device = getattr(source, "device", "cpu")
-        check_gfim_fits(layers, device)
-        if hasattr(source, "foretold"):
-            check_fits(source.foretold(), device, gfim_bytes(layers), "the GFIM with its inversion takes")
+    form = gfim if isinstance(gfim, GfimForm) else GfimForm()
+    gram = None if gfim is False else gfim_sums(_planned(source, form))
     sums = dict.fromkeys(layers, 0.0)
-    matrices: dict[str, Tensor] = {}
     norms = Column(getattr(source, "known_length", None))
     ids: list[str] = []
     seconds = 0.0
@@ -183,21 +223,16 @@ def statistic_sums(source: GradientSource, gfim: bool = True, watch: Watch | Non
         devices = {name: each.device for name, each in squares.items()}
         table = torch.stack([squares[name].to(devices[next(iter(layers))]) for name in layers])
         norms.extend(table.sum(0).sqrt())
-        for (name, (rank, columns)), total in zip(layers.items(), table.sum(1).tolist(), strict=True):
+        for name, total in zip(layers, table.sum(1).tolist(), strict=True):
             gradients = block.gradients[name]
             if not math.isfinite(total):
                 raise InputError(not_finite(name, gradients, block.sample_ids))
             if total < SMALLEST and name not in vanished and not gradients.silent():
                 vanished.add(name)
             sums[name] += total
-            if gfim:
+            if gram is not None:
                 started = time.perf_counter()
-                product = _gram(gradients, total, _gfim_dtype(devices[name], rank * columns))
-                if name not in matrices:
-                    matrices[name] = product if product.is_cuda else product.double()
-                else:
-                    matrices[name] = matrices[name].to(torch.promote_types(matrices[name].dtype, product.dtype))
-                    _accumulate(matrices[name], product)
+                gram.add(name, gradients, total, devices[name])
                 seconds += time.perf_counter() - started
         if watch is not None:
             watch(block)
@@ -212,10 +247,31 @@ def statistic_sums(source: GradientSource, gfim: bool = True, watch: Watch | Non
     if not bool(torch.isfinite(grad_norm).all()):
         sample = ids[int((~torch.isfinite(grad_norm)).nonzero()[0])]
         raise InputError(f"gradients of sample {sample!r}: got an infinite norm over all layers, expected a number")
-    for matrix in matrices.values():
-        matrix += matrix.T.clone()  # rounding leaves products of two different factors not quite symmetric
-        matrix /= 2
-    return StatisticSums(layers, tuple(ids), sums, grad_norm, matrices, seconds, devices)
+    if gram is None:
+        return StatisticSums(layers, tuple(ids), sums, grad_norm, {}, seconds, devices)
+    started = time.perf_counter()
+    grams, rows = gram.grams(), gram.rows()
+    seconds += time.perf_counter() - started
+    on_disk = gram.plan.folder is not None
+    return StatisticSums(layers, tuple(ids), sums, grad_norm, grams, seconds, devices, rows, on_disk, form.scratch)
+
+
+def _planned(source: GradientSource, form: GfimForm) -> GfimPlan:
+    """Choose how the GFIM is held, and see that it fits beside the passes that the gradients are taken by.
+
+    Raises:
+        ValueError: it does not.
+    """
+    layers, device = dict(source.layers), getattr(source, "device", "cpu")
+    samples = getattr(source, "known_length", None)
+    plan = planned(layers, samples, device, form)
+    if hasattr(source, "foretold"):
+        passes = source.foretold()
+        if form.scratch is not None and passes is not None:
+            plan = planned(layers, samples, device, form, passes.bytes)
+        check_fits(passes, device, plan.memory_bytes, "the GFIM with its inversion takes")
+    plan.say()
+    return plan
 
 
 def added(parts: Sequence[StatisticSums]) -> StatisticSums:
@@ -225,8 +281,10 @@ def added(parts: Sequence[StatisticSums]) -> StatisticSums:
         parts: at least one, of different samples; a layer's matrices are asked for one layer at a time.
 
     Raises:
-        InputError: a sample that two parts have.
+        InputError: a sample that two parts have, or rows in place of a matrix.
     """
+    for name in (name for part in parts for name in part.rows):
+        raise InputError(f"shards: got rows of layer {name!r}, expected their matrix")
     ids = [sample for part in parts for sample in part.sample_ids]
     if len(set(ids)) < len(ids):
         twice = next(sample for sample, times in Counter(ids).items() if times > 1)
@@ -236,7 +294,7 @@ def added(parts: Sequence[StatisticSums]) -> StatisticSums:
     for name in parts[0].grams:
         total = parts[0].grams[name].to(torch.float64, copy=True)
         for part in parts[1:]:
-            _accumulate(total, part.grams[name])
+            accumulate(total, part.grams[name])
         grams[name] = total
     return StatisticSums(
         layers,
@@ -253,15 +311,6 @@ def _sum(values: Sequence[float]) -> float:
         return math.fsum(values)
     except OverflowError:
         return math.inf
-
-
-def _accumulate(total: Tensor, product: Tensor) -> None:
-    """Add to ``total`` a few rows at a time: a whole copy of a large matrix in the wider dtype costs far more."""
-    if total.dtype == product.dtype:
-        total += product
-        return
-    for sums, rows in zip(total.split(ROWS), product.split(ROWS), strict=True):
-        sums += rows
 
 
 def mean_gradient(source: GradientSource) -> dict[str, Tensor]:
@@ -289,20 +338,9 @@ def mean_gradient(source: GradientSource) -> dict[str, Tensor]:
     return dict(zip(names, torch._foreach_div([totals[name] for name in names], samples), strict=True))
 
 
-def _gram(gradients: LayerGradients, squares: float, dtype: torch.dtype | None) -> Tensor:
-    """Compute the Gram matrix of gradients with this sum of squares; of tiny or huge ones in their unit, in float64."""
-    exponent = exponent_needed(math.sqrt(squares)) if squares > 0 else 0
-    product = gradients.scaled(-exponent).gram(dtype)
-    return shifted(product.double(), 2 * exponent) if exponent else product
-
-
 def _out_of_range(layer: str, squares: float) -> str:
     what = "too small" if squares < 1 else "too large"
     return f"gradients of layer {layer!r}: got squares {what} for float64 ({squares:.3g}), expected a range that it has"
-
-
-def _gfim_dtype(device: torch.device, entries: int) -> torch.dtype | None:
-    return torch.float64 if device.type == "cpu" or entries > FLOAT32_ENTRIES else None
 
 
 def not_finite(layer: str, gradients: LayerGradients, sample_ids: tuple[str, ...], role: str = "") -> str:

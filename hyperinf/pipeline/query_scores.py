@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from hyperinf.errors import InputError
 from hyperinf.gradients import GradientSource
 from hyperinf.influence import InfluenceMethod, build_methods, gradient_statistics
 from hyperinf.influence.forms import OwnProducts, forms_asked, in_form, needs_each, taken_own_products
+from hyperinf.influence.methods.base import gfim_form
 from hyperinf.influence.queries import queries_at_once, query_vectors, score_vectors
 from hyperinf.pipeline.scoring import method_options
 from hyperinf.runtime.profiling import metered
@@ -48,6 +50,7 @@ def query_scores(
     target_ids: list[str],
     settings: ScoringSettings,
     device: str,
+    scratch: Path | None = None,
 ) -> QueryScores:
     """Score by all methods, but for scores over checkpoints; one sweep gathers the statistics of all.
 
@@ -58,6 +61,7 @@ def query_scores(
         target_ids: that of the target samples.
         settings: which scores, and how.
         device: where gradients are.
+        scratch: folder for a GFIM that does not fit into memory.
 
     Raises:
         InputError: gradients that no score can be taken of.
@@ -65,7 +69,7 @@ def query_scores(
     methods = build_methods(method_options(settings))
     try:
         with metered(device) as sums:
-            statistics = gradient_statistics(train, gfim=any(method.needs_gfim for method in methods.values()))
+            statistics = gradient_statistics(train, gfim_form(methods.values(), scratch))
         place = {sample: index for index, sample in enumerate(statistics.sample_ids or ())}
         order = [place[sample] for sample in sample_ids]
         norms = statistics.grad_norm.double().cpu()[order]

@@ -51,17 +51,27 @@ def method_options(settings: ScoringSettings) -> dict[str, MethodOptions]:
 
 
 def score_table(
-    train: GradientSource, target: GradientSource, settings: ScoringSettings, device: str = "cpu"
+    train: GradientSource,
+    target: GradientSource,
+    settings: ScoringSettings,
+    device: str = "cpu",
+    scratch: Path | None = None,
 ) -> ScoreTable:
     """Score by all methods.
+
+    Args:
+        train: gradients of the samples to score.
+        target: gradients of the samples whose loss is the target.
+        settings: which scores, and how.
+        device: where the gradients are.
+        scratch: folder for a GFIM that does not fit into memory.
 
     Raises:
         InputError: gradients that no score can be taken of.
     """
     try:
-        return score_methods(
-            train, target, method_options(settings), device=device, forms=forms_asked(settings.methods)
-        )
+        forms = forms_asked(settings.methods)
+        return score_methods(train, target, method_options(settings), device=device, forms=forms, scratch=scratch)
     except ValueError as error:
         raise InputError(str(error)) from error
 
@@ -96,7 +106,7 @@ def score_live(
     with contextlib.ExitStack() as stack:
         with metered(device) as extraction:
             source = stack.enter_context(stored(train, store, scratch, device))
-        table = score_table(source, target, settings, device)
+        table = score_table(source, target, settings, device, scratch)
     costs = {("shared", "gradients"): extraction if store != "live" else Cost(0.0, None), **table.costs}
     return Scored(table, score_columns(table, sample_ids, settings, seed), costs, weights_of(train))
 

@@ -134,7 +134,13 @@ def _scored(settings: Validate, opened: Finetuned, model: Any) -> QueryScores:
                 for split, source in live.items()
             }
         scored = query_scores(
-            sources["train"], sources["validation"], ids["train"], ids["validation"], settings, opened.device
+            sources["train"],
+            sources["validation"],
+            ids["train"],
+            ids["validation"],
+            settings,
+            opened.device,
+            Path(settings.state_folder),
         )
     return replace(scored, seconds={name: own + extraction.seconds for name, own in scored.seconds.items()})
 

@@ -111,7 +111,7 @@ def score_pool(
         load: gives the model with the adapter.
         pool: the rows to score.
         targets: by name.
-        scratch: folder of gradients between sweeps.
+        scratch: folder of gradients between sweeps, and of matrices that do not fit into memory.
         identity: of all that decides them.
 
     Raises:
@@ -128,7 +128,7 @@ def score_pool(
     try:
         with stored(source, store, scratch, device, identity) as gradients:
             means = [mean_gradient(aim) for aim in aims]
-            method.fit(gradients)
+            method.fit(gradients, scratch=scratch)
             devices = method.statistics.devices
             stacks = {
                 layer: torch.stack([mean[layer].to(devices.get(layer, mean[layer].device)) for mean in means])

@@ -2,9 +2,10 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from hyperinf.gradients.units import (
     shifted,
     sizes_of_each,
 )
+from hyperinf.influence.memory import GfimForm
 from hyperinf.influence.statistics import GradientStatistics, gradient_statistics
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors, completed
 from hyperinf.influence.weighted import Weighing, Weights
@@ -72,32 +74,42 @@ class InfluenceMethod(ABC):
         return "gfim" in self.spec.needs
 
     @property
+    def reads_matrix(self) -> bool:
+        """Whether it uses the GFIM's matrices where they are there, and cannot do with the rows that make them."""
+        return self.needs_gfim
+
+    @property
     def sweeps(self) -> int:
         """The most sums over the training samples that it asks for beyond the statistics, one after the other."""
         return self.spec.rounds(self.options)
 
-    def fit(self, source: GradientSource, statistics: GradientStatistics | None = None) -> Self:
+    def fit(
+        self, source: GradientSource, statistics: GradientStatistics | None = None, scratch: Path | None = None
+    ) -> Self:
         """Learn the curvature.
 
         Args:
             source: the training gradients.
             statistics: those of ``source``, when another method has already swept it; swept here when None.
+            scratch: folder for a GFIM that does not fit into memory; it is refused when None.
 
         Raises:
             InputError: statistics without the GFIM, where it is needed.
+            ValueError: the GFIM does not fit (see ``planned``).
         """
         self.source = source
-        return self.fit_statistics(statistics or gradient_statistics(source, gfim=self.needs_gfim))
+        return self.fit_statistics(statistics or gradient_statistics(source, gfim_form([self], scratch)))
 
     def fit_statistics(self, statistics: GradientStatistics) -> Self:
         """Learn what the statistics alone tell: all that :meth:`precondition` of most methods needs.
 
         Raises:
             InputError: statistics without the GFIM, where it is needed.
+            ValueError: there is no room for the matrices that are to be made of rows.
         """
-        if self.needs_gfim and not statistics.gfim:
+        if self.needs_gfim and not (statistics.gfim or statistics.rows):
             raise InputError(f"statistics: got none of the GFIM, expected it, as {self.name} needs it")
-        self.statistics = statistics
+        self.statistics = statistics.with_matrices if self.needs_gfim and self.reads_matrix else statistics
         return self
 
     def prepare(self) -> None:  # noqa: B027 - most methods learn nothing later
@@ -223,6 +235,21 @@ class InfluenceMethod(ABC):
         """Take the GFIM, by its scale, to the square of the layer's unit."""
         matrix = shifted(self.statistics.gfim[layer], -2 * self.statistics.exponent(layer))
         return matrix if self.options.gfim_scale == "sum" else matrix / self.statistics.layers[layer][0]
+
+
+def gfim_form(methods: Iterable[InfluenceMethod], scratch: Path | None = None) -> GfimForm | Literal[False]:
+    """Tell the form of the GFIM that one sweep takes for all of these methods; False where none needs it.
+
+    Rows are kept in place of matrices only where each of them can do with rows.
+
+    Args:
+        methods: that are fitted on the same statistics.
+        scratch: folder for what does not fit into memory.
+    """
+    known = list(methods)
+    if not any(method.needs_gfim for method in known):
+        return False
+    return GfimForm(rows=not any(method.reads_matrix for method in known), scratch=scratch)
 
 
 class SweepingMethod(InfluenceMethod):

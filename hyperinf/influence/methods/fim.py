@@ -29,6 +29,11 @@ class ExactFisher(InfluenceMethod):
         super().__init__(options)
         self._distances: dict[str, float] = {}
 
+    @property
+    def reads_matrix(self) -> bool:
+        """Of the matrices it tells how far the Fisher matrix is from them."""
+        return True
+
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Solve one layer at a time."""
         result = {}

@@ -1,6 +1,6 @@
 """HyperINF: the damped GFIM, inverted by Schulz's iteration; and the same by Cholesky, its oracle."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from hyperinf.gradients.scratch import takes_many
+from hyperinf.influence.gfim import gfim_dtype
+from hyperinf.influence.matrix_file import MatrixFile
 from hyperinf.influence.methods.base import InfluenceMethod
+from hyperinf.influence.rows import Rows
 from hyperinf.influence.statistics import GradientStatistics
 from hyperinf.linalg import ConvergenceError, InverseResult, hyperpower_inverse
 from hyperinf.runtime.memory import free_bytes
@@ -23,15 +26,24 @@ NEAR = 0.5
 
 
 class GFIM(InfluenceMethod):
-    """``hvp = v (G + lambda I)^-1`` by Cholesky in float64: the oracle of :class:`HyperINF`."""
+    """``hvp = v (G + lambda I)^-1`` by Cholesky in float64: the oracle of :class:`HyperINF`.
+
+    Of a layer whose statistics hold the rows ``R: [n r, d]`` with ``G = R^T R / c``, by Woodbury's identity:
+    ``(v - v R^T (c lambda I + R R^T)^-1 R) / lambda``, a factorisation of ``n r`` rows in place of d.
+    """
 
     spec: ClassVar = METHODS["gfim"]
     columns_only: ClassVar[bool] = True
 
     def __init__(self, options: MethodOptions | None = None) -> None:
         super().__init__(options)
-        self._kept: dict[str, Tensor] | None = None
-        """Inverses or factors ``Tensor[d, d]`` by layer, once vectors are asked for a few at a time."""
+        self._kept: MutableMapping[str, Tensor] | None = None
+        """Inverses or factors, of a layer's matrix or of ``R R^T``, once vectors are asked for a few at a time."""
+
+    @property
+    def reads_matrix(self) -> bool:
+        """Rows do."""
+        return False
 
     def fit_statistics(self, statistics: GradientStatistics) -> Self:
         """Learn what the statistics alone tell; inverses of others are forgotten."""
@@ -44,7 +56,9 @@ class GFIM(InfluenceMethod):
         Raises:
             ConvergenceError: as in :meth:`precondition`.
         """
-        self._kept = {} if self._kept is None else self._kept
+        if self._kept is None:
+            scratch = self.statistics.scratch
+            self._kept = MatrixFile(scratch) if self.statistics.on_disk and scratch is not None else {}
         return super().precondition_each(vectors)
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -62,24 +76,37 @@ class GFIM(InfluenceMethod):
     def _alike(self, layers: list[str]) -> list[list[str]]:
         """Put layers of one shape together whose matrices a GPU takes at once, as many as fit into half its memory.
 
-        A CPU is busy with one; and there each layer's digits are its own, whatever the others are.
+        A CPU is busy with one; and there each layer's digits are its own, whatever the others are. What is on the disk
+        is taken one by one, and so are rows.
         """
         alike: dict[tuple[Any, ...], list[str]] = {}
         for layer in layers:
-            matrix = self.statistics.gfim[layer]
-            many = takes_many(matrix.device)
-            kind = (self.statistics.layers[layer], matrix.dtype, matrix.device) if many else (layer,)
+            kind: tuple[Any, ...] = (layer,)
+            if layer not in self.statistics.rows and not self.statistics.on_disk:
+                matrix = self.statistics.gfim[layer]
+                many = takes_many(matrix.device)
+                kind = (self.statistics.layers[layer], matrix.dtype, matrix.device) if many else kind
             alike.setdefault(kind, []).append(layer)
         groups = []
         for named in alike.values():
-            matrix = self.statistics.gfim[named[0]]
-            most = _matrices_at_once(len(matrix), matrix.device) if len(named) > 1 else 1
+            most = 1
+            if len(named) > 1:
+                matrix = self.statistics.gfim[named[0]]
+                most = _matrices_at_once(len(matrix), matrix.device)
             groups += [named[start : start + most] for start in range(0, len(named), most)]
         return groups
 
     def report(self) -> dict[str, Any]:
         """Say how it was solved."""
-        return {"solver": "cholesky"}
+        return {"solver": "cholesky", **self._held()}
+
+    def _held(self) -> dict[str, Any]:
+        """Say of how many layers rows took the place of the matrix, and whether the disk that of memory, if any."""
+        statistics: GradientStatistics | None = getattr(self, "statistics", None)
+        if statistics is None:
+            return {}
+        rows = {"woodbury_layers": len(statistics.rows), "layers": len(statistics.layers)} if statistics.rows else {}
+        return rows | ({"on_disk": True} if statistics.on_disk else {})
 
     def _relative(self, layers: list[str]) -> Tensor:
         """Give ``G / lambda + I`` of each layer, ``Tensor[l, d, d]``."""
@@ -89,9 +116,30 @@ class GFIM(InfluenceMethod):
 
     def _solve(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Solve for layers of one shape, by Cholesky."""
+        first = next(iter(vectors))
+        if first in self.statistics.rows:
+            return {first: self._by_rows(first, vectors[first])}
         factors = self._once(list(vectors), lambda layers: torch.linalg.cholesky(self._relative(layers).double()))
         solved = torch.cholesky_solve(_stacked(list(vectors.values())).mT, factors).mT
         return self._divided(solved, list(vectors))
+
+    def _by_rows(self, layer: str, x: Tensor) -> Tensor:
+        """Solve for ``x: [k, d]`` by Woodbury's identity on the rows of a layer, in its unit."""
+        held = self.statistics.rows[layer]
+        rank, columns = self.statistics.layers[layer]
+        rows, damping = Rows(held, -self.statistics.exponent(layer)), self._damping(layer)
+        weight = damping * self.statistics.samples * (rank if self.options.gfim_scale == "mean" else 1)
+
+        def made(_: list[str]) -> Tensor:
+            dtype = gfim_dtype(held.device, rank * columns) or torch.promote_types(held.dtype, torch.float32)
+            matrix = rows.gram(dtype).div_(weight)
+            matrix.diagonal().add_(1.0)
+            return torch.linalg.cholesky(matrix)[None]
+
+        inner = torch.cholesky_solve(rows.times(x).mT, self._once([layer], made)[0]).div_(weight)
+        found = x.clone()
+        rows.subtract(inner.mT, found)
+        return found.div_(damping)
 
     def _divided(self, products: Tensor, layers: list[str]) -> dict[str, Tensor]:
         """Divide each layer's ``Tensor[r, d]`` by its damping."""
@@ -114,7 +162,8 @@ class HyperINF(GFIM):
     The iteration runs on ``G / lambda + I``, whose smallest eigenvalue is known to be at least 1 and whose size does
     not depend on how small the gradients are: in float32, and on in float64 where that does not reach the tolerance.
     One residual step in float64 then removes what its tolerance left. The option ``solver`` may name Cholesky's
-    factorisation instead; ``auto`` is that, too, as it is faster wherever we have measured both.
+    factorisation instead; ``auto`` is that, too, as it is faster wherever we have measured both, and of rows where they
+    are fewer than columns.
     """
 
     spec: ClassVar = METHODS["hyperinf"]
@@ -125,14 +174,20 @@ class HyperINF(GFIM):
         self.matmuls: dict[str, int] = {}
         self.residuals: dict[str, float] = {}
 
+    @property
+    def reads_matrix(self) -> bool:
+        """Schulz's iteration inverts the matrix; Cholesky's factorisation does with rows."""
+        return self.options.solver == "schulz"
+
     def report(self) -> dict[str, Any]:
         """Say the solver, its matrix products and the worst residual over the layers."""
         if not self.matmuls:
-            return {"solver": self.options.solver}
+            return {"solver": self.options.solver, **self._held()}
         return {
             "solver": self.options.solver,
             "matmuls": sum(self.matmuls.values()),
             "residual": max(self.residuals.values()),
+            **self._held(),
         }
 
     def _solve(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ it is at hand (``Sweep.factors``), and refused where it is not.
 
 from abc import abstractmethod
 from collections.abc import Generator, Mapping
+from pathlib import Path
 from typing import ClassVar, Self
 
 import torch
@@ -74,8 +75,13 @@ class _Kronecker(SweepingMethod):
     _met: dict[str, Tensor] | None = None
     """Each layer's sums of :meth:`_covariances`, where the sweep for the statistics met factors of all layers."""
 
-    def fit(self, source: GradientSource, statistics: GradientStatistics | None = None) -> Self:
-        """Learn the curvature; where factors are swept for the statistics, the covariances in that sweep."""
+    def fit(
+        self, source: GradientSource, statistics: GradientStatistics | None = None, scratch: Path | None = None
+    ) -> Self:
+        """Learn the curvature; where factors are swept for the statistics, the covariances in that sweep.
+
+        Covariances are in memory whatever ``scratch`` is.
+        """
         if statistics is not None:
             return super().fit(source, statistics)
         check_gfim_fits(source.layers, getattr(source, "device", "cpu"), "covariance")
