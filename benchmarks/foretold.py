@@ -38,7 +38,7 @@ from hyperinf.artifacts.files import write_json, write_text
 from hyperinf.gradients import LiveSource
 from hyperinf.gradients.losses import default_loss
 from hyperinf.influence import influence_scores
-from hyperinf.influence.memory import gfim_bytes
+from hyperinf.influence.memory import gfim_bytes, rows_kept
 from hyperinf.runtime.devices import set_threads
 from hyperinf.runtime.memory import ALWAYS_MAPPED, HELD, give_back, map_large_tensors
 from hyperinf.runtime.profiling import MIB, metered
@@ -174,7 +174,7 @@ def _scored(case: Case) -> dict[str, float]:
     foretold = {
         "tensors_mib": passes.bytes / MIB,
         "passes_mib": passes.held("cpu") / MIB,
-        "beside_mib": gfim_bytes(train.layers) / MIB,
+        "beside_mib": gfim_bytes(train.layers, rows_kept(train.layers, train.known_length)) / MIB,
     }
     return {**foretold, **_peak(lambda: influence_scores(train, target, "hyperinf", solver="cholesky"))}
 
@@ -270,13 +270,17 @@ def page(result: dict[str, Any]) -> str:
         " sample: so is the peak of the whole batch known, wherever it is. On a CPU the allocator holds"
         f" {HELD} times as much for tensors of less than {ALWAYS_MAPPED // 2**20} MiB, unless they are mapped one by"
         f" one, which is done where memory is short, and takes {_slower(rows)} more time. With the GFIM and its"
-        " inversion, which follow from the layers' shapes, that is what a run needs beside the model. Where it is more"
+        " inversion, which follow from the layers' shapes, and of layers whose rows are kept from the number of samples"
+        " ([methods](methods.md)), that is what a run needs beside the model. Where it is more"
         " than is free, the run is refused, with the number of samples at a time that would fit; where the passes take"
-        " more than 1 GiB, it is said.",
+        " more than 1 GiB, it is said. A GFIM that memory has no room for goes to the disk where there is a folder for"
+        " it, and then takes the inversion of one layer, and in the sweep rows that wait to be added, a quarter of what"
+        " is free at most.",
         "",
         "Drawn by `python -m benchmarks.foretold --table` from what `python -m benchmarks.foretold` measured:"
         f" {result['device']}, torch {result['torch']}, 1 thread, each case in a process of its own, run {times}:"
-        " scores by HyperINF, LoRA on queries and values, random weights. The peak is that of the process's resident"
+        " scores by HyperINF, LoRA on queries and values, random weights, every layer's GFIM a matrix: these runs are"
+        " older than rows that are kept instead. The peak is that of the process's resident"
         f" set above what it had with the model built. The largest error is {worst:.0%}. The factor {HELD} and the"
         " limit were read off runs of these cases; those of the second table were named after that, and run once: there"
         f" the largest error is {fresh:.0%}.",

@@ -3,26 +3,33 @@
     python -m benchmarks.wide --model path/to/minilm
 
 Gradients are those of ``benchmarks/check_cost.py``: LoRA of rank 8 in all layers, and the dense weights of the last
-layer's MLP, on texts with the lengths of headlines. The result is ``results/wide.json`` and ``docs/wide.md``.
+layer's MLP, on texts with the lengths of headlines. The exact forms (matrices, rows, and both on the disk) are measured
+in processes of their own, on those gradients and on random ones in the shapes of two of Llama-2-7B's adapters; sizes
+were chosen before any was run. The result is ``results/wide.json`` and ``docs/wide.md``.
 """
 
 import argparse
 import json
 import platform
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.check_cost import classifier, headlines
 from hyperinf.gradients import GradientSource, LiveSource, TensorSource
 from hyperinf.influence import build_method, gradient_statistics, mean_gradient, sweep_scores
-from hyperinf.influence.memory import COPIES, gfim_bytes
-from hyperinf.runtime.memory import GIB
+from hyperinf.influence.memory import COPIES, GfimForm, gfim_bytes, rows_kept
+from hyperinf.runtime.memory import GIB, give_back
+from hyperinf.runtime.profiling import metered
 
 RESULT = Path(__file__).parent / "results" / "wide.json"
 PAGE = Path(__file__).parents[1] / "docs" / "wide.md"
@@ -37,6 +44,18 @@ WHAT: dict[str, tuple[float, list[str]]] = {
     ),
 }
 """Share of the samples, and what weights' names have in them."""
+LLAMA = "random, as of LoRA of rank 8 on Llama-2-7B"
+EXACT = [
+    ("LoRA of rank 8, query and value", 40),
+    ("LoRA of rank 8, query and value", 320),
+    ("dense weights of the last layer's MLP", 80),
+    (LLAMA, 100),
+]
+"""Gradients, and n, that the exact forms are measured on."""
+FORMS = {"matrices": (False, False), "rows where fewer": (True, False), "matrices on the disk": (False, True)}
+FORMS["rows where fewer, on the disk"] = (True, True)
+"""Whether rows may take the place of matrices, and whether all is on the disk."""
+REPEATS = 3
 Shapes = dict[str, tuple[int, int]]
 
 
@@ -45,25 +64,27 @@ def main() -> None:
     parser.add_argument("--model", help="folder of MiniLM; without it the page is drawn from what was measured")
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--scratch", type=Path, help="folder for matrices on the disk; a temporary one without it")
+    parser.add_argument("--one", nargs=3, metavar=("WHAT", "N", "FORM"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if arguments.one:
+        what, samples, form = arguments.one
+        print(json.dumps(held(arguments.model, what, int(samples), form, arguments.scratch)))
+        return
     if arguments.model:
         rows = [row for what in WHAT for row in measured(arguments.model, arguments.samples, what)]
         about = {"machine": platform.machine(), "torch": torch.__version__, "threads": arguments.threads, "seed": 1}
-        content = {**about, "samples": arguments.samples, "rows": rows}
+        exact = [row for what, n in EXACT for row in compared(arguments, what, n)]
+        content = {**about, "samples": arguments.samples, "rows": rows, "exact": exact}
         RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(json.loads(RESULT.read_text(encoding="utf-8"))), encoding="utf-8")
 
 
 def measured(folder: str, samples: int, what: str) -> list[dict[str, Any]]:
     """Score by every form, and compare with the exact GFIM in float64."""
-    model = classifier(folder).eval()
-    share, parts = WHAT[what]
-    layers = [name for name, _ in model.named_parameters() if any(part in name for part in parts)]
-    config: Any = model.config
-    batches = headlines(int(share * samples) + 32, 16, config.vocab_size)
-    train = TensorSource.gather(LiveSource(model, batches[2:], layers=layers))
-    v = mean_gradient(LiveSource(model, batches[:2], layers=layers))
+    share, _ = WHAT[what]
+    train, v = taken(folder, what, int(share * samples))
     statistics = gradient_statistics(train)
     exact = scores(train, build_method("gfim").fit(train, statistics).precondition(v))
     rows = []
@@ -87,10 +108,79 @@ def measured(folder: str, samples: int, what: str) -> list[dict[str, Any]]:
         for method, option, form in (("gfim_low_rank", "rank", "rank"), ("gfim_blocks", "block", "blocks of")):
             started = time.process_time()
             product = build_method(method, **{option: size}).fit(train, statistics).precondition(v)
-            taken = time.process_time() - started
+            spent = time.process_time() - started
             held = 8 * sum(d * min(size, d) for _, d in shapes.values())
-            add(f"{form} {size}", scores(train, product), held, taken)
+            add(f"{form} {size}", scores(train, product), held, spent)
     return rows
+
+
+def taken(folder: str, what: str, samples: int) -> tuple[TensorSource, dict[str, Tensor]]:
+    """Take the gradients of n texts, and the mean gradient of 32 others."""
+    model = classifier(folder).eval()
+    _, parts = WHAT[what]
+    layers = [name for name, _ in model.named_parameters() if any(part in name for part in parts)]
+    config: Any = model.config
+    batches = headlines(samples + 32, 16, config.vocab_size)
+    train = TensorSource.gather(LiveSource(model, batches[2:], layers=layers))
+    return train, mean_gradient(LiveSource(model, batches[:2], layers=layers))
+
+
+def drawn(samples: int) -> tuple[TensorSource, dict[str, Tensor]]:
+    """Draw gradients of an attention and an MLP layer's adapters, whose columns' sizes fall off as eigenvalues do."""
+    generator = torch.Generator().manual_seed(1)
+    found = {}
+    for name, columns in (("attention", 4096), ("mlp", 11008)):
+        fall = torch.arange(1, columns + 1) ** -0.5
+        found[name] = torch.randn(samples + 32, 8, columns, generator=generator) * fall
+    train, target = ({name: g[part] for name, g in found.items()} for part in (slice(32, None), slice(32)))
+    return TensorSource(train, block_size=16), mean_gradient(TensorSource(target))
+
+
+def compared(arguments: argparse.Namespace, what: str, samples: int) -> list[dict[str, Any]]:
+    """Measure every exact form in processes of its own, the median of three, against matrices in memory."""
+    found: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
+        for form in FORMS:
+            given = ["--model", arguments.model, "--threads", str(arguments.threads), "--scratch", folder]
+            command = [sys.executable, "-m", "benchmarks.wide", *given, "--one", what, str(samples), form]
+            runs = [
+                json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+                for _ in range(REPEATS)
+            ]
+            row = {key: float(np.median([run[key] for run in runs])) for key in runs[0] if key != "rows"}
+            own = torch.from_numpy(np.load(Path(folder) / f"{form}.npy"))
+            exact = torch.from_numpy(np.load(Path(folder) / f"{next(iter(FORMS))}.npy"))
+            named = {"what": what, "samples": samples, "form": form, "row layers": runs[0]["rows"]}
+            found.append({**named, **row, **agreement(own, exact)})
+            print(json.dumps(found[-1]), flush=True)
+    return found
+
+
+def held(folder: str, what: str, samples: int, form: str, scratch: Path) -> dict[str, float]:
+    """Sum and solve in one form, in this process; its scores are written below ``scratch``."""
+    train, v = drawn(samples) if what == LLAMA else taken(folder, what, samples)
+    small = TensorSource({"w": torch.randn(99, 2, 99)})
+    build_method("gfim").fit(small, gradient_statistics(small)).precondition({"w": torch.randn(2, 99).double()})
+    rows, on_disk = FORMS[form]
+    chosen = GfimForm(rows, scratch, 0 if on_disk else None)
+    give_back()
+    started = time.process_time()
+    with metered("cpu") as cost:
+        statistics = gradient_statistics(train, chosen)
+        summed = time.process_time()
+        product = build_method("gfim").fit_statistics(statistics).precondition(v)
+        solved = time.process_time()
+    assert cost.peak_memory_mib is not None, "the kernel does not tell this process's peak"
+    found = {
+        "MiB": sum(x.nbytes for kept in (statistics.gfim, statistics.rows) for x in kept.values()) / 2**20,
+        "sum seconds": summed - started,
+        "solve seconds": solved - summed,
+        "wall seconds": cost.seconds,
+        "peak MiB": cost.peak_memory_mib,
+        "rows": len(statistics.rows),
+    }
+    np.save(scratch / f"{form}.npy", scores(train, product).numpy())
+    return found
 
 
 def scores(train: GradientSource, product: dict[str, Tensor]) -> Tensor:
@@ -134,6 +224,7 @@ def curvature_bytes(shapes: Shapes) -> dict[str, float]:
     inverted = 8 * COPIES * max(squares)
     return {
         "exact, float64": gfim_bytes(shapes),
+        "exact of 100 samples, rows where fewer": gfim_bytes(shapes, rows_kept(shapes, 100)),
         "stored in float32": 4 * sum(squares) + inverted,
         "stored in bfloat16": 2 * sum(squares) + inverted,
         "rank 256 or blocks of 256": 8 * (sum(few) + COPIES * max(few)),
@@ -161,6 +252,25 @@ def page(result: Mapping[str, Any]) -> str:
         taken = f"{row['seconds']:.2f}" if "seconds" in row else ""
         found = f"{row['rank correlation']:.4f} | {row['error']:.1e}" if "error" in row else "not definite | "
         numbers = f"{row['MiB']:,.1f} | {found} | {taken}"
+        lines.append(f"| {row['what']} | {row['samples']} | {row['form']} | {numbers} |")
+    lines += [
+        "",
+        "## The exact form: matrices, rows, and the disk",
+        "",
+        "A layer with fewer rows `n r` than columns `d` is solved by Woodbury's identity on its rows, which is what the"
+        " Python front door and the commands take by themselves where no method needs the matrix. What does not fit"
+        " into memory goes to the disk where there is a scratch folder (`Attributor(scratch=...)`; the commands `score`"
+        f" and `select` use their own). Each form in processes of its own, the median of {REPEATS}: MiB held"
+        " (rows in memory in the gradients' float32, all else in float64), the process's peak above what it had with"
+        " the gradients in memory, CPU seconds of the sums, gradients left out, and of the solution for one vector, and"
+        " seconds by the clock; the error is against matrices in memory.",
+        "",
+        "| gradients | n | form | layers of rows | MiB held | peak MiB | error | sums, CPU s | solution, CPU s | s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in result["exact"]:
+        times = " | ".join(f"{row[key]:.2f}" for key in ("sum seconds", "solve seconds", "wall seconds"))
+        numbers = f"{row['row layers']} | {row['MiB']:,.1f} | {row['peak MiB']:,.0f} | {row['error']:.1e} | {times}"
         lines.append(f"| {row['what']} | {row['samples']} | {row['form']} | {numbers} |")
     lines += [
         "",

@@ -66,7 +66,6 @@ class Attributor:
         gfim_axis: see ``adapted_layers``.
         check: compare a few samples' gradients with autograd.
         memory_bytes: that gradients of training data may take between the sweeps over them, so that the model is run
-        memory_bytes: that gradients of training data may take between the sweeps over them, so that the model is run
             once for all of them; where they are more, what the model's frozen part gives may take it (see
             ``KeptSource``). Half of what is free when None, 0 to keep nothing.
         scratch: folder on the disk for the GFIM's matrices where they do not fit into memory, in a file that is gone

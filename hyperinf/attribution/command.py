@@ -72,6 +72,7 @@ def score_rows(settings: ScoreRows) -> None:
         "family": scored.subject.family,
         "layers": scored.subject.layers,
         "left_out": list(scored.left_out),
+        "report": scored.report,
         "rows": {role: dict(getattr(scored, role).read) for role in files},
     }
     write_record(out.with_suffix(".info.json"), fingerprint(settings.deciding(), device, **more))
@@ -127,7 +128,8 @@ def _scored(settings: ScoreRows, files: dict[str, list[Path]], state: Path, devi
     except ValueError as error:
         raise InputError(str(error)) from error
     train, target, left_out = samples["train"], samples["target"], live["train"].left_out
-    return Scored(settings, subject, train, target, table, by_query, layers, tokens, left_out)
+    report = attributor.method.report()
+    return Scored(settings, subject, train, target, table, by_query, layers, tokens, left_out, report)
 
 
 def _tables(

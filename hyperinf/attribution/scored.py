@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ class Scored:
         layers: ``sample_id`` and what each layer adds, where that was asked for.
         tokens: what each token adds, where that was asked for.
         left_out: names of weights that are trained and in no score.
+        report: what the method says of how it got there.
     """
 
     settings: ScoreRows
@@ -39,6 +41,7 @@ class Scored:
     layers: pd.DataFrame | None
     tokens: TokenTable | None
     left_out: Sequence[str]
+    report: dict[str, Any]
 
     def best(self, query: int | None, count: int, harmful: bool) -> list[tuple[int, float]]:
         """List the rows that help a query most, or harm it, with their influence; of None the whole target."""

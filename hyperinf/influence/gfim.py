@@ -162,6 +162,8 @@ class _OnDisk(GfimSums):
         """Add the rows that wait to the lower triangle of the matrix, some rows of it after the other."""
         rows = self._waiting[layer][: self._count[layer]]
         self._count[layer] = 0
+        if not len(rows):
+            return
         exponent = exponent_needed(largest(rows))
         rows = shifted(rows, -exponent).to(self._dtypes[layer])
         columns = rows.shape[1]

@@ -71,11 +71,10 @@ class MatrixFile(MutableMapping[str, Tensor]):
         needed = rows * columns * dtype.itemsize
         self._size += math.ceil(needed / ALLOCATIONGRANULARITY) * ALLOCATIONGRANULARITY
         try:
+            self._file.truncate(self._size)
             # Room that is only promised would end the process where the disk is full, and not raise.
-            if hasattr(os, "posix_fallocate"):
+            if hasattr(os, "posix_fallocate"):  # there is no such call on every system
                 os.posix_fallocate(self._file.fileno(), place.start, self._size - place.start)
-            else:
-                self._file.truncate(self._size)
         except OSError as error:
             what = f"{error.strerror} for {needed:,} bytes of {name!r}"
             raise InputError(f"{self._folder}: got {what}, expected room on the disk") from error

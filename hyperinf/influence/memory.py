@@ -18,8 +18,9 @@ _log = logging.getLogger(__name__)
 COPIES = 4
 """Of the largest layer's matrix that its inversion works with, besides the matrices themselves."""
 WORTH_SAYING = GIB
-BUFFER = GIB
-"""Bytes of rows that wait to be added to matrices on the disk, at the most."""
+WAITING = 2048
+"""Rows of a layer that wait to be added to its matrix on the disk, at the most: with as many at a time their product
+takes several times as long as the matrix is read and written."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ class GfimPlan:
 
     @property
     def memory_bytes(self) -> int:
-        """Count what it takes of memory: all of it, or what the disk leaves."""
-        return self.working_bytes + (self.held_bytes if self.folder is None else self.buffer_bytes)
+        """Count what it takes of memory: all of it, or on the disk what waits in the sweep and what works after it."""
+        if self.folder is not None:
+            return max(self.working_bytes, self.buffer_bytes)
+        return self.working_bytes + self.held_bytes
 
     @property
     def _sides(self) -> list[int]:
@@ -128,9 +131,13 @@ def planned(
     if fits and (form.memory_bytes is None or plan.held_bytes <= form.memory_bytes):
         return plan
     if form.scratch is None:
+        room = min(limit for limit in (free, form.memory_bytes) if limit is not None)
         keep = ", or let an Attributor keep it on the disk with scratch"
-        raise ValueError(_refusal(layers, rows, plan.memory_bytes, free or form.memory_bytes or 0, "GFIM", keep))
-    buffer = BUFFER if free is None else min(BUFFER, max(0, free - beside) // 4)
+        raise ValueError(_refusal(layers, rows, plan.memory_bytes, room, "GFIM", keep))
+    few = {layer: WAITING if samples is None else min(WAITING, samples * r) for layer, (r, _) in layers.items()}
+    buffer = 8 * sum(few[layer] * d for layer, (_, d) in layers.items() if layer not in rows)
+    if free is not None:
+        buffer = min(buffer, max(0, free - beside) // 4)
     on_disk, left = GfimPlan(layers, rows, form.scratch, buffer), _disk_bytes(form.scratch)
     if (free is not None and on_disk.memory_bytes + beside > free) or on_disk.disk_bytes > left:
         needed = f"{on_disk.disk_bytes / GIB:.1f} GiB of disk and {on_disk.memory_bytes / GIB:.1f} GiB of memory"

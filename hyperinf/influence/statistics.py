@@ -82,15 +82,17 @@ class GradientStatistics:
         needed = {layer: exponent_needed(math.sqrt(value)) for layer, value in self.mean_square.items()}
         return {layer: exponent for layer, exponent in needed.items() if exponent}
 
-    @cached_property
+    @property
     def with_matrices(self) -> "GradientStatistics":
         """The same with the matrices of all layers: those that rows stand for are made of them, once.
 
         Raises:
             ValueError: they fit neither into memory nor onto the disk.
         """
-        if not self.rows:
-            return self
+        return self._with_made if self.rows else self
+
+    @cached_property
+    def _with_made(self) -> "GradientStatistics":
         layers = {name: self.layers[name] for name in self.rows}
         plan = planned(layers, None, next(iter(self.devices.values()), "cpu"), GfimForm(scratch=self.scratch))
         plan.say()

@@ -29,7 +29,7 @@ class GFIM(InfluenceMethod):
     """``hvp = v (G + lambda I)^-1`` by Cholesky in float64: the oracle of :class:`HyperINF`.
 
     Of a layer whose statistics hold the rows ``R: [n r, d]`` with ``G = R^T R / c``, by Woodbury's identity:
-    ``(v - v R^T (c lambda I + R R^T)^-1 R) / lambda``, a factorisation of ``n r`` rows in place of d.
+    ``(v - v R^T (c lambda I + R R^T)^-1 R) / lambda`` (Woodbury 1950), a factorisation of ``n r`` rows in place of d.
     """
 
     spec: ClassVar = METHODS["gfim"]
@@ -42,7 +42,7 @@ class GFIM(InfluenceMethod):
 
     @property
     def reads_matrix(self) -> bool:
-        """Rows do."""
+        """Rows do as well."""
         return False
 
     def fit_statistics(self, statistics: GradientStatistics) -> Self:

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -21,6 +22,7 @@ from hyperinf.attribution.command import score_rows
 from hyperinf.cli.main import main
 from hyperinf.errors import InputError
 from hyperinf.gradients import GradientStore, foretold
+from hyperinf.influence.memory import planned
 from hyperinf.settings.scored import ScoreRows
 
 
@@ -147,6 +149,21 @@ def test_batches_and_where_gradients_are_kept_change_nothing(causal):
     for store in ("live", "memory", "disk"):
         found = causal.score(store=store, gradient_batch_size=3)
         np.testing.assert_allclose(found["influence"], expected["influence"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["hyperinf", "gfim_cg"])
+def test_a_gfim_that_memory_has_no_room_for_lies_in_the_folder_of_the_state(causal, monkeypatch, caplog, method):
+    expected = causal.score(method=method, each=True)
+
+    def without_memory(layers, samples, device, form, beside=0):
+        return planned(layers, samples, device, replace(form, memory_bytes=0), beside)
+
+    monkeypatch.setattr("hyperinf.influence.statistics.planned", without_memory)
+    found = causal.score(method=method, each=True)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-5)
+    assert re.search("GiB of it are on the disk, in .*scores.parquet.state", caplog.text)
+    record = json.loads((causal.folder / "scores.info.json").read_text())
+    assert ("on_disk" in record["report"]) == (method == "hyperinf")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hyperinf.cli.main import main
 from hyperinf.errors import InputError
 from hyperinf.gradients import LiveSource
 from hyperinf.influence import influence_scores
+from hyperinf.influence.memory import planned
 from hyperinf.models.encoding import Batches
 from hyperinf.selecting import command
 
@@ -51,6 +53,18 @@ def test_scores_are_those_of_the_library_on_the_adapter_that_was_warmed_up(place
     pool, target = (LiveSource(model, Batches(each, 24, by_length=False), layers=layers) for each in rows.values())
     expected = influence_scores(pool, target, solver="cholesky")
     assert np.allclose(scores(out)["influence_dev"], expected, rtol=1e-3, atol=1e-9)
+
+
+def test_a_gfim_that_memory_has_no_room_for_lies_beside_the_gradients(place, monkeypatch, caplog):
+    expected = scores(place.select(quota="queries"))
+
+    def without_memory(layers, samples, device, form, beside=0):
+        return planned(layers, samples, device, replace(form, memory_bytes=0), beside)
+
+    monkeypatch.setattr("hyperinf.influence.statistics.planned", without_memory)
+    found = scores(place.select("again.jsonl", quota="queries"))
+    assert np.allclose(found["influence_dev"], expected["influence_dev"], rtol=1e-5)
+    assert "GiB of it are on the disk, in " in caplog.text
 
 
 def command_adaptation(settings, opened):
