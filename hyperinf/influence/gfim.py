@@ -24,8 +24,8 @@ from hyperinf.runtime.memory import map_large_tensors
 # leave a matrix that is not definite.
 FLOAT32_ENTRIES = 500_000
 ROWS = 128
-TILE = 2**23
-"""Numbers of a matrix on the disk that are in memory at a time while it is summed, 64 MiB."""
+TILE = 256
+"""Rows of a matrix on the disk that are in memory at a time while it is summed, up to the diagonal."""
 
 
 class GfimSums(ABC):
@@ -167,9 +167,8 @@ class _OnDisk(GfimSums):
         exponent = exponent_needed(largest(rows))
         rows = shifted(rows, -exponent).to(self._dtypes[layer])
         columns = rows.shape[1]
-        step = max(1, TILE // columns)
-        for start in range(0, columns, step):
-            stop = min(columns, start + step)
+        for start in range(0, columns, TILE):
+            stop = min(columns, start + TILE)
             tile = self._matrices.mapped(layer, start, stop)[:, :stop]
             if rows.is_cuda:
                 tile += shifted((rows[:, start:stop].T @ rows[:, :stop]).double(), 2 * exponent).cpu()
@@ -180,9 +179,8 @@ class _OnDisk(GfimSums):
 def _mirror(matrix: Tensor) -> None:
     """Copy what is below the diagonal of ``Tensor[d, d]`` to above it, in its place, a few rows at a time."""
     columns = len(matrix)
-    step = max(1, TILE // columns)
-    for start in range(0, columns, step):
-        stop = min(columns, start + step)
+    for start in range(0, columns, TILE):
+        stop = min(columns, start + TILE)
         matrix[start:stop, stop:] = matrix[stop:, start:stop].T
         square = matrix[start:stop, start:stop]
         square.copy_((square + square.T) / 2)  # its two halves are products of their own

@@ -19,8 +19,8 @@ COPIES = 4
 """Of the largest layer's matrix that its inversion works with, besides the matrices themselves."""
 WORTH_SAYING = GIB
 WAITING = 2048
-"""Rows of a layer that wait to be added to its matrix on the disk, at the most: with as many at a time their product
-takes several times as long as the matrix is read and written."""
+"""Rows of a layer that wait to be added to its matrix on the disk, at the most, and no more than its columns: with as
+many at a time their product takes several times as long as the matrix is read and written."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,7 @@ def planned(
         room = min(limit for limit in (free, form.memory_bytes) if limit is not None)
         keep = ", or let an Attributor keep it on the disk with scratch"
         raise ValueError(_refusal(layers, rows, plan.memory_bytes, room, "GFIM", keep))
-    few = {layer: WAITING if samples is None else min(WAITING, samples * r) for layer, (r, _) in layers.items()}
-    buffer = 8 * sum(few[layer] * d for layer, (_, d) in layers.items() if layer not in rows)
+    buffer = 8 * sum(min(WAITING, d) * d for layer, (_, d) in layers.items() if layer not in rows)
     if free is not None:
         buffer = min(buffer, max(0, free - beside) // 4)
     on_disk, left = GfimPlan(layers, rows, form.scratch, buffer), _disk_bytes(form.scratch)

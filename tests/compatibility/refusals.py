@@ -303,7 +303,7 @@ REFUSALS = [
         lambda: _twice(LiveSource(LINEAR, _batches(list(range(8)))))),
     Refusal("a sample id twice", lambda: LiveSource(LINEAR, _batches([0, 1, 2, 1])), "distinct ids",
         lambda: LiveSource(LINEAR, _batches([0, 1, 2, 3]))),
-    Refusal("a GFIM larger than the memory", _large_layer, "`layers=`, or `gfim_axis='smaller'`"),
+    Refusal("a GFIM larger than the memory", _large_layer, "`layers=`, `gfim_axis='smaller'`, or `Attributor(scratch=)`"),
     Refusal("gradients that are not finite", lambda: influence_scores(_gradients(float("nan")), _gradients(1.0)), "a lower learning rate, or float32",
         lambda: influence_scores(_gradients(1.0), _gradients(1.0))),
     Refusal("target gradients that are not finite", lambda: influence_scores(_gradients(1.0), _gradients(float("inf"))), "the same",

@@ -42,7 +42,7 @@ def error(actual, expected):
 @pytest.fixture
 def small(monkeypatch):
     """Buffers of two rows and tiles of three, so that every matrix is written often."""
-    monkeypatch.setattr("hyperinf.influence.gfim.TILE", 100)
+    monkeypatch.setattr("hyperinf.influence.gfim.TILE", 3)
     monkeypatch.setattr(memory_of_gfim, "WAITING", 2)
 
 

@@ -194,6 +194,26 @@ def test_many_queries_are_single_ones_and_take_one_factorisation(monkeypatch):
     assert factored == [12, 18, 5]
 
 
+def test_where_a_device_takes_many_layers_at_once_rows_are_taken_one_by_one(monkeypatch):
+    shapes = {f"{name}.{place}": shape for name, shape in SHAPES.items() for place in range(3)}
+    train, target = gradients(shapes=shapes), gradients(3, 1, shapes=shapes)
+    model = build_method("gfim").fit(TensorSource(train))
+    alone = model.precondition(means(target))
+    monkeypatch.setattr("hyperinf.influence.methods.hyperinf.takes_many", lambda device: True)
+    together = model.precondition(means(target))
+    for name in shapes:
+        assert error(together[name], alone[name]) < 1e-12
+
+
+def test_products_of_rows_in_float32_as_a_gpu_takes_them_leave_the_rounding_of_float32(monkeypatch):
+    train, target = gradients(dtype=torch.float32), gradients(3, 1)
+    exact = build_method("gfim").fit(TensorSource(train)).precondition(means(target))["wide"]
+    monkeypatch.setattr("hyperinf.influence.methods.hyperinf.gfim_dtype", lambda device, entries: None)
+    found = build_method("gfim").fit(TensorSource(train)).precondition(means(target))["wide"]
+    assert found.dtype == torch.float64
+    assert 1e-10 < error(found, exact) < 1e-5
+
+
 def test_queries_take_no_more_memory_than_they_may():
     shapes = {"a": (2, 200), "b": (2, 150)}
     a = Attributor(None, "gfim").fit(TensorSource(gradients(9, shapes=shapes)))
