@@ -33,6 +33,20 @@ def test_memory_foretold():
         assert row["foretold_mib"] == pytest.approx(row["peak_mib"], rel=0.01)
 
 
+def test_wide_layers():
+    from benchmarks.wide import page
+
+    result = read("wide")
+    assert written("wide") == page(result)
+    exact = {(row["what"], row["samples"], row["form"]): row for row in result["exact"]}
+    assert all(row["error"] < 1e-9 for row in exact.values())
+    *_, llama = result["exact"]
+    ours = [exact[llama["what"], 100, form] for form in ("matrices", "rows where fewer", "matrices on the disk")]
+    assert ours[1]["row layers"] == 2
+    assert ours[1]["peak MiB"] < ours[0]["peak MiB"] / 10
+    assert ours[2]["peak MiB"] < ours[0]["peak MiB"]
+
+
 def test_growth():
     from benchmarks.growth import page
 
