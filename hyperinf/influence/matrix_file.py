@@ -3,6 +3,7 @@
 import math
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from mmap import ALLOCATIONGRANULARITY
@@ -45,6 +46,7 @@ class MatrixFile(MutableMapping[str, Tensor]):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as this
+            weakref.finalize(self, self._file.close)  # what is still mapped stays so
         except OSError as error:
             raise InputError(f"{folder}: got {error.strerror}, expected a folder for matrices on the disk") from error
 
