@@ -1,4 +1,6 @@
-"""Draw ``docs/speed.md`` from what ``scores_cpu``, ``dots_cpu`` and ``choices`` have left in ``benchmarks/results``."""
+"""Draw ``docs/speed.md`` from what ``scores_cpu``, ``dots_cpu``, ``gpu --sections frozen --device cpu`` and ``choices``
+have left in ``benchmarks/results``.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,7 +21,8 @@ def page() -> str:
     scores = json.loads((RESULTS / "scores_cpu.json").read_text(encoding="utf-8"))[LABEL]
     dots = json.loads((RESULTS / "dots_cpu.json").read_text(encoding="utf-8"))
     choices = json.loads((RESULTS / "choices_cpu.json").read_text(encoding="utf-8"))
-    return "\n".join([*_scores(scores), "", *_dots(dots), "", *_choices(choices)]) + "\n"
+    frozen = json.loads((RESULTS / "frozen_cpu.json").read_text(encoding="utf-8"))
+    return "\n".join([*_scores(scores), "", *_dots(dots), "", *_frozen(frozen), "", *_choices(choices)]) + "\n"
 
 
 def _scores(runs: Mapping[str, Any]) -> Iterable[str]:
@@ -66,6 +69,30 @@ def _dots(result: Mapping[str, Any]) -> Iterable[str]:
         ratios = " | ".join(f"{row[f'of {name}']:.2f}" for name in names)
         what = f"{row['shape']} | {row['queries']} | {_ms(row['ours'])}"
         yield f"| {what} | {ratios} | {row['largest difference']:.1e} |"
+
+
+def _frozen(result: Mapping[str, Any]) -> Iterable[str]:
+    yield from (
+        "## Upper layers alone, from a model",
+        "",
+        "`Attributor.fit` and `score` by the LoRA gradients of a model's last layers, rank 8, random weights: with"
+        " nothing kept between the sweeps, with what the frozen layers below gave, and with the gradients. HyperINF"
+        " takes two sweeps, LiSSA seventeen. By `python -m benchmarks.gpu --sections frozen --device cpu`,"
+        f" {result['threads']} thread: seconds by the clock, medians of three in turns. Scores are the same to the bit"
+        " with and without the frozen part.",
+        "",
+        "| model | last layers | train | method | nothing kept, s | frozen part, s | of nothing | gradients, s"
+        " | of nothing | frozen part, MiB | gradients, MiB |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    )
+    for row in result["sections"]["frozen"]["rows"]:
+        what, times, notes = row["what"], row["times"], row["notes"]
+        assert notes["largest difference"] == 0.0
+        again, part, kept = (times[key]["median"] for key in ("all again", "frozen part kept", "gradients kept"))
+        cells = [what["model"], what["layers"], what["train"], what["method"], f"{again:.2f}", f"{part:.2f}"]
+        cells += [f"{part / again:.2f}", f"{kept:.2f}", f"{kept / again:.2f}"]
+        cells += [f"{notes[key]:.1f}" for key in ("outputs, MiB", "gradients, MiB")]
+        yield f"| {' | '.join(cells)} |"
 
 
 def _choices(result: Mapping[str, Any]) -> Iterable[str]:

@@ -22,6 +22,8 @@ from hyperinf.gradients.sweeping import check_layers
 from hyperinf.gradients.weights import GfimAxis
 from hyperinf.influence import InfluenceMethod, build_methods, mean_gradient
 from hyperinf.influence.forms import own_products
+from hyperinf.influence.memory import planned
+from hyperinf.influence.methods.base import gfim_form
 from hyperinf.influence.methods.building import DEFAULTS
 from hyperinf.influence.queries import queries_at_once, query_vectors, score_vectors
 from hyperinf.influence.tokens import token_frame, token_scores
@@ -66,10 +68,10 @@ class Attributor:
         gfim_axis: see ``adapted_layers``.
         check: compare a few samples' gradients with autograd.
         memory_bytes: that gradients of training data may take between the sweeps over them, so that the model is run
-            once for all of them; where they are more, what the model's frozen part gives may take it (see
-            ``KeptSource``). Half of what is free when None, 0 to keep nothing.
-        scratch: folder on the disk for the GFIM's matrices where they do not fit into memory, in a file that is gone
-            with the statistics, and with the process; they are refused when None.
+            once for all of them; where they are more and there is no ``scratch``, what the model's frozen part gives
+            may take it (see ``KeptSource``). When None half of what is free, the GFIM left out; 0 to keep nothing.
+        scratch: folder on the disk for what does not fit into memory: gradients of training data, and the GFIM's
+            matrices, which are refused when None. It is empty again once this is gone.
         **options: the method's own.
 
     Raises:
@@ -184,7 +186,7 @@ class Attributor:
         """
         data = self._data(self._default if train is None else train, "train")
         if isinstance(data.source, LiveSource):
-            data = replace(data, source=KeptSource(data.source, self._budget(data.source)))
+            data = replace(data, source=KeptSource(data.source, self._budget(data.source), self._scratch))
         self.method.fit(data.source, scratch=self._scratch)
         self._train = data
         return self
@@ -320,7 +322,11 @@ class Attributor:
         """Count the bytes that gradients may take between sweeps."""
         if self._memory_bytes is not None:
             return self._memory_bytes
-        return max(0, (free_bytes(source.device) or 0) - held_bytes(source.foretold(), source.device)) // 2
+        beside = held_bytes(source.foretold(), source.device)
+        form = gfim_form([self.method], self._scratch)
+        if form:
+            beside += planned(source.layers, source.known_length, source.device, form, beside).memory_bytes
+        return max(0, (free_bytes(source.device) or 0) - beside) // 2
 
     def _mean_vector(self, target: Any) -> dict[str, Tensor]:
         """Take the mean gradient of a target to where training gradients are, ``{layer: Tensor[1, r, d]}``."""

@@ -52,9 +52,9 @@ class Case:
 SIZES = {
     "tiny": [Case(TINY_ROBERTA, torch.float32, 1, 4, 8, 3), Case(TINY_LLAMA, torch.float32, 1, 4, 8, 3)],
     "cpu": [
-        Case(MINILM, torch.float32, 2, 16, 64, 8),
-        Case(ROBERTA_BASE, torch.float32, 3, 16, 64, 4),
-        Case(SMOLLM, torch.float32, 6, 8, 64, 4),
+        Case(MINILM, torch.float32, 2, 16, 32, 8),
+        Case(ROBERTA_BASE, torch.float32, 3, 16, 64, 3),
+        Case(SMOLLM, torch.float32, 6, 8, 64, 3),
     ],
     "full": [Case(ROBERTA, torch.float32, 6, 32, 128, 4), Case(LLAMA, torch.bfloat16, 8, 16, 128, 3)],
 }

@@ -1,14 +1,22 @@
-"""Gradients of a live source that stay in memory after its first sweep, where they fit: the model is run once."""
+"""Gradients of a live source that stay after its first sweep, in memory or on the disk: the model is run once."""
 
 import logging
+import math
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+
+import torch
 
 from hyperinf.gradients.contractions import Dense, Factors, LayerGradients
 from hyperinf.gradients.foretold import Foretold
 from hyperinf.gradients.live import LiveSource
 from hyperinf.gradients.scratch import Scratch
 from hyperinf.gradients.source import GradientBlock, GradientSource
+from hyperinf.gradients.store import GradientStore
 from hyperinf.runtime.choice import chosen
 
 _log = logging.getLogger(__name__)
@@ -20,21 +28,25 @@ _PLAINLY = 1.5
 class KeptSource(GradientSource):
     """A live source whose blocks are kept in its first whole sweep, each layer's in the form with fewer numbers.
 
-    Where they turn out not to fit, every sweep takes them from the model again, but for what the model's frozen part
-    gives, which is kept instead (``LiveSource.keep_frozen``). A later sweep over what was kept runs two samples once
-    more, forward, so that a model that has changed is told.
+    Where they do not fit they are written to the disk, if there is a folder for them with room. Else every sweep takes
+    them from the model again, but for what the model's frozen part gives, which is kept instead
+    (``LiveSource.keep_frozen``). A later sweep over what was kept runs two samples once more, forward, so that a model
+    that has changed is told.
 
     Args:
         live: where gradients are taken.
         memory_bytes: that what is kept may take.
+        scratch: folder for gradients that are more, where their number is known; they are removed with this.
 
     Attributes:
         live: as given.
     """
 
-    def __init__(self, live: LiveSource, memory_bytes: int) -> None:
+    def __init__(self, live: LiveSource, memory_bytes: int, scratch: Path | None = None) -> None:
         self.live = live
         self._left = memory_bytes
+        self._scratch = scratch
+        self._store: GradientStore | None = None
         self._blocks: list[GradientBlock] | None = None
         self._fits = memory_bytes > 0
 
@@ -42,6 +54,11 @@ class KeptSource(GradientSource):
     def layers(self) -> Mapping[str, tuple[int, int]]:
         """``{layer name: (r, d)}``."""
         return self.live.layers
+
+    @property
+    def device(self) -> torch.device:
+        """Where the gradients are."""
+        return self.live.device
 
     @property
     def sample_ids(self) -> tuple[str, ...]:
@@ -69,7 +86,7 @@ class KeptSource(GradientSource):
         held = self._blocks is not None and any(
             isinstance(each, Dense) for block in self._blocks for each in block.gradients.values()
         )
-        return self.live if held else None
+        return self.live if held or self._store is not None else None
 
     def __iter__(self) -> Iterator[GradientBlock]:
         if self._blocks is not None:
@@ -77,6 +94,13 @@ class KeptSource(GradientSource):
             scratch = Scratch()  # one for all: each gradient's own would be a copy of it in float64 that stays
             for kept in self._blocks:
                 yield replace(kept, gradients={layer: _with(each, scratch) for layer, each in kept.gradients.items()})
+            return
+        if self._store is not None:
+            self.live.check_unchanged()
+        elif self._fit_the_disk_alone():
+            self._store = self._written()
+        if self._store is not None:
+            yield from self._store
             return
         blocks: list[GradientBlock] = []
         left = self._left
@@ -104,6 +128,24 @@ class KeptSource(GradientSource):
             _log.info("gradients of %d samples stay in memory for later sweeps, %.0f MiB", len(self), size)
         elif first:
             _log.info("gradients do not fit into %.0f MiB, and are taken again at every sweep", self._left / MIB)
+
+    def _fit_the_disk_alone(self) -> bool:
+        """Tell whether gradients are too many for the memory that there is, and a disk has room for them."""
+        samples = self.known_length
+        if self._scratch is None or samples is None:
+            return False
+        needed = 4 * samples * sum(map(math.prod, self.layers.values()))
+        if needed <= self._left:
+            return False
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        return needed <= shutil.disk_usage(self._scratch).free // 2
+
+    def _written(self) -> GradientStore:
+        folder = Path(tempfile.mkdtemp(prefix="gradients-", dir=self._scratch))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        _log.info("gradients do not fit into %.0f MiB, and are kept in %s", self._left / MIB, folder)
+        GradientStore.write(folder / "store", self.live)
+        return GradientStore(folder / "store", device=self.live.device)
 
     def _too_many(self, blocks: Sequence[GradientBlock], held: int) -> bool:
         """Tell by the first block whether all will be more than fit, by so much that it need not be tried."""

@@ -140,6 +140,11 @@ class TensorSource(GradientSource):
         return {name: (tensor.shape[1], tensor.shape[2]) for name, tensor in self._gradients.items()}
 
     @property
+    def device(self) -> torch.device:
+        """Where the first layer's are."""
+        return next(iter(self._gradients.values())).device
+
+    @property
     def sample_ids(self) -> tuple[str, ...]:
         """The ids in the order of the rows."""
         return self._ids

@@ -161,6 +161,11 @@ class GradientStore(GradientSource):
         return cls(folder)
 
     @property
+    def device(self) -> torch.device:
+        """Where blocks are put."""
+        return torch.device(self._device)
+
+    @property
     def layers(self) -> dict[str, tuple[int, int]]:
         """``{layer name: (r, d)}``."""
         return dict(self._layers)

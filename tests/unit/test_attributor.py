@@ -1,5 +1,6 @@
 """The front door: influence in closed form, per query and per layer, and what it takes in sweeps and memory."""
 
+import gc
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ from processor_time import quickest
 from scored_methods import LINEAR
 
 from hyperinf import Attributor, GradientStore, LiveSource, TensorSource, influence_scores
+from hyperinf.gradients.foretold import held_bytes
+from hyperinf.gradients.kept import KeptSource
 from hyperinf.influence.queries import WORTH_A_SWEEP, queries_at_once
 
 DAMPING = 0.1
@@ -267,6 +270,38 @@ def test_a_loader_is_swept_once_or_where_nothing_is_kept_once_to_fit_and_once_to
     assert Pictures.decoded == first + len(X) + again
     assert np.array_equal(scores, expected)
     assert list(scores.index) == list(expected.index)
+
+
+@pytest.mark.parametrize(("method", "kept"), [("tracin", True), ("hyperinf", False)])
+def test_memory_that_the_gfim_needs_is_none_for_gradients(method, kept, monkeypatch):
+    model = Halves().double()
+    live = LiveSource(
+        model, [([f"{i}-{j}" for j in range(len(x))], (x, y)) for i, (x, y) in enumerate(BATCHES)], squared
+    )
+    passes = held_bytes(live.foretold(), "cpu")
+    gradients = KeptSource(live, 2**20)
+    list(gradients)
+    monkeypatch.setattr("hyperinf.attributor.free_bytes", lambda _: passes + 2 * gradients.held_bytes + 8)
+    ran = []
+    model.register_forward_hook(lambda *_: ran.append(1))
+    a = Attributor(model, method, DAMPING, loss=squared).fit(live)
+    ran.clear()
+    a.score(QUERIES)
+    assert len(ran) == len(QUERIES) + (1 if kept else len(BATCHES))
+
+
+def test_gradients_and_matrices_that_do_not_fit_lie_on_the_disk_as_long_as_they_are_used(tmp_path):
+    _, plain = linear("hyperinf")
+    model, a = linear("hyperinf", memory_bytes=0, scratch=tmp_path)
+    assert list(tmp_path.iterdir())
+    ran = []
+    model.register_forward_hook(lambda *_: ran.append(1))
+    scores = a.score(QUERIES)
+    assert len(ran) == len(QUERIES) + 1
+    np.testing.assert_allclose(scores["influence"], plain.score(QUERIES)["influence"], rtol=1e-6)
+    del a
+    gc.collect()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_store_is_given_as_its_folder(tmp_path):

@@ -1,5 +1,7 @@
 """What is kept of a live source's first sweep is what later sweeps would take, where it fits."""
 
+import gc
+
 import pytest
 import torch
 from peak_memory import PeakMemory
@@ -94,6 +96,46 @@ def test_a_sweep_over_what_is_kept_leaves_no_copies_of_it_in_float64():
             del block, gradients
     assert memory.peak > 4 * 4 * 3 * 8  # a copy of a block of the weight whose gradients are held
     assert memory.now == before
+
+
+def test_gradients_that_do_not_fit_into_memory_lie_in_a_folder_that_goes_with_them(tmp_path):
+    model, live, _ = sources(0)
+    expected = list(live)
+    source = KeptSource(live, ALL - 1, tmp_path / "scratch")
+    for sweep in range(3):
+        before = model.forwards
+        blocks = list(source)
+        assert model.forwards - before == (1 if sweep else 3)
+        joined = {layer: torch.cat([block.gradients[layer].dense() for block in blocks]) for layer in source.layers}
+        for layer, gradients in joined.items():
+            wanted = torch.cat([block.gradients[layer].dense() for block in expected])
+            assert torch.allclose(gradients, wanted, atol=1e-7)
+    assert source.origin is live
+    assert source.held_bytes == 0
+    assert len(list((tmp_path / "scratch").iterdir())) == 1
+    with torch.no_grad():
+        model.first.weight += 1
+    with pytest.raises(ValueError, match="the model must not change"):
+        list(source)
+    del source, blocks
+    gc.collect()
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_gradients_that_fit_into_memory_are_not_put_on_the_disk(tmp_path):
+    _, live, _ = sources(0)
+    source = KeptSource(live, 4 * 12 * (4 * 3 + 3 * 6), tmp_path / "scratch")
+    list(source)
+    assert source.held_bytes > 0
+    assert not (tmp_path / "scratch").exists()
+
+
+@pytest.mark.parametrize("method", ["datainf", "hyperinf", "ekfac"])
+def test_scores_from_the_disk_are_those_of_the_live_source(method, tmp_path):
+    _, live, _ = sources(0)
+    expected = influence_scores(live, live, method)
+    found = influence_scores(KeptSource(live, 0, tmp_path), live, method)
+    assert torch.allclose(found, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_a_sweep_that_ends_early_keeps_nothing():
