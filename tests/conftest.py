@@ -44,6 +44,14 @@ def own_threads():
             os.environ[name] = value
 
 
+@pytest.fixture
+def own_allocator(monkeypatch):
+    """Memory is short in the test alone: nobody tells the allocator of all tests to map large tensors one by one."""
+    from hyperinf.runtime import memory
+
+    monkeypatch.setattr(memory, "_mapped", True)
+
+
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory):
     """A BERT of two layers, with a word tokenizer, as a local model folder."""

@@ -12,7 +12,6 @@ from benchmarks.gpu.models import (
     LLAMA,
     MINILM,
     ROBERTA,
-    ROBERTA_BASE,
     SMOLLM,
     TINY_LLAMA,
     TINY_ROBERTA,
@@ -53,8 +52,7 @@ SIZES = {
     "tiny": [Case(TINY_ROBERTA, torch.float32, 1, 4, 8, 3), Case(TINY_LLAMA, torch.float32, 1, 4, 8, 3)],
     "cpu": [
         Case(MINILM, torch.float32, 2, 16, 32, 8),
-        Case(ROBERTA_BASE, torch.float32, 3, 16, 64, 3),
-        Case(SMOLLM, torch.float32, 6, 8, 64, 3),
+        Case(SMOLLM, torch.float32, 6, 4, 64, 4),
     ],
     "full": [Case(ROBERTA, torch.float32, 6, 32, 128, 4), Case(LLAMA, torch.bfloat16, 8, 16, 128, 3)],
 }

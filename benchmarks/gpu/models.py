@@ -46,7 +46,6 @@ class Shape:
 
 
 ROBERTA = Shape("RoBERTa-large", False, 24, 1024, 4096, 16, 50265)
-ROBERTA_BASE = Shape("RoBERTa-base", False, 12, 768, 3072, 12, 50265)
 MINILM = Shape("MiniLM-L6", False, 6, 384, 1536, 12, 30522)
 SMOLLM = Shape("SmolLM2-135M", True, 30, 576, 1536, 9, 49152)
 LLAMA = Shape("Llama-2-7B", True, 32, 4096, 11008, 32, 32000)

@@ -151,6 +151,7 @@ def test_batches_and_where_gradients_are_kept_change_nothing(causal):
         np.testing.assert_allclose(found["influence"], expected["influence"], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.usefixtures("own_allocator")
 @pytest.mark.parametrize("method", ["hyperinf", "gfim_cg"])
 def test_a_gfim_that_memory_has_no_room_for_lies_in_the_folder_of_the_state(causal, monkeypatch, caplog, method):
     expected = causal.score(method=method, each=True)

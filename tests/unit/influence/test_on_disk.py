@@ -18,6 +18,7 @@ from hyperinf.influence.matrix_file import MatrixFile
 from hyperinf.influence.memory import GfimForm, planned
 from hyperinf.settings.methods import METHODS
 
+pytestmark = pytest.mark.usefixtures("own_allocator")
 SHAPES = {"wide": (2, 40), "even": (3, 18), "narrow": (4, 5)}
 ON_GFIM = [name for name in LINEAR if "gfim" in METHODS[name].needs]
 

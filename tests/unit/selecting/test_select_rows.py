@@ -55,6 +55,7 @@ def test_scores_are_those_of_the_library_on_the_adapter_that_was_warmed_up(place
     assert np.allclose(scores(out)["influence_dev"], expected, rtol=1e-3, atol=1e-9)
 
 
+@pytest.mark.usefixtures("own_allocator")
 def test_a_gfim_that_memory_has_no_room_for_lies_beside_the_gradients(place, monkeypatch, caplog):
     expected = scores(place.select(quota="queries"))
 
