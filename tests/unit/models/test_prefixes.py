@@ -81,12 +81,20 @@ def test_what_saves_enough_tokens_is_shared_its_trial_included():
     assert sharing_plan(*questions(prompt=40, choices=4, count=1)) is None
 
 
-def test_nothing_is_planned_where_little_is_saved_or_no_question_has_several_rows():
+def test_nothing_is_planned_where_little_is_saved():
     assert sharing_plan(*questions(prompt=20, choices=2, length=100)) is None
-    instruction = tuple(range(300))
-    rows = [(*instruction, 1000 + n) for n in range(50)]
-    assert sharing_plan(rows, [[n] for n in range(50)]) is None
     assert sharing_plan([], []) is None
+    assert sharing_plan([(1, 2), (3, 4)], [[0], [1]]) is None
+
+
+def test_where_every_question_is_one_row_examples_before_it_are_shared_and_a_short_instruction_is_not():
+    for shared, planned in ((15, False), (30, True)):
+        rows = [(*range(shared), *range(1000 * n, 1000 * n + 20)) for n in range(1, 51)]
+        plan = sharing_plan(rows, [[n] for n in range(50)])
+        assert (plan is not None) == planned
+    assert token_count(plan.segments) == 30 + 50 * 20
+    assert len(plan.tried) == 2
+    assert token_count(plan.tried_segments) == 30 + 2 * 20
 
 
 def test_questions_whose_rows_have_nothing_in_common_are_no_trial():

@@ -97,6 +97,18 @@ def likelihoods(model, choices, batch_size):
         return choices.likelihoods(model, batch_size)
 
 
+def test_examples_before_questions_of_one_token_are_run_once():
+    draw = random.Random(1)
+    examples = tuple(draw.randrange(3, 64) for _ in range(25))
+    questions = [((*examples, *(draw.randrange(3, 64) for _ in range(3 + n % 4))), [(5,), (6,)]) for n in range(12)]
+    model, choices = tiny("llama"), encoded(questions)
+    expected = one_by_one(model, questions)
+    passes = Passes(model)
+    found = likelihoods(model, choices, 8)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert sum(passes.tokens) < 0.5 * sum(map(len, choices.rows))
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
 @pytest.mark.parametrize("kind", MODELS)
 def test_likelihoods_from_shared_prefixes_are_those_of_single_plain_passes(kind, batch_size):
