@@ -69,7 +69,12 @@ class FrozenPart:
 
     def _bare(self, call: int, output: Any) -> Any:
         places = count()
-        return _mapped(output, lambda tensor: _copy(tensor) if (call, next(places)) in self.needed else _blank(tensor))
+
+        def bare(tensor: Tensor) -> Tensor:
+            needed = (call, next(places)) in self.needed or not tensor.is_floating_point()  # no integer tells of a use
+            return _copy(tensor) if needed else _blank(tensor)
+
+        return _mapped(output, bare)
 
     @contextmanager
     def replayed(self, outputs: Sequence[Any]) -> Iterator[None]:
@@ -147,8 +152,7 @@ def _copy(tensor: Tensor) -> Tensor:
 
 def _blank(tensor: Tensor) -> Tensor:
     """Make a tensor of the same shape of one number, which is none."""
-    value = float("nan") if tensor.is_floating_point() or tensor.is_complex() else 0
-    return torch.full((), value, dtype=tensor.dtype, device=tensor.device).expand(tensor.shape)
+    return torch.full((), float("nan"), dtype=tensor.dtype, device=tensor.device).expand(tensor.shape)
 
 
 def _is_blank(tensor: Tensor) -> bool:

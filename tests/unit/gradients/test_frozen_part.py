@@ -269,6 +269,39 @@ def test_a_forward_method_of_a_module_s_own_comes_back():
     assert model.layers[0].forward is own
 
 
+class Telling(nn.Module):
+    """A layer that tells, beside what it makes, which of two signs goes with each sample."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.inner(x), (x[:, 0] > 0).long()
+
+
+class Signed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = Telling().requires_grad_(False), nn.Linear(6, 6)
+
+    def forward(self, x):
+        made, sign = self.first(x)
+        return self.last(made) * (2 * sign[:, None] - 1) + made
+
+
+def test_integers_are_kept_as_two_samples_may_not_show_that_they_are_used():
+    model, batches = Signed(), numbers()
+    batches[0][1][:2, 0] = -1.0  # zero in both samples that are looked at
+    expected = gradients_of(LiveSource(model, batches, squares))
+    source = LiveSource(model, batches, squares)
+    source.keep_frozen(2**30)
+    for _ in range(3):
+        assert_equal(gradients_of(source), expected)
+    assert source.frozen_bytes == 12 * 6 * 4 + 12 * 8
+
+
 class Wandering(Skipping):
     """Goes through its frozen layers once more in every other sweep, to no effect on what it gives."""
 
