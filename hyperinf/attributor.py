@@ -70,8 +70,9 @@ class Attributor:
         memory_bytes: that gradients of training data may take between the sweeps over them, so that the model is run
             once for all of them; where they are more and there is no ``scratch``, what the model's frozen part gives
             may take it (see ``KeptSource``). When None half of what is free, the GFIM left out; 0 to keep nothing.
-        scratch: folder on the disk for what does not fit into memory: gradients of training data, and the GFIM's
-            matrices, which are refused when None. It is empty again once this is gone.
+        scratch: folder on the disk for what does not fit into memory: gradients of training data, unless none are to be
+            kept, and the GFIM's matrices, which are refused when None. It is empty again once this is gone; a process
+            that is killed leaves its gradients there.
         **options: the method's own.
 
     Raises:
@@ -186,7 +187,8 @@ class Attributor:
         """
         data = self._data(self._default if train is None else train, "train")
         if isinstance(data.source, LiveSource):
-            data = replace(data, source=KeptSource(data.source, self._budget(data.source), self._scratch))
+            scratch = None if self._memory_bytes == 0 else self._scratch
+            data = replace(data, source=KeptSource(data.source, self._budget(data.source), scratch))
         self.method.fit(data.source, scratch=self._scratch)
         self._train = data
         return self

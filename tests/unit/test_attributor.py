@@ -292,7 +292,7 @@ def test_memory_that_the_gfim_needs_is_none_for_gradients(method, kept, monkeypa
 
 def test_gradients_and_matrices_that_do_not_fit_lie_on_the_disk_as_long_as_they_are_used(tmp_path):
     _, plain = linear("hyperinf")
-    model, a = linear("hyperinf", memory_bytes=0, scratch=tmp_path)
+    model, a = linear("hyperinf", memory_bytes=1, scratch=tmp_path)
     assert list(tmp_path.iterdir())
     ran = []
     model.register_forward_hook(lambda *_: ran.append(1))
@@ -301,6 +301,15 @@ def test_gradients_and_matrices_that_do_not_fit_lie_on_the_disk_as_long_as_they_
     np.testing.assert_allclose(scores["influence"], plain.score(QUERIES)["influence"], rtol=1e-6)
     del a
     gc.collect()
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_nothing_is_to_be_kept_no_gradients_are_put_on_the_disk(tmp_path):
+    model, a = linear("hyperinf", memory_bytes=0, scratch=tmp_path)
+    ran = []
+    model.register_forward_hook(lambda *_: ran.append(1))
+    a.score(QUERIES)
+    assert len(ran) == len(QUERIES) + len(BATCHES)
     assert not list(tmp_path.iterdir())
 
 
