@@ -24,7 +24,7 @@ def moved(value: Any, device: torch.device | str) -> Any:
         with torch.inference_mode(False):
             return (value.clone() if value.is_inference() else value).to(device)
     if isinstance(value, (Mapping, tuple, list)):
-        return _mapped(value, lambda item: moved(item, device))
+        return mapped(value, lambda item: moved(item, device))
     return value.to(device) if hasattr(value, "to") else value
 
 
@@ -94,10 +94,10 @@ def rows_of(value: Any, rows: Sequence[int], samples: int) -> Any:
             return value[:, list(rows)]
         raise CannotSplitError
     if isinstance(value, Mapping):
-        return _mapped(value, lambda item: rows_of(item, rows, samples))
+        return mapped(value, lambda item: rows_of(item, rows, samples))
     if isinstance(value, (tuple, list)):
         if any(isinstance(item, (Tensor, Mapping, tuple, list)) for item in value):
-            return _mapped(value, lambda item: rows_of(item, rows, samples))
+            return mapped(value, lambda item: rows_of(item, rows, samples))
         if len(value) == samples:
             return type(value)(value[row] for row in rows)
         raise CannotSplitError
@@ -157,7 +157,8 @@ def without_padding(batch: Any, with_labels: bool) -> Any:
     return _like(batch, [without_padding(inputs, with_labels), cut_labels(labels)])
 
 
-def _mapped(value: Any, change: Any) -> Any:
+def mapped(value: Any, change: Any) -> Any:
+    """Change the items of a mapping, tuple or list, and make a container of the same kind of them."""
     if isinstance(value, Mapping):
         return _like(value, {key: change(item) for key, item in value.items()})
     return _like(value, [change(item) for item in value])

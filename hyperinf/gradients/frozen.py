@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hyperinf.gradients.batches import mapped
+
 
 class StrayedError(RuntimeError):
     """A pass that made other calls than the one whose outputs it was given."""
@@ -60,7 +62,7 @@ class FrozenPart:
         finally:
             for handle in handles:
                 handle.remove()
-        if len(made) == len(self.calls) and all(map(_same, made, self.calls)):
+        if tuple(made) == self.calls:
             outputs.extend(found)
 
     def without(self, outputs: Sequence[Any]) -> list[Any]:
@@ -74,7 +76,7 @@ class FrozenPart:
             needed = (call, next(places)) in self.needed or not tensor.is_floating_point()  # no integer tells of a use
             return _copy(tensor) if needed else _blank(tensor)
 
-        return _mapped(output, bare)
+        return _changed(output, bare)
 
     @contextmanager
     def replayed(self, outputs: Sequence[Any]) -> Iterator[None]:
@@ -91,7 +93,7 @@ class FrozenPart:
                 if made == len(self.calls) or self.calls[made] is not module:
                     raise StrayedError
                 made += 1
-                return _mapped(outputs[made - 1], _given)
+                return _changed(outputs[made - 1], _given)
 
             return forward
 
@@ -134,15 +136,12 @@ def tensors_of(output: Any) -> list[Tensor] | None:
     return [] if output is None or isinstance(output, (bool, int, float, str)) else None
 
 
-def _mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def _changed(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """Change the tensors of an output."""
     if isinstance(output, Tensor):
         return change(output)
-    if isinstance(output, Mapping):
-        return type(output)(**{key: _mapped(item, change) for key, item in output.items()})
-    if isinstance(output, (tuple, list)):
-        items = [_mapped(item, change) for item in output]
-        return type(output)(*items) if hasattr(output, "_fields") else type(output)(items)
+    if isinstance(output, (Mapping, tuple, list)):
+        return mapped(output, lambda item: _changed(item, change))
     return output
 
 
@@ -162,7 +161,3 @@ def _is_blank(tensor: Tensor) -> bool:
 def _given(tensor: Tensor) -> Tensor:
     """Give a tensor that what comes after may overwrite."""
     return tensor if _is_blank(tensor) else tensor.clone()
-
-
-def _same(one: nn.Module, other: nn.Module) -> bool:
-    return one is other
