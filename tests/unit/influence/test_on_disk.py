@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from scored_methods import LINEAR
+from wide_gradients import SHAPES, error, gradients, means
 
 from hyperinf.attributor import Attributor
 from hyperinf.gradients import TensorSource
@@ -19,25 +20,7 @@ from hyperinf.influence.memory import GfimForm, planned
 from hyperinf.settings.methods import METHODS
 
 pytestmark = pytest.mark.usefixtures("own_allocator")
-SHAPES = {"wide": (2, 40), "even": (3, 18), "narrow": (4, 5)}
 ON_GFIM = [name for name in LINEAR if "gfim" in METHODS[name].needs]
-
-
-def gradients(samples=6, seed=0, scale=1.0, dtype=torch.float64, shapes=SHAPES):
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        name: (torch.randn(samples, *shape, generator=generator, dtype=torch.float64) * scale).to(dtype)
-        for name, shape in shapes.items()
-    }
-
-
-def means(target):
-    return {name: g.double().mean(0) for name, g in target.items()}
-
-
-def error(actual, expected):
-    unit = expected.abs().max()
-    return float(((actual - expected) / unit).norm() / (expected / unit).norm())
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from peak_memory import PeakMemory
+from wide_gradients import SHAPES, error, gradients, means
 
 from hyperinf.attributor import Attributor
 from hyperinf.gradients import Factors, GradientBlock, TensorSource
@@ -18,26 +19,8 @@ from hyperinf.influence import (
 )
 from hyperinf.influence.memory import GfimForm, gfim_bytes, planned, rows_kept
 
-SHAPES = {"wide": (2, 40), "even": (3, 18), "narrow": (4, 5)}
-"""Of 6 samples: 12 rows of 40 columns, 18 of 18 and 24 of 5."""
 ROWS = GfimForm(rows=True)
 METHODS = [("gfim", {}), ("hyperinf", {"solver": "auto"}), ("hyperinf", {"solver": "cholesky"})]
-
-
-def gradients(samples=6, seed=0, scale=1.0, dtype=torch.float64, shapes=SHAPES):
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        name: (torch.randn(samples, *shape, generator=generator, dtype=torch.float64) * scale).to(dtype)
-        for name, shape in shapes.items()
-    }
-
-
-def means(target):
-    return {name: g.double().mean(0) for name, g in target.items()}
-
-
-def error(actual, expected):
-    return float((actual - expected).norm() / expected.norm())
 
 
 def on_paper(train, target, damping=0.1, scale="sum"):
