@@ -75,7 +75,8 @@ def _frozen(result: Mapping[str, Any]) -> Iterable[str]:
     yield from (
         "## Upper layers alone, from a model",
         "",
-        "`Attributor.fit` and `score` by the LoRA gradients of a model's last layers, rank 8, random weights: with"
+        "`Attributor.fit` and `score` by the LoRA gradients of a model's last layers, rank 8, random weights, MiniLM's"
+        " width and depth in RoBERTa's kind, SmolLM2's in Llama's with keys and values for every head: with"
         " nothing kept between the sweeps, with what the frozen layers below gave, and with the gradients. HyperINF"
         " takes two sweeps, LiSSA seventeen. By `python -m benchmarks.gpu --sections frozen --device cpu`,"
         f" {result['threads']} thread: seconds by the clock, medians of three in turns. Scores are the same to the bit"
