@@ -6,9 +6,15 @@ Gradients are those of ``benchmarks/check_cost.py``: LoRA of rank 8 in all layer
 layer's MLP, on texts with the lengths of headlines. The exact forms (matrices, rows, and both on the disk) are measured
 in processes of their own, on those gradients and on random ones in the shapes of two of Llama-2-7B's adapters; sizes
 were chosen before any was run. The result is ``results/wide.json`` and ``docs/wide.md``.
+
+    python -m benchmarks.wide --lds 64=lds-64.csv 256=lds-256.csv
+
+adds what validation by retraining says of the forms of those sizes: ``lds.csv`` of the default run's study, with
+``gfim_low_rank`` and ``gfim_blocks`` among its methods.
 """
 
 import argparse
+import csv
 import json
 import platform
 import subprocess
@@ -66,7 +72,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--scratch", type=Path, help="folder for matrices on the disk; a temporary one without it")
     parser.add_argument("--one", nargs=3, metavar=("WHAT", "N", "FORM"), help=argparse.SUPPRESS)
+    parser.add_argument("--lds", nargs="+", metavar="SIZE=FILE", help="judgements by retraining to add")
     arguments = parser.parse_args()
+    if arguments.lds:
+        judged = [row for given in arguments.lds for row in judgements(*given.split("=", 1))]
+        RESULT.write_text(json.dumps({**json.loads(RESULT.read_text()), "lds": judged}, indent=1) + "\n")
     torch.set_num_threads(arguments.threads)
     if arguments.one:
         what, samples, form = arguments.one
@@ -76,7 +86,8 @@ def main() -> None:
         rows = [row for what in WHAT for row in measured(arguments.model, arguments.samples, what)]
         about = {"machine": platform.machine(), "torch": torch.__version__, "threads": arguments.threads, "seed": 1}
         exact = [row for what, n in EXACT for row in compared(arguments, what, n)]
-        content = {**about, "samples": arguments.samples, "rows": rows, "exact": exact}
+        judged = json.loads(RESULT.read_text(encoding="utf-8"))["lds"]
+        content = {**about, "samples": arguments.samples, "rows": rows, "lds": judged, "exact": exact}
         RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(json.loads(RESULT.read_text(encoding="utf-8"))), encoding="utf-8")
 
@@ -197,6 +208,17 @@ def agreement(a: Tensor, b: Tensor) -> dict[str, float]:
     }
 
 
+def judgements(size: str, file: str) -> list[dict[str, Any]]:
+    """Read the linear datamodeling score of the exact GFIM and of the forms of a size, over the target samples."""
+    forms = {"gfim": "exact", "gfim_low_rank": f"rank {size}", "gfim_blocks": f"blocks of {size}"}
+    with open(file, encoding="utf-8", newline="") as rows:
+        return [
+            {"form": forms[row["method"]], **{key: float(row[key]) for key in ("lds", "low", "high", "subsets")}}
+            for row in csv.DictReader(rows)
+            if row["method"] in forms and row["target"] == "query"
+        ]
+
+
 def models() -> dict[str, tuple[float, Shapes]]:
     """Give ``{name: (bytes of the frozen weights in bfloat16, shapes of what is scored)}``."""
     roberta, llama = 2 * 355e6, 2 * 6.74e9
@@ -253,6 +275,19 @@ def page(result: Mapping[str, Any]) -> str:
         found = f"{row['rank correlation']:.4f} | {row['error']:.1e}" if "error" in row else "not definite | "
         numbers = f"{row['MiB']:,.1f} | {found} | {taken}"
         lines.append(f"| {row['what']} | {row['samples']} | {row['form']} | {numbers} |")
+    lines += [
+        "",
+        "What retraining says of them: the linear datamodeling score over the target samples of the default run's"
+        " study `validation` (sarcastic headlines, MiniLM, adapters of rank 8, d = 384, one seed), and where it lies in"
+        " 95 % of draws of the subsets.",
+        "",
+        "| form | LDS | 95 % | subsets |",
+        "| --- | --- | --- | --- |",
+    ]
+    for row in {row["form"]: row for row in result["lds"]}.values():
+        lines.append(
+            f"| {row['form']} | {row['lds']:.3f} | {row['low']:.3f} to {row['high']:.3f} | {row['subsets']:.0f} |"
+        )
     lines += [
         "",
         "## The exact form: matrices, rows, and the disk",
