@@ -99,9 +99,13 @@ def adapted_classifier(folder: str, labels: int, lora: LoraSettings, seed: int, 
     """A classifier with a fresh adapter; adapter and head can be trained, nothing else."""
     import torch
 
+    from hyperinf.models.precision import widen_trained
+
     model, parts, _ = _load(folder, labels, seed, dtype)
     torch.manual_seed(seed)
-    return add_lora(model, lora, trained=[part for part in parts if part not in HEADS])
+    adapted = add_lora(model, lora, trained=[part for part in parts if part not in HEADS])
+    widen_trained(adapted)
+    return adapted
 
 
 def save_adapter(model: Any, source: str, folder: Path) -> None:
@@ -126,6 +130,8 @@ def load_adapted_classifier(folder: str, labels: int, adapter: Path, dtype: str 
     from peft import PeftModel, get_peft_model_state_dict
     from peft.utils import load_peft_weights
 
+    from hyperinf.models.precision import load_wide
+
     if not (adapter / "adapter_model.safetensors").is_file():
         raise InputError(f"{adapter}: expected a PEFT adapter (adapter_config.json and adapter_model.safetensors)")
     model, _, fresh = _load(folder, labels, seed=0, dtype=dtype, **options)
@@ -140,4 +146,4 @@ def load_adapted_classifier(folder: str, labels: int, adapter: Path, dtype: str 
     wrong = (there ^ expected) | ({f"base_model.model.{name}" for name in fresh} - there)
     if wrong:
         raise InputError(f"{adapter}: got an adapter of another model than {folder}: {min(wrong)!r} does not fit")
-    return found
+    return load_wide(found, adapter)

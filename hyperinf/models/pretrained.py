@@ -59,11 +59,16 @@ def _loaded(base: str, folder: Path | None, family: str, dtype: str, options: Ma
         return _plain(base, family, dtype, options)
     from peft import PeftModel
 
+    from hyperinf.models.precision import load_wide
+
     labels = _labels(base, folder) if family == "tagger" else None
     model = _fitted_to(_plain(base, family, dtype, options, labels), folder)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "Found missing adapter keys")
-        return loaded(str(folder), "adapter", lambda: PeftModel.from_pretrained(model, str(folder), is_trainable=True))
+        adapted = loaded(
+            str(folder), "adapter", lambda: PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+        )
+    return load_wide(adapted, folder)
 
 
 def family_of(base: str, adapter: str | None = None) -> str:

@@ -13,6 +13,7 @@ from hyperinf.models.classifier import save_adapter
 from hyperinf.models.llava import in_language_model, is_llava, projector
 from hyperinf.models.loading import loaded
 from hyperinf.models.lora import add_lora, is_linear
+from hyperinf.models.precision import widen_trained
 from hyperinf.runtime.distributed import copy_into, full_tensor
 from hyperinf.settings.training import Adaptation, GradientsOf
 
@@ -50,6 +51,7 @@ def adapt(model: Any, adaptation: Adaptation, seed: int) -> Any:
         model.requires_grad_(False)
     for weight in opened:
         weight.requires_grad_(True)
+    widen_trained(model)
     return model
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from hyperinf.errors import InputError
 from hyperinf.gradients.losses import LossFunction, default_loss
 from hyperinf.models.families.base import EncodedSamples
+from hyperinf.models.precision import WideLinear
 from hyperinf.models.trainable import restore, trained_weights
 from hyperinf.settings.training import TrainingSettings
 from hyperinf.training.foretold import check_step_fits
@@ -47,12 +48,12 @@ class StackedLinear(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map ``[K b, ..., d_in]``, the samples of one adapter after the other's, to ``[K b, ..., d_out]``."""
-        rows = inputs.reshape(self.copies, -1, inputs.shape[-1])
+        rows = inputs.reshape(self.copies, -1, inputs.shape[-1]).to(self.weight.dtype)
         own = self.weight.ndim == 3
         out = torch.bmm(rows, self.weight.transpose(1, 2)) if own else nn.functional.linear(rows, self.weight)
         if self.bias is not None:
             out = out + (self.bias[:, None] if self.bias.ndim == 2 else self.bias)
-        return out.reshape(*inputs.shape[:-1], out.shape[-1])
+        return out.reshape(*inputs.shape[:-1], out.shape[-1]).to(inputs.dtype)
 
 
 def _stacked(weight: Any, copies: int) -> nn.Parameter:
@@ -80,7 +81,7 @@ def _linear(model: nn.Module) -> list[tuple[str, nn.Linear]]:
     return [
         (name, module)
         for name, module in model.named_modules()
-        if type(module) is nn.Linear and any(weight.requires_grad for weight in module.parameters())
+        if type(module) in (nn.Linear, WideLinear) and any(weight.requires_grad for weight in module.parameters())
     ]
 
 
