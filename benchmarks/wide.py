@@ -7,22 +7,22 @@ layer's MLP, on texts with the lengths of headlines. The exact forms (matrices, 
 in processes of their own, on those gradients and on random ones in the shapes of two of Llama-2-7B's adapters; sizes
 were chosen before any was run. The result is ``results/wide.json`` and ``docs/wide.md``.
 
-    python -m benchmarks.wide --lds 64=lds-64.csv 256=lds-256.csv
+    python -m benchmarks.wide --lds 64=lds-64.csv 256=lds-256.csv bfloat16=lds-bfloat16.csv
 
 adds what validation by retraining says of the forms of those sizes: ``lds.csv`` of the default run's study, with
-``gfim_low_rank`` and ``gfim_blocks`` among its methods.
+``gfim_low_rank`` and ``gfim_blocks`` among its methods, or with ``gfim_dtype`` of that name.
 """
 
 import argparse
 import csv
 import json
+import math
 import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,18 @@ from torch import Tensor
 from benchmarks.check_cost import classifier, headlines
 from hyperinf.gradients import GradientSource, LiveSource, TensorSource
 from hyperinf.influence import build_method, gradient_statistics, mean_gradient, sweep_scores
-from hyperinf.influence.memory import COPIES, GfimForm, gfim_bytes, rows_kept
+from hyperinf.influence.memory import COPIES, GfimForm, GfimPlan, gfim_bytes, rows_kept
+from hyperinf.influence.statistics import GradientStatistics
 from hyperinf.runtime.memory import GIB, give_back
 from hyperinf.runtime.profiling import metered
 
 RESULT = Path(__file__).parent / "results" / "wide.json"
 PAGE = Path(__file__).parents[1] / "docs" / "wide.md"
 SIZES = (32, 64, 128, 256)
-DTYPES = (torch.float32, torch.bfloat16)
+DTYPES = (torch.float64, torch.float32, torch.bfloat16)
+"""That triangles are kept in."""
+BLOCKS = (400, 16)
+"""Samples at a time: matrices in another dtype are rounded once for each."""
 GPUS = (16, 24, 80)
 WHAT: dict[str, tuple[float, list[str]]] = {
     "LoRA of rank 8, query and value": (1.0, ["lora_"]),
@@ -58,9 +62,14 @@ EXACT = [
     (LLAMA, 100),
 ]
 """Gradients, and n, that the exact forms are measured on."""
-FORMS = {"matrices": (False, False), "rows where fewer": (True, False), "matrices on the disk": (False, True)}
-FORMS["rows where fewer, on the disk"] = (True, True)
-"""Whether rows may take the place of matrices, and whether all is on the disk."""
+FORMS: dict[str, dict[str, Any]] = {
+    "matrices": {},
+    "rows where fewer": {"rows": True},
+    "matrices on the disk": {"memory_bytes": 0},
+    "rows where fewer, on the disk": {"rows": True, "memory_bytes": 0},
+    **{f"triangles in {dtype}".replace("torch.", ""): {"dtype": dtype} for dtype in DTYPES},
+}
+"""What each allows, as in ``GfimForm``."""
 REPEATS = 3
 Shapes = dict[str, tuple[int, int]]
 
@@ -76,7 +85,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.lds:
         judged = [row for given in arguments.lds for row in judgements(*given.split("=", 1))]
-        RESULT.write_text(json.dumps({**json.loads(RESULT.read_text()), "lds": judged}, indent=1) + "\n")
+        known = json.loads(RESULT.read_text())
+        kept = [row for row in known["lds"] if row["form"] not in {each["form"] for each in judged}]
+        RESULT.write_text(json.dumps({**known, "lds": kept + judged}, indent=1) + "\n")
     torch.set_num_threads(arguments.threads)
     if arguments.one:
         what, samples, form = arguments.one
@@ -107,14 +118,15 @@ def measured(folder: str, samples: int, what: str) -> list[dict[str, Any]]:
 
     shapes = dict(train.layers)
     add("exact, float64", exact, 8 * sum(d * d for _, d in shapes.values()))
-    for dtype in DTYPES:
-        narrow = {name: matrix.to(dtype).double() for name, matrix in statistics.gfim.items()}
-        name = str(dtype).removeprefix("torch.")
-        try:
-            made = scores(train, build_method("gfim").fit(train, replace(statistics, gfim=narrow)).precondition(v))
-        except torch.linalg.LinAlgError:  # rounding outweighs the damping
-            made = torch.full_like(exact, float("nan"))
-        add(f"exact, stored in {name}", made, dtype.itemsize * sum(d * d for _, d in shapes.values()))
+    for dtype, most in ((dtype, most) for dtype in DTYPES for most in BLOCKS):
+        blocks = TensorSource(train._gradients, block_size=most)
+        started = time.process_time()
+        kept = gradient_statistics(blocks, GfimForm(dtype=dtype))
+        made = scores(train, build_method("gfim").fit_statistics(kept).precondition(v))
+        spent = time.process_time() - started
+        name, times = str(dtype).removeprefix("torch."), math.ceil(len(train) / most)
+        held = GfimPlan(shapes, {}, dtype=dtype).held_bytes
+        add(f"triangles in {name}, {times} block{'s' if times > 1 else ''}", made, held, spent)
     for size in SIZES:
         for method, option, form in (("gfim_low_rank", "rank", "rank"), ("gfim_blocks", "block", "blocks of")):
             started = time.process_time()
@@ -172,8 +184,7 @@ def held(folder: str, what: str, samples: int, form: str, scratch: Path) -> dict
     train, v = drawn(samples) if what == LLAMA else taken(folder, what, samples)
     small = TensorSource({"w": torch.randn(99, 2, 99)})
     build_method("gfim").fit(small, gradient_statistics(small)).precondition({"w": torch.randn(2, 99).double()})
-    rows, on_disk = FORMS[form]
-    chosen = GfimForm(rows, scratch, 0 if on_disk else None)
+    chosen = GfimForm(scratch=scratch, **FORMS[form])
     give_back()
     started = time.process_time()
     with metered("cpu") as cost:
@@ -183,7 +194,7 @@ def held(folder: str, what: str, samples: int, form: str, scratch: Path) -> dict
         solved = time.process_time()
     assert cost.peak_memory_mib is not None, "the kernel does not tell this process's peak"
     found = {
-        "MiB": sum(x.nbytes for kept in (statistics.gfim, statistics.rows) for x in kept.values()) / 2**20,
+        "MiB": held_bytes(statistics) / 2**20,
         "sum seconds": summed - started,
         "solve seconds": solved - summed,
         "wall seconds": cost.seconds,
@@ -194,13 +205,20 @@ def held(folder: str, what: str, samples: int, form: str, scratch: Path) -> dict
     return found
 
 
+def held_bytes(statistics: GradientStatistics) -> int:
+    """Count what matrices, or triangles of them, and rows take, wherever they are."""
+    rows = sum(x.nbytes for x in statistics.rows.values())
+    if statistics.dtype is not None:
+        left = {layer: shape for layer, shape in statistics.layers.items() if layer not in statistics.rows}
+        return rows + GfimPlan(left, {}, dtype=statistics.dtype).held_bytes
+    return rows + sum(x.nbytes for x in statistics.gfim.values())
+
+
 def scores(train: GradientSource, product: dict[str, Tensor]) -> Tensor:
     return sweep_scores(train, {"it": product}).influence["it"]
 
 
 def agreement(a: Tensor, b: Tensor) -> dict[str, float]:
-    if not bool(torch.isfinite(a).all()):
-        return {}
     ranks = torch.stack([a.argsort().argsort(), b.argsort().argsort()]).double()
     return {
         "rank correlation": float(torch.corrcoef(ranks)[0, 1]),
@@ -211,6 +229,8 @@ def agreement(a: Tensor, b: Tensor) -> dict[str, float]:
 def judgements(size: str, file: str) -> list[dict[str, Any]]:
     """Read the linear datamodeling score of the exact GFIM and of the forms of a size, over the target samples."""
     forms = {"gfim": "exact", "gfim_low_rank": f"rank {size}", "gfim_blocks": f"blocks of {size}"}
+    if size in ("float32", "bfloat16"):
+        forms = {"gfim": f"triangles in {size}"}
     with open(file, encoding="utf-8", newline="") as rows:
         return [
             {"form": forms[row["method"]], **{key: float(row[key]) for key in ("lds", "low", "high", "subsets")}}
@@ -242,13 +262,13 @@ def named(shapes: list[tuple[int, int]]) -> Shapes:
 def curvature_bytes(shapes: Shapes) -> dict[str, float]:
     """Count what each form holds, its solution included, as ``hyperinf.influence.memory`` does of the exact one."""
     few = [d * min(256, d) for _, d in shapes.values()]
-    squares = [d * d for _, d in shapes.values()]
-    inverted = 8 * COPIES * max(squares)
     return {
         "exact, float64": gfim_bytes(shapes),
         "exact of 100 samples, rows where fewer": gfim_bytes(shapes, rows_kept(shapes, 100)),
-        "stored in float32": 4 * sum(squares) + inverted,
-        "stored in bfloat16": 2 * sum(squares) + inverted,
+        **{
+            f"triangles in {str(dtype).removeprefix('torch.')}": GfimPlan(shapes, {}, dtype=dtype).memory_bytes
+            for dtype in DTYPES
+        },
         "rank 256 or blocks of 256": 8 * (sum(few) + COPIES * max(few)),
     }
 
@@ -264,15 +284,16 @@ def page(result: Mapping[str, Any]) -> str:
         "",
         "MiniLM with an adapter, n texts of random words with the lengths of headlines, scores on the mean gradient of"
         " 32 others. Bytes are of all layers' sums; the error is the relative norm of the difference."
-        " `gfim_low_rank` is exact where a layer has at most `rank` rows `n r`; a GFIM that is only stored narrowly is"
-        " what `gfim` gives of matrices that went through that dtype.",
+        " `gfim_low_rank` is exact where a layer has at most `rank` rows `n r`. Triangles are `gfim` with `gfim_dtype`:"
+        " matrices below their diagonals, rounded to that dtype after every block of samples; CPU seconds are those of"
+        " sums and solution, of the other forms of all that they compute.",
         "",
         "| gradients | n | form | MiB | rank correlation | error | CPU seconds |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in result["rows"]:
         taken = f"{row['seconds']:.2f}" if "seconds" in row else ""
-        found = f"{row['rank correlation']:.4f} | {row['error']:.1e}" if "error" in row else "not definite | "
+        found = f"{row['rank correlation']:.4f} | {row['error']:.1e}"
         numbers = f"{row['MiB']:,.1f} | {found} | {taken}"
         lines.append(f"| {row['what']} | {row['samples']} | {row['form']} | {numbers} |")
     lines += [
@@ -290,13 +311,14 @@ def page(result: Mapping[str, Any]) -> str:
         )
     lines += [
         "",
-        "## The exact form: matrices, rows, and the disk",
+        "## How it is held: matrices, rows, triangles, and the disk",
         "",
         "A layer with fewer rows `n r` than columns `d` is solved by Woodbury's identity on its rows, which is what the"
         " Python front door and the commands take by themselves where no method needs the matrix. What does not fit"
         " into memory goes to the disk where there is a scratch folder (`Attributor(scratch=...)`; the commands `score`"
-        f" and `select` use their own). Each form in processes of its own, the median of {REPEATS}: MiB held"
-        " (rows in memory in the gradients' float32, all else in float64), the process's peak above what it had with"
+        " and `select` use their own). Triangles are what `gfim_dtype` asks for. Each form in processes of its own, the"
+        f" median of {REPEATS}: MiB held"
+        " (rows in memory in the gradients' float32, matrices in float64), the process's peak above what it had with"
         " the gradients in memory, CPU seconds of the sums, gradients left out, and of the solution for one vector, and"
         " seconds by the clock; the error is against matrices in memory.",
         "",

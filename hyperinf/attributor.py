@@ -29,6 +29,7 @@ from hyperinf.influence.queries import queries_at_once, query_vectors, score_vec
 from hyperinf.influence.tokens import token_frame, token_scores
 from hyperinf.models.encoding import Batches
 from hyperinf.runtime.memory import free_bytes
+from hyperinf.settings.methods import MethodOptions
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,11 @@ class Attributor:
         other = copy(self)
         name = options.pop("method", self.method.name)
         kept = self.method.options.model_dump()
-        common = {key: kept[key] for key in ("damping", "gfim_scale")}
+        common = {key: kept[key] for key in MethodOptions.model_fields}
         other.method = _built(name, {**(kept if name == self.method.name else common), **options})
+        if self._train is not None and other.method.options.gfim_dtype != self.method.options.gfim_dtype:
+            got = f"gfim_dtype: got {other.method.options.gfim_dtype!r}"
+            raise InputError(f"{got}, expected {self.method.options.gfim_dtype!r}, which the GFIM is kept in since fit")
         if self._train is not None:
             other.method.fit(self._train.source, self.method.statistics)
         return other

@@ -14,6 +14,7 @@ from hyperinf.gradients.column import Column
 from hyperinf.gradients.units import exponent_needed, largest, shifted
 from hyperinf.influence.matrix_file import MatrixFile
 from hyperinf.influence.memory import GfimPlan
+from hyperinf.influence.packed import PackedMatrices
 from hyperinf.influence.rows import rows_of
 from hyperinf.runtime.memory import map_large_tensors
 
@@ -61,7 +62,7 @@ class GfimSums(ABC):
 def gfim_sums(plan: GfimPlan) -> GfimSums:
     """Begin sums that are held as planned; for those on the disk, large tensors are mapped one by one from here on."""
     if plan.folder is None:
-        return _InMemory(plan)
+        return _InMemory(plan) if plan.dtype is None else _Packed(plan, plan.dtype)
     map_large_tensors()  # memory is short: what one layer's inversion lets go of would stay with the allocator
     return _OnDisk(plan, plan.folder)
 
@@ -78,7 +79,10 @@ class _InMemory(GfimSums):
                 self._rows[layer].extend(few)
             return
         rank, columns = self.plan.layers[layer]
-        product = _gram(gradients, squares, gfim_dtype(device, rank * columns))
+        self._put(layer, _gram(gradients, squares, product_dtype(device, rank * columns)))
+
+    def _put(self, layer: str, product: Tensor) -> None:
+        """Add a block's product to a layer's matrix."""
         if layer not in self._matrices:
             self._matrices[layer] = product if product.is_cuda else product.double()
         else:
@@ -94,6 +98,20 @@ class _InMemory(GfimSums):
 
     def rows(self) -> Mapping[str, Tensor]:
         return {layer: column.joined() for layer, column in self._rows.items()}
+
+
+class _Packed(_InMemory):
+    """Keeps triangles in a dtype of choice."""
+
+    def __init__(self, plan: GfimPlan, dtype: torch.dtype) -> None:
+        super().__init__(plan)
+        self._packed = PackedMatrices(dtype)
+
+    def grams(self) -> Mapping[str, Tensor]:
+        return self._packed
+
+    def _put(self, layer: str, product: Tensor) -> None:
+        self._packed.add(layer, product)
 
 
 class _OnDisk(GfimSums):
@@ -113,7 +131,7 @@ class _OnDisk(GfimSums):
 
     def add(self, layer: str, gradients: LayerGradients, squares: float, device: torch.device) -> None:
         rank, columns = self.plan.layers[layer]
-        self._dtypes[layer] = gfim_dtype(device, rank * columns) or gradients.dtype
+        self._dtypes[layer] = product_dtype(device, rank * columns) or gradients.dtype
         for few in rows_of(gradients, squares):
             if layer in self.plan.rows:
                 self._keep(layer, few)
@@ -195,7 +213,7 @@ def accumulate(total: Tensor, product: Tensor) -> None:
         sums += rows
 
 
-def gfim_dtype(device: torch.device, entries: int) -> torch.dtype | None:
+def product_dtype(device: torch.device, entries: int) -> torch.dtype | None:
     """Give the dtype of a GFIM's products, of gradients with so many entries; None for the gradients' own."""
     return torch.float64 if device.type == "cpu" or entries > FLOAT32_ENTRIES else None
 

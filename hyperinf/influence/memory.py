@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from hyperinf.influence.packed import packed_bytes
 from hyperinf.runtime.memory import GIB, free_bytes
 
 _log = logging.getLogger(__name__)
@@ -32,11 +33,14 @@ class GfimForm:
             number of samples has to be known before the sweep.
         scratch: folder for what does not fit into memory, which is refused when None.
         memory_bytes: that all that is held may take; what is free when None.
+        dtype: that matrices in memory are kept in, below their diagonals only; as they are computed when None. Rows,
+            and what is on the disk, are as ever.
     """
 
     rows: bool = False
     scratch: Path | None = None
     memory_bytes: int | None = None
+    dtype: torch.dtype | None = None
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,24 @@ class GfimPlan:
         rows: ``{layer: n r}`` of the layers whose rows are kept; of the others it is the matrix.
         folder: of the disk that they are held on; in memory when None.
         buffer_bytes: of rows that may wait for the disk.
+        dtype: that matrices in memory are kept in, as in :class:`GfimForm`.
     """
 
     layers: Mapping[str, tuple[int, int]]
     rows: Mapping[str, int]
     folder: Path | None = None
     buffer_bytes: int = 0
+    dtype: torch.dtype | None = None
 
     @property
     def held_bytes(self) -> int:
-        """Count the bytes of all matrices and rows in float64."""
-        return 8 * sum(self.rows.get(layer, d) * d for layer, (_, d) in self.layers.items())
+        """Count the bytes of all matrices and rows: in float64 but for matrices that are kept in another dtype."""
+        return sum(self._bytes(layer, d) for layer, (_, d) in self.layers.items())
+
+    def _bytes(self, layer: str, columns: int) -> int:
+        if self.dtype is None or layer in self.rows:
+            return 8 * self.rows.get(layer, columns) * columns
+        return packed_bytes(columns, self.dtype)
 
     @property
     def working_bytes(self) -> int:
@@ -68,7 +79,12 @@ class GfimPlan:
     @property
     def disk_bytes(self) -> int:
         """Count what the disk takes, where all is held there: factors that are kept for many queries, too."""
-        return self.held_bytes + 8 * sum(side**2 for side in self._sides)
+        return self.held_bytes + self.factor_bytes
+
+    @property
+    def factor_bytes(self) -> int:
+        """Count the bytes of a factor or inverse of every layer, in float64."""
+        return 8 * sum(side**2 for side in self._sides)
 
     @property
     def memory_bytes(self) -> int:
@@ -126,13 +142,15 @@ def planned(
         ValueError: it fits nowhere; names the largest layer, what is needed and what is free.
     """
     rows = rows_kept(layers, samples) if form.rows else {}
-    plan, free = GfimPlan(layers, rows), free_bytes(device)
+    plan, free = GfimPlan(layers, rows, dtype=form.dtype), free_bytes(device)
     fits = free is None or plan.memory_bytes + (beside if form.scratch is not None else 0) <= free
     if fits and (form.memory_bytes is None or plan.held_bytes <= form.memory_bytes):
         return plan
     if form.scratch is None:
         room = min(limit for limit in (free, form.memory_bytes) if limit is not None)
         keep = ", or let an Attributor keep it on the disk with scratch"
+        if form.dtype is None:
+            keep = f", or take a quarter of it with gfim_dtype='float32'{keep}"
         raise ValueError(_refusal(layers, rows, plan.memory_bytes, room, "GFIM", keep))
     buffer = 8 * sum(min(WAITING, d) * d for layer, (_, d) in layers.items() if layer not in rows)
     if free is not None:

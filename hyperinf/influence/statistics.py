@@ -5,10 +5,11 @@ import sys
 import time
 import warnings
 from collections import ChainMap, Counter
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,9 +21,10 @@ from hyperinf.gradients.column import Column
 from hyperinf.gradients.foretold import check_fits
 from hyperinf.gradients.sweeping import checked
 from hyperinf.gradients.units import all_largest, exponent_needed, shifted
-from hyperinf.influence.gfim import accumulate, gfim_dtype, gfim_sums
+from hyperinf.influence.gfim import accumulate, gfim_sums, product_dtype
 from hyperinf.influence.matrix_file import MatrixFile
 from hyperinf.influence.memory import GfimForm, GfimPlan, planned
+from hyperinf.influence.packed import PackedMatrices
 from hyperinf.influence.rows import Rows
 from hyperinf.settings.methods import MethodOptions
 
@@ -50,6 +52,8 @@ class GradientStatistics:
         rows: ``{layer: Tensor[n r, d]}``, the rows of all gradients, of layers whose GFIM they stand for.
         on_disk: whether matrices and rows are on the disk; each is then mapped into memory as long as it is used.
         scratch: folder for matrices that do not fit into memory, if there is one.
+        dtype: that matrices in memory are kept in; as they are computed when None.
+        rounding: ``{layer: how far that dtype may have moved the matrix's eigenvalues}``, of layers where it may.
     """
 
     layers: Mapping[str, tuple[int, int]]
@@ -63,6 +67,8 @@ class GradientStatistics:
     rows: Mapping[str, Tensor] = field(default_factory=dict)
     on_disk: bool = False
     scratch: Path | None = None
+    dtype: torch.dtype | None = None
+    rounding: Mapping[str, float] = field(default_factory=dict)
 
     def damping(self, delta: float = DEFAULT_DAMPING) -> dict[str, float]:
         """Compute ``lambda[l] = delta * mean(g**2)``, the one damping that every method uses (HyperINF, section 5)."""
@@ -94,19 +100,29 @@ class GradientStatistics:
     @cached_property
     def _with_made(self) -> "GradientStatistics":
         layers = {name: self.layers[name] for name in self.rows}
-        plan = planned(layers, None, next(iter(self.devices.values()), "cpu"), GfimForm(scratch=self.scratch))
+        form = GfimForm(scratch=self.scratch, dtype=self.dtype)
+        plan = planned(layers, None, next(iter(self.devices.values()), "cpu"), form)
         plan.say()
-        made: MutableMapping[str, Tensor] = {} if plan.folder is None else MatrixFile(plan.folder)
+        made: MatrixFile | PackedMatrices | dict[str, Tensor] = {}
+        if plan.folder is not None:
+            made = MatrixFile(plan.folder)
+        elif self.dtype is not None:
+            made = PackedMatrices(self.dtype)
         for name in layers:
-            made[name] = self._made(name)
+            if isinstance(made, PackedMatrices):
+                made.add(name, self._made(name))
+            else:
+                made[name] = self._made(name)
         on_disk = self.on_disk or plan.folder is not None
-        return replace(self, gfim=ChainMap(made, self.gfim), rows={}, on_disk=on_disk)  # type: ignore[arg-type]
+        rounding = {**self.rounding, **_roundings(made)}
+        both: Any = ChainMap(made, self.gfim)  # type: ignore[arg-type]
+        return replace(self, gfim=both, rows={}, on_disk=on_disk, rounding=rounding)
 
     def _made(self, layer: str) -> Tensor:
         """Compute the GFIM of a layer whose rows are there."""
         rank, columns = self.layers[layer]
         rows, exponent = self.rows[layer], self.exponent(layer)
-        dtype = gfim_dtype(rows.device, rank * columns) or torch.promote_types(rows.dtype, torch.float32)
+        dtype = product_dtype(rows.device, rank * columns) or torch.promote_types(rows.dtype, torch.float32)
         return shifted(Rows(rows, -exponent).matrix(dtype), 2 * exponent).div_(self.samples)
 
 
@@ -125,6 +141,7 @@ class StatisticSums:
         rows: as in :class:`GradientStatistics`.
         on_disk: as in :class:`GradientStatistics`.
         scratch: as in :class:`GradientStatistics`.
+        dtype: as in :class:`GradientStatistics`.
     """
 
     layers: Mapping[str, tuple[int, int]]
@@ -137,6 +154,7 @@ class StatisticSums:
     rows: Mapping[str, Tensor] = field(default_factory=dict)
     on_disk: bool = False
     scratch: Path | None = None
+    dtype: torch.dtype | None = None
 
     def finished(self) -> GradientStatistics:
         """Divide by the number of samples; uses ``grams`` up, and warns of layers whose gradients are all zero.
@@ -160,6 +178,8 @@ class StatisticSums:
         if isinstance(gfim, MatrixFile):
             for name in gfim:
                 gfim.mapped(name).div_(samples)
+        elif isinstance(gfim, PackedMatrices):
+            gfim.divide(samples)
         else:
             gfim = {name: matrix.div_(samples) for name, matrix in gfim.items()}
         return GradientStatistics(
@@ -174,7 +194,14 @@ class StatisticSums:
             self.rows,
             self.on_disk,
             self.scratch,
+            self.dtype,
+            _roundings(gfim),
         )
+
+
+def _roundings(gfim: Mapping[str, Tensor]) -> dict[str, float]:
+    """Ask matrices how far their dtype may have moved their eigenvalues; those that cannot tell are exact."""
+    return {name: gfim.rounding(name) for name in gfim} if isinstance(gfim, PackedMatrices) else {}
 
 
 def gradient_statistics(
@@ -255,7 +282,8 @@ def statistic_sums(source: GradientSource, gfim: bool | GfimForm = True, watch: 
     grams, rows = gram.grams(), gram.rows()
     seconds += time.perf_counter() - started
     on_disk = gram.plan.folder is not None
-    return StatisticSums(layers, tuple(ids), sums, grad_norm, grams, seconds, devices, rows, on_disk, form.scratch)
+    held = (rows, on_disk, form.scratch, form.dtype)
+    return StatisticSums(layers, tuple(ids), sums, grad_norm, grams, seconds, devices, *held)
 
 
 def _planned(source: GradientSource, form: GfimForm) -> GfimPlan:

@@ -8,6 +8,7 @@ from hyperinf.settings.base import Settings, setting
 
 Solver = Literal["schulz", "cholesky", "auto"]
 GfimScale = Literal["sum", "mean"]
+GfimDtype = Literal["auto", "float64", "float32", "bfloat16"]
 Need = Literal["gfim", "gradients", "sums", "factors"]
 Line = Literal["solid", "dashed", "dash-dotted"]
 
@@ -19,6 +20,12 @@ class MethodOptions(Settings):
         0.1, gt=0, help="damping of the curvature: lambda = damping * mean squared gradient, per layer"
     )
     gfim_scale: GfimScale = setting("sum", help="take the GFIM as a sum over the rank, as published, or as the mean")
+    gfim_dtype: GfimDtype = setting(
+        "auto",
+        help="precision that GFIMs are kept in; auto: ready to be inverted; others: as triangles, in half (float64), a"
+        " quarter (float32) or an eighth (bfloat16) of its memory on a CPU. The damping is raised where rounding may"
+        " outweigh a tenth of it",
+    )
 
     @property
     def own_sweeps(self) -> int:

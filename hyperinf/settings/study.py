@@ -112,6 +112,10 @@ class StudySettings(Settings):
             wrong["runtime", "shards"] = (
                 f"got {self.runtime.shards}, expected 1 with {refused[0]!r} among scoring.methods"
             )
+        if self.runtime.shards > 1 and self.scoring.gfim_dtype != "auto":
+            wrong["scoring", "gfim_dtype"] = (
+                f"got {self.scoring.gfim_dtype!r}, expected auto with runtime.shards of {self.runtime.shards}"
+            )
         taken = self.scoring.baselines
         for index, name in enumerate(self.selection.baselines if self.selection else ()):
             if name not in taken:

@@ -39,7 +39,8 @@ def test_wide_layers():
     result = read("wide")
     assert written("wide") == page(result)
     exact = {(row["what"], row["samples"], row["form"]): row for row in result["exact"]}
-    assert all(row["error"] < 1e-9 for row in exact.values())
+    rounded = {"triangles in float32": 2e-3, "triangles in bfloat16": 0.6}
+    assert all(row["error"] < rounded.get(form, 1e-9) for (_, _, form), row in exact.items())
     *_, llama = result["exact"]
     ours = [exact[llama["what"], 100, form] for form in ("matrices", "rows where fewer", "matrices on the disk")]
     assert ours[1]["row layers"] == 2

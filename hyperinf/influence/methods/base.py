@@ -21,10 +21,14 @@ from hyperinf.gradients.units import (
     sizes_of_each,
 )
 from hyperinf.influence.memory import GfimForm
+from hyperinf.influence.packed import DTYPES
 from hyperinf.influence.statistics import GradientStatistics, gradient_statistics
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors, completed
 from hyperinf.influence.weighted import Weighing, Weights
 from hyperinf.settings.methods import MethodOptions, MethodSpec
+
+TOLERATED = 0.1
+"""Of the damping that rounding may move a GFIM's eigenvalues by without more of it."""
 
 
 class InfluenceMethod(ABC):
@@ -232,9 +236,21 @@ class InfluenceMethod(ABC):
         return self.options.damping * self._mean_square(layer)
 
     def _gfim(self, layer: str) -> Tensor:
-        """Take the GFIM, by its scale, to the square of the layer's unit."""
+        """Take the GFIM, by its scale, to the square of the layer's unit.
+
+        One that rounding may have moved by more than a tenth of the damping gets so much more on its diagonal.
+        """
         matrix = shifted(self.statistics.gfim[layer], -2 * self.statistics.exponent(layer))
+        if moved := self._raised(layer):
+            matrix = matrix.clone()
+            matrix.diagonal().add_(moved)
         return matrix if self.options.gfim_scale == "sum" else matrix / self.statistics.layers[layer][0]
+
+    def _raised(self, layer: str) -> float:
+        """Tell what a layer's GFIM of scale "sum" gets on its diagonal against its rounding, in its unit."""
+        moved = math.ldexp(self.statistics.rounding.get(layer, 0.0), -2 * self.statistics.exponent(layer))
+        scale = 1 if self.options.gfim_scale == "sum" else self.statistics.layers[layer][0]
+        return moved if moved > TOLERATED * self._damping(layer) * scale else 0.0
 
 
 def gfim_form(methods: Iterable[InfluenceMethod], scratch: Path | None = None) -> GfimForm | Literal[False]:
@@ -245,11 +261,18 @@ def gfim_form(methods: Iterable[InfluenceMethod], scratch: Path | None = None) -
     Args:
         methods: that are fitted on the same statistics.
         scratch: folder for what does not fit into memory.
+
+    Raises:
+        InputError: their options name different dtypes.
     """
     known = list(methods)
-    if not any(method.needs_gfim for method in known):
+    dtypes = sorted({method.options.gfim_dtype for method in known if method.needs_gfim})
+    if not dtypes:
         return False
-    return GfimForm(rows=not any(method.reads_matrix for method in known), scratch=scratch)
+    if len(dtypes) > 1:
+        raise InputError(f"gfim_dtype: got {' and '.join(dtypes)}, expected one for all methods of one sweep")
+    dtype = DTYPES.get(dtypes[0])
+    return GfimForm(rows=not any(method.reads_matrix for method in known), scratch=scratch, dtype=dtype)
 
 
 class SweepingMethod(InfluenceMethod):

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from hyperinf.gradients.scratch import takes_many
-from hyperinf.influence.gfim import gfim_dtype
+from hyperinf.influence.gfim import product_dtype
 from hyperinf.influence.matrix_file import MatrixFile
+from hyperinf.influence.memory import GfimPlan
 from hyperinf.influence.methods.base import InfluenceMethod
 from hyperinf.influence.rows import Rows
 from hyperinf.influence.statistics import GradientStatistics
@@ -57,9 +58,22 @@ class GFIM(InfluenceMethod):
             ConvergenceError: as in :meth:`precondition`.
         """
         if self._kept is None:
-            scratch = self.statistics.scratch
-            self._kept = MatrixFile(scratch) if self.statistics.on_disk and scratch is not None else {}
+            self._kept = self._shelf()
         return super().precondition_each(vectors)
+
+    def _shelf(self) -> MutableMapping[str, Tensor] | None:
+        """Find a place for inverses or factors: half of the memory that is free, else the disk; None where neither is.
+
+        Without one, each is computed again for the next vectors.
+        """
+        known = self.statistics
+        if known.on_disk and known.scratch is not None:
+            return MatrixFile(known.scratch)
+        needed = GfimPlan(known.layers, {layer: len(rows) for layer, rows in known.rows.items()}).factor_bytes
+        free = free_bytes(next(iter(known.devices.values()), "cpu"))
+        if free is None or needed <= free // 2:
+            return {}
+        return None if known.scratch is None else MatrixFile(known.scratch)
 
     def precondition(self, v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Solve by one factorisation, or of :class:`HyperINF` one inverse, a layer.
@@ -77,12 +91,12 @@ class GFIM(InfluenceMethod):
         """Put layers of one shape together whose matrices a GPU takes at once, as many as fit into half its memory.
 
         A CPU is busy with one; and there each layer's digits are its own, whatever the others are. What is on the disk
-        is taken one by one, and so are rows.
+        or in another dtype is taken one by one, and so are rows.
         """
         alike: dict[tuple[Any, ...], list[str]] = {}
         for layer in layers:
             kind: tuple[Any, ...] = (layer,)
-            if layer not in self.statistics.rows and not self.statistics.on_disk:
+            if layer not in self.statistics.rows and not self._made_when_asked:
                 matrix = self.statistics.gfim[layer]
                 many = takes_many(matrix.device)
                 kind = (self.statistics.layers[layer], matrix.dtype, matrix.device) if many else kind
@@ -105,8 +119,21 @@ class GFIM(InfluenceMethod):
         statistics: GradientStatistics | None = getattr(self, "statistics", None)
         if statistics is None:
             return {}
-        rows = {"woodbury_layers": len(statistics.rows), "layers": len(statistics.layers)} if statistics.rows else {}
-        return rows | ({"on_disk": True} if statistics.on_disk else {})
+        said: dict[str, Any] = {}
+        if statistics.rows:
+            said |= {"woodbury_layers": len(statistics.rows), "layers": len(statistics.layers)}
+        if statistics.on_disk:
+            said["on_disk"] = True
+        if statistics.dtype is not None:
+            raised = {layer: self._raised(layer) for layer in statistics.rounding}
+            said["gfim_dtype"] = str(statistics.dtype).removeprefix("torch.")
+            said["raised_layers"] = sum(1 for each in raised.values() if each)
+        return said
+
+    @property
+    def _made_when_asked(self) -> bool:
+        """Whether a matrix is a copy that is made each time, and takes as long as one on a GPU to invert."""
+        return self.statistics.on_disk or self.statistics.dtype is not None
 
     def _relative(self, layers: list[str]) -> Tensor:
         """Give ``G / lambda + I`` of each layer, ``Tensor[l, d, d]``."""
@@ -131,7 +158,7 @@ class GFIM(InfluenceMethod):
         weight = damping * self.statistics.samples * (rank if self.options.gfim_scale == "mean" else 1)
 
         def made(_: list[str]) -> Tensor:
-            dtype = gfim_dtype(held.device, rank * columns) or torch.promote_types(held.dtype, torch.float32)
+            dtype = product_dtype(held.device, rank * columns) or torch.promote_types(held.dtype, torch.float32)
             matrix = rows.gram(dtype).div_(weight)
             matrix.diagonal().add_(1.0)
             return torch.linalg.cholesky(matrix)[None]

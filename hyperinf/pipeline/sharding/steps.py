@@ -314,6 +314,8 @@ def _methods(settings: ScoringSettings) -> dict[str, InfluenceMethod]:
         raise InputError(
             f"methods: got {name}, which needs more of the gradients than sums at once, expected it only without shards"
         )
+    if settings.gfim_dtype != "auto":
+        raise InputError(f"gfim_dtype: got {settings.gfim_dtype!r}, expected auto where samples are in shards")
     try:
         return build_methods(method_options(settings))
     except ValueError as error:

@@ -191,7 +191,7 @@ def test_where_a_device_takes_many_layers_at_once_rows_are_taken_one_by_one(monk
 def test_products_of_rows_in_float32_as_a_gpu_takes_them_leave_the_rounding_of_float32(monkeypatch):
     train, target = gradients(dtype=torch.float32), gradients(3, 1)
     exact = build_method("gfim").fit(TensorSource(train)).precondition(means(target))["wide"]
-    monkeypatch.setattr("hyperinf.influence.methods.hyperinf.gfim_dtype", lambda device, entries: None)
+    monkeypatch.setattr("hyperinf.influence.methods.hyperinf.product_dtype", lambda device, entries: None)
     found = build_method("gfim").fit(TensorSource(train)).precondition(means(target))["wide"]
     assert found.dtype == torch.float64
     assert 1e-10 < error(found, exact) < 1e-5

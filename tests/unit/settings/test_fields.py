@@ -93,7 +93,7 @@ def test_options_of_methods_that_are_not_taken_decide_nothing() -> None:
 def test_every_option_of_a_method_is_a_setting_and_reaches_it() -> None:
     for name, spec in METHODS.items():
         own = {option: field.default for option, field in spec.options.model_fields.items()}
-        own.pop("damping"), own.pop("gfim_scale")
+        own = {option: value for option, value in own.items() if option not in MethodOptions.model_fields}
         changed: dict[str, Any] = {key: "auto" if isinstance(value, str) else value * 0.5 for key, value in own.items()}
         changed = {key: max(1, int(value)) if isinstance(own[key], int) else value for key, value in changed.items()}
         settings = ScoringSettings.model_validate({"damping": 0.3, **({name: changed} if own else {})})
