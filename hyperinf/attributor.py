@@ -74,7 +74,8 @@ class Attributor:
         scratch: folder on the disk for what does not fit into memory: gradients of training data, unless none are to be
             kept, and the GFIM's matrices, which are refused when None. It is empty again once this is gone; a process
             that is killed leaves its gradients there.
-        **options: the method's own.
+        **options: the method's own, ``gfim_scale``, and ``gfim_dtype``: ``"auto"``, or ``"float64"``, ``"float32"`` or
+            ``"bfloat16"`` for GFIMs in half, a quarter or an eighth of the memory, see ``docs/methods.md``.
 
     Raises:
         ValueError: an unknown method, or an option that cannot be.

@@ -72,7 +72,8 @@ def influence_scores(
         solver: ``"schulz"``, ``"cholesky"`` or ``"auto"``; used by ``hyperinf``.
         normalize: ``"none"``, or a form in ``hyperinf.settings.scores.FORMS``: ``"unit"``, ``"theta_relative"``,
             ``"loss_relative"`` or ``"self_influence"``; see :mod:`hyperinf.influence.forms`.
-        **kw: the method's own options: ``tol`` and ``max_iter`` (hyperinf), ``iterations`` (lissa).
+        **kw: the method's own options: ``tol`` and ``max_iter`` (hyperinf), ``iterations`` (lissa); and
+            ``gfim_dtype``, what the GFIM is kept in: ``"auto"``, ``"float64"``, ``"float32"`` or ``"bfloat16"``.
 
     Returns:
         ``Tensor[n]``, float64, in the order of ``train``.

@@ -282,7 +282,7 @@ def statistic_sums(source: GradientSource, gfim: bool | GfimForm = True, watch: 
     grams, rows = gram.grams(), gram.rows()
     seconds += time.perf_counter() - started
     on_disk = gram.plan.folder is not None
-    held = (rows, on_disk, form.scratch, form.dtype)
+    held = (rows, on_disk, form.scratch, gram.plan.dtype)
     return StatisticSums(layers, tuple(ids), sums, grad_norm, grams, seconds, devices, *held)
 
 

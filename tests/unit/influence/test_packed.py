@@ -157,6 +157,14 @@ def test_bytes_are_counted():
     assert shares == pytest.approx([0.53, 0.265, 0.133], rel=0.02)
 
 
+def test_what_is_on_the_disk_is_in_float64(tmp_path):
+    form = GfimForm(scratch=tmp_path, memory_bytes=0, dtype=torch.bfloat16)
+    kept, exact = gradient_statistics(TensorSource(drawn()), form), gradient_statistics(TensorSource(drawn()))
+    assert kept.on_disk
+    assert error(kept.gfim["layer150"], exact.gfim["layer150"]) < 1e-12
+    assert "gfim_dtype" not in build_method("gfim", gfim_dtype="bfloat16").fit_statistics(kept).report()
+
+
 def test_inverses_are_kept_only_where_there_is_room_for_them(monkeypatch, tmp_path):
     train, queries = TensorSource(drawn()), {k: x.double() for k, x in drawn(4, seed=1).items()}
     expected = build_method("gfim").fit(train).precondition_each(queries)
