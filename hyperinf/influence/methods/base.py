@@ -242,8 +242,7 @@ class InfluenceMethod(ABC):
         """
         matrix = shifted(self.statistics.gfim[layer], -2 * self.statistics.exponent(layer))
         if moved := self._raised(layer):
-            matrix = matrix.clone()
-            matrix.diagonal().add_(moved)
+            matrix.diagonal().add_(moved)  # of a copy, as all that is rounded is made anew
         return matrix if self.options.gfim_scale == "sum" else matrix / self.statistics.layers[layer][0]
 
     def _raised(self, layer: str) -> float:

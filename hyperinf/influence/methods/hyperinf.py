@@ -124,15 +124,14 @@ class GFIM(InfluenceMethod):
             said |= {"woodbury_layers": len(statistics.rows), "layers": len(statistics.layers)}
         if statistics.on_disk:
             said["on_disk"] = True
-        if statistics.dtype is not None:
-            raised = {layer: self._raised(layer) for layer in statistics.rounding}
+        if statistics.rounding:
             said["gfim_dtype"] = str(statistics.dtype).removeprefix("torch.")
-            said["raised_layers"] = sum(1 for each in raised.values() if each)
+            said["raised_layers"] = sum(1 for layer in statistics.rounding if self._raised(layer))
         return said
 
     @property
     def _made_when_asked(self) -> bool:
-        """Whether a matrix is a copy that is made each time, and takes as long as one on a GPU to invert."""
+        """Whether matrices are made anew, one by one, whenever they are asked for."""
         return self.statistics.on_disk or self.statistics.dtype is not None
 
     def _relative(self, layers: list[str]) -> Tensor:
