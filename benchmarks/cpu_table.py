@@ -1,5 +1,5 @@
-"""Draw ``docs/speed.md`` from what ``scores_cpu``, ``dots_cpu``, ``gpu --sections frozen --device cpu`` and ``choices``
-have left in ``benchmarks/results``.
+"""Draw ``docs/speed.md`` from what ``scores_cpu``, ``dots_cpu``, ``gpu --sections frozen --device cpu``, ``choices``,
+``precision`` and ``start`` have left in ``benchmarks/results``.
 """
 
 import json
@@ -10,6 +10,7 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 LABEL = "now"
+DTYPES = ("float32", "bfloat16")
 
 
 def main() -> None:
@@ -18,11 +19,18 @@ def main() -> None:
 
 def page() -> str:
     """Draw the tables, Markdown."""
-    scores = json.loads((RESULTS / "scores_cpu.json").read_text(encoding="utf-8"))[LABEL]
-    dots = json.loads((RESULTS / "dots_cpu.json").read_text(encoding="utf-8"))
-    choices = json.loads((RESULTS / "choices_cpu.json").read_text(encoding="utf-8"))
-    frozen = json.loads((RESULTS / "frozen_cpu.json").read_text(encoding="utf-8"))
-    return "\n".join([*_scores(scores), "", *_dots(dots), "", *_frozen(frozen), "", *_choices(choices)]) + "\n"
+    sections = {
+        "scores": lambda result: _scores(result[LABEL]),
+        "dots": _dots,
+        "frozen": _frozen,
+        "choices": _choices,
+        "precision": _precision,
+        "start": _start,
+    }
+    lines: list[str] = []
+    for name, draw in sections.items():
+        lines += [*draw(json.loads((RESULTS / f"{name}_cpu.json").read_text(encoding="utf-8"))), ""]
+    return "\n".join(lines)
 
 
 def _scores(runs: Mapping[str, Any]) -> Iterable[str]:
@@ -123,6 +131,56 @@ def _choices(result: Mapping[str, Any]) -> Iterable[str]:
             f"{row['largest_relative_difference']:.1e}",
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def _precision(result: Mapping[str, Any]) -> Iterable[str]:
+    yield from (
+        "## Frozen weights in bfloat16",
+        "",
+        "What `dtype: bfloat16` changes of fine-tunings of the default run, by `python -m benchmarks.precision RESULTS`:"
+        f" {result['machine']} {'with' if result['bfloat16 instructions'] else 'without'} instructions for bfloat16,"
+        f" torch {result['torch']}, transformers {result['transformers']}, {result['threads']} thread, seeds"
+        f" {', '.join(map(str, result['seeds']))}. What is trained stays in float32. Each command is a process of its"
+        " own: CPU seconds with all that it takes to start, and its peak. Medians over the seeds with their range; the"
+        " ratio is bfloat16's to float32's, seed by seed. The rank correlation is that of the scores of the two"
+        " fine-tunings, which differ as well.",
+        "",
+        "| model | what | float32 | bfloat16 | ratio |",
+        "| --- | --- | --- | --- | --- |",
+    )
+    kinds = {"cpu": ("CPU s", 1), "peak_mib": ("peak MiB", 0)}
+    for row in result["rows"]:
+        for what in ("accuracy", "hyperinf ROC AUC", "tracin ROC AUC"):
+            yield f"| {row['model']} | {what} | {' | '.join(_range(row[what][each], 3) for each in DTYPES)} | |"
+        for stage in ("finetune", "score"):
+            for cost, (unit, digits) in kinds.items():
+                found = row[f"{stage}, {cost}"]
+                cells = [_range(found[each], digits) for each in DTYPES]
+                yield f"| {row['model']} | {stage}, {unit} | {' | '.join(cells)} | {_range(found['ratio'], 2)} |"
+        for method in ("hyperinf", "tracin"):
+            found = row[f"{method}, rank correlation"]
+            yield f"| {row['model']} | {method}, rank correlation of scores | | {_range(found, 3)} | |"
+
+
+def _start(result: Mapping[str, Any]) -> Iterable[str]:
+    yield from (
+        "## Before anything is computed",
+        "",
+        f"CPU seconds of a process that imports and ends, by `python -m benchmarks.start`: {result['machine']}, torch"
+        f" {result['torch']}, transformers {result['transformers']}, medians of {result['repeats']} in turns with their"
+        " range. A stage that loads a model takes what torch, transformers and PEFT take to import, and little more:"
+        " one class of transformers' models alone imports torch's distributed tensors, its compiler and SciPy.",
+        "",
+        "| what | CPU s |",
+        "| --- | --- |",
+    )
+    for row in result["rows"]:
+        yield f"| {row['work']} | {_range(row, 2)} |"
+
+
+def _range(found: Mapping[str, float], digits: int) -> str:
+    median, low, high = (f"{found[key]:,.{digits}f}" for key in ("median", "low", "high"))
+    return f"{median} ({low} to {high})"
 
 
 def _seconds(seconds: Mapping[str, float]) -> str:

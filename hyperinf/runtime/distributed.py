@@ -1,12 +1,14 @@
 """How the processes of one training share a step: all of it alone, or a part each where accelerate started several."""
 
+import os
 from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from hyperinf.runtime.process import launched
+from hyperinf.errors import InputError
+from hyperinf.runtime.process import launched, on_cpus, started
 
 
 class SingleProcess:
@@ -46,12 +48,19 @@ class DistributedProcesses(SingleProcess):
 
         # A batch of questions without a picture leaves a projector out.
         kwargs = DistributedDataParallelKwargs(find_unused_parameters=True)
-        self._accelerator = Accelerator(kwargs_handlers=[kwargs])
+        self._accelerator = Accelerator(cpu=on_cpus(), kwargs_handlers=[kwargs])
         self.index = int(self._accelerator.process_index)
         self._count = int(self._accelerator.num_processes)
+        if self._count != started():
+            raise InputError(
+                f"accelerate: got {self._count} of the processes working together, expected all {started()}"
+            )
 
     def prepare(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, Any]:
         """Wrapped, or sharded in place, as the configuration of accelerate says."""
+        plugin = getattr(self._accelerator.state, "fsdp_plugin", None)
+        if plugin is not None and "FSDP_TRANSFORMER_CLS_TO_WRAP" not in os.environ:
+            plugin.transformer_cls_names_to_wrap = _sharded_apart(model)
         model, prepared = self._accelerator.prepare(model, optimizer)
         return model, prepared
 
@@ -77,6 +86,20 @@ class DistributedProcesses(SingleProcess):
         """Wait for each other, and let go of the model: it may be trained again."""
         self._accelerator.wait_for_everyone()
         self._accelerator.free_memory()
+
+
+def _sharded_apart(model: nn.Module) -> list[str]:
+    """Name the classes of layers that are sharded one by one: those transformers names that are there.
+
+    What holds the token embeddings (of BERT, and all of its kind) is none: accelerate shards these by themselves.
+    """
+    embedding: Any = getattr(model, "get_input_embeddings", lambda: None)()
+    there = {
+        type(module).__name__
+        for module in model.modules()
+        if module is embedding or not any(inner is embedding for inner in module.modules())
+    }
+    return [name for name in getattr(model, "_no_split_modules", None) or () if name in there]
 
 
 def processes_of_command() -> SingleProcess:

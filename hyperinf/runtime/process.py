@@ -9,8 +9,13 @@ import os
 
 def launched() -> bool:
     """Whether processes work together, or weights are to be sharded."""
-    started = "ACCELERATE_MIXED_PRECISION" in os.environ
-    return started and (_number("WORLD_SIZE", 1) > 1 or os.environ.get("ACCELERATE_USE_FSDP") == "true")
+    by_accelerate = "ACCELERATE_MIXED_PRECISION" in os.environ
+    return by_accelerate and (started() > 1 or os.environ.get("ACCELERATE_USE_FSDP") == "true")
+
+
+def started() -> int:
+    """How many processes there are, this one among them."""
+    return _number("WORLD_SIZE", 1)
 
 
 def is_main() -> bool:
@@ -23,12 +28,22 @@ def local_index() -> int:
     return _number("LOCAL_RANK", 0) if launched() else 0
 
 
+def on_cpus() -> bool:
+    """Whether the processes compute on CPUs: as accelerate was told, or where nothing else is there."""
+    import torch
+
+    return (
+        os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("true", "1", "yes") or not torch.accelerator.is_available()
+    )
+
+
 def wait_for_all() -> None:
     """Return when all processes have come here; at once if there is one."""
     if launched():
         from accelerate import PartialState
 
-        PartialState().wait_for_everyone()
+        # Made without being told of CPUs, accelerate's state would have each process take itself for alone.
+        PartialState(cpu=on_cpus()).wait_for_everyone()
 
 
 def _number(name: str, default: int) -> int:

@@ -52,6 +52,13 @@ def shard_on_cpus() -> None:
     AcceleratorState.__init__ = make
 
 
+def as_in_a_new_process() -> None:
+    """Have accelerate forget what it was told of processes and models: nothing has, where a user's command begins."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
 class Watched(DistributedProcesses):
     """Says how the weights that it trains are held."""
 
@@ -105,5 +112,6 @@ if __name__ == "__main__":
     hyperinf.training.loop.processes_of_command = Watched
     train_killed_once(out / "net")
     for command in commands:
+        as_in_a_new_process()
         assert main(command.split("\t")) == 0
     write_json(out / f"held-{os.environ['RANK']}.json", sorted(Watched.held))

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 from launched import train
 from safetensors.torch import load_file
+from tiny_models import write_tiny
 
 from hyperinf.cli import main
 from hyperinf.pipeline.prepare import prepare
+from hyperinf.runtime.distributed import _sharded_apart
 from hyperinf.settings.stages import Prepare
 
 HERE = Path(__file__).parent
@@ -146,3 +148,24 @@ def test_the_tables_of_two_processes_are_those_of_one(alone, together):
     for name in ("kept/metrics.csv", "epochs/training.csv", "steps/training.csv"):
         expected, found = (pd.read_csv(folder / name) for folder in (alone, together))
         pd.testing.assert_frame_equal(found, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "auto"),
+    [
+        ("bert", "SequenceClassification"),
+        ("roberta", "SequenceClassification"),
+        ("gpt2", "CausalLM"),
+        ("opt", "CausalLM"),
+    ],
+)
+def test_layers_are_sharded_apart_but_for_what_holds_the_embeddings(tmp_path, kind, auto):
+    import transformers
+
+    folder = write_tiny(tmp_path, kind, getattr(transformers, f"AutoModelFor{auto}"))
+    model = getattr(transformers, f"AutoModelFor{auto}").from_pretrained(folder)
+    names = _sharded_apart(model)
+    layers = [module for module in model.modules() if type(module).__name__ in names]
+    assert len(layers) >= model.config.num_hidden_layers
+    assert not any(inner is model.get_input_embeddings() for layer in layers for inner in layer.modules())
+    assert set(names) <= set(model._no_split_modules)
