@@ -137,7 +137,7 @@ def _precision(result: Mapping[str, Any]) -> Iterable[str]:
     yield from (
         "## Frozen weights in bfloat16",
         "",
-        "What `dtype: bfloat16` changes of fine-tunings of the default run, by `python -m benchmarks.precision RESULTS`:"
+        "What `dtype: bfloat16` changes of the default run's fine-tunings, by `python -m benchmarks.precision RESULTS`:"
         f" {result['machine']} {'with' if result['bfloat16 instructions'] else 'without'} instructions for bfloat16,"
         f" torch {result['torch']}, transformers {result['transformers']}, {result['threads']} thread, seeds"
         f" {', '.join(map(str, result['seeds']))}. What is trained stays in float32. Each command is a process of its"

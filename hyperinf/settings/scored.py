@@ -8,7 +8,7 @@ from hyperinf.settings.base import MisfitError, setting
 from hyperinf.settings.rows import Files, RowScoringSettings
 from hyperinf.settings.runtime import CacheSettings, MachineSettings
 from hyperinf.settings.sources import NamedModel
-from hyperinf.settings.training import Dtype
+from hyperinf.settings.training import NARROW_HELP, Dtype
 from hyperinf.settings.types import Column, Count, FilePath, Switch, Word, Words
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl")
@@ -47,7 +47,7 @@ class ScoreRows(RowScoringSettings, MachineSettings, CacheSettings):
         " tokens; by default what the configurations of model and adapter say",
     )
     bits: Count | None = setting(None, help="quantise the base model to 4 or 8 bits, by bitsandbytes", metavar="{4,8}")
-    dtype: Dtype = setting("float32", help="precision of all other weights")
+    dtype: Dtype = setting("float32", help=f"precision of all other weights; {NARROW_HELP}")
     text: Column | None = setting(
         None,
         help="column of a classifier's texts, or of a tagger's tokens; by default text or tokens",

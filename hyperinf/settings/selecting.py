@@ -8,7 +8,7 @@ from hyperinf.settings.base import MisfitError, Settings, setting
 from hyperinf.settings.rows import Files, PuttingSettings, RowScoringSettings
 from hyperinf.settings.runtime import CacheSettings, MachineSettings
 from hyperinf.settings.sources import NamedModel
-from hyperinf.settings.training import Dtype, LoraStrength
+from hyperinf.settings.training import NARROW_HELP, Dtype, LoraStrength
 from hyperinf.settings.types import Column, Count, FilePath, Matching, Positive, Seed, Switch, Words
 
 Share = Annotated[
@@ -47,7 +47,7 @@ class WarmUpSettings(LoraStrength):
     )
     batch_size: Count = setting(8, help="number of rows of each update")
     learning_rate: Positive = setting(5e-4, help="peak learning rate of AdamW")
-    dtype: Dtype = setting("float32", help="precision of all weights")
+    dtype: Dtype = setting("float32", help=f"precision of the weights but those that are trained; {NARROW_HELP}")
 
 
 class KeepingSettings(Settings):

@@ -8,6 +8,10 @@ from hyperinf.settings.base import MisfitError, Settings, setting
 from hyperinf.settings.types import Count, Counts, Fraction, Positive, Switch, Words
 
 Dtype = Literal["float32", "bfloat16", "float64"]
+NARROW_HELP = (
+    "bfloat16 takes half of their memory, is faster where the processor has it, and changes scores (docs/speed.md)"
+)
+"""What each setting of a dtype says."""
 TooLong = Literal["truncate", "skip", "refuse"]
 Trained = Literal["lora", "last_layer", "projector", "lora_projector"]
 GradientsOf = Literal["trained", "lora", "last_layer", "projector"]
@@ -53,7 +57,10 @@ class EncodingSettings(Settings):
         help="length of the longest sample, prompt and answer; a longer one loses the left of its context",
         unit="tokens",
     )
-    dtype: Dtype = setting("float32", help="precision of all weights")
+    dtype: Dtype = setting(
+        "float32",
+        help=f"precision of the frozen weights; what is trained stays in float32 at least. {NARROW_HELP}",
+    )
     too_long: TooLong = setting(
         "truncate",
         help="what to do with a sample that does not fit even without its context: truncate its prompt's left, skip"
