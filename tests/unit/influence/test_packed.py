@@ -1,5 +1,7 @@
 """GFIMs that are kept as triangles in a dtype of choice: against whole ones in float64."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -169,7 +171,7 @@ def test_inverses_are_kept_only_where_there_is_room_for_them(monkeypatch, tmp_pa
     train, queries = TensorSource(drawn()), {k: x.double() for k, x in drawn(4, seed=1).items()}
     expected = build_method("gfim").fit(train).precondition_each(queries)
     for scratch, kind in ((None, "NoneType"), (tmp_path, "MatrixFile")):
-        method = build_method("gfim").fit(train, scratch=scratch)
+        method: Any = build_method("gfim").fit(train, scratch=scratch)
         with monkeypatch.context() as short:
             short.setattr("hyperinf.influence.methods.hyperinf.free_bytes", lambda device: 1000)
             found = method.precondition_each(queries)

@@ -1,6 +1,7 @@
 """Tables of stages are those that pandas writes, to the byte."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 
 from hyperinf.pipeline.tables import write_table
 
-COLUMNS = {
+COLUMNS: dict[str, list[Any]] = {
     "whole numbers": [1, -2, 30],
     "whole numbers and gaps": [1, None, 3],
     "numbers": [0.1, 1e-17, 12345678901234.5],
