@@ -1,6 +1,7 @@
 """Tiny stand-ins in the layout that the hub has: a folder with config, weights and tokenizer."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,16 @@ def own_threads():
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
+
+
+@pytest.fixture(autouse=True)
+def common_allocator():
+    """A test that tells the allocator to map large tensors makes all after it in its process several times as slow."""
+    yield
+    memory = sys.modules.get("hyperinf.runtime.memory")
+    if memory is not None and memory._mapped:
+        memory._mapped = False
+        pytest.fail("large tensors are mapped from here on, expected the fixture own_allocator")
 
 
 @pytest.fixture

@@ -11,11 +11,13 @@ import resource
 import sys
 import tempfile
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 SLOW = ("torch", "transformers", "peft", "pandas", "pyarrow.parquet", "datasets", "matplotlib.pyplot", "PIL.Image",
-        "pydantic", "yaml", "scipy.stats", "sklearn.metrics")  # fmt: skip
+        "pydantic", "yaml", "scipy.stats", "sklearn.metrics", "transformers.models.bert.modeling_bert",
+        "transformers.models.llama.modeling_llama")  # fmt: skip
 
 
 def run(words: list[str], folder: str, variables: dict[str, str]) -> dict[str, Any]:
@@ -52,8 +54,11 @@ def _become(words: list[str], folder: str, variables: dict[str, str], out: int, 
 
 def serve() -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    for name in SLOW:
-        __import__(name)
+    from hyperinf.cli.commands import ON_FILES, STAGES
+
+    own = [place.partition(":")[0] for stage in (*STAGES, *ON_FILES) for place in (stage.settings, stage.run)]
+    for name in (*SLOW, "hyperinf.cli.flags", *own):
+        import_module(name)
     for line in sys.stdin:
         print(json.dumps(run(**json.loads(line))), flush=True)
 

@@ -159,6 +159,7 @@ def test_bytes_are_counted():
     assert shares == pytest.approx([0.53, 0.265, 0.133], rel=0.02)
 
 
+@pytest.mark.usefixtures("own_allocator")
 def test_what_is_on_the_disk_is_in_float64(tmp_path):
     form = GfimForm(scratch=tmp_path, memory_bytes=0, dtype=torch.bfloat16)
     kept, exact = gradient_statistics(TensorSource(drawn()), form), gradient_statistics(TensorSource(drawn()))
