@@ -174,10 +174,10 @@ class Attributor:
         kept = self.method.options.model_dump()
         common = {key: kept[key] for key in MethodOptions.model_fields}
         other.method = _built(name, {**(kept if name == self.method.name else common), **options})
-        if self._train is not None and other.method.options.gfim_dtype != self.method.options.gfim_dtype:
-            got = f"gfim_dtype: got {other.method.options.gfim_dtype!r}"
-            raise InputError(f"{got}, expected {self.method.options.gfim_dtype!r}, which the GFIM is kept in since fit")
         if self._train is not None:
+            now, wanted = (each.method.options.gfim_dtype for each in (self, other))
+            if wanted != now:
+                raise InputError(f"gfim_dtype: got {wanted!r}, expected {now!r}, which the GFIM is kept in since fit")
             other.method.fit(self._train.source, self.method.statistics)
         return other
 

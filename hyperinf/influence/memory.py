@@ -149,8 +149,9 @@ def planned(
     if form.scratch is None:
         room = min(limit for limit in (free, form.memory_bytes) if limit is not None)
         keep = ", or let an Attributor keep it on the disk with scratch"
-        if form.dtype is None:
-            keep = f", or take a quarter of it with gfim_dtype='float32'{keep}"
+        packed = GfimPlan(layers, rows, dtype=torch.float32).memory_bytes
+        if form.dtype is None and packed <= room:
+            keep = f", or keep it in {packed / GIB:.1f} GiB with gfim_dtype='float32'{keep}"
         raise ValueError(_refusal(layers, rows, plan.memory_bytes, room, "GFIM", keep))
     buffer = 8 * sum(min(WAITING, d) * d for layer, (_, d) in layers.items() if layer not in rows)
     if free is not None:

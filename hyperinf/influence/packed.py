@@ -16,7 +16,6 @@ from torch import Tensor
 
 from hyperinf.gradients.units import exponent_of, largest, shifted
 
-DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
 TILE, TILES = 64, 16
 """A tile is that many rows of a triangle, up to the diagonal, at the least; of more rows where they would be more."""
 ROOM = 64

@@ -281,9 +281,19 @@ def statistic_sums(source: GradientSource, gfim: bool | GfimForm = True, watch: 
     started = time.perf_counter()
     grams, rows = gram.grams(), gram.rows()
     seconds += time.perf_counter() - started
-    on_disk = gram.plan.folder is not None
-    held = (rows, on_disk, form.scratch, gram.plan.dtype)
-    return StatisticSums(layers, tuple(ids), sums, grad_norm, grams, seconds, devices, *held)
+    return StatisticSums(
+        layers,
+        tuple(ids),
+        sums,
+        grad_norm,
+        grams,
+        seconds,
+        devices,
+        rows,
+        on_disk=gram.plan.folder is not None,
+        scratch=form.scratch,
+        dtype=gram.plan.dtype,
+    )
 
 
 def _planned(source: GradientSource, form: GfimForm) -> GfimPlan:

@@ -31,10 +31,9 @@ def local_index() -> int:
 def on_cpus() -> bool:
     """Whether the processes compute on CPUs: as accelerate was told, or where nothing else is there."""
     import torch
+    from accelerate.utils import parse_flag_from_env
 
-    return (
-        os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("true", "1", "yes") or not torch.accelerator.is_available()
-    )
+    return bool(parse_flag_from_env("ACCELERATE_USE_CPU")) or not torch.accelerator.is_available()
 
 
 def wait_for_all() -> None:

@@ -21,10 +21,10 @@ from hyperinf.gradients.units import (
     sizes_of_each,
 )
 from hyperinf.influence.memory import GfimForm
-from hyperinf.influence.packed import DTYPES
 from hyperinf.influence.statistics import GradientStatistics, gradient_statistics
 from hyperinf.influence.sweeps import Steps, Sweep, Vectors, completed
 from hyperinf.influence.weighted import Weighing, Weights
+from hyperinf.runtime.devices import torch_dtype
 from hyperinf.settings.methods import MethodOptions, MethodSpec
 
 TOLERATED = 0.1
@@ -270,7 +270,7 @@ def gfim_form(methods: Iterable[InfluenceMethod], scratch: Path | None = None) -
         return False
     if len(dtypes) > 1:
         raise InputError(f"gfim_dtype: got {' and '.join(dtypes)}, expected one for all methods of one sweep")
-    dtype = DTYPES.get(dtypes[0])
+    dtype = None if dtypes[0] == "auto" else torch_dtype(dtypes[0])
     return GfimForm(rows=not any(method.reads_matrix for method in known), scratch=scratch, dtype=dtype)
 
 

@@ -203,3 +203,20 @@ def test_shards_refuse_it():
     settings = ScoringSettings(methods=("hyperinf",), gfim_dtype="float32")
     with pytest.raises(InputError, match="^gfim_dtype: got 'float32', expected auto where samples are in shards"):
         _methods(settings)
+
+
+def test_a_refusal_tells_of_it_where_it_would_fit(monkeypatch):
+    layers = {"wide": (8, 4096)}
+    for gib, told in ((0.6, True), (0.4, False)):
+        monkeypatch.setattr("hyperinf.influence.memory.free_bytes", lambda device, gib=gib: int(gib * 2**30))
+        with pytest.raises(ValueError, match="wide.*GFIM takes") as refused:
+            planned(layers, None, "cpu", GfimForm())
+        assert ("keep it in 0.5 GiB with gfim_dtype='float32'" in str(refused.value)) == told
+        assert told == (planned_or_none(layers) is not None)
+
+
+def planned_or_none(layers):
+    try:
+        return planned(layers, None, "cpu", GfimForm(dtype=torch.float32))
+    except ValueError:
+        return None
